@@ -1,0 +1,81 @@
+#include "base/alloc.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/assert.h"
+
+/* The failure injection of the tests. Unarmed, as every program starts, it costs a load. */
+static struct {
+    _Atomic bool armed;
+    _Atomic uint64_t count;
+    _Atomic uint64_t fail_at; /* 0: none fails */
+} probe;
+
+static bool fails(void)
+{
+    if (__builtin_expect(!atomic_load_explicit(&probe.armed, memory_order_relaxed), 1))
+        return false;
+    uint64_t number = atomic_fetch_add_explicit(&probe.count, 1, memory_order_relaxed) + 1;
+    return number == atomic_load_explicit(&probe.fail_at, memory_order_relaxed);
+}
+
+void *mem_alloc(size_t size)
+{
+    return fails() ? NULL : malloc(size ? size : 1);
+}
+
+void *mem_zalloc(size_t count, size_t size)
+{
+    bool empty = count == 0 || size == 0;
+    return fails() ? NULL : calloc(empty ? 1 : count, empty ? 1 : size);
+}
+
+void *mem_realloc(void *ptr, size_t count, size_t size)
+{
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, size, &total) || fails())
+        return NULL;
+    /* realloc to nothing would free and still return NULL. */
+    return realloc(ptr, total ? total : 1);
+}
+
+void *mem_alloc_aligned(size_t align, size_t size)
+{
+    ASSERT(align && (align & (align - 1)) == 0);
+    if (fails())
+        return NULL;
+    void *ptr = NULL;
+    size_t least = align < sizeof(void *) ? sizeof(void *) : align;
+    return posix_memalign(&ptr, least, size ? size : 1) == 0 ? ptr : NULL;
+}
+
+char *mem_string(const void *data, size_t size)
+{
+    ASSERT(data || size == 0);
+    ASSERT(size < SIZE_MAX);
+    char *text = mem_alloc(size + 1);
+    if (!text)
+        return NULL;
+    if (size)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    return text;
+}
+
+void mem_free(void *ptr)
+{
+    free(ptr);
+}
+
+void mem_fail_after(uint64_t n)
+{
+    atomic_store_explicit(&probe.count, 0, memory_order_relaxed);
+    atomic_store_explicit(&probe.fail_at, n, memory_order_relaxed);
+    atomic_store_explicit(&probe.armed, true, memory_order_relaxed);
+}
+
+uint64_t mem_alloc_count(void)
+{
+    return atomic_load_explicit(&probe.count, memory_order_relaxed);
+}

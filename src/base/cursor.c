@@ -1,0 +1,219 @@
+#include "base/cursor.h"
+
+#include "base/assert.h"
+
+void cursor_fail(struct cursor *c)
+{
+    ASSERT(c);
+    c->failed = true;
+    c->rest = slice_make(NULL, 0);
+}
+
+/* The next `size` bytes, NULL (and latched) when there are not as many. */
+static const uint8_t *take(struct cursor *c, size_t size)
+{
+    ASSERT(!c->failed || c->rest.size == 0);
+    if (c->failed || size > c->rest.size) {
+        cursor_fail(c);
+        return NULL;
+    }
+    const uint8_t *data = c->rest.data;
+    c->rest = slice_sub(c->rest, size, c->rest.size);
+    return data;
+}
+
+struct slice cursor_bytes(struct cursor *c, size_t size)
+{
+    const uint8_t *data = take(c, size);
+    return slice_make(data, data ? size : 0);
+}
+
+uint8_t cursor_u8(struct cursor *c)
+{
+    const uint8_t *in = take(c, 1);
+    return in ? *in : 0;
+}
+
+uint16_t cursor_u16le(struct cursor *c)
+{
+    const uint8_t *in = take(c, 2);
+    return in ? get_u16le(in) : 0;
+}
+
+uint32_t cursor_u32le(struct cursor *c)
+{
+    const uint8_t *in = take(c, 4);
+    return in ? get_u32le(in) : 0;
+}
+
+uint64_t cursor_u64le(struct cursor *c)
+{
+    const uint8_t *in = take(c, 8);
+    return in ? get_u64le(in) : 0;
+}
+
+uint16_t cursor_u16be(struct cursor *c)
+{
+    const uint8_t *in = take(c, 2);
+    return in ? get_u16be(in) : 0;
+}
+
+uint32_t cursor_u32be(struct cursor *c)
+{
+    const uint8_t *in = take(c, 4);
+    return in ? get_u32be(in) : 0;
+}
+
+uint64_t cursor_u64be(struct cursor *c)
+{
+    const uint8_t *in = take(c, 8);
+    return in ? get_u64be(in) : 0;
+}
+
+/* A varint of at most `bits` bits; bits beyond are a failure, not cut off. */
+static uint64_t read_varint(struct cursor *c, unsigned bits)
+{
+    ASSERT(bits == 32 || bits == 64);
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < bits; shift += 7) {
+        const uint8_t *in = take(c, 1);
+        if (!in)
+            return 0;
+        uint64_t part = *in & 0x7f;
+        if (bits - shift < 7 && part >> (bits - shift))
+            break;
+        value |= part << shift;
+        if (*in < 0x80)
+            return value;
+    }
+    cursor_fail(c);
+    return 0;
+}
+
+uint32_t cursor_uvarint(struct cursor *c)
+{
+    return (uint32_t)read_varint(c, 32);
+}
+
+uint64_t cursor_uvarlong(struct cursor *c)
+{
+    return read_varint(c, 64);
+}
+
+int32_t cursor_varint(struct cursor *c)
+{
+    return (int32_t)zigzag_decode(read_varint(c, 32));
+}
+
+int64_t cursor_varlong(struct cursor *c)
+{
+    return zigzag_decode(read_varint(c, 64));
+}
+
+size_t uvarint_size(uint64_t value)
+{
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    return (bits + 6) / 7;
+}
+
+size_t uvarint_put(uint8_t *out, uint64_t value)
+{
+    ASSERT(out);
+    size_t size = 0;
+    while (value >= 0x80) {
+        out[size++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[size++] = (uint8_t)value;
+    return size;
+}
+
+void put_u16le(uint8_t *out, uint16_t value)
+{
+    out[0] = (uint8_t)value;
+    out[1] = (uint8_t)(value >> 8);
+}
+
+void put_u32le(uint8_t *out, uint32_t value)
+{
+    put_u16le(out, (uint16_t)value);
+    put_u16le(out + 2, (uint16_t)(value >> 16));
+}
+
+void put_u64le(uint8_t *out, uint64_t value)
+{
+    put_u32le(out, (uint32_t)value);
+    put_u32le(out + 4, (uint32_t)(value >> 32));
+}
+
+void put_u16be(uint8_t *out, uint16_t value)
+{
+    put_u16le(out, __builtin_bswap16(value));
+}
+
+void put_u32be(uint8_t *out, uint32_t value)
+{
+    put_u32le(out, __builtin_bswap32(value));
+}
+
+void put_u64be(uint8_t *out, uint64_t value)
+{
+    put_u64le(out, __builtin_bswap64(value));
+}
+
+uint16_t get_u16le(const uint8_t *in)
+{
+    return (uint16_t)(in[0] | in[1] << 8);
+}
+
+uint32_t get_u32le(const uint8_t *in)
+{
+    return get_u16le(in) | (uint32_t)get_u16le(in + 2) << 16;
+}
+
+uint64_t get_u64le(const uint8_t *in)
+{
+    return get_u32le(in) | (uint64_t)get_u32le(in + 4) << 32;
+}
+
+uint16_t get_u16be(const uint8_t *in)
+{
+    return __builtin_bswap16(get_u16le(in));
+}
+
+uint32_t get_u32be(const uint8_t *in)
+{
+    return __builtin_bswap32(get_u32le(in));
+}
+
+uint64_t get_u64be(const uint8_t *in)
+{
+    return __builtin_bswap64(get_u64le(in));
+}
+
+void buf_add_u16le(struct buf *b, uint16_t value)
+{
+    uint8_t bytes[2];
+    put_u16le(bytes, value);
+    buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_u32le(struct buf *b, uint32_t value)
+{
+    uint8_t bytes[4];
+    put_u32le(bytes, value);
+    buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_u64le(struct buf *b, uint64_t value)
+{
+    uint8_t bytes[8];
+    put_u64le(bytes, value);
+    buf_add(b, bytes, sizeof(bytes));
+}
+
+void buf_add_uvarint(struct buf *b, uint64_t value)
+{
+    uint8_t bytes[10];
+    buf_add(b, bytes, uvarint_put(bytes, value));
+}

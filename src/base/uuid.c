@@ -1,0 +1,74 @@
+#include "base/uuid.h"
+
+#include "base/assert.h"
+
+struct uuid uuid_from_random(const uint8_t random[static 16])
+{
+    struct uuid id;
+    memcpy(id.bytes, random, 16);
+    id.bytes[6] = (uint8_t)(0x40 | (id.bytes[6] & 0x0f));
+    id.bytes[8] = (uint8_t)(0x80 | (id.bytes[8] & 0x3f));
+    return id;
+}
+
+/* A dash stands before these bytes. */
+static bool dash_before(size_t byte)
+{
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+void uuid_format(const struct uuid *id, char text[static UUID_TEXT_SIZE + 1])
+{
+    ASSERT(id);
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+    for (size_t i = 0; i < 16; i++) {
+        if (dash_before(i))
+            text[at++] = '-';
+        text[at++] = digits[id->bytes[i] >> 4];
+        text[at++] = digits[id->bytes[i] & 0x0f];
+    }
+    ASSERT(at == UUID_TEXT_SIZE);
+    text[at] = '\0';
+}
+
+/* The value of a hexadecimal digit, over 15 when it is none. */
+static uint8_t digit_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return (uint8_t)(digit - '0');
+    uint8_t letter = digit | 0x20;
+    return letter >= 'a' && letter <= 'f' ? (uint8_t)(letter - 'a' + 10) : 0xff;
+}
+
+err_t uuid_parse(struct slice text, struct uuid *out)
+{
+    ASSERT(out);
+    if (text.size != UUID_TEXT_SIZE)
+        return err_make(ERR_SYNTAX);
+    struct uuid id;
+    size_t at = 0;
+    for (size_t i = 0; i < 16; i++) {
+        if (dash_before(i) && text.data[at++] != '-')
+            return err_make(ERR_SYNTAX);
+        uint8_t high = digit_value(text.data[at++]);
+        uint8_t low = digit_value(text.data[at++]);
+        if (high > 15 || low > 15)
+            return err_make(ERR_SYNTAX);
+        id.bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    *out = id;
+    return err_ok();
+}
+
+bool uuid_equal(const struct uuid *a, const struct uuid *b)
+{
+    ASSERT(a && b);
+    return memcmp(a->bytes, b->bytes, 16) == 0;
+}
+
+bool uuid_is_zero(const struct uuid *id)
+{
+    static const struct uuid zero;
+    return uuid_equal(id, &zero);
+}

@@ -1,0 +1,84 @@
+#pragma once
+
+/*
+ * The contracts of all topics (design: Contracts), loaded whole or not at all, and then never
+ * changed: read from any thread until it is freed.
+ */
+
+#include "base/arena.h"
+#include "base/option.h"
+#include "base/slice.h"
+#include "control/config/config.h"
+#include "control/report.h"
+
+/* Longest name of a topic that is declared: its dead-letter topic is four bytes longer, and that
+ * is the log's limit (flow/commit.h). */
+#define CONTROL_CATALOG_NAME_MAX 245u
+
+enum control_catalog_on_invalid { CONTROL_CATALOG_DLQ, CONTROL_CATALOG_REJECT };
+enum control_catalog_when_full { CONTROL_CATALOG_REFUSE, CONTROL_CATALOG_DROP_OLDEST };
+enum control_catalog_compression {
+    CONTROL_CATALOG_NONE,
+    CONTROL_CATALOG_LZ4,
+    CONTROL_CATALOG_ZSTD,
+};
+
+/* How long and how much is kept. */
+struct control_catalog_retention {
+    uint64_t time_ms;
+    uint64_t size_bytes; /* 0: no limit */
+};
+
+struct control_catalog_dlq {
+    uint64_t retention_ms;
+    uint64_t size_bytes;
+    uint32_t when_full; /* enum control_catalog_when_full */
+};
+
+struct control_catalog_schema {
+    uint32_t type; /* 0: none, the only one */
+    const char *file;
+};
+
+struct control_catalog_topic {
+    const char *name;
+    const char *description; /* NULL: none given */
+    const char *owner;       /* NULL: none given */
+    uint32_t partitions;
+    const char *key;        /* path of the key in a record; NULL: round robin */
+    const char *event_time; /* path; NULL: time of arrival */
+    uint32_t on_invalid;    /* enum control_catalog_on_invalid */
+    struct control_catalog_dlq dlq;
+    struct control_catalog_retention retention;
+    uint32_t compression; /* enum control_catalog_compression */
+    struct control_catalog_schema schema;
+    uint32_t compatibility;
+    const void *dedup_node;
+    const char *file; /* the contract, and where in it the name stands */
+    uint32_t line;
+    uint32_t column;
+};
+
+struct control_catalog {
+    const struct control_catalog_topic *topics; /* sorted by name */
+    size_t topic_count;
+    struct arena arena; /* holds all of it */
+};
+
+/* The options of a contract, for the reference page; end with a NULL name. */
+extern const struct option control_catalog_options[];
+
+/*
+ * Reads the contracts that `config` names and checks them, alone and together, and that every
+ * sink's topics are declared. Blocks on the disk. ERR_CONFIG when `report` holds errors,
+ * ERR_MEMORY. `*out` is set on success only and freed with control_catalog_free; it does not
+ * need `config` any longer.
+ */
+err_t control_catalog_load(const struct control_config_host *host,
+                           const struct control_config *config, struct control_catalog **out,
+                           struct control_report *report);
+/* Frees and clears `*catalog`; NULL in it is fine. */
+void control_catalog_free(struct control_catalog **catalog);
+/* The topic called `name`, or NULL. A dead-letter topic is not in the catalog by its own name. */
+const struct control_catalog_topic *control_catalog_find(const struct control_catalog *catalog,
+                                                         struct slice name);

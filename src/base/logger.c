@@ -1,0 +1,30 @@
+#include "base/logger.h"
+
+#include "base/assert.h"
+
+#include <stdarg.h>
+
+#define TEXT_SIZE 2000
+
+void logger_write(struct logger *logger, enum log_level level, const char *event,
+                  const char *format, ...)
+{
+    ASSERT(event && format);
+    if (!logger)
+        return;
+    char text[TEXT_SIZE];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ASSERT(size >= 0);
+    size_t kept = (size_t)size < sizeof text ? (size_t)size : sizeof text - 1;
+    logger->write(logger, level, event, slice_make(text, kept));
+}
+
+const char *log_level_name(enum log_level level)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    ASSERT((size_t)level < sizeof names / sizeof names[0]);
+    return names[level];
+}

@@ -1,0 +1,114 @@
+#pragma once
+
+/*
+ * The one write call. A commit is a set of changes, for any topics, of which all or none happen:
+ * batches of records and dead letters, what the door counted, topics, sinks' epochs. It is built
+ * by an actor on its loop, handed over whole to the log, and comes back through `done` on that
+ * loop. A commit that came back OK is on disk (or, with `durability: interval`, will be within
+ * the stated time); one that came back with ERR_FENCED may or may not be; with any other error
+ * nothing of it happened.
+ *
+ * Ownership: the commit and everything it points to are the log's from flow_log_commit until
+ * `done`; the log patches base offsets into the batches.
+ */
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "base/task.h"
+#include "base/uuid.h"
+
+struct io_loop;
+
+/* Where the records of an append count in the ledger. */
+enum flow_append_kind {
+    FLOW_APPEND_RECORDS,      /* accepted by `topic_id` */
+    FLOW_APPEND_DEAD_LETTERS, /* `topic_id` is a DLQ; dead-lettered by intake or pipeline of the
+                                 topic it belongs to */
+    FLOW_APPEND_SINK_LETTERS, /* `topic_id` is a DLQ; refused by a sink, whose range counts them */
+};
+
+struct flow_append {
+    uint32_t topic_id;
+    uint32_t partition;
+    enum flow_append_kind kind;
+    uint32_t record_count; /* true count of records in `batch` */
+    uint8_t *batch;        /* one batch (flow/batch.h) */
+    size_t batch_size;
+    int64_t base_offset; /* result */
+};
+
+/* What the door counted, for records of requests that were read whole. */
+struct flow_count {
+    uint32_t topic_id;
+    uint64_t received;
+    uint64_t duplicates;
+    uint64_t refused;
+};
+
+enum flow_topic_op {
+    FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id */
+    FLOW_TOPIC_PARTITIONS, /* topic_id, partition_count: never lower */
+};
+
+/* Longest topic name; `[a-zA-Z0-9._-]`, not "." or "..". */
+#define FLOW_TOPIC_NAME_MAX 249u
+#define FLOW_PARTITIONS_MAX 10000u
+
+struct flow_topic_change {
+    enum flow_topic_op op;
+    uint32_t topic_id; /* result of a creation; ids begin at 1 */
+    struct uuid uuid;
+    struct slice name;
+    uint32_t partition_count;
+    uint32_t parent_id; /* for a DLQ: the topic whose dead letters it holds; else 0 */
+};
+
+/* What a sink's epoch covers of one partition: [first, end). */
+struct flow_sink_range {
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t first_offset;
+    int64_t end_offset;
+    uint64_t delivered;     /* records of the range that the sink took */
+    uint64_t dead_lettered; /* and that it refused for good */
+};
+
+enum flow_sink_op {
+    FLOW_SINK_OPEN,    /* name, topics: sets sink_id; known names keep id and cursors; topics that
+                          are new start at their earliest offset */
+    FLOW_SINK_PREPARE, /* sink_id, epoch = last + 1, ranges, outputs */
+    FLOW_SINK_COMMIT,  /* sink_id, epoch: the prepared one; cursors move to the ranges' ends */
+    FLOW_SINK_CLOSE,   /* sink_id: removed from the configuration; its row stays */
+};
+
+struct flow_sink_change {
+    enum flow_sink_op op;
+    uint32_t sink_id;
+    uint64_t epoch;
+    struct slice name;
+    const uint32_t *topic_ids;
+    uint32_t topic_count;
+    const struct flow_sink_range *ranges;
+    uint32_t range_count;
+    struct slice outputs; /* the sink's own, given back after a restart */
+};
+
+struct flow_commit {
+    struct task task; /* the log's, as `link` */
+    struct list link;
+    struct io_loop *home;
+    void (*done)(struct flow_commit *commit);
+
+    struct flow_append *appends;
+    uint32_t append_count;
+    struct flow_count *counts;
+    uint32_t count_count;
+    struct flow_topic_change *topics;
+    uint32_t topic_count;
+    struct flow_sink_change *sinks;
+    uint32_t sink_count;
+
+    err_t error;         /* result */
+    uint64_t started_ns; /* the log's: when it was handed over */
+};

@@ -1,0 +1,78 @@
+#pragma once
+
+/*
+ * The way in: a source hands over a request's bytes and says how they are framed; what stands
+ * behind (pipeline) splits them into records, checks and commits them, and answers through `done`
+ * on the same loop, in the order of hand-over for one topic. Sources never split records. One
+ * inlet a loop; everything here runs on that loop.
+ */
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+enum flow_framing {
+    FLOW_FRAMING_JSON,   /* one JSON value: an array is a batch, anything else one record */
+    FLOW_FRAMING_NDJSON, /* a record a line */
+};
+
+#define FLOW_INLET_ERRORS_MAX 100u
+
+/* One record that was not accepted. Owned by the request. */
+struct flow_inlet_error {
+    uint64_t index;     /* of the record in its request, from 0 */
+    const char *reason; /* stable code: "json", "oversize", "schema", ... */
+    char *detail;       /* for a person; never the record's bytes */
+};
+
+struct flow_inlet_topic;
+struct flow_inlet;
+
+struct flow_inlet_request {
+    struct list link; /* the inlet's */
+    const struct flow_inlet_topic *topic;
+    const char *source; /* name of the source, for dead letters: "http" */
+    enum flow_framing framing;
+    struct slice body; /* needed only during flow_inlet_submit */
+    void (*done)(struct flow_inlet_request *request);
+
+    /* The answer. With an error that is not OK nothing was committed (or, ERR_FENCED, it is not
+     * known), and the counts do not apply. */
+    err_t error;
+    uint64_t accepted;
+    uint64_t duplicates;
+    uint64_t dead_lettered;
+    uint64_t refused;
+    struct flow_inlet_error *errors;
+    uint32_t error_count;
+    uint64_t errors_truncated; /* not listed */
+};
+
+struct flow_inlet_ops {
+    const struct flow_inlet_topic *(*topic)(struct flow_inlet *inlet, struct slice name);
+    void (*submit)(struct flow_inlet *inlet, struct flow_inlet_request *request);
+};
+
+struct flow_inlet {
+    const struct flow_inlet_ops *ops;
+};
+
+/* The topic called `name` that takes records from outside, or NULL. */
+static inline const struct flow_inlet_topic *flow_inlet_topic(struct flow_inlet *inlet,
+                                                              struct slice name)
+{
+    return inlet->ops->topic(inlet, name);
+}
+
+/* Hands the request over; `done` is never called before this returns. */
+static inline void flow_inlet_submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    inlet->ops->submit(inlet, request);
+}
+
+/* Adds an error to the answer, or counts it as truncated when the list is full or memory is
+ * short. */
+void flow_inlet_add_error(struct flow_inlet_request *request, uint64_t index, const char *reason,
+                          struct slice detail);
+/* Frees the answer's errors. */
+void flow_inlet_request_done(struct flow_inlet_request *request);

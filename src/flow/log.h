@@ -1,0 +1,57 @@
+#pragma once
+
+/*
+ * The log as every stage sees it. The engine on local disk is log/; another transport implements
+ * the same operations. All calls come from the loop named `home` in what they hand over, and are
+ * answered there. Calls never fail: what cannot be done is said in the answer.
+ */
+
+#include "flow/commit.h"
+#include "flow/reader.h"
+#include "flow/snapshot.h"
+
+struct flow_log;
+
+struct flow_log_ops {
+    void (*commit)(struct flow_log *log, struct flow_commit *commit);
+    void (*read)(struct flow_log *log, struct flow_read *read);
+    void (*cancel)(struct flow_log *log, struct flow_read *read);
+    void (*release)(struct flow_log *log, struct flow_read *read);
+    void (*snapshot)(struct flow_log *log, struct flow_snapshot *snapshot);
+};
+
+struct flow_log {
+    const struct flow_log_ops *ops;
+};
+
+/* Hands a commit over (flow/commit.h). */
+static inline void flow_log_commit(struct flow_log *log, struct flow_commit *commit)
+{
+    log->ops->commit(log, commit);
+}
+
+/* Asks for batches (flow/reader.h). */
+static inline void flow_log_read(struct flow_log *log, struct flow_read *read)
+{
+    log->ops->read(log, read);
+}
+
+/* Makes a waiting read answer soon, with ERR_CANCELLED unless it is answered already. `done` is
+ * still called, once; `read` must live until then. At most one cancel a read. */
+static inline void flow_log_cancel(struct flow_log *log, struct flow_read *read)
+{
+    log->ops->cancel(log, read);
+}
+
+/* Gives the batches of an answered read back; after it `read` can be used again at once. Must be
+ * called for every answer, also one without batches. */
+static inline void flow_log_release(struct flow_log *log, struct flow_read *read)
+{
+    log->ops->release(log, read);
+}
+
+/* Asks for the state (flow/snapshot.h). */
+static inline void flow_log_snapshot(struct flow_log *log, struct flow_snapshot *snapshot)
+{
+    log->ops->snapshot(log, snapshot);
+}

@@ -1,0 +1,354 @@
+#include "log/frame.h"
+
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "base/hash.h"
+#include "flow/batch.h"
+
+enum header_offset {
+    AT_MAGIC = 0,
+    AT_VERSION = 4,
+    AT_FLAGS = 6,
+    AT_UUID = 8,
+    AT_EPOCH = 24,
+    AT_RESERVED_A = 28,
+    AT_LSN = 32,
+    AT_DURABLE_LSN = 40,
+    AT_PAYLOAD_SIZE = 48,
+    AT_PAYLOAD_CRC = 52,
+    AT_PREVIOUS_CRC = 56,
+    AT_RESERVED_B = 60,
+    AT_COMMIT_TIME = 64,
+    AT_VALID_TO_LSN = 72,
+    AT_FILE_NUMBER = 80,
+    AT_RESERVED_C = 88,
+    AT_HEADER_CRC = 92,
+};
+_Static_assert(AT_HEADER_CRC + 4 == LOG_FRAME_HEADER_SIZE, "the header ends with its CRC");
+_Static_assert(LOG_FRAME_HEADER_SIZE <= IO_BLOCK, "a header lies in one block");
+
+uint64_t log_frame_disk_size(uint64_t payload_size)
+{
+    uint64_t size = LOG_FRAME_HEADER_SIZE + payload_size;
+    ASSERT(size > payload_size);
+    return (size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
+}
+
+void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FRAME_HEADER_SIZE])
+{
+    ASSERT(header->lsn > header->durable_lsn);
+    ASSERT(header->epoch > 0);
+    memset(out, 0, LOG_FRAME_HEADER_SIZE);
+    put_u32le(out + AT_MAGIC, LOG_FRAME_MAGIC);
+    put_u16le(out + AT_VERSION, LOG_FRAME_VERSION);
+    put_u16le(out + AT_FLAGS, header->flags);
+    memcpy(out + AT_UUID, header->uuid.bytes, sizeof header->uuid.bytes);
+    put_u32le(out + AT_EPOCH, header->epoch);
+    put_u64le(out + AT_LSN, header->lsn);
+    put_u64le(out + AT_DURABLE_LSN, header->durable_lsn);
+    put_u32le(out + AT_PAYLOAD_SIZE, header->payload_size);
+    put_u32le(out + AT_PAYLOAD_CRC, header->payload_crc);
+    put_u32le(out + AT_PREVIOUS_CRC, header->previous_crc);
+    put_u64le(out + AT_COMMIT_TIME, (uint64_t)header->commit_time_ms);
+    put_u64le(out + AT_VALID_TO_LSN, header->valid_to_lsn);
+    put_u64le(out + AT_FILE_NUMBER, header->file_number);
+    header->header_crc = crc32c(0, out, AT_HEADER_CRC);
+    put_u32le(out + AT_HEADER_CRC, header->header_crc);
+}
+
+err_t log_frame_decode(struct slice bytes, struct log_frame_header *out)
+{
+    const uint8_t *in = bytes.data;
+    if (bytes.size < LOG_FRAME_HEADER_SIZE || get_u32le(in + AT_MAGIC) != LOG_FRAME_MAGIC ||
+        get_u32le(in + AT_HEADER_CRC) != crc32c(0, in, AT_HEADER_CRC))
+        return err_make(ERR_CORRUPT);
+    if (get_u16le(in + AT_VERSION) > LOG_FRAME_VERSION)
+        return err_make(ERR_VERSION);
+    struct log_frame_header header = {
+        .flags = get_u16le(in + AT_FLAGS),
+        .epoch = get_u32le(in + AT_EPOCH),
+        .lsn = get_u64le(in + AT_LSN),
+        .durable_lsn = get_u64le(in + AT_DURABLE_LSN),
+        .payload_size = get_u32le(in + AT_PAYLOAD_SIZE),
+        .payload_crc = get_u32le(in + AT_PAYLOAD_CRC),
+        .previous_crc = get_u32le(in + AT_PREVIOUS_CRC),
+        .commit_time_ms = (int64_t)get_u64le(in + AT_COMMIT_TIME),
+        .valid_to_lsn = get_u64le(in + AT_VALID_TO_LSN),
+        .file_number = get_u64le(in + AT_FILE_NUMBER),
+        .header_crc = get_u32le(in + AT_HEADER_CRC),
+    };
+    memcpy(header.uuid.bytes, in + AT_UUID, sizeof header.uuid.bytes);
+    if (header.epoch == 0 || header.lsn <= header.durable_lsn)
+        return err_make(ERR_CORRUPT);
+    *out = header;
+    return err_ok();
+}
+
+/* kind (1), flags (1), zero (2), size of the body (4) */
+static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t flags, size_t size)
+{
+    ASSERT(size <= UINT32_MAX);
+    out[0] = (uint8_t)kind;
+    out[1] = flags;
+    put_u16le(out + 2, 0);
+    put_u32le(out + 4, (uint32_t)size);
+}
+
+static uint64_t topic_body_size(const struct flow_topic_change *change)
+{
+    ASSERT(change->name.size <= FLOW_TOPIC_NAME_MAX);
+    return change->op == FLOW_TOPIC_CREATE ? 28 + change->name.size : 8;
+}
+
+static uint64_t sink_body_size(const struct flow_sink_change *change)
+{
+    switch (change->op) {
+    case FLOW_SINK_OPEN: return 8 + 4 * (uint64_t)change->topic_count + change->name.size;
+    case FLOW_SINK_PREPARE:
+        return 16 + (uint64_t)LOG_RANGE_SIZE * change->range_count + change->outputs.size;
+    case FLOW_SINK_COMMIT: return 16;
+    case FLOW_SINK_CLOSE: return 4;
+    }
+    UNREACHABLE("unknown sink operation");
+}
+
+uint64_t log_entries_size(const struct flow_commit *commit)
+{
+    ASSERT(commit->append_count == 0 || commit->appends);
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < commit->append_count; i++)
+        size += LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + commit->appends[i].batch_size;
+    size += (uint64_t)commit->count_count * (LOG_ENTRY_HEADER_SIZE + 28);
+    for (uint32_t i = 0; i < commit->topic_count; i++)
+        size += LOG_ENTRY_HEADER_SIZE + topic_body_size(&commit->topics[i]);
+    for (uint32_t i = 0; i < commit->sink_count; i++)
+        size += LOG_ENTRY_HEADER_SIZE + sink_body_size(&commit->sinks[i]);
+    return size;
+}
+
+size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append)
+{
+    ASSERT(append->topic_id > 0 && append->record_count > 0);
+    ASSERT(append->batch_size >= FLOW_BATCH_HEADER_SIZE);
+    size_t size = LOG_ENTRY_BATCH_SIZE + append->batch_size;
+    put_entry_header(out, LOG_ENTRY_BATCH, (uint8_t)append->kind, size);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, append->topic_id);
+    put_u32le(body + 4, append->partition);
+    put_u32le(body + 8, append->record_count);
+    put_u32le(body + 12, 0);
+    memcpy(body + LOG_ENTRY_BATCH_SIZE, append->batch, append->batch_size);
+    return LOG_ENTRY_HEADER_SIZE + size;
+}
+
+size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts)
+{
+    ASSERT(counts->topic_id > 0);
+    put_entry_header(out, LOG_ENTRY_COUNTS, 0, 28);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, counts->topic_id);
+    put_u64le(body + 4, counts->received);
+    put_u64le(body + 12, counts->duplicates);
+    put_u64le(body + 20, counts->refused);
+    return LOG_ENTRY_HEADER_SIZE + 28;
+}
+
+size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change)
+{
+    ASSERT(change->topic_id > 0);
+    size_t size = topic_body_size(change);
+    bool create = change->op == FLOW_TOPIC_CREATE;
+    put_entry_header(out, create ? LOG_ENTRY_TOPIC_CREATE : LOG_ENTRY_TOPIC_PARTITIONS, 0, size);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, change->topic_id);
+    put_u32le(body + 4, change->partition_count);
+    if (create) {
+        put_u32le(body + 8, change->parent_id);
+        memcpy(body + 12, change->uuid.bytes, sizeof change->uuid.bytes);
+        memcpy(body + 28, change->name.data, change->name.size);
+    }
+    return LOG_ENTRY_HEADER_SIZE + size;
+}
+
+static void put_range(uint8_t *out, const struct flow_sink_range *range)
+{
+    ASSERT(range->first_offset <= range->end_offset);
+    put_u32le(out, range->topic_id);
+    put_u32le(out + 4, range->partition);
+    put_u64le(out + 8, (uint64_t)range->first_offset);
+    put_u64le(out + 16, (uint64_t)range->end_offset);
+    put_u64le(out + 24, range->delivered);
+    put_u64le(out + 32, range->dead_lettered);
+}
+
+static void put_sink_body(uint8_t *body, const struct flow_sink_change *change)
+{
+    put_u32le(body, change->sink_id);
+    if (change->op == FLOW_SINK_OPEN) {
+        put_u32le(body + 4, change->topic_count);
+        for (uint32_t i = 0; i < change->topic_count; i++)
+            put_u32le(body + 8 + (size_t)4 * i, change->topic_ids[i]);
+        memcpy(body + 8 + (size_t)4 * change->topic_count, change->name.data, change->name.size);
+        return;
+    }
+    if (change->op == FLOW_SINK_CLOSE)
+        return;
+    put_u32le(body + 4, change->range_count);
+    put_u64le(body + 8, change->epoch);
+    for (uint32_t i = 0; i < change->range_count; i++)
+        put_range(body + 16 + (size_t)LOG_RANGE_SIZE * i, &change->ranges[i]);
+    if (change->outputs.size > 0)
+        memcpy(body + 16 + (size_t)LOG_RANGE_SIZE * change->range_count, change->outputs.data,
+               change->outputs.size);
+}
+
+size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change)
+{
+    static const enum log_entry_kind kinds[] = {
+        [FLOW_SINK_OPEN] = LOG_ENTRY_SINK_OPEN,
+        [FLOW_SINK_PREPARE] = LOG_ENTRY_SINK_PREPARE,
+        [FLOW_SINK_COMMIT] = LOG_ENTRY_SINK_COMMIT,
+        [FLOW_SINK_CLOSE] = LOG_ENTRY_SINK_CLOSE,
+    };
+    ASSERT(change->sink_id > 0);
+    ASSERT(change->op == FLOW_SINK_PREPARE ||
+           (change->range_count == 0 && change->outputs.size == 0));
+    size_t size = sink_body_size(change);
+    put_entry_header(out, kinds[change->op], 0, size);
+    put_sink_body(out + LOG_ENTRY_HEADER_SIZE, change);
+    return LOG_ENTRY_HEADER_SIZE + size;
+}
+
+size_t log_entry_put_clean_stop(uint8_t *out)
+{
+    put_entry_header(out, LOG_ENTRY_CLEAN_STOP, 0, 0);
+    return LOG_ENTRY_HEADER_SIZE;
+}
+
+static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out)
+{
+    struct flow_append *append = &out->append;
+    append->topic_id = cursor_u32le(c);
+    append->partition = cursor_u32le(c);
+    append->record_count = cursor_u32le(c);
+    cursor_u32le(c);
+    if (!cursor_ok(c) || flags > FLOW_APPEND_SINK_LETTERS || append->record_count == 0 ||
+        c->rest.size < FLOW_BATCH_HEADER_SIZE)
+        return err_make(ERR_CORRUPT);
+    append->kind = (enum flow_append_kind)flags;
+    append->batch = (uint8_t *)(uintptr_t)c->rest.data;
+    append->batch_size = c->rest.size;
+    return err_ok();
+}
+
+static void decode_counts(struct cursor *c, struct log_entry *out)
+{
+    out->counts.topic_id = cursor_u32le(c);
+    out->counts.received = cursor_u64le(c);
+    out->counts.duplicates = cursor_u64le(c);
+    out->counts.refused = cursor_u64le(c);
+}
+
+static err_t decode_topic(struct cursor *c, struct log_entry *out)
+{
+    struct flow_topic_change *topic = &out->topic;
+    topic->topic_id = cursor_u32le(c);
+    topic->partition_count = cursor_u32le(c);
+    topic->op = FLOW_TOPIC_PARTITIONS;
+    if (out->kind == LOG_ENTRY_TOPIC_CREATE) {
+        topic->op = FLOW_TOPIC_CREATE;
+        topic->parent_id = cursor_u32le(c);
+        struct slice uuid = cursor_bytes(c, sizeof topic->uuid.bytes);
+        if (cursor_ok(c))
+            memcpy(topic->uuid.bytes, uuid.data, uuid.size);
+        topic->name = c->rest;
+        if (topic->name.size == 0 || topic->name.size > FLOW_TOPIC_NAME_MAX)
+            return err_make(ERR_CORRUPT);
+    }
+    bool valid = topic->topic_id > 0 && topic->partition_count > 0 &&
+                 topic->partition_count <= FLOW_PARTITIONS_MAX;
+    return valid ? err_ok() : err_make(ERR_CORRUPT);
+}
+
+static void decode_sink(struct cursor *c, struct log_entry *out)
+{
+    struct flow_sink_change *sink = &out->sink;
+    sink->sink_id = cursor_u32le(c);
+    if (out->kind == LOG_ENTRY_SINK_OPEN) {
+        sink->op = FLOW_SINK_OPEN;
+        sink->topic_count = cursor_u32le(c);
+        out->ids = cursor_bytes(c, (size_t)4 * sink->topic_count);
+        sink->name = c->rest;
+    } else if (out->kind == LOG_ENTRY_SINK_CLOSE) {
+        sink->op = FLOW_SINK_CLOSE;
+    } else {
+        sink->op = out->kind == LOG_ENTRY_SINK_PREPARE ? FLOW_SINK_PREPARE : FLOW_SINK_COMMIT;
+        sink->range_count = cursor_u32le(c);
+        sink->epoch = cursor_u64le(c);
+        out->ranges = cursor_bytes(c, (size_t)LOG_RANGE_SIZE * sink->range_count);
+        sink->outputs = c->rest;
+    }
+    if (sink->sink_id == 0)
+        cursor_fail(c);
+}
+
+static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
+{
+    struct cursor c = cursor_make(body);
+    switch (out->kind) {
+    case LOG_ENTRY_BATCH: TRY(decode_batch(&c, flags, out)); break;
+    case LOG_ENTRY_COUNTS: decode_counts(&c, out); break;
+    case LOG_ENTRY_TOPIC_CREATE:
+    case LOG_ENTRY_TOPIC_PARTITIONS: TRY(decode_topic(&c, out)); break;
+    case LOG_ENTRY_SINK_OPEN:
+    case LOG_ENTRY_SINK_PREPARE:
+    case LOG_ENTRY_SINK_COMMIT:
+    case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
+    case LOG_ENTRY_CLEAN_STOP: break;
+    case LOG_ENTRY_TOPIC_DELETE:
+    case LOG_ENTRY_KEYS:
+    case LOG_ENTRY_SEQUENCES:
+    case LOG_ENTRY_TRANSACTION:
+    case LOG_ENTRY_LOG_START:
+    default: return err_make(ERR_VERSION);
+    }
+    return cursor_ok(&c) ? err_ok() : err_make(ERR_CORRUPT);
+}
+
+err_t log_entry_next(struct slice *payload, struct log_entry *out)
+{
+    ASSERT(payload->data || payload->size == 0);
+    if (payload->size == 0)
+        return err_make(ERR_END);
+    if (payload->size < LOG_ENTRY_HEADER_SIZE)
+        return err_make(ERR_CORRUPT);
+    const uint8_t *in = payload->data;
+    uint32_t size = get_u32le(in + 4);
+    if (size > payload->size - LOG_ENTRY_HEADER_SIZE)
+        return err_make(ERR_CORRUPT);
+    struct log_entry entry = {.kind = (enum log_entry_kind)in[0]};
+    TRY(decode_body(slice_make(in + LOG_ENTRY_HEADER_SIZE, size), in[1], &entry));
+    *payload = slice_sub(*payload, LOG_ENTRY_HEADER_SIZE + (size_t)size, SIZE_MAX);
+    *out = entry;
+    return err_ok();
+}
+
+struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t index)
+{
+    ASSERT(index < entry->sink.range_count);
+    const uint8_t *in = entry->ranges.data + (size_t)LOG_RANGE_SIZE * index;
+    return (struct flow_sink_range){
+        .topic_id = get_u32le(in),
+        .partition = get_u32le(in + 4),
+        .first_offset = (int64_t)get_u64le(in + 8),
+        .end_offset = (int64_t)get_u64le(in + 16),
+        .delivered = get_u64le(in + 24),
+        .dead_lettered = get_u64le(in + 32),
+    };
+}
+
+uint32_t log_entry_topic_id(const struct log_entry *entry, uint32_t index)
+{
+    ASSERT(index < entry->sink.topic_count);
+    return get_u32le(entry->ids.data + (size_t)4 * index);
+}

@@ -1,0 +1,99 @@
+#pragma once
+
+/*
+ * The bytes of the write-ahead log: frames and the entries in them. docs/formats/wal.md draws
+ * them. A frame is one atomic commit; it starts on a block of 4 KiB with a header that has its
+ * own CRC, and its payload is a run of entries. All numbers are little-endian. What is decoded
+ * here comes from a disk: it is checked, never asserted. Pure; any thread.
+ */
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/uuid.h"
+#include "flow/commit.h"
+#include "io/disk.h"
+
+#define LOG_FRAME_MAGIC 0x4c415747u /* "GWAL" */
+#define LOG_FRAME_VERSION 1u
+#define LOG_FRAME_HEADER_SIZE 96u
+/* Entries end a frame at this size; a single larger commit is alone in its frame. */
+#define LOG_FRAME_SIZE_TARGET (4u << 20)
+
+enum log_frame_flags {
+    LOG_FRAME_EPOCH_START = 1, /* the first of an epoch; valid_to_lsn counts */
+};
+
+struct log_frame_header {
+    uint16_t flags;
+    struct uuid uuid; /* of the data directory */
+    uint32_t epoch;
+    uint64_t lsn;         /* number of the frame, from 1, without gaps */
+    uint64_t durable_lsn; /* every frame up to it was on disk when this one was written */
+    uint32_t payload_size;
+    uint32_t payload_crc;
+    uint32_t previous_crc; /* header CRC of frame lsn - 1; 0 for the first */
+    int64_t commit_time_ms;
+    uint64_t valid_to_lsn; /* EPOCH_START: the last frame of earlier epochs that counts */
+    uint64_t file_number;  /* of the file it was written to: recycled files hold older frames */
+    uint32_t header_crc;   /* result of encode and decode */
+};
+
+/* Bytes that a frame with this payload takes on disk: a multiple of IO_BLOCK. */
+uint64_t log_frame_disk_size(uint64_t payload_size);
+/* Writes the header's LOG_FRAME_HEADER_SIZE bytes and sets header->header_crc. */
+void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FRAME_HEADER_SIZE]);
+/* Reads a header. ERR_CORRUPT when it is none of ours (magic, CRC), ERR_VERSION when a newer
+ * program wrote it. */
+err_t log_frame_decode(struct slice bytes, struct log_frame_header *out);
+
+/* What a frame can hold. The numbers are the format: they are never used again for another. */
+enum log_entry_kind {
+    LOG_ENTRY_BATCH = 1,
+    LOG_ENTRY_COUNTS = 2,
+    LOG_ENTRY_TOPIC_CREATE = 3,
+    LOG_ENTRY_TOPIC_PARTITIONS = 4,
+    LOG_ENTRY_TOPIC_DELETE = 5, /* reserved */
+    LOG_ENTRY_SINK_OPEN = 6,
+    LOG_ENTRY_SINK_PREPARE = 7,
+    LOG_ENTRY_SINK_COMMIT = 8,
+    LOG_ENTRY_SINK_CLOSE = 9,
+    LOG_ENTRY_CLEAN_STOP = 10,
+    LOG_ENTRY_KEYS = 16,        /* reserved: idempotency keys */
+    LOG_ENTRY_SEQUENCES = 17,   /* reserved: producers' sequences */
+    LOG_ENTRY_TRANSACTION = 18, /* reserved */
+    LOG_ENTRY_LOG_START = 19,   /* reserved: retention */
+};
+
+#define LOG_ENTRY_HEADER_SIZE 8u
+#define LOG_ENTRY_BATCH_SIZE 16u /* of the body before the batch itself */
+
+/* One decoded entry: the fields of its kind are set, the others zero. */
+struct log_entry {
+    enum log_entry_kind kind;
+    struct flow_append append; /* BATCH: without base_offset; `batch` points into the frame */
+    struct flow_count counts;
+    struct flow_topic_change topic;
+    struct flow_sink_change sink; /* topic_ids and ranges are NULL: see below */
+    struct slice ids;             /* SINK_OPEN: topic ids, 4 bytes each */
+    struct slice ranges;          /* SINK_PREPARE: LOG_RANGE_SIZE bytes each */
+};
+
+#define LOG_RANGE_SIZE 40u
+
+/* Bytes that the entries of `commit` take. */
+uint64_t log_entries_size(const struct flow_commit *commit);
+/* Each writes one entry at `out`, which has room for it, and returns its size. */
+size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append);
+size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
+size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
+size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
+size_t log_entry_put_clean_stop(uint8_t *out);
+
+/* Takes the next entry off `*payload`. ERR_END when there is none, ERR_CORRUPT, ERR_VERSION for a
+ * kind that this program does not know. */
+err_t log_entry_next(struct slice *payload, struct log_entry *out);
+/* Range `index` of a SINK_PREPARE entry. */
+struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t index);
+/* Topic id `index` of a SINK_OPEN entry. */
+uint32_t log_entry_topic_id(const struct log_entry *entry, uint32_t index);

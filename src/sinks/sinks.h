@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * Sinks: what records are pushed to. A sink is a plug-in: encode and send, nothing else. The
+ * runner (sinks/runner.h) owns everything around it: cursors, epochs, retry, breaker, dead
+ * letters, memory.
+ *
+ * An epoch is what a sink delivers at once: for each of its partitions a range of offsets. The
+ * runner writes batches to the plug-in, then closes the epoch in two steps that survive a crash
+ * at any moment: `prepare` makes the epoch's bytes durable where readers do not look and tells
+ * under which names; the runner commits that to the log; `publish` makes them visible; the
+ * runner commits the end, with the cursors. After a restart a prepared epoch is published
+ * (again), never rebuilt; one that was not prepared is discarded and read again.
+ *
+ * All verbs block, run on the sink's own worker, one at a time, and leave the instance usable
+ * when they fail with a retriable error. An instance belongs to that worker from open to close.
+ */
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/option.h"
+#include "flow/batch.h"
+#include "flow/commit.h"
+#include "io/disk.h"
+#include "io/loop.h"
+
+struct sinks_open {
+    const char *name;    /* the sink's, from the configuration */
+    const void *options; /* as the plug-in's table describes; lives as long as the instance */
+    struct io_disk *disk;
+};
+
+/* A batch to write, with where it comes from. */
+struct sinks_batch {
+    const char *topic;
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t offset_min;      /* records before it in the batch are delivered already: skip them */
+    struct flow_batch batch; /* checked, not compressed */
+};
+
+/* A record that the sink will never take, and why (not retriable). */
+struct sinks_refusal {
+    int64_t offset;
+    const char *reason; /* stable code, static */
+    char detail[160];
+};
+
+/* What `write` did: `delivered` records are in the open epoch; refused ones are listed (grown with
+ * sinks_refuse). */
+struct sinks_result {
+    uint64_t delivered;
+    struct sinks_refusal *refusals;
+    size_t refusal_count;
+    size_t refusal_capacity;
+    bool roll; /* the sink wants the epoch closed (size reached, too many files) */
+};
+
+struct sinks_plugin {
+    const char *name;
+    const struct option *options; /* besides `type` and `topics`, which every sink has */
+    size_t options_size;
+    /* Checks values that a table cannot express; detail says what to write instead. May be NULL. */
+    err_t (*check)(const void *options, struct err_text *why);
+    /* Checks two sinks of this type against each other (one path twice). May be NULL. */
+    err_t (*check_pair)(const void *a, const void *b, struct err_text *why);
+    err_t (*open)(const struct sinks_open *open, void **instance, struct err_text *why);
+    void (*close)(void *instance);
+    /* Appends one batch to the open epoch, begun by the first write. On an error that is
+     * retriable nothing of the batch counts and the runner calls `discard` and starts the epoch
+     * again. */
+    err_t (*write)(void *instance, const struct sinks_batch *batch, struct sinks_result *result,
+                   struct err_text *why);
+    /* Makes everything written since the epoch began durable and appends to `outputs` all that
+     * `publish` needs, in the plug-in's own encoding. */
+    err_t (*prepare)(void *instance, uint64_t epoch, const struct flow_sink_range *ranges,
+                     uint32_t range_count, struct buf *outputs, struct err_text *why);
+    /* Makes a prepared epoch visible, durably. Called again after a failure or a crash: what is
+     * done already is success. */
+    err_t (*publish)(void *instance, struct slice outputs, struct err_text *why);
+    /* Forgets the open epoch and everything of it that is not prepared. Cannot fail; what is left
+     * behind is cleaned at the next open. */
+    void (*discard)(void *instance);
+};
+
+/* Adds a refusal with a printf detail. ERR_MEMORY. */
+err_t sinks_refuse(struct sinks_result *result, int64_t offset, const char *reason,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+void sinks_result_done(struct sinks_result *result);

@@ -1,0 +1,332 @@
+#include "flow/batch.h"
+
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "base/hash.h"
+
+/*
+ * Building: a record's size is computed before anything is written, so that its bytes go straight
+ * to their place in the batch, once. The header is filled in when the batch is finished.
+ *
+ * Failure modes: without memory the buffer stays as it was, unlatched, and the record is not
+ * there. Reading judges every length against what is left before it is used; a batch whose CRC
+ * fits can still be a lie of whoever computed it.
+ */
+
+#define BATCH_MAGIC 2
+/* From the leader epoch on: what the length field counts. */
+#define LENGTH_FROM 12u
+/* From the attributes on: what the CRC covers. */
+#define CRC_FROM 21u
+#define COMPRESSION_MASK 0x7u
+/* Length, attributes, two deltas, two sizes, count of headers: a byte each at the least. */
+#define RECORD_SIZE_MIN 7u
+
+enum {
+    AT_BASE_OFFSET = 0,
+    AT_LENGTH = 8,
+    AT_LEADER_EPOCH = 12,
+    AT_MAGIC = 16,
+    AT_CRC = 17,
+    AT_ATTRIBUTES = 21,
+    AT_LAST_OFFSET_DELTA = 23,
+    AT_FIRST_TIMESTAMP = 27,
+    AT_MAX_TIMESTAMP = 35,
+    AT_PRODUCER_ID = 43,
+    AT_PRODUCER_EPOCH = 51,
+    AT_BASE_SEQUENCE = 53,
+    AT_RECORD_COUNT = 57,
+};
+
+_Static_assert(AT_RECORD_COUNT + 4 == FLOW_BATCH_HEADER_SIZE, "record batch v2 header");
+_Static_assert(AT_CRC + 4 == CRC_FROM && AT_ATTRIBUTES == CRC_FROM, "the CRC covers what follows");
+
+void flow_batch_builder_init(struct flow_batch_builder *builder)
+{
+    ASSERT(builder);
+    *builder = (struct flow_batch_builder){0};
+    buf_init(&builder->bytes, INT32_MAX);
+}
+
+void flow_batch_builder_done(struct flow_batch_builder *builder)
+{
+    ASSERT(builder);
+    buf_done(&builder->bytes);
+    flow_batch_builder_init(builder);
+}
+
+static size_t varint_size(int64_t value)
+{
+    return uvarint_size(zigzag_encode(value));
+}
+
+/* Size of a length and the bytes it counts; null is the length -1. */
+static size_t bytes_size(struct slice bytes)
+{
+    return bytes.data ? varint_size((int64_t)bytes.size) + bytes.size : 1;
+}
+
+static uint8_t *put_varint(uint8_t *out, int64_t value)
+{
+    return out + uvarint_put(out, zigzag_encode(value));
+}
+
+static uint8_t *put_bytes(uint8_t *out, struct slice bytes)
+{
+    if (!bytes.data)
+        return put_varint(out, -1);
+    out = put_varint(out, (int64_t)bytes.size);
+    memcpy(out, bytes.data, bytes.size);
+    return out + bytes.size;
+}
+
+/* A record's encoding without the length in front of it. */
+struct layout {
+    int64_t timestamp_delta;
+    uint32_t offset_delta;
+    struct slice key;
+    struct slice value;
+    const struct flow_header *headers;
+    uint32_t header_count;
+    size_t size;
+};
+
+static void layout_measure(struct layout *l)
+{
+    l->size = 1 + varint_size(l->timestamp_delta) + varint_size(l->offset_delta) +
+              bytes_size(l->key) + bytes_size(l->value) + varint_size(l->header_count);
+    for (uint32_t i = 0; i < l->header_count; i++) {
+        ASSERT(l->headers[i].key.data);
+        l->size += bytes_size(l->headers[i].key) + bytes_size(l->headers[i].value);
+    }
+}
+
+static uint8_t *layout_write(const struct layout *l, uint8_t *out)
+{
+    out = put_varint(out, (int64_t)l->size);
+    const uint8_t *start = out;
+    *out++ = 0;
+    out = put_varint(out, l->timestamp_delta);
+    out = put_varint(out, l->offset_delta);
+    out = put_bytes(out, l->key);
+    out = put_bytes(out, l->value);
+    out = put_varint(out, l->header_count);
+    for (uint32_t i = 0; i < l->header_count; i++) {
+        out = put_bytes(out, l->headers[i].key);
+        out = put_bytes(out, l->headers[i].value);
+    }
+    ASSERT((size_t)(out - start) == l->size);
+    return out;
+}
+
+err_t flow_batch_builder_add(struct flow_batch_builder *builder, int64_t timestamp_ms,
+                             struct slice key, struct slice value,
+                             const struct flow_header *headers, uint32_t header_count)
+{
+    struct buf *bytes = &builder->bytes;
+    bool first = builder->record_count == 0;
+    ASSERT(first == (bytes->size == 0));
+    int64_t base_ms = first ? timestamp_ms : builder->first_timestamp_ms;
+    struct layout l = {.timestamp_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)base_ms),
+                       .offset_delta = builder->record_count,
+                       .key = key,
+                       .value = value,
+                       .headers = headers,
+                       .header_count = header_count};
+    layout_measure(&l);
+    size_t head = first ? FLOW_BATCH_HEADER_SIZE : 0;
+    size_t size = head + varint_size((int64_t)l.size) + l.size;
+    struct buf before = *bytes;
+    uint8_t *room = buf_reserve(bytes, size);
+    if (!room) {
+        err_t err = buf_error(bytes);
+        *bytes = before;
+        return err;
+    }
+    const uint8_t *end = layout_write(&l, room + head);
+    ASSERT((size_t)(end - room) == size);
+    buf_advance(bytes, size);
+    if (first || timestamp_ms > builder->max_timestamp_ms)
+        builder->max_timestamp_ms = timestamp_ms;
+    builder->first_timestamp_ms = base_ms;
+    builder->record_count++;
+    return err_ok();
+}
+
+struct flow_batch_mark flow_batch_builder_mark(const struct flow_batch_builder *builder)
+{
+    ASSERT(buf_ok(&builder->bytes));
+    return (struct flow_batch_mark){builder->bytes.size, builder->record_count,
+                                    builder->first_timestamp_ms, builder->max_timestamp_ms};
+}
+
+void flow_batch_builder_rollback(struct flow_batch_builder *builder,
+                                 const struct flow_batch_mark *mark)
+{
+    ASSERT(mark->size <= builder->bytes.size && mark->record_count <= builder->record_count);
+    builder->bytes.size = mark->size;
+    builder->record_count = mark->record_count;
+    builder->first_timestamp_ms = mark->first_timestamp_ms;
+    builder->max_timestamp_ms = mark->max_timestamp_ms;
+}
+
+void flow_batch_builder_reset(struct flow_batch_builder *builder, size_t keep_bytes)
+{
+    ASSERT(builder);
+    if (builder->bytes.capacity > keep_bytes)
+        buf_done(&builder->bytes);
+    buf_reset(&builder->bytes);
+    builder->record_count = 0;
+}
+
+struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
+{
+    uint8_t *batch = builder->bytes.data;
+    size_t size = builder->bytes.size;
+    ASSERT(builder->record_count > 0 && size > FLOW_BATCH_HEADER_SIZE);
+    put_u64be(batch + AT_BASE_OFFSET, 0);
+    put_u32be(batch + AT_LENGTH, (uint32_t)(size - LENGTH_FROM));
+    put_u32be(batch + AT_LEADER_EPOCH, 0);
+    batch[AT_MAGIC] = BATCH_MAGIC;
+    put_u16be(batch + AT_ATTRIBUTES, 0);
+    put_u32be(batch + AT_LAST_OFFSET_DELTA, builder->record_count - 1);
+    put_u64be(batch + AT_FIRST_TIMESTAMP, (uint64_t)builder->first_timestamp_ms);
+    put_u64be(batch + AT_MAX_TIMESTAMP, (uint64_t)builder->max_timestamp_ms);
+    put_u64be(batch + AT_PRODUCER_ID, UINT64_MAX);
+    put_u16be(batch + AT_PRODUCER_EPOCH, UINT16_MAX);
+    put_u32be(batch + AT_BASE_SEQUENCE, UINT32_MAX);
+    put_u32be(batch + AT_RECORD_COUNT, builder->record_count);
+    put_u32be(batch + AT_CRC, crc32c(0, batch + CRC_FROM, size - CRC_FROM));
+    return slice_make(batch, size);
+}
+
+static uint32_t compression(const struct flow_batch *batch)
+{
+    ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
+    return batch->attributes & COMPRESSION_MASK;
+}
+
+/* The header's fields agree with each other and with the size. */
+static bool header_sane(const struct flow_batch *b)
+{
+    if (b->base_offset < 0 || b->last_offset_delta < 0 || b->record_count > INT32_MAX)
+        return false;
+    if (b->base_offset > INT64_MAX - b->last_offset_delta)
+        return false;
+    if (b->record_count > (uint64_t)b->last_offset_delta + 1)
+        return false;
+    uint64_t records_size = b->bytes.size - FLOW_BATCH_HEADER_SIZE;
+    return compression(b) != 0 || (uint64_t)b->record_count * RECORD_SIZE_MIN <= records_size;
+}
+
+err_t flow_batch_parse(struct slice bytes, struct flow_batch *out)
+{
+    ASSERT(out);
+    if (bytes.size < AT_CRC)
+        return err_make(ERR_END);
+    uint32_t length = get_u32be(bytes.data + AT_LENGTH);
+    if (bytes.data[AT_MAGIC] != BATCH_MAGIC || length > INT32_MAX ||
+        length < FLOW_BATCH_HEADER_SIZE - LENGTH_FROM)
+        return err_make(ERR_CORRUPT);
+    if (bytes.size - LENGTH_FROM < length)
+        return err_make(ERR_END);
+    const uint8_t *in = bytes.data;
+    struct flow_batch batch = {
+        .bytes = slice_make(in, LENGTH_FROM + length),
+        .base_offset = (int64_t)get_u64be(in + AT_BASE_OFFSET),
+        .last_offset_delta = (int32_t)get_u32be(in + AT_LAST_OFFSET_DELTA),
+        .record_count = get_u32be(in + AT_RECORD_COUNT),
+        .attributes = get_u16be(in + AT_ATTRIBUTES),
+        .first_timestamp_ms = (int64_t)get_u64be(in + AT_FIRST_TIMESTAMP),
+        .max_timestamp_ms = (int64_t)get_u64be(in + AT_MAX_TIMESTAMP),
+        .producer_id = (int64_t)get_u64be(in + AT_PRODUCER_ID),
+        .producer_epoch = (int16_t)get_u16be(in + AT_PRODUCER_EPOCH),
+        .base_sequence = (int32_t)get_u32be(in + AT_BASE_SEQUENCE),
+    };
+    if (!header_sane(&batch))
+        return err_make(ERR_CORRUPT);
+    *out = batch;
+    return err_ok();
+}
+
+err_t flow_batch_check(const struct flow_batch *batch)
+{
+    ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
+    const uint8_t *in = batch->bytes.data;
+    uint32_t crc = crc32c(0, in + CRC_FROM, batch->bytes.size - CRC_FROM);
+    return crc == get_u32be(in + AT_CRC) ? err_ok() : err_make(ERR_CORRUPT);
+}
+
+void flow_batch_set_base_offset(uint8_t *batch, int64_t offset)
+{
+    ASSERT(batch && offset >= 0);
+    put_u64be(batch + AT_BASE_OFFSET, (uint64_t)offset);
+}
+
+struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch)
+{
+    ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
+    struct slice bytes = batch->bytes;
+    return (struct flow_batch_iterator){
+        .rest =
+            slice_make(bytes.data + FLOW_BATCH_HEADER_SIZE, bytes.size - FLOW_BATCH_HEADER_SIZE),
+        .batch = batch,
+        .left = batch->record_count,
+    };
+}
+
+/* A length and its bytes; the length -1 gives data NULL. */
+static struct slice read_bytes(struct cursor *c)
+{
+    int32_t size = cursor_varint(c);
+    if (size == -1)
+        return slice_make(NULL, 0);
+    if (size < 0)
+        cursor_fail(c);
+    return cursor_bytes(c, size < 0 ? 0 : (size_t)size);
+}
+
+err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
+{
+    ASSERT(it->batch && out);
+    if (compression(it->batch))
+        return err_make(ERR_UNSUPPORTED);
+    if (it->left == 0)
+        return err_make(it->rest.size == 0 ? ERR_END : ERR_CORRUPT);
+    struct cursor outer = cursor_make(it->rest);
+    struct slice body = read_bytes(&outer);
+    struct cursor c = cursor_make(body);
+    (void)cursor_u8(&c);
+    uint64_t timestamp_delta = (uint64_t)cursor_varlong(&c);
+    int32_t offset_delta = cursor_varint(&c);
+    struct slice key = read_bytes(&c);
+    struct slice value = read_bytes(&c);
+    int32_t header_count = cursor_varint(&c);
+    if (!cursor_ok(&outer) || !cursor_ok(&c) || header_count < 0 || offset_delta < 0 ||
+        offset_delta > it->batch->last_offset_delta)
+        return err_make(ERR_CORRUPT);
+    *out = (struct flow_record){
+        .offset = it->batch->base_offset + offset_delta,
+        .timestamp_ms = (int64_t)((uint64_t)it->batch->first_timestamp_ms + timestamp_delta),
+        .key = key,
+        .value = value,
+        .header_count = (uint32_t)header_count,
+        .headers = c.rest,
+    };
+    it->rest = outer.rest;
+    it->left--;
+    return err_ok();
+}
+
+bool flow_record_header(struct slice *headers, struct flow_header *out)
+{
+    ASSERT(headers && out);
+    struct cursor c = cursor_make(*headers);
+    struct slice key = read_bytes(&c);
+    struct slice value = read_bytes(&c);
+    if (!cursor_ok(&c) || !key.data)
+        return false;
+    *out = (struct flow_header){key, value};
+    *headers = c.rest;
+    return true;
+}

@@ -1,0 +1,70 @@
+#include "flow/snapshot.h"
+
+#include "base/assert.h"
+
+void flow_snapshot_done(struct flow_snapshot *snapshot)
+{
+    ASSERT(snapshot);
+    arena_done(&snapshot->arena);
+    snapshot->topics = NULL;
+    snapshot->topic_count = 0;
+    snapshot->sinks = NULL;
+    snapshot->sink_count = 0;
+}
+
+const struct flow_topic_state *flow_snapshot_topic(const struct flow_snapshot *snapshot,
+                                                   struct slice name)
+{
+    ASSERT(snapshot->topics || snapshot->topic_count == 0);
+    for (size_t i = 0; i < snapshot->topic_count; i++)
+        if (slice_equal_string(name, snapshot->topics[i].name))
+            return &snapshot->topics[i];
+    return NULL;
+}
+
+const struct flow_topic_state *flow_snapshot_topic_by_id(const struct flow_snapshot *snapshot,
+                                                         uint32_t id)
+{
+    ASSERT(snapshot->topics || snapshot->topic_count == 0);
+    for (size_t i = 0; i < snapshot->topic_count; i++)
+        if (snapshot->topics[i].id == id)
+            return &snapshot->topics[i];
+    return NULL;
+}
+
+const struct flow_sink_state *flow_snapshot_sink(const struct flow_snapshot *snapshot,
+                                                 struct slice name)
+{
+    ASSERT(snapshot->sinks || snapshot->sink_count == 0);
+    for (size_t i = 0; i < snapshot->sink_count; i++)
+        if (slice_equal_string(name, snapshot->sinks[i].name))
+            return &snapshot->sinks[i];
+    return NULL;
+}
+
+static bool topic_balanced(const struct flow_topic_state *t)
+{
+    ASSERT(t->name);
+    uint64_t outcomes = t->accepted + t->duplicates + t->dead_lettered + t->refused + t->damaged;
+    uint64_t letters = t->dlq_held + t->dlq_redriven + t->dlq_purged + t->dlq_expired;
+    return t->received == outcomes && t->dlq_total == letters;
+}
+
+static bool sink_balanced(const struct flow_sink_state *s)
+{
+    ASSERT(s->name);
+    return s->accepted == s->delivered + s->dead_lettered + s->expired + s->aborted + s->compacted +
+                              s->damaged + s->pending;
+}
+
+bool flow_snapshot_balanced(const struct flow_snapshot *snapshot)
+{
+    ASSERT(err_is_ok(snapshot->error));
+    for (size_t i = 0; i < snapshot->topic_count; i++)
+        if (!topic_balanced(&snapshot->topics[i]))
+            return false;
+    for (size_t i = 0; i < snapshot->sink_count; i++)
+        if (!sink_balanced(&snapshot->sinks[i]))
+            return false;
+    return true;
+}

@@ -28,6 +28,7 @@ struct sinks_open {
     const char *name;    /* the sink's, from the configuration */
     const void *options; /* as the plug-in's table describes; lives as long as the instance */
     struct io_disk *disk;
+    uint64_t seed; /* random, for hash tables whose keys come from records */
 };
 
 /* A batch to write, with where it comes from. */
@@ -64,11 +65,14 @@ struct sinks_plugin {
     err_t (*check)(const void *options, struct err_text *why);
     /* Checks two sinks of this type against each other (one path twice). May be NULL. */
     err_t (*check_pair)(const void *a, const void *b, struct err_text *why);
+    /* Milliseconds after its first record at which an epoch is closed; not 0. Any thread. */
+    uint64_t (*roll_time_ms)(const void *options);
     err_t (*open)(const struct sinks_open *open, void **instance, struct err_text *why);
     void (*close)(void *instance);
-    /* Appends one batch to the open epoch, begun by the first write. On an error that is
-     * retriable nothing of the batch counts and the runner calls `discard` and starts the epoch
-     * again. */
+    /* Appends one batch to the open epoch, begun by the first write. Every record from
+     * `offset_min` on is either delivered or refused. On an error nothing of the batch counts and
+     * the runner calls `discard` and starts the epoch again, whether the error is retriable or
+     * not: a record that can never be taken is a refusal, not an error. */
     err_t (*write)(void *instance, const struct sinks_batch *batch, struct sinks_result *result,
                    struct err_text *why);
     /* Makes everything written since the epoch began durable and appends to `outputs` all that
@@ -78,8 +82,9 @@ struct sinks_plugin {
     /* Makes a prepared epoch visible, durably. Called again after a failure or a crash: what is
      * done already is success. */
     err_t (*publish)(void *instance, struct slice outputs, struct err_text *why);
-    /* Forgets the open epoch and everything of it that is not prepared. Cannot fail; what is left
-     * behind is cleaned at the next open. */
+    /* Forgets the open epoch and removes what is left of it and of earlier ones that were never
+     * prepared. Called before the first write and after failures, never while a prepared epoch
+     * waits to be published. Cannot fail; what it leaves behind is for the next call. */
     void (*discard)(void *instance);
 };
 

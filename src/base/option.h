@@ -37,6 +37,8 @@ struct option {
     uint64_t min;               /* for numbers, sizes and durations */
     uint64_t max;               /* 0: no limit */
     const char *const *choices; /* NULL-terminated, for OPTION_ENUM */
-    const struct option *table; /* for OPTION_TABLE; ends with a NULL name */
+    const struct option *table; /* for OPTION_TABLE; ends with a NULL name. NULL: whatever stands
+                                   there is kept for the table's owner to decode (const void *) */
+    bool shorthand;             /* OPTION_TABLE: a scalar in its place is its first option's value */
     const char *help;           /* one line for the reference page */
 };

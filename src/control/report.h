@@ -45,12 +45,15 @@ struct control_report {
 
 void control_report_init(struct control_report *report);
 void control_report_done(struct control_report *report);
-/* Adds an error; `text` (printf format) says what was expected. Copies everything. */
+/* Adds an error; `text` (printf format) says what was expected. Copies everything;
+ * control characters become question marks, so that a message is one line. */
 void control_report_error(struct control_report *report, struct control_place place,
                           const char *text, ...) __attribute__((format(printf, 3, 4)));
 /* Adds a note. */
 void control_report_note(struct control_report *report, struct control_place place,
                          const char *text, ...) __attribute__((format(printf, 3, 4)));
+/* Errors so far, also those that were not kept. */
+size_t control_report_errors(const struct control_report *report);
 /* Latches that there was no memory, for what allocates elsewhere. */
 void control_report_no_memory(struct control_report *report);
 /* OK, ERR_CONFIG when there are errors, ERR_MEMORY when memory failed. */

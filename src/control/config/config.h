@@ -83,10 +83,10 @@ extern const struct option control_config_options[];
 extern const struct option control_config_sink_options[];
 
 /*
- * Reads and checks the file at `path`; NULL takes the defaults, with contracts/*.yaml and
- * garner-data in the current directory. Relative paths in the file start at its own directory.
- * Blocks on the disk. ERR_CONFIG when `report` holds errors, also for a file that is not there;
- * ERR_MEMORY. `*out` is set on success only and freed with control_config_free.
+ * Reads and checks the file at `path`; NULL takes the defaults, with contracts in `contracts`
+ * and data in `garner-data` of the current directory. Relative paths in the file start at its own
+ * directory. Blocks on the disk. ERR_CONFIG when `report` holds errors, also for a file that is not
+ * there; ERR_MEMORY. `*out` is set on success only and freed with control_config_free.
  */
 err_t control_config_load(const struct control_config_host *host, const char *path,
                           struct control_config **out, struct control_report *report);

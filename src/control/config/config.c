@@ -1,0 +1,395 @@
+#include "control/config/config.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "control/config/decode.h"
+#include "control/config/glob.h"
+#include "control/config/read.h"
+#include "control/config/sinks.h"
+#include "control/config/value.h"
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define SECOND UINT64_C(1000)
+
+#define ALLOW_OPEN_HELP                                                                            \
+    "Permits an address that other machines can reach, though nobody is asked who they are."
+
+static const char *const modes[] = {"fsync", "interval", NULL};
+
+static const struct option durability_options[] = {
+    {.name = "mode",
+     .type = OPTION_ENUM,
+     .offset = offsetof(struct control_config_durability, mode),
+     .choices = modes,
+     .fallback = "fsync",
+     .help = "`fsync`: a record is acknowledged once it is on disk. `interval`: up to "
+             "`max_delay` and `max_bytes` earlier, which a power failure may take."},
+    {.name = "max_delay",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct control_config_durability, max_delay_ms),
+     .fallback = "100ms",
+     .min = 1,
+     .max = 60 * SECOND,
+     .help = "With `interval`: the longest time between an answer and its flush."},
+    {.name = "max_bytes",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_config_durability, max_bytes),
+     .fallback = "16MiB",
+     .min = 64 * KIB,
+     .max = 256 * MIB,
+     .help = "With `interval`: the most that is acknowledged and not yet flushed."},
+    {0},
+};
+
+static const struct option intake_options[] = {
+    {.name = "listen",
+     .type = OPTION_ADDRESS,
+     .offset = offsetof(struct control_config_intake, listen),
+     .fallback = "127.0.0.1:8080",
+     .help = "Where records come in over HTTP. Port 0 takes a free one."},
+    {.name = "allow_open",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_config_intake, allow_open),
+     .fallback = "false",
+     .help = ALLOW_OPEN_HELP},
+    {.name = "body_limit",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_config_intake, body_bytes_max),
+     .fallback = "8MiB",
+     .min = KIB,
+     .max = 64 * MIB,
+     .help = "The largest body of a request; a larger one is answered 413. At most a quarter of "
+             "`wal_limit`."},
+    {.name = "record_limit",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_config_intake, record_bytes_max),
+     .fallback = "1MiB",
+     .min = KIB,
+     .max = 64 * MIB,
+     .help = "The largest record; a larger one is a dead letter with reason `oversize`. At most "
+             "`body_limit`."},
+    {0},
+};
+
+#define DOOR_OPTIONS(address, text)                                                                \
+    {                                                                                              \
+        {.name = "listen",                                                                         \
+         .type = OPTION_ADDRESS,                                                                   \
+         .offset = offsetof(struct control_config_door, listen),                                   \
+         .fallback = address,                                                                      \
+         .help = text},                                                                            \
+            {.name = "allow_open",                                                                 \
+             .type = OPTION_BOOL,                                                                  \
+             .offset = offsetof(struct control_config_door, allow_open),                           \
+             .fallback = "false",                                                                  \
+             .help = ALLOW_OPEN_HELP},                                                             \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+static const struct option admin_options[] =
+    DOOR_OPTIONS("127.0.0.1:9600", "Where health, metrics and the admin API are served.");
+static const struct option kafka_options[] =
+    DOOR_OPTIONS("127.0.0.1:9092", "Where the Kafka protocol will be served.");
+static const struct option registry_options[] =
+    DOOR_OPTIONS("127.0.0.1:8081", "Where the schema registry will be served.");
+
+const struct option control_config_options[] = {
+    {.name = "data_dir",
+     .type = OPTION_PATH,
+     .offset = offsetof(struct control_config, data_dir),
+     .fallback = "./garner-data",
+     .help = "Where everything is kept. One server at a time."},
+    {.name = "durability",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, durability),
+     .table = durability_options,
+     .shorthand = true,
+     .help = "What an acknowledgement promises."},
+    {.name = "memory_limit",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_config, memory_limit),
+     .min = 64 * MIB,
+     .help = "What the server may hold in memory. Half of the machine's or cgroup's by default."},
+    {.name = "wal_limit",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_config, wal_limit),
+     .fallback = "4GiB",
+     .min = 32 * MIB,
+     .help = "How large the write-ahead log may become before producers are told to wait."},
+    {.name = "intake",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, intake),
+     .table = intake_options,
+     .help = "The door for records over HTTP."},
+    {.name = "admin",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, admin),
+     .table = admin_options,
+     .help = "The door for operators."},
+    {.name = "kafka",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, kafka),
+     .table = kafka_options,
+     .help = "Known and checked, not served by this version."},
+    {.name = "registry",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, registry),
+     .table = registry_options,
+     .help = "Known and checked, not served by this version."},
+    {.name = "allow_open",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_config, allow_open),
+     .fallback = "false",
+     .help = "The same for all doors."},
+    {.name = "loops",
+     .type = OPTION_U32,
+     .offset = offsetof(struct control_config, loops),
+     .fallback = "0",
+     .max = 256,
+     .help = "Event loops that serve connections; 0 is one a core."},
+    {.name = "shutdown_timeout",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct control_config, shutdown_timeout_ms),
+     .fallback = "30s",
+     .max = 3600 * SECOND,
+     .help = "How long SIGTERM waits for requests and sinks before the server stops anyway."},
+    {.name = "contracts",
+     .type = OPTION_STRINGS,
+     .offset = offsetof(struct control_config, contracts),
+     .fallback = "contracts/*.yaml",
+     .help = "Files with one contract each. `*` and `?` match within a name. A pattern given "
+             "here must match a file."},
+    {.name = "sinks",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config, sinks_node),
+     .help = "Where records are delivered: a mapping from a name to the sink's options."},
+    {0},
+};
+
+/* A door with what messages about it need. */
+struct door {
+    const char *name;
+    const char *listen;
+    bool allow_open;
+};
+
+struct loader {
+    const struct control_config_host *host;
+    struct control_config *config;
+    struct control_report *report;
+    const char *directory;                  /* of the file, as given */
+    const struct control_config_node *root; /* NULL: no file */
+};
+
+/* What stands at `outer`, or at `outer`.`inner`; the nearest there is for messages. */
+static const struct control_config_node *node_at(const struct loader *l, const char *outer,
+                                                 const char *inner)
+{
+    const struct control_config_node *node = control_config_node_get(l->root, outer);
+    if (!node)
+        return l->root;
+    if (!inner || node->kind != CONTROL_CONFIG_MAPPING)
+        return node;
+    const struct control_config_node *field = control_config_node_get(node, inner);
+    return field ? field : node;
+}
+
+static void check_doors(const struct loader *l)
+{
+    const struct control_config *c = l->config;
+    const struct door doors[] = {
+        {"intake", c->intake.listen, c->intake.allow_open},
+        {"admin", c->admin.listen, c->admin.allow_open},
+        {"kafka", c->kafka.listen, c->kafka.allow_open},
+        {"registry", c->registry.listen, c->registry.allow_open},
+    };
+    for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+        const struct door *door = &doors[i];
+        if (!door->listen)
+            continue;
+        const struct control_config_node *node = node_at(l, door->name, "listen");
+        if (!control_config_address_is_loopback(door->listen) && !door->allow_open &&
+            !c->allow_open)
+            control_config_node_error(node, l->report,
+                                      "expected a loopback address such as 127.0.0.1:8080, got "
+                                      "'%s': whoever reaches it is let in; `allow_open: true` "
+                                      "permits that",
+                                      door->listen);
+        for (size_t j = 0; j < i; j++)
+            if (doors[j].listen && strcmp(doors[j].listen, door->listen) == 0 &&
+                !slice_ends_with(slice_string(door->listen), SLICE_LITERAL(":0")))
+                control_config_node_error(node, l->report,
+                                          "expected an address of its own, '%s' is that of %s",
+                                          door->listen, doors[j].name);
+    }
+    static const char *const unserved[] = {"kafka", "registry"};
+    for (size_t i = 0; i < 2; i++) {
+        const struct control_config_node *node = control_config_node_get(l->root, unserved[i]);
+        if (node)
+            control_config_node_note(node, l->report, "known, not served by this version");
+    }
+}
+
+static void check_limits(const struct loader *l)
+{
+    const struct control_config *c = l->config;
+    /* What was refused is still 0, and not worth a second message. */
+    bool body_known = c->intake.body_bytes_max > 0;
+    if (c->wal_limit > 0 && c->intake.body_bytes_max > c->wal_limit / 4)
+        control_config_node_error(node_at(l, "intake", "body_limit"), l->report,
+                                  "expected at most a quarter of wal_limit, since a body is "
+                                  "written to the log at once");
+    if (body_known && c->intake.record_bytes_max > c->intake.body_bytes_max)
+        control_config_node_error(node_at(l, "intake", "record_limit"), l->report,
+                                  "expected at most body_limit");
+    const struct control_config_node *durability = control_config_node_get(l->root, "durability");
+    if (c->durability.mode == CONTROL_CONFIG_INTERVAL || !durability ||
+        durability->kind != CONTROL_CONFIG_MAPPING)
+        return;
+    for (const struct control_config_node *n = durability->first; n; n = n->next)
+        if (strcmp(n->key, "mode") != 0)
+            control_config_node_error(n, l->report, "expected only with `mode: interval`");
+}
+
+/* The files that one pattern matches are added to the others'. */
+static void add_contracts(const struct loader *l, const char *pattern,
+                          const struct control_config_node *node)
+{
+    struct arena *arena = &l->config->arena;
+    struct option_strings *files = &l->config->contract_files;
+    struct option_strings found = {0};
+    struct err_text why = {0};
+    const char *path = control_config_path(arena, l->directory, pattern);
+    err_t err =
+        path ? control_config_glob(l->host->disk, path, arena, &found, &why) : err_make(ERR_MEMORY);
+    const char **all = arena_alloc(arena, (files->count + found.count) * sizeof(*all));
+    if (err_is(err, ERR_MEMORY) || !all) {
+        control_report_no_memory(l->report);
+        return;
+    }
+    const struct control_place place = {l->config->file ? l->config->file : pattern, 1, 1,
+                                        "contracts"};
+    if (!err_is_ok(err) && node)
+        control_config_node_error(node, l->report, "expected files that can be read: %s",
+                                  err_detail(err, &why));
+    else if (!err_is_ok(err))
+        control_report_error(l->report, place, "expected files that can be read: %s",
+                             err_detail(err, &why));
+    else if (found.count == 0 && node)
+        control_config_node_error(node, l->report,
+                                  "expected a pattern that matches a file, got "
+                                  "'%.60s'",
+                                  pattern);
+    if (files->count > 0)
+        memcpy(all, files->items, files->count * sizeof(*all));
+    if (found.count > 0)
+        memcpy(all + files->count, found.items, found.count * sizeof(*all));
+    *files = (struct option_strings){all, files->count + found.count};
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void find_contracts(const struct loader *l)
+{
+    struct control_config *config = l->config;
+    const struct control_config_node *list =
+        l->root ? control_config_node_get(l->root, "contracts") : NULL;
+    const struct control_config_node *node = list ? list->first : NULL;
+    for (size_t i = 0; i < config->contracts.count; i++) {
+        const char *pattern = config->contracts.items[i];
+        if (pattern && pattern[0] != '\0')
+            add_contracts(l, pattern, node);
+        else if (pattern)
+            control_config_node_error(node, l->report, "expected a path or a pattern of paths");
+        node = node ? node->next : NULL;
+    }
+    struct option_strings *files = &config->contract_files;
+    if (files->count < 2)
+        return;
+    qsort(files->items, files->count, sizeof(*files->items), by_name);
+    size_t kept = 1;
+    for (size_t i = 1; i < files->count; i++)
+        if (strcmp(files->items[i], files->items[kept - 1]) != 0)
+            files->items[kept++] = files->items[i];
+    files->count = kept;
+}
+
+static void decode(struct loader *l)
+{
+    struct control_config *config = l->config;
+    struct control_config_decoder decoder = {
+        .arena = &config->arena,
+        .report = l->report,
+        .directory = control_config_path(&config->arena, l->host->directory, l->directory),
+    };
+    if (!decoder.directory) {
+        control_report_no_memory(l->report);
+        return;
+    }
+    struct control_config_part part = {control_config_options, config};
+    control_config_decode(&decoder, l->root, &part, 1);
+    if (config->memory_limit == 0)
+        config->memory_limit = l->host->memory_bytes / 2;
+    control_config_sinks(&decoder, l->host->sink_types, config);
+    find_contracts(l);
+    bool readable = l->root && l->root->kind == CONTROL_CONFIG_MAPPING && !l->report->memory_failed;
+    if (readable) {
+        check_doors(l);
+        check_limits(l);
+    }
+}
+
+static void load(struct loader *l, const char *path)
+{
+    struct control_config *config = l->config;
+    l->directory = ".";
+    if (path) {
+        config->file = arena_string(&config->arena, slice_string(path));
+        l->directory = control_config_directory(&config->arena, path);
+        if (!config->file || !l->directory) {
+            control_report_no_memory(l->report);
+            return;
+        }
+        l->root = control_config_read(l->host, path, l->directory, &config->arena, l->report);
+        if (!l->root)
+            return;
+    }
+    decode(l);
+}
+
+err_t control_config_load(const struct control_config_host *host, const char *path,
+                          struct control_config **out, struct control_report *report)
+{
+    ASSERT(host->disk && host->directory && host->env && host->sink_types);
+    ASSERT(host->memory_bytes > 0 && control_report_errors(report) == 0);
+    struct control_config *config = mem_zalloc(1, sizeof(*config));
+    if (!config)
+        return err_make(ERR_MEMORY);
+    arena_init(&config->arena, 0);
+    struct loader loader = {.host = host, .config = config, .report = report};
+    load(&loader, path);
+    err_t err = control_report_verdict(report);
+    if (!err_is_ok(err)) {
+        control_config_free(&config);
+        return err;
+    }
+    ASSERT(config->data_dir && config->memory_limit > 0);
+    *out = config;
+    return err_ok();
+}
+
+void control_config_free(struct control_config **config)
+{
+    if (!*config)
+        return;
+    struct arena arena = (*config)->arena;
+    arena_done(&arena);
+    mem_free(*config);
+    *config = NULL;
+}

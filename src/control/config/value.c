@@ -1,0 +1,260 @@
+#include "control/config/value.h"
+
+#include <arpa/inet.h>
+
+#include "base/assert.h"
+#include "base/number.h"
+
+struct unit {
+    const char *name;
+    uint64_t value;
+};
+
+/* Largest first. */
+static const struct unit size_units[] = {
+    {"TiB", UINT64_C(1) << 40}, {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"B", 1},
+};
+static const struct unit duration_units[] = {
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
+};
+
+/* In the largest unit that `value` is a whole number of: as one would write it in the file. */
+static void add_in_units(struct buf *out, uint64_t value, const struct unit units[static 5])
+{
+    const struct unit *unit = units;
+    while (value % unit->value != 0 || (value == 0 && unit->value > 1))
+        unit++;
+    ASSERT(unit < units + 5);
+    buf_add_u64(out, value / unit->value);
+    buf_add_string(out, unit->name);
+}
+
+static void add_bound(struct buf *out, const struct option *option, uint64_t value)
+{
+    if (option->type == OPTION_SIZE)
+        add_in_units(out, value, size_units);
+    else if (option->type == OPTION_DURATION)
+        add_in_units(out, value, duration_units);
+    else
+        buf_add_u64(out, value);
+}
+
+static void add_range(struct buf *out, const struct option *option)
+{
+    if (option->min > 0) {
+        buf_add_string(out, option->max > 0 ? " from " : " of at least ");
+        add_bound(out, option, option->min);
+    }
+    if (option->max > 0) {
+        buf_add_string(out, option->min > 0 ? " to " : " of at most ");
+        add_bound(out, option, option->max);
+    }
+}
+
+static void add_choices(struct buf *out, const struct option *option)
+{
+    for (size_t i = 0; option->choices[i]; i++) {
+        if (i > 0)
+            buf_add_string(out, option->choices[i + 1] ? ", " : " or ");
+        buf_add_string(out, option->choices[i]);
+    }
+}
+
+void control_config_expected(const struct option *option, struct buf *out)
+{
+    switch (option->type) {
+    case OPTION_BOOL: buf_add_string(out, "true or false"); break;
+    case OPTION_U32:
+    case OPTION_U64: buf_add_string(out, "a whole number"); break;
+    case OPTION_SIZE: buf_add_string(out, "a size such as 64MiB"); break;
+    case OPTION_DURATION: buf_add_string(out, "a duration such as 30s"); break;
+    case OPTION_STRING: buf_add_string(out, "text"); break;
+    case OPTION_PATH: buf_add_string(out, "a path"); break;
+    case OPTION_ADDRESS: buf_add_string(out, "an address such as 127.0.0.1:8080"); break;
+    case OPTION_ENUM: add_choices(out, option); break;
+    case OPTION_STRINGS: buf_add_string(out, "a list of texts"); break;
+    case OPTION_TABLE: buf_add_string(out, "a mapping"); break;
+    }
+    add_range(out, option);
+}
+
+/* ERR_CONFIG with "expected ..." of `option`. */
+static err_t unexpected(const struct option *option, struct err_text *why)
+{
+    struct buf text;
+    buf_init(&text, ERR_TEXT_SIZE);
+    control_config_expected(option, &text);
+    err_t err = buf_error(&text);
+    if (err_is_ok(err))
+        err = err_set(why, ERR_CONFIG, "expected %.*s", SLICE_PRINTF(buf_slice(&text)));
+    buf_done(&text);
+    return err;
+}
+
+static err_t number(const struct option *option, const char *text, void *field,
+                    struct err_text *why)
+{
+    struct slice digits = slice_string(text);
+    uint64_t value = 0;
+    err_t err;
+    if (option->type == OPTION_SIZE)
+        err = number_parse_size(digits, &value);
+    else if (option->type == OPTION_DURATION)
+        err = number_parse_duration(digits, &value);
+    else
+        err = number_parse_u64(digits, &value);
+    uint64_t max = option->max > 0 ? option->max : UINT64_MAX;
+    if (option->type == OPTION_U32 && max > UINT32_MAX)
+        max = UINT32_MAX;
+    if (!err_is_ok(err) || value < option->min || value > max)
+        return unexpected(option, why);
+    if (option->type == OPTION_U32)
+        *(uint32_t *)field = (uint32_t)value;
+    else
+        *(uint64_t *)field = value;
+    return err_ok();
+}
+
+static err_t boolean(const struct option *option, const char *text, bool *field,
+                     struct err_text *why)
+{
+    bool value = strcmp(text, "true") == 0;
+    if (!value && strcmp(text, "false") != 0)
+        return unexpected(option, why);
+    *field = value;
+    return err_ok();
+}
+
+static err_t choice(const struct option *option, const char *text, uint32_t *field,
+                    struct err_text *why)
+{
+    for (uint32_t i = 0; option->choices[i]; i++) {
+        if (strcmp(option->choices[i], text) == 0) {
+            *field = i;
+            return err_ok();
+        }
+    }
+    return unexpected(option, why);
+}
+
+static err_t string(const struct option *option, const char *text, const char *directory,
+                    struct arena *arena, const char **field, struct err_text *why)
+{
+    const char *copy;
+    if (option->type == OPTION_PATH) {
+        if (text[0] == '\0')
+            return unexpected(option, why);
+        copy = control_config_path(arena, directory, text);
+    } else {
+        if (option->type == OPTION_ADDRESS && !control_config_address_valid(text))
+            return unexpected(option, why);
+        copy = arena_string(arena, slice_string(text));
+    }
+    if (!copy)
+        return err_make(ERR_MEMORY);
+    *field = copy;
+    return err_ok();
+}
+
+err_t control_config_value(const struct option *option, const char *text, const char *directory,
+                           struct arena *arena, void *field, struct err_text *why)
+{
+    ASSERT(option->type != OPTION_STRINGS && option->type != OPTION_TABLE);
+    if (!text)
+        return unexpected(option, why);
+    switch (option->type) {
+    case OPTION_BOOL: return boolean(option, text, field, why);
+    case OPTION_U32:
+    case OPTION_U64:
+    case OPTION_SIZE:
+    case OPTION_DURATION: return number(option, text, field, why);
+    case OPTION_ENUM: return choice(option, text, field, why);
+    case OPTION_STRING:
+    case OPTION_PATH:
+    case OPTION_ADDRESS: return string(option, text, directory, arena, field, why);
+    case OPTION_STRINGS:
+    case OPTION_TABLE: break;
+    }
+    UNREACHABLE("not a scalar");
+}
+
+const char *control_config_path(struct arena *arena, const char *directory, const char *path)
+{
+    ASSERT(path[0] != '\0');
+    struct buf out;
+    buf_init(&out, 0);
+    const char *given[2] = {path[0] == '/' ? "" : directory, path};
+    bool absolute = path[0] == '/' || directory[0] == '/';
+    for (size_t i = 0; i < 2; i++) {
+        struct slice rest = slice_string(given[i]);
+        while (rest.size > 0) {
+            struct slice part = slice_split(&rest, '/');
+            if (part.size == 0 || slice_equal_string(part, "."))
+                continue;
+            if (absolute || out.size > 0)
+                buf_add_byte(&out, '/');
+            buf_add_slice(&out, part);
+        }
+    }
+    if (out.size == 0)
+        buf_add_string(&out, absolute ? "/" : ".");
+    const char *joined = buf_ok(&out) ? arena_string(arena, buf_slice(&out)) : NULL;
+    buf_done(&out);
+    return joined;
+}
+
+const char *control_config_directory(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return arena_string(arena, SLICE_LITERAL("."));
+    size_t size = slash == path ? 1 : (size_t)(slash - path);
+    return arena_string(arena, slice_make(path, size));
+}
+
+/* Copies the host of `address`, without brackets; false where there is none or it is too long. */
+static bool host_of(const char *address, char host[static INET6_ADDRSTRLEN], bool *bracketed)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon)
+        return false;
+    struct slice name = slice_make(address, (size_t)(colon - address));
+    *bracketed = slice_starts_with(name, SLICE_LITERAL("[")) && name.data[name.size - 1] == ']';
+    if (*bracketed)
+        name = slice_sub(name, 1, name.size - 2);
+    if (name.size >= INET6_ADDRSTRLEN)
+        return false;
+    memcpy(host, name.data, name.size);
+    host[name.size] = '\0';
+    return true;
+}
+
+bool control_config_address_valid(const char *address)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool bracketed;
+    uint64_t port;
+    if (!host_of(address, host, &bracketed))
+        return false;
+    if (!err_is_ok(number_parse_u64(slice_string(strrchr(address, ':') + 1), &port)))
+        return false;
+    uint8_t bytes[16];
+    bool known = bracketed ? inet_pton(AF_INET6, host, bytes) == 1
+                           : inet_pton(AF_INET, host, bytes) == 1 || strcmp(host, "localhost") == 0;
+    return known && port <= UINT16_MAX;
+}
+
+bool control_config_address_is_loopback(const char *address)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool bracketed;
+    uint8_t bytes[16];
+    ASSERT(control_config_address_valid(address));
+    if (!host_of(address, host, &bracketed))
+        return false;
+    if (!bracketed)
+        return strcmp(host, "localhost") == 0 ||
+               (inet_pton(AF_INET, host, bytes) == 1 && bytes[0] == 127);
+    static const uint8_t loopback[16] = {[15] = 1};
+    return inet_pton(AF_INET6, host, bytes) == 1 && memcmp(bytes, loopback, sizeof(bytes)) == 0;
+}

@@ -12,8 +12,12 @@ static struct {
     _Atomic uint64_t fail_at; /* 0: none fails */
 } probe;
 
-static bool fails(void)
+/* True when the allocation of `size` bytes is to fail: no object is larger than half the address
+ * space, and allocators differ in how they say so. */
+static bool fails(size_t size)
 {
+    if (size > PTRDIFF_MAX)
+        return true;
     if (__builtin_expect(!atomic_load_explicit(&probe.armed, memory_order_relaxed), 1))
         return false;
     uint64_t number = atomic_fetch_add_explicit(&probe.count, 1, memory_order_relaxed) + 1;
@@ -22,19 +26,21 @@ static bool fails(void)
 
 void *mem_alloc(size_t size)
 {
-    return fails() ? NULL : malloc(size ? size : 1);
+    return fails(size) ? NULL : malloc(size ? size : 1);
 }
 
 void *mem_zalloc(size_t count, size_t size)
 {
-    bool empty = count == 0 || size == 0;
-    return fails() ? NULL : calloc(empty ? 1 : count, empty ? 1 : size);
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, size, &total) || fails(total))
+        return NULL;
+    return calloc(total ? total : 1, 1);
 }
 
 void *mem_realloc(void *ptr, size_t count, size_t size)
 {
     size_t total = 0;
-    if (__builtin_mul_overflow(count, size, &total) || fails())
+    if (__builtin_mul_overflow(count, size, &total) || fails(total))
         return NULL;
     /* realloc to nothing would free and still return NULL. */
     return realloc(ptr, total ? total : 1);
@@ -43,7 +49,7 @@ void *mem_realloc(void *ptr, size_t count, size_t size)
 void *mem_alloc_aligned(size_t align, size_t size)
 {
     ASSERT(align && (align & (align - 1)) == 0);
-    if (fails())
+    if (fails(size))
         return NULL;
     void *ptr = NULL;
     size_t least = align < sizeof(void *) ? sizeof(void *) : align;

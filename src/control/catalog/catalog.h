@@ -35,11 +35,6 @@ struct control_catalog_dlq {
     uint32_t when_full; /* enum control_catalog_when_full */
 };
 
-struct control_catalog_schema {
-    uint32_t type; /* 0: none, the only one */
-    const char *file;
-};
-
 struct control_catalog_topic {
     const char *name;
     const char *description; /* NULL: none given */
@@ -51,12 +46,7 @@ struct control_catalog_topic {
     struct control_catalog_dlq dlq;
     struct control_catalog_retention retention;
     uint32_t compression; /* enum control_catalog_compression */
-    struct control_catalog_schema schema;
-    uint32_t compatibility;
-    const void *dedup_node;
-    const char *file; /* the contract, and where in it the name stands */
-    uint32_t line;
-    uint32_t column;
+    const char *file;     /* the contract */
 };
 
 struct control_catalog {

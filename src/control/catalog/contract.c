@@ -1,0 +1,256 @@
+#include "control/catalog/contract.h"
+
+#include "base/assert.h"
+#include "flow/commit.h"
+#include "format/json/json.h"
+
+_Static_assert(CONTROL_CATALOG_NAME_MAX + 4 == FLOW_TOPIC_NAME_MAX,
+               "a topic's name and .dlq are a name of the log's");
+
+#define MINUTE UINT64_C(60000)
+#define MIB (UINT64_C(1) << 20)
+
+static const char *const on_invalid[] = {"dlq", "reject", NULL};
+static const char *const when_full[] = {"refuse", "drop_oldest", NULL};
+static const char *const compressions[] = {"none", "lz4", "zstd", NULL};
+static const char *const schema_types[] = {"none", "jsonschema", "avro", "protobuf", NULL};
+static const char *const compatibilities[] = {"NONE",
+                                              "BACKWARD",
+                                              "FORWARD",
+                                              "FULL",
+                                              "BACKWARD_TRANSITIVE",
+                                              "FORWARD_TRANSITIVE",
+                                              "FULL_TRANSITIVE",
+                                              NULL};
+
+static const struct option schema_options[] = {
+    {.name = "type",
+     .type = OPTION_ENUM,
+     .offset = offsetof(struct control_catalog_contract, schema.type) -
+               offsetof(struct control_catalog_contract, schema),
+     .choices = schema_types,
+     .fallback = "none",
+     .help = "The schema's language. This version supports `none` and refuses the others."},
+    {.name = "file",
+     .type = OPTION_PATH,
+     .offset = offsetof(struct control_catalog_contract, schema.file) -
+               offsetof(struct control_catalog_contract, schema),
+     .help = "The schema."},
+    {0},
+};
+
+static const struct option dlq_options[] = {
+    {.name = "retention",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct control_catalog_dlq, retention_ms),
+     .fallback = "7d",
+     .min = MINUTE,
+     .help = "How long a dead letter is kept. This version keeps all of them."},
+    {.name = "size",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_catalog_dlq, size_bytes),
+     .fallback = "1GiB",
+     .min = MIB,
+     .help = "How much is kept. This version keeps all."},
+    {.name = "when_full",
+     .type = OPTION_ENUM,
+     .offset = offsetof(struct control_catalog_dlq, when_full),
+     .choices = when_full,
+     .fallback = "refuse",
+     .help = "Whether a full dead-letter topic refuses broken records or drops its oldest. "
+             "Without effect as long as all are kept."},
+    {0},
+};
+
+static const struct option retention_options[] = {
+    {.name = "time",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct control_catalog_retention, time_ms),
+     .fallback = "7d",
+     .min = MINUTE,
+     .help = "How long a record is kept. This version deletes nothing."},
+    {.name = "size",
+     .type = OPTION_SIZE,
+     .offset = offsetof(struct control_catalog_retention, size_bytes),
+     .min = MIB,
+     .help = "How much is kept, no limit by default. This version deletes nothing."},
+    {0},
+};
+
+#define TOPIC(field) offsetof(struct control_catalog_contract, topic.field)
+
+const struct option control_catalog_options[] = {
+    {.name = "topic",
+     .type = OPTION_STRING,
+     .offset = TOPIC(name),
+     .required = true,
+     .help = "The topic's name: up to 245 of `a-z A-Z 0-9 . _ -`, not beginning with `_`, not "
+             "ending in `.dlq`."},
+    {.name = "description",
+     .type = OPTION_STRING,
+     .offset = TOPIC(description),
+     .help = "What a record is, for people."},
+    {.name = "owner",
+     .type = OPTION_STRING,
+     .offset = TOPIC(owner),
+     .help = "Whom to ask, for people."},
+    {.name = "partitions",
+     .type = OPTION_U32,
+     .offset = TOPIC(partitions),
+     .fallback = "1",
+     .min = 1,
+     .max = FLOW_PARTITIONS_MAX,
+     .help = "How many partitions; can be raised later, never lowered."},
+    {.name = "key",
+     .type = OPTION_STRING,
+     .offset = TOPIC(key),
+     .help = "Path of the key in a record, as `a.b` or as JSON Pointer `/a/b`. Records of one key "
+             "keep their order. Without it, records go round robin."},
+    {.name = "event_time",
+     .type = OPTION_STRING,
+     .offset = TOPIC(event_time),
+     .help = "Path of the record's time: RFC 3339, or seconds, milliseconds or microseconds since "
+             "1970. Without it, the time of arrival."},
+    {.name = "schema",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_catalog_contract, schema),
+     .table = schema_options,
+     .shorthand = true,
+     .help = "What records must look like, beyond being JSON."},
+    {.name = "compatibility",
+     .type = OPTION_ENUM,
+     .offset = offsetof(struct control_catalog_contract, compatibility),
+     .choices = compatibilities,
+     .fallback = "BACKWARD",
+     .help = "What a changed schema must keep to. Without effect as long as there is none."},
+    {.name = "on_invalid",
+     .type = OPTION_ENUM,
+     .offset = TOPIC(on_invalid),
+     .choices = on_invalid,
+     .fallback = "dlq",
+     .help = "`dlq`: a broken record becomes a dead letter. `reject`: it is refused, and the "
+             "request is answered 422."},
+    {.name = "dedup",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_catalog_contract, dedup),
+     .help = "Refused by this version, which cannot find duplicates."},
+    {.name = "dlq",
+     .type = OPTION_TABLE,
+     .offset = TOPIC(dlq),
+     .table = dlq_options,
+     .help = "The dead-letter topic, called `<topic>.dlq`."},
+    {.name = "retention",
+     .type = OPTION_TABLE,
+     .offset = TOPIC(retention),
+     .table = retention_options,
+     .help = "What is kept."},
+    {.name = "compression",
+     .type = OPTION_ENUM,
+     .offset = TOPIC(compression),
+     .choices = compressions,
+     .fallback = "none",
+     .help = "Of sealed segments. This version seals none."},
+    {0},
+};
+
+static const char *name_problem(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    struct slice s = slice_string(name);
+    if (s.size == 0 || s.size > CONTROL_CATALOG_NAME_MAX || strspn(name, allowed) != s.size)
+        return "1 to 245 characters of [a-zA-Z0-9._-]";
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return "a name other than . and ..";
+    if (name[0] == '_')
+        return "a name that does not begin with _, as garner's own topics do";
+    if (slice_ends_with(s, SLICE_LITERAL(".dlq")))
+        return "a name that does not end in .dlq, as dead-letter topics do";
+    return NULL;
+}
+
+static void check_name(const struct control_config_decoder *d,
+                       const struct control_config_node *root, const char *name)
+{
+    const char *problem = name ? name_problem(name) : NULL;
+    if (problem)
+        control_config_node_error(control_config_node_get(root, "topic"), d->report,
+                                  "expected %s, got '%.60s'", problem, name);
+}
+
+static void check_path(const struct control_config_decoder *d,
+                       const struct control_config_node *root, const char *field, const char *path)
+{
+    if (!path)
+        return;
+    struct format_json_paths *paths = NULL;
+    struct err_text why = {0};
+    err_t err = format_json_paths_new(&path, 1, &paths, &why);
+    format_json_paths_free(&paths);
+    if (err_is(err, ERR_MEMORY))
+        control_report_no_memory(d->report);
+    else if (!err_is_ok(err))
+        control_config_node_error(control_config_node_get(root, field), d->report,
+                                  "expected a path such as a.b or /a/b, got '%.60s': %s", path,
+                                  err_detail(err, &why));
+}
+
+/* What would be a broken promise if it were accepted. */
+static void refuse_unsupported(const struct control_config_decoder *d,
+                               const struct control_config_node *root,
+                               const struct control_catalog_contract *contract)
+{
+    const struct control_config_node *schema = control_config_node_get(root, "schema");
+    const struct control_config_node *type = schema;
+    const struct control_config_node *file = NULL;
+    if (schema && schema->kind == CONTROL_CONFIG_MAPPING) {
+        type = control_config_node_get(schema, "type");
+        file = control_config_node_get(schema, "file");
+    }
+    if (contract->schema.type != 0)
+        control_config_node_error(type, d->report,
+                                  "expected none, '%s' is not supported by this version yet",
+                                  schema_types[contract->schema.type]);
+    else if (file)
+        control_config_node_error(file, d->report, "expected only with a schema's type");
+    const struct control_config_node *dedup = contract->dedup;
+    if (dedup)
+        control_config_node_error(dedup, d->report,
+                                  "expected nothing, deduplication is not supported by this "
+                                  "version yet");
+}
+
+/* What is accepted since this version only keeps more than was asked for. */
+static void note_without_effect(const struct control_config_decoder *d,
+                                const struct control_config_node *root,
+                                const struct control_catalog_contract *contract)
+{
+    const struct control_config_node *dlq = control_config_node_get(root, "dlq");
+    const struct control_config_node *retention = control_config_node_get(root, "retention");
+    if (dlq)
+        control_config_node_note(dlq, d->report, "known, this version keeps all dead letters");
+    if (retention)
+        control_config_node_note(retention, d->report, "known, this version deletes nothing");
+    if (contract->topic.compression != CONTROL_CATALOG_NONE)
+        control_config_node_note(control_config_node_get(root, "compression"), d->report,
+                                 "known, this version compresses nothing");
+}
+
+bool control_catalog_contract_decode(const struct control_config_decoder *decoder,
+                                     const struct control_config_node *root,
+                                     struct control_catalog_contract *out)
+{
+    ASSERT(root && !root->parent);
+    size_t errors = control_report_errors(decoder->report);
+    *out = (struct control_catalog_contract){.root = root, .topic.file = root->file};
+    struct control_config_part part = {control_catalog_options, out};
+    control_config_decode(decoder, root, &part, 1);
+    if (root->kind != CONTROL_CONFIG_MAPPING)
+        return false;
+    check_name(decoder, root, out->topic.name);
+    check_path(decoder, root, "key", out->topic.key);
+    check_path(decoder, root, "event_time", out->topic.event_time);
+    refuse_unsupported(decoder, root, out);
+    note_without_effect(decoder, root, out);
+    return !decoder->report->memory_failed && control_report_errors(decoder->report) == errors;
+}

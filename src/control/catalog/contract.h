@@ -1,0 +1,29 @@
+#pragma once
+
+/*
+ * One contract, on its own: from the file's tree to a topic. What it says together with others is
+ * the catalog's to check.
+ */
+
+#include "control/catalog/catalog.h"
+#include "control/config/decode.h"
+
+struct control_catalog_contract {
+    struct control_catalog_topic topic;
+    struct {
+        uint32_t type; /* 0: none */
+        const char *file;
+    } schema;
+    uint32_t compatibility;
+    const void *dedup;
+    const struct control_config_node *root;
+};
+
+/*
+ * Decodes and checks `root` into `out`; strings live in the decoder's arena. False where the
+ * decoder's report says what is wrong with it; it also gets notes about what is accepted and has
+ * no effect in this version.
+ */
+bool control_catalog_contract_decode(const struct control_config_decoder *decoder,
+                                     const struct control_config_node *root,
+                                     struct control_catalog_contract *out);

@@ -47,7 +47,8 @@ struct format_json_element {
 err_t format_json_array_begin(struct format_json_array *a, struct slice text,
                               struct format_json_error *why);
 /* The next element, checked as format_json_check does with these paths and this depth (counted
- * from the element, not from the array). `found` is set for a good element only. */
+ * from the element, not from the array). Unless the element is good, `found` holds nothing of
+ * use. */
 enum format_json_step format_json_array_next(struct format_json_array *a,
                                              const struct format_json_paths *paths,
                                              uint32_t depth_max, struct format_json_value *found,

@@ -78,8 +78,8 @@ err_t format_json_check(struct slice text, const struct format_json_paths *paths
                         uint32_t depth_max, struct format_json_value *found,
                         struct format_json_error *why);
 /* The same for a value at the front of `text`, after white space; what follows it is not looked
- * at. `*size` is where the value ends, from the start of `text`. A number ends where its grammar
- * does: of "01" it is the 0. */
+ * at, except that a number takes all digits that stand together. `*size` is where the value ends,
+ * from the start of `text`. */
 err_t format_json_scan(struct slice text, const struct format_json_paths *paths, uint32_t depth_max,
                        struct format_json_value *found, size_t *size,
                        struct format_json_error *why);

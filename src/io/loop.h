@@ -51,6 +51,7 @@ struct io_timer {
     void (*run)(struct io_timer *timer);
     uint64_t due_ns;
     size_t heap_index; /* the loop's: position + 1, 0 when it is not started */
+    uint64_t order;    /* the loop's: which of equal times was started first */
 };
 
 /* Work that may block. `work` runs on the worker and touches only what the job owns; then `done`

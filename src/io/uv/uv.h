@@ -10,7 +10,7 @@
 #include "io/loop.h"
 #include "io/tcp.h"
 
-/* A loop, not running yet. Posts to it are kept until it runs. */
+/* A loop, not running yet. Posts to it are kept until it runs. SIGPIPE is ignored from here on. */
 err_t io_uv_loop_new(struct io_loop **out);
 /* Runs the loop on the calling thread until io_uv_loop_stop. */
 void io_uv_loop_run(struct io_loop *loop);
@@ -20,7 +20,9 @@ err_t io_uv_loop_start(struct io_loop *loop, const char *name);
 void io_uv_loop_stop(struct io_loop *loop);
 /* Waits for the thread of io_uv_loop_start to end. */
 void io_uv_loop_join(struct io_loop *loop);
-/* Frees a loop that does not run; sockets that are still open are closed. */
+/* Frees a loop that does not run; sockets that are still open are closed without a callback, tasks
+ * and timers that still wait are forgotten. Every thread that posts to it has ended: workers are
+ * freed, and all loops joined, before the first loop is freed. */
 void io_uv_loop_free(struct io_loop **loop);
 
 /* A worker and its thread, named `name`. */

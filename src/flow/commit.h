@@ -97,6 +97,7 @@ struct flow_sink_change {
 struct flow_commit {
     struct task task; /* the log's, as `link` */
     struct list link;
+    void *log; /* the log's */
     struct io_loop *home;
     void (*done)(struct flow_commit *commit);
 

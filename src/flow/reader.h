@@ -34,5 +34,11 @@ struct flow_read {
     int64_t next_offset; /* where the next read goes on */
     int64_t end_offset;  /* one past the last flushed record of the partition */
     void *lease;
+
+    /* The log's: itself, and what a cancel that crosses an answer needs. */
+    void *log;
+    struct task cancel_task;
+    bool answered;
     bool cancelled;
+    bool cancel_returned;
 };

@@ -68,6 +68,7 @@ struct flow_sink_state {
 
 struct flow_snapshot {
     struct task task; /* the log's */
+    const void *log;  /* the log's */
     struct io_loop *home;
     void (*done)(struct flow_snapshot *snapshot);
 

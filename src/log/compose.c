@@ -1,0 +1,258 @@
+#include "log/log_int.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/hash.h"
+#include "flow/batch.h"
+
+/*
+ * A commit becomes entries of a frame: batches get their base offsets, new topics and sinks their
+ * ids, in the order of arrival. Everything that could be wrong with a commit is looked at before
+ * its first byte is written, so that a frame holds whole commits only.
+ */
+
+bool log_compose_is_control(const struct flow_commit *commit)
+{
+    return commit->topic_count > 0 || commit->sink_count > 0;
+}
+
+static err_t check_append(const struct log *log, const struct flow_append *append)
+{
+    const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
+    struct flow_batch batch;
+    if (!topic || append->partition >= topic->partition_count)
+        return err_make(ERR_NOT_FOUND);
+    if (append->kind != FLOW_APPEND_RECORDS && topic->parent_id == 0)
+        return err_make(ERR_INVALID);
+    TRY(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch));
+    bool valid = batch.bytes.size == append->batch_size && append->record_count > 0 &&
+                 batch.record_count == append->record_count;
+    return valid ? err_ok() : err_make(ERR_INVALID);
+}
+
+static err_t check_topic(const struct log *log, const struct flow_topic_change *change)
+{
+    if (change->partition_count == 0 || change->partition_count > FLOW_PARTITIONS_MAX)
+        return err_make(ERR_INVALID);
+    if (change->op == FLOW_TOPIC_PARTITIONS) {
+        const struct log_topic *topic = log_state_topic(&log->state, change->topic_id);
+        if (!topic)
+            return err_make(ERR_NOT_FOUND);
+        return err_make(change->partition_count < topic->partition_count ? ERR_INVALID : ERR_OK);
+    }
+    if (change->name.size == 0 || change->name.size > FLOW_TOPIC_NAME_MAX ||
+        (change->parent_id && !log_state_topic(&log->state, change->parent_id)))
+        return err_make(ERR_INVALID);
+    return err_make(log_state_topic_named(&log->state, change->name) ? ERR_EXISTS : ERR_OK);
+}
+
+static err_t check_range(const struct log *log, const struct log_sink *sink,
+                         const struct flow_sink_range *range)
+{
+    const struct log_partition *partition =
+        log_state_partition(&log->state, range->topic_id, range->partition);
+    if (!partition || range->first_offset > range->end_offset ||
+        range->end_offset > partition->end_offset)
+        return err_make(ERR_INVALID);
+    for (uint32_t i = 0; i < sink->cursor_count; i++) {
+        const struct log_cursor *cursor = &sink->cursors[i];
+        if (cursor->topic_id == range->topic_id && cursor->partition == range->partition)
+            return err_make(cursor->offset == range->first_offset ? ERR_OK : ERR_INVALID);
+    }
+    return err_make(ERR_NOT_FOUND);
+}
+
+static err_t check_sink(const struct log *log, const struct flow_sink_change *change)
+{
+    if (change->op == FLOW_SINK_OPEN) {
+        for (uint32_t i = 0; i < change->topic_count; i++) {
+            if (!log_state_topic(&log->state, change->topic_ids[i]))
+                return err_make(ERR_NOT_FOUND);
+        }
+        return err_make(change->name.size == 0 ? ERR_INVALID : ERR_OK);
+    }
+    const struct log_sink *sink = log_state_sink(&log->state, change->sink_id);
+    if (!sink)
+        return err_make(ERR_NOT_FOUND);
+    if (change->op == FLOW_SINK_CLOSE)
+        return err_make(sink->prepared ? ERR_INVALID : ERR_OK);
+    bool wants_prepared = change->op == FLOW_SINK_COMMIT;
+    if (sink->prepared != wants_prepared || change->epoch != sink->epoch + 1)
+        return err_make(ERR_INVALID);
+    for (uint32_t i = 0; i < change->range_count; i++)
+        TRY(check_range(log, sink, &change->ranges[i]));
+    return err_ok();
+}
+
+/* The same topic or sink changed twice in one commit would be checked against a state that the
+ * first of them changes: one change of each kind that needs the other's result is a commit of its
+ * own. Creations of different names are independent. */
+static err_t check_repeats(const struct flow_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->topic_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            const struct flow_topic_change *a = &commit->topics[i];
+            const struct flow_topic_change *b = &commit->topics[j];
+            bool same = a->op == FLOW_TOPIC_CREATE
+                            ? b->op == FLOW_TOPIC_CREATE && slice_equal(a->name, b->name)
+                            : b->op != FLOW_TOPIC_CREATE && a->topic_id == b->topic_id;
+            if (same)
+                return err_make(ERR_INVALID);
+        }
+    }
+    return err_make(commit->sink_count > 1 ? ERR_INVALID : ERR_OK);
+}
+
+err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
+{
+    ASSERT(commit->done && commit->home);
+    for (uint32_t i = 0; i < commit->append_count; i++)
+        TRY(check_append(log, &commit->appends[i]));
+    for (uint32_t i = 0; i < commit->count_count; i++) {
+        if (!log_state_topic(&log->state, commit->counts[i].topic_id))
+            return err_make(ERR_NOT_FOUND);
+    }
+    for (uint32_t i = 0; i < commit->topic_count; i++)
+        TRY(check_topic(log, &commit->topics[i]));
+    for (uint32_t i = 0; i < commit->sink_count; i++)
+        TRY(check_sink(log, &commit->sinks[i]));
+    return check_repeats(commit);
+}
+
+err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t payload_size)
+{
+    ASSERT(!frame->data && list_empty(&frame->commits));
+    uint64_t size = log_frame_disk_size(payload_size);
+    if (size > LOG_FRAME_SIZE_TARGET) {
+        frame->own = mem_alloc_aligned(IO_BLOCK, (size_t)size);
+        if (!frame->own)
+            return err_make(ERR_MEMORY);
+        frame->data = frame->own;
+    } else {
+        size = LOG_FRAME_SIZE_TARGET;
+        frame->data = log_tail_reserve(&log->tail, size);
+    }
+    frame->capacity = size - LOG_FRAME_HEADER_SIZE;
+    frame->payload_size = 0;
+    frame->payload_crc = 0;
+    frame->control = false;
+    frame->early_answers = 0;
+    frame->composed_ns = io_now_ns(log->options.loop);
+    return err_ok();
+}
+
+/* Where the next entry of `size` bytes goes. */
+static uint8_t *entry_room(struct log_frame *frame, size_t size)
+{
+    ASSERT(frame->payload_size + size <= frame->capacity);
+    return frame->data + LOG_FRAME_HEADER_SIZE + frame->payload_size;
+}
+
+static void entry_added(struct log_frame *frame, size_t size)
+{
+    const uint8_t *entry = entry_room(frame, size);
+    frame->payload_crc = crc32c(frame->payload_crc, entry, size);
+    frame->payload_size += size;
+}
+
+static void add_append(struct log *log, struct log_frame *frame, struct flow_append *append)
+{
+    struct log_partition *partition =
+        log_state_partition(&log->state, append->topic_id, append->partition);
+    struct flow_batch batch;
+    err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
+    ASSERT(partition && err_is_ok(parsed));
+    append->base_offset = partition->next_offset;
+    flow_batch_set_base_offset(append->batch, append->base_offset);
+    partition->next_offset += (int64_t)batch.last_offset_delta + 1;
+    size_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
+    entry_added(frame, log_entry_put_batch(entry_room(frame, size), append));
+}
+
+static void add_topics(struct log *log, struct log_frame *frame, struct flow_commit *commit)
+{
+    uint32_t next_id = log->state.topic_count + 1;
+    for (uint32_t i = 0; i < commit->topic_count; i++) {
+        struct flow_topic_change *change = &commit->topics[i];
+        if (change->op == FLOW_TOPIC_CREATE)
+            change->topic_id = next_id++;
+        ASSERT(change->topic_id > 0);
+        entry_added(frame, log_entry_put_topic(entry_room(frame, LOG_ENTRY_HEADER_SIZE), change));
+    }
+}
+
+static void add_sinks(struct log *log, struct log_frame *frame, struct flow_commit *commit)
+{
+    ASSERT(commit->sink_count <= 1);
+    for (uint32_t i = 0; i < commit->sink_count; i++) {
+        struct flow_sink_change *change = &commit->sinks[i];
+        if (change->op == FLOW_SINK_OPEN) {
+            const struct log_sink *known = log_state_sink_named(&log->state, change->name);
+            change->sink_id = known ? known->id : log->state.sink_count + 1;
+        }
+        entry_added(frame, log_entry_put_sink(entry_room(frame, LOG_ENTRY_HEADER_SIZE), change));
+    }
+}
+
+err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit)
+{
+    ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        const struct flow_append *append = &commit->appends[i];
+        /* A reservation too many, when a later one fails, is only room that is used later. */
+        TRY(log_state_reserve(&log->state, log_state_partition(&log->state, append->topic_id,
+                                                               append->partition)));
+    }
+    add_topics(log, frame, commit);
+    for (uint32_t i = 0; i < commit->append_count; i++)
+        add_append(log, frame, &commit->appends[i]);
+    for (uint32_t i = 0; i < commit->count_count; i++) {
+        size_t size = LOG_ENTRY_HEADER_SIZE;
+        entry_added(frame, log_entry_put_counts(entry_room(frame, size), &commit->counts[i]));
+    }
+    add_sinks(log, frame, commit);
+    frame->control = frame->control || log_compose_is_control(commit);
+    return err_ok();
+}
+
+void log_compose_add_stop(struct log_frame *frame)
+{
+    ASSERT(frame->data);
+    entry_added(frame, log_entry_put_clean_stop(entry_room(frame, LOG_ENTRY_HEADER_SIZE)));
+}
+
+static void zero_padding(struct log_frame *frame)
+{
+    uint64_t used = LOG_FRAME_HEADER_SIZE + frame->payload_size;
+    ASSERT(used <= frame->disk_size && frame->disk_size - used < IO_BLOCK);
+    memset(frame->data + used, 0, (size_t)(frame->disk_size - used));
+}
+
+void log_compose_seal(struct log *log, struct log_frame *frame)
+{
+    frame->disk_size = log_frame_disk_size(frame->payload_size);
+    err_t placed = log_wal_place(&log->wal, frame->disk_size, &frame->position);
+    ASSERT(err_is_ok(placed));
+    ASSERT(!log->epoch_begins || frame->position.offset == 0);
+    int64_t now_ms = io_wall_ms(log->options.loop);
+    log->time_ms = now_ms > log->time_ms ? now_ms : log->time_ms;
+    frame->header = (struct log_frame_header){
+        .flags = log->epoch_begins ? LOG_FRAME_EPOCH_START : 0,
+        .uuid = log->meta.uuid,
+        .epoch = log->epoch,
+        .lsn = log->durable_lsn + 1,
+        .durable_lsn = log->durable_lsn,
+        .payload_size = (uint32_t)frame->payload_size,
+        .payload_crc = frame->payload_crc,
+        .previous_crc = log->durable_crc,
+        .commit_time_ms = log->time_ms,
+        .valid_to_lsn = log->epoch_begins ? log->durable_lsn : 0,
+        .file_number = frame->position.file_number,
+    };
+    log_frame_encode(&frame->header, frame->data);
+    zero_padding(frame);
+    frame->file = log_wal_find(&log->wal, frame->position.file_number)->writer;
+    ASSERT(frame->file);
+    if (!frame->own)
+        log_tail_seal(&log->tail, frame->data, frame->disk_size);
+}

@@ -1,0 +1,242 @@
+#include "log/log.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "log/log_int.h"
+
+/*
+ * Opening: lock, read garner.meta, open the WAL, recover, make a first file when there is none.
+ * A directory is new until its first frame is durable and garner.meta says so; what a crash left
+ * of such a beginning is begun again. A directory that is not new must hold its first frame.
+ */
+
+static void commit_arrived(struct task *task)
+{
+    struct flow_commit *commit = CONTAINER_OF(task, struct flow_commit, task);
+    log_sequencer_submit((struct log *)commit->log, commit);
+}
+
+static void submit_commit(struct flow_log *flow, struct flow_commit *commit)
+{
+    struct log *log = CONTAINER_OF(flow, struct log, flow);
+    ASSERT(commit->home && commit->done);
+    commit->log = log;
+    commit->started_ns = io_now_ns(log->options.loop);
+    commit->task.run = commit_arrived;
+    io_post(log->options.loop, &commit->task);
+}
+
+static const struct flow_log_ops log_ops = {
+    .commit = submit_commit,
+    .read = log_reader_read,
+    .cancel = log_reader_cancel,
+    .release = log_reader_release,
+    .snapshot = log_status_snapshot,
+};
+
+static err_t lock_directory(struct log *log, struct err_text *why)
+{
+    const char *directory = log->options.data_directory;
+    TRY(io_disk_make_path(log->options.disk, directory, why));
+    struct io_space space;
+    TRY(io_disk_space(log->options.disk, directory, &space, why));
+    if (space.network)
+        return err_set(why, ERR_UNSUPPORTED,
+                       "%s is on a network file system, where locks and flushes cannot be "
+                       "trusted; set data_dir to a local disk",
+                       directory);
+    char path[LOG_WAL_PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/garner.lock", directory);
+    if (size < 0 || (size_t)size >= sizeof path)
+        return err_set(why, ERR_CONFIG, "data_dir: the path is too long");
+    TRY(io_disk_open(log->options.disk, path, IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE,
+                     &log->lock, why));
+    err_t err = io_file_lock(log->lock);
+    if (err_is(err, ERR_IN_USE))
+        return err_set(why, ERR_IN_USE,
+                       "%s is in use by another garner server; stop that one, or set another "
+                       "data_dir",
+                       directory);
+    return err;
+}
+
+static err_t read_meta(struct log *log, struct err_text *why)
+{
+    const struct log_options *options = &log->options;
+    err_t err = log_meta_read(options->disk, options->data_directory, &log->meta, why);
+    if (!err_is(err, ERR_NO_FILE))
+        return err;
+    uint8_t random[16];
+    io_random(options->loop, random, sizeof random);
+    log->meta = (struct log_meta){.format = LOG_META_FORMAT, .uuid = uuid_from_random(random)};
+    return log_meta_write(options->disk, options->data_directory, &log->meta, why);
+}
+
+static err_t make_first_file(struct log *log, struct err_text *why)
+{
+    struct log_wal_making making;
+    uint64_t number = log_wal_next_number(&log->wal);
+    TRY(log_wal_make_begin(&making, &log->wal, number));
+    err_t err = err_ok();
+    while (err_is_ok(err) && !making.finished)
+        err = log_wal_make_step(&making, why);
+    log_wal_make_done(&making);
+    TRY(err);
+    TRY(log_wal_add(&log->wal, number, why));
+    log->wal.current = log->wal.file_count - 1;
+    log->wal.offset = 0;
+    return err_ok();
+}
+
+/* The first frame of all, empty: from here on the directory holds a log. */
+static err_t write_first_frame(struct log *log)
+{
+    struct log_frame *frame = &log->frames[0];
+    ASSERT(log->durable_lsn == 0);
+    log->epoch = 1;
+    log->epoch_begins = true;
+    TRY(log_compose_begin(log, frame, 0));
+    log_compose_seal(log, frame);
+    TRY(io_file_write(frame->file, frame->data, (size_t)frame->disk_size,
+                      frame->position.offset));
+    TRY(io_file_sync(frame->file));
+    log->durable_lsn = frame->header.lsn;
+    log->durable_crc = frame->header.header_crc;
+    log->epoch_begins = false;
+    log_tail_publish(&log->tail, frame->data, frame->disk_size, frame->position);
+    frame->data = NULL;
+    return err_ok();
+}
+
+static err_t begin_log(struct log *log, struct err_text *why)
+{
+    if (log->meta.ready)
+        return err_set(why, ERR_CORRUPT,
+                       "%s: the log is gone (no first frame in %s/wal) though garner.meta says "
+                       "that there was one; restore it from a copy, or set another data_dir",
+                       log->options.data_directory, log->options.data_directory);
+    if (log->wal.file_count == 0)
+        TRY(make_first_file(log, why));
+    log->wal.current = 0;
+    log->wal.offset = 0;
+    err_t err = write_first_frame(log);
+    if (!err_is_ok(err))
+        return err_set(why, (enum err_code)err.code, "%s: cannot write the log: %s",
+                       log->options.data_directory, err_string(err));
+    log->meta.ready = true;
+    return log_meta_write(log->options.disk, log->options.data_directory, &log->meta, why);
+}
+
+static void say_recovered(const struct log *log)
+{
+    const struct log_recovery *r = &log->recovered;
+    ASSERT(r->lsn > 0);
+    logger_write(log->logger, r->clean ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "log_recovered",
+                 "%llu frames, %llu MiB, %s%s", (unsigned long long)r->frames,
+                 (unsigned long long)(r->bytes >> 20),
+                 r->clean ? "after a clean stop" : "after a crash",
+                 r->torn ? "; an unfinished frame at the end was cut, it had not been acknowledged"
+                         : "");
+}
+
+static err_t recover_log(struct log *log, struct err_text *why)
+{
+    TRY(log_recover(&log->wal, &log->meta.uuid, &log->state, &log->recovered, why));
+    if (log->recovered.lsn == 0)
+        return begin_log(log, why);
+    say_recovered(log);
+    log->durable_lsn = log->recovered.lsn;
+    log->durable_crc = log->recovered.last_crc;
+    log->epoch = log->recovered.epoch;
+    log->time_ms = log->recovered.time_ms;
+    if (log->meta.ready)
+        return err_ok();
+    log->meta.ready = true;
+    return log_meta_write(log->options.disk, log->options.data_directory, &log->meta, why);
+}
+
+static err_t open_log(struct log *log, struct err_text *why)
+{
+    const struct log_options *options = &log->options;
+    TRY(lock_directory(log, why));
+    TRY(read_meta(log, why));
+    TRY(log_tail_init(&log->tail, options->tail_bytes));
+    TRY(log_wal_open(&log->wal, options->disk, log->logger, options->data_directory,
+                     options->wal_limit_bytes, options->wal_file_size, why));
+    err_t err = recover_log(log, why);
+    if (!err_is_ok(err))
+        err_prefix(why, "data_dir %s", options->data_directory);
+    return err;
+}
+
+err_t log_open(const struct log_options *options, struct log **out, struct err_text *why)
+{
+    ASSERT(options->loop && options->flusher && options->maker && options->reader);
+    struct log *log = mem_zalloc(1, sizeof *log);
+    if (!log)
+        return err_make(ERR_MEMORY);
+    log->flow.ops = &log_ops;
+    log->exporter = (struct flow_exporter){.name = "log", .collect = log_status_collect};
+    log->options = *options;
+    log->logger = options->logger;
+    uint64_t seed;
+    io_random(options->loop, &seed, sizeof seed);
+    log_state_init(&log->state, seed);
+    log_sequencer_init(log);
+    log_maker_init(log);
+    err_t err = open_log(log, why);
+    if (!err_is_ok(err)) {
+        log->mode = LOG_STOPPED;
+        log_free(&log);
+        return err;
+    }
+    *out = log;
+    return err_ok();
+}
+
+struct flow_log *log_flow(struct log *log)
+{
+    return &log->flow;
+}
+
+struct flow_exporter *log_exporter(struct log *log)
+{
+    return &log->exporter;
+}
+
+static void stop_arrived(struct task *task)
+{
+    struct log *log = CONTAINER_OF(task, struct log, stop_task);
+    ASSERT(log->mode < LOG_STOPPING);
+    log->mode = LOG_STOPPING;
+    log_reader_cancel_all(log);
+    log_sequencer_pump(log);
+}
+
+void log_stop(struct log *log, struct io_loop *home, struct task *stopped)
+{
+    ASSERT(home && stopped && !log->stopped);
+    log->stop_home = home;
+    log->stopped = stopped;
+    log->stop_task.run = stop_arrived;
+    io_post(log->options.loop, &log->stop_task);
+}
+
+void log_free(struct log **log)
+{
+    struct log *l = *log;
+    if (!l)
+        return;
+    /* A simulated power loss ends an actor where it stands; a server frees a stopped one. */
+    for (size_t i = 0; i < 2; i++)
+        mem_free(l->frames[i].own);
+    if (l->maker.making.wal)
+        log_wal_make_done(&l->maker.making);
+    log_wal_done(&l->wal);
+    log_tail_done(&l->tail);
+    log_state_done(&l->state);
+    err_t ignored = io_file_close(l->lock);
+    (void)ignored;
+    mem_free(l);
+    *log = NULL;
+}

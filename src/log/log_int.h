@@ -1,0 +1,148 @@
+#pragma once
+
+/*
+ * The inside of the log: the actor's own fields, and what its files do for one another. All on
+ * the sequencer's loop.
+ */
+
+#include "io/loop.h"
+#include "log/log.h"
+#include "log/meta.h"
+#include "log/recovery.h"
+#include "log/state.h"
+#include "log/tail.h"
+#include "log/wal.h"
+
+/*
+ *            first frame flushed                   log_stop
+ *  FENCED ────────────────────────► RUNNING ───────────────────► STOPPING ──► STOPPED
+ *     ▲                                │                             ▲
+ *     └──────── write or flush failed ─┘        log_stop ────────────┘ (from FENCED too)
+ */
+enum log_mode { LOG_RUNNING, LOG_FENCED, LOG_STOPPING, LOG_STOPPED };
+
+/* A frame on its way: composed, then flushed. Two of them take turns. */
+struct log_frame {
+    struct io_job job;
+    struct log *log;
+    uint8_t *data;         /* header and payload; in the tail's ring, or `own` */
+    uint8_t *own;          /* of a frame over LOG_FRAME_SIZE_TARGET */
+    uint64_t capacity;     /* of payload */
+    uint64_t payload_size;
+    uint64_t disk_size;
+    uint32_t payload_crc;
+    bool control;          /* it changes topics or sinks */
+    uint32_t early_answers; /* commits of it that were answered before the flush */
+    struct list commits;   /* to be answered once it is durable */
+    struct log_frame_header header;
+    struct log_position position;
+    struct io_file *file;
+    uint64_t composed_ns;  /* when its first commit came in */
+    err_t error;           /* of the flush */
+    uint64_t flush_ns;     /* how long it took */
+};
+
+struct log_counters {
+    uint64_t commits;
+    uint64_t frames;
+    uint64_t frame_bytes;
+    uint64_t fences;
+    uint64_t refused_full;
+    uint64_t early_answers;
+    uint64_t early_answers_lost;
+    uint64_t reads_tail;
+    uint64_t reads_disk;
+    uint64_t read_bytes;
+    struct histogram commit;
+    struct histogram flush;
+};
+
+/* Making the next file in the background. */
+struct log_maker {
+    struct io_job job;
+    struct io_timer retry;
+    struct log_wal_making making;
+    bool running;
+    bool reported; /* the failure has been logged */
+    err_t error; /* of the last try; OK again once one worked */
+    struct err_text why;
+};
+
+struct log {
+    struct flow_log flow;
+    struct flow_exporter exporter;
+    struct log_options options;
+    struct logger *logger;
+    struct io_file *lock;
+    struct log_meta meta;
+    struct log_wal wal;
+    struct log_state state;
+    struct log_tail tail;
+    struct log_recovery recovered;
+
+    enum log_mode mode;
+    uint64_t durable_lsn;
+    uint32_t durable_crc; /* of the header of that frame */
+    uint32_t epoch;
+    bool epoch_begins; /* the next frame is the first of `epoch`, at the front of a file */
+    int64_t time_ms;   /* commit time of the newest frame, monotone */
+
+    struct list queue; /* struct flow_commit, waiting to be composed */
+    uint64_t queue_bytes;
+    struct log_frame frames[2];
+    struct log_frame *open;     /* being composed, or NULL */
+    struct log_frame *flushing; /* or NULL */
+    struct log_maker maker;
+    struct io_timer heal;
+    uint64_t heal_delay_ns;
+    uint32_t reads; /* jobs of the reader on their way */
+
+    struct task stop_task;
+    struct io_loop *stop_home;
+    struct task *stopped;
+    bool stop_marked; /* the clean stop's frame is on its way or not possible */
+
+    struct log_counters counters;
+};
+
+/* sequencer.c: a commit has arrived. */
+void log_sequencer_submit(struct log *log, struct flow_commit *commit);
+/* Moves on whatever can move: composes, flushes, makes the next file, stops. */
+void log_sequencer_pump(struct log *log);
+/* Sets up frames and timers. */
+void log_sequencer_init(struct log *log);
+
+/* compose.c: OK when the commit may be written to the state as it is. */
+err_t log_compose_check(const struct log *log, const struct flow_commit *commit);
+/* Begins `frame` with room for at least `payload_size`. ERR_MEMORY. */
+err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t payload_size);
+/* Adds all entries of `commit`, giving it offsets and ids. ERR_MEMORY adds nothing. */
+err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit);
+/* Adds the mark of a clean stop. */
+void log_compose_add_stop(struct log_frame *frame);
+/* Places the frame in the WAL and writes its header; it will fit (log_wal_place). */
+void log_compose_seal(struct log *log, struct log_frame *frame);
+/* True when the commit changes topics or sinks: such commits are checked against a state in which
+ * nothing is on its way. */
+bool log_compose_is_control(const struct flow_commit *commit);
+
+/* maker.c */
+void log_maker_init(struct log *log);
+/* Starts making a file when there is no spare and the limit allows one. */
+void log_maker_kick(struct log *log);
+/* True when waiting for a file makes sense: one is being made. */
+bool log_maker_busy(const struct log *log);
+
+/* reader.c */
+void log_reader_submit(struct log *log, struct flow_read *read);
+/* Serves the reads whose partitions got something. */
+void log_reader_wake(struct log *log);
+/* Answers every waiting read with ERR_CANCELLED. */
+void log_reader_cancel_all(struct log *log);
+void log_reader_cancel(struct flow_log *flow, struct flow_read *read);
+void log_reader_release(struct flow_log *flow, struct flow_read *read);
+void log_reader_read(struct flow_log *flow, struct flow_read *read);
+
+/* status.c */
+void log_status_snapshot(struct flow_log *flow, struct flow_snapshot *snapshot);
+void log_status_collect(struct flow_exporter *exporter, struct flow_report *report);

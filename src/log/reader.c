@@ -1,0 +1,344 @@
+#include "log/log_int.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "flow/batch.h"
+
+/*
+ * The happy path: a read finds its first batch in the partition's index and takes as many of the
+ * following as it asked for. What is still in the tail is copied out at once; what is not, is
+ * read from the WAL by the reader's worker, one contiguous span a read, and every batch checked
+ * by its CRC. A read that finds nothing waits in the partition's list until a frame adds to it.
+ *
+ * Failure modes: an offset outside the partition, bytes that rotted on disk (ERR_CORRUPT: the
+ * answer holds the batches before them), a failed read. A cancel may cross the answer on its
+ * way: `done` is called when both have come home, so that the asker can free the read then.
+ */
+
+/* Batches of one read from disk lie within so many times the size that was asked for. */
+#define SPAN_FACTOR 2u
+
+/* Bytes that an answer points into; and, while it is read from disk, the job. */
+struct log_lease {
+    struct io_job job;
+    struct log *log;
+    struct flow_read *read;
+    struct io_file *file;
+    uint8_t *data;
+    uint64_t span_start; /* in the file, on a block */
+    uint64_t span_size;
+    uint32_t count;
+    struct log_index_entry entries[FLOW_READ_BATCHES];
+};
+
+static void answer_home(struct task *task)
+{
+    struct flow_read *read = CONTAINER_OF(task, struct flow_read, task);
+    read->answered = true;
+    if (!read->cancelled || read->cancel_returned)
+        read->done(read);
+}
+
+static void answer(struct flow_read *read, err_t error)
+{
+    ASSERT(!list_linked(&read->link));
+    read->error = error;
+    read->task.run = answer_home;
+    io_post(read->home, &read->task);
+}
+
+static void free_lease(struct log_lease *lease)
+{
+    mem_free(lease->data);
+    mem_free(lease);
+}
+
+static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint64_t size)
+{
+    ASSERT(size > 0 && !read->lease);
+    struct log_lease *lease = mem_alloc(sizeof *lease);
+    if (!lease)
+        return NULL;
+    lease->log = log;
+    lease->read = read;
+    lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
+    if (lease->data)
+        return lease;
+    mem_free(lease);
+    return NULL;
+}
+
+static struct log_position entry_position(const struct log_index_entry *entry)
+{
+    return (struct log_position){entry->file_number, entry->file_offset};
+}
+
+/* How many entries from `at` on go into one answer, and their bytes: either all from the tail or
+ * all within one span of one file. */
+static uint32_t choose(const struct log *log, const struct log_partition *partition, size_t at,
+                       const struct flow_read *read, bool from_tail, uint64_t *bytes)
+{
+    const struct log_index_entry *first = &partition->index[at];
+    uint32_t count = 0;
+    *bytes = 0;
+    for (size_t i = at; i < partition->index_count && count < FLOW_READ_BATCHES; i++) {
+        const struct log_index_entry *entry = &partition->index[i];
+        if (count > 0 && *bytes + entry->size > read->size_max)
+            break;
+        if ((log_tail_find(&log->tail, entry_position(entry), entry->size) != NULL) != from_tail)
+            break;
+        uint64_t span = entry->file_offset + entry->size - first->file_offset;
+        if (!from_tail && count > 0 &&
+            (entry->file_number != first->file_number ||
+             span > (uint64_t)SPAN_FACTOR * read->size_max))
+            break;
+        *bytes += entry->size;
+        count++;
+    }
+    ASSERT(count > 0);
+    return count;
+}
+
+static void read_from_tail(struct log *log, struct flow_read *read,
+                           const struct log_partition *partition, size_t at, uint32_t count,
+                           uint64_t bytes)
+{
+    struct log_lease *lease = new_lease(log, read, bytes);
+    if (!lease) {
+        answer(read, err_make(ERR_MEMORY));
+        return;
+    }
+    uint8_t *out = lease->data;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct log_index_entry *entry = &partition->index[at + i];
+        const uint8_t *bytes_at =
+            log_tail_find(&log->tail, entry_position(entry), entry->size);
+        ASSERT(bytes_at);
+        memcpy(out, bytes_at, entry->size);
+        read->batches[i] = slice_make(out, entry->size);
+        out += entry->size;
+    }
+    read->batch_count = count;
+    read->lease = lease;
+    log->counters.reads_tail++;
+    answer(read, err_ok());
+}
+
+static err_t check_batch(const struct log_index_entry *entry, struct slice bytes)
+{
+    struct flow_batch batch;
+    err_t err = flow_batch_parse(bytes, &batch);
+    if (err_is_ok(err))
+        err = flow_batch_check(&batch);
+    bool same = err_is_ok(err) && batch.bytes.size == entry->size &&
+                batch.base_offset == entry->base_offset;
+    return same ? err_ok() : err_make(ERR_CORRUPT);
+}
+
+static void read_work(struct io_job *job)
+{
+    struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
+    struct flow_read *read = lease->read;
+    size_t got = 0;
+    err_t err = io_file_read(lease->file, lease->data, (size_t)lease->span_size,
+                             lease->span_start, &got);
+    uint32_t good = 0;
+    for (; err_is_ok(err) && good < lease->count; good++) {
+        const struct log_index_entry *entry = &lease->entries[good];
+        uint64_t inside = entry->file_offset - lease->span_start;
+        if (inside + entry->size > got) {
+            err = err_make(ERR_CORRUPT);
+            break;
+        }
+        struct slice bytes = slice_make(lease->data + inside, entry->size);
+        err = check_batch(entry, bytes);
+        if (!err_is_ok(err))
+            break;
+        read->batches[good] = bytes;
+    }
+    read->batch_count = good;
+    if (good > 0 && good < lease->count) {
+        read->next_offset = lease->entries[good].base_offset;
+        err = err_ok();
+    }
+    read->error = err;
+}
+
+static void read_done(struct io_job *job)
+{
+    struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
+    struct log *log = lease->log;
+    struct flow_read *read = lease->read;
+    ASSERT(log->reads > 0);
+    log->reads--;
+    log->counters.reads_disk++;
+    if (err_is(read->error, ERR_CORRUPT))
+        logger_write(log->logger, LOG_LEVEL_ERROR, "log_read_corrupt",
+                     "topic id %u partition %u offset %lld: the batch at byte %llu of log file %u "
+                     "does not fit its checksum",
+                     read->topic_id, read->partition, (long long)lease->entries[0].base_offset,
+                     (unsigned long long)lease->entries[0].file_offset,
+                     lease->entries[0].file_number);
+    read->lease = lease;
+    answer(read, read->error);
+    if (log->mode == LOG_STOPPING)
+        log_sequencer_pump(log);
+}
+
+static err_t open_reader(struct log *log, uint32_t file_number, struct io_file **out)
+{
+    struct log_wal_file *file = log_wal_find(&log->wal, file_number);
+    ASSERT(file);
+    if (!file->reader) {
+        char path[LOG_WAL_PATH_MAX];
+        log_wal_path(&log->wal, file_number, path);
+        unsigned flags = IO_OPEN_READ | (log->wal.direct ? IO_OPEN_DIRECT : 0);
+        TRY(io_disk_open(log->options.disk, path, flags, &file->reader, NULL));
+    }
+    *out = file->reader;
+    return err_ok();
+}
+
+static err_t read_from_disk(struct log *log, struct flow_read *read,
+                            const struct log_partition *partition, size_t at, uint32_t count)
+{
+    const struct log_index_entry *first = &partition->index[at];
+    const struct log_index_entry *last = &partition->index[at + count - 1];
+    uint64_t start = first->file_offset / IO_BLOCK * IO_BLOCK;
+    uint64_t end = (last->file_offset + last->size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
+    struct io_file *file;
+    TRY(open_reader(log, first->file_number, &file));
+    struct log_lease *lease = new_lease(log, read, end - start);
+    if (!lease)
+        return err_make(ERR_MEMORY);
+    lease->file = file;
+    lease->span_start = start;
+    lease->span_size = end - start;
+    lease->count = count;
+    memcpy(lease->entries, first, count * sizeof *first);
+    lease->job = (struct io_job){
+        .home = log->options.loop, .work = read_work, .done = read_done};
+    log->reads++;
+    io_offload(log->options.reader, &lease->job);
+    return err_ok();
+}
+
+/* Answers a read that has something to find. */
+static void serve(struct log *log, struct flow_read *read, const struct log_partition *partition)
+{
+    size_t at = log_partition_find(partition, read->offset);
+    ASSERT(at < partition->index_count);
+    const struct log_index_entry *entry = &partition->index[at];
+    bool from_tail = log_tail_find(&log->tail, entry_position(entry), entry->size) != NULL;
+    uint64_t bytes;
+    uint32_t count = choose(log, partition, at, read, from_tail, &bytes);
+    size_t next = at + count;
+    read->next_offset = next < partition->index_count ? partition->index[next].base_offset
+                                                      : partition->end_offset;
+    log->counters.read_bytes += bytes;
+    if (from_tail) {
+        read_from_tail(log, read, partition, at, count, bytes);
+        return;
+    }
+    err_t err = read_from_disk(log, read, partition, at, count);
+    if (!err_is_ok(err))
+        answer(read, err);
+}
+
+void log_reader_submit(struct log *log, struct flow_read *read)
+{
+    read->link = (struct list){0};
+    struct log_partition *partition =
+        log_state_partition(&log->state, read->topic_id, read->partition);
+    read->end_offset = partition ? partition->end_offset : 0;
+    read->next_offset = read->offset;
+    if (log->mode >= LOG_STOPPING)
+        answer(read, err_make(ERR_CANCELLED));
+    else if (!partition)
+        answer(read, err_make(ERR_NOT_FOUND));
+    else if (read->offset < partition->start_offset || read->offset > partition->end_offset)
+        answer(read, err_make(ERR_OFFSET_RANGE));
+    else if (read->offset < partition->end_offset)
+        serve(log, read, partition);
+    else if (read->wait)
+        list_add_tail(&partition->waiters, &read->link);
+    else
+        answer(read, err_ok());
+}
+
+void log_reader_wake(struct log *log)
+{
+    struct list *link;
+    while ((link = list_pop(&log->state.ready)))
+        log_reader_submit(log, CONTAINER_OF(link, struct flow_read, link));
+}
+
+void log_reader_cancel_all(struct log *log)
+{
+    ASSERT(log->mode >= LOG_STOPPING);
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        const struct log_topic *topic = log->state.topics[t];
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            struct list *link;
+            while ((link = list_pop(&topic->partitions[p].waiters)))
+                answer(CONTAINER_OF(link, struct flow_read, link), err_make(ERR_CANCELLED));
+        }
+    }
+}
+
+static void read_arrived(struct task *task)
+{
+    struct flow_read *read = CONTAINER_OF(task, struct flow_read, task);
+    log_reader_submit((struct log *)read->log, read);
+}
+
+void log_reader_read(struct flow_log *flow, struct flow_read *read)
+{
+    struct log *log = CONTAINER_OF(flow, struct log, flow);
+    ASSERT(read->home && read->done && read->size_max > 0);
+    read->error = err_ok();
+    read->batch_count = 0;
+    read->lease = NULL;
+    read->log = log;
+    read->answered = read->cancelled = read->cancel_returned = false;
+    read->task.run = read_arrived;
+    io_post(log->options.loop, &read->task);
+}
+
+static void cancel_home(struct task *task)
+{
+    struct flow_read *read = CONTAINER_OF(task, struct flow_read, cancel_task);
+    read->cancel_returned = true;
+    if (read->answered)
+        read->done(read);
+}
+
+static void cancel_arrived(struct task *task)
+{
+    struct flow_read *read = CONTAINER_OF(task, struct flow_read, cancel_task);
+    if (list_linked(&read->link)) {
+        list_remove(&read->link);
+        answer(read, err_make(ERR_CANCELLED));
+    }
+    read->cancel_task.run = cancel_home;
+    io_post(read->home, &read->cancel_task);
+}
+
+void log_reader_cancel(struct flow_log *flow, struct flow_read *read)
+{
+    struct log *log = CONTAINER_OF(flow, struct log, flow);
+    ASSERT(!read->cancelled);
+    read->cancelled = true;
+    read->cancel_task.run = cancel_arrived;
+    io_post(log->options.loop, &read->cancel_task);
+}
+
+void log_reader_release(struct flow_log *flow, struct flow_read *read)
+{
+    (void)flow;
+    struct log_lease *lease = read->lease;
+    read->lease = NULL;
+    read->batch_count = 0;
+    if (lease)
+        free_lease(lease);
+}

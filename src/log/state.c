@@ -1,0 +1,548 @@
+#include "log/state.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "flow/batch.h"
+
+void log_state_init(struct log_state *state, uint64_t seed)
+{
+    ASSERT(state);
+    *state = (struct log_state){0};
+    map_init(&state->topics_by_name, seed);
+    map_init(&state->sinks_by_name, seed);
+    list_init(&state->ready);
+}
+
+static void free_topic(struct log_topic *topic)
+{
+    ASSERT(topic->partitions || topic->partition_count == 0);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        ASSERT(list_empty(&topic->partitions[i].waiters));
+        mem_free(topic->partitions[i].index);
+    }
+    mem_free(topic->partitions);
+    mem_free(topic->name);
+    mem_free(topic);
+}
+
+static void forget_prepared(struct log_sink *sink)
+{
+    ASSERT(sink->ranges || sink->range_count == 0);
+    mem_free(sink->ranges);
+    mem_free((void *)(uintptr_t)sink->outputs.data);
+    sink->ranges = NULL;
+    sink->range_count = 0;
+    sink->outputs = (struct slice){0};
+    sink->prepared = false;
+}
+
+void log_state_done(struct log_state *state)
+{
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        free_topic(state->topics[i]);
+    for (uint32_t i = 0; i < state->sink_count; i++) {
+        forget_prepared(state->sinks[i]);
+        mem_free(state->sinks[i]->cursors);
+        mem_free(state->sinks[i]->name);
+        mem_free(state->sinks[i]);
+    }
+    mem_free(state->topics);
+    mem_free(state->sinks);
+    map_done(&state->topics_by_name);
+    map_done(&state->sinks_by_name);
+    *state = (struct log_state){0};
+}
+
+struct log_topic *log_state_topic(const struct log_state *state, uint32_t id)
+{
+    return id > 0 && id <= state->topic_count ? state->topics[id - 1] : NULL;
+}
+
+struct log_topic *log_state_topic_named(const struct log_state *state, struct slice name)
+{
+    return map_get(&state->topics_by_name, name);
+}
+
+struct log_partition *log_state_partition(const struct log_state *state, uint32_t topic_id,
+                                          uint32_t partition)
+{
+    struct log_topic *topic = log_state_topic(state, topic_id);
+    return topic && partition < topic->partition_count ? &topic->partitions[partition] : NULL;
+}
+
+struct log_sink *log_state_sink(const struct log_state *state, uint32_t id)
+{
+    return id > 0 && id <= state->sink_count ? state->sinks[id - 1] : NULL;
+}
+
+struct log_sink *log_state_sink_named(const struct log_state *state, struct slice name)
+{
+    return map_get(&state->sinks_by_name, name);
+}
+
+size_t log_partition_find(const struct log_partition *partition, int64_t offset)
+{
+    ASSERT(partition->index || partition->index_count == 0);
+    size_t low = 0;
+    size_t high = partition->index_count; /* the first entry that begins after `offset` */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (partition->index[middle].base_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? low - 1 : 0;
+}
+
+uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset)
+{
+    ASSERT(offset <= partition->end_offset);
+    if (offset >= partition->end_offset)
+        return partition->records;
+    if (offset <= partition->start_offset)
+        return partition->records_start;
+    size_t at = log_partition_find(partition, offset);
+    const struct log_index_entry *entry = &partition->index[at];
+    if (offset <= entry->base_offset)
+        return entry->records_before;
+    uint64_t after = at + 1 < partition->index_count ? partition->index[at + 1].records_before
+                                                     : partition->records;
+    uint64_t inside = (uint64_t)(offset - entry->base_offset);
+    return entry->records_before + inside < after ? entry->records_before + inside : after;
+}
+
+err_t log_state_reserve(struct log_state *state, struct log_partition *partition)
+{
+    ASSERT(partition->index_count + partition->index_reserved <= partition->index_capacity);
+    if (partition->index_count + partition->index_reserved == partition->index_capacity) {
+        size_t capacity = partition->index_capacity ? partition->index_capacity * 2 : 8;
+        void *index = mem_realloc(partition->index, capacity, sizeof *partition->index);
+        if (!index)
+            return err_make(ERR_MEMORY);
+        state->index_bytes += (capacity - partition->index_capacity) * sizeof *partition->index;
+        partition->index = index;
+        partition->index_capacity = capacity;
+    }
+    partition->index_reserved++;
+    return err_ok();
+}
+
+void log_state_forget_reserved(struct log_state *state)
+{
+    for (uint32_t t = 0; t < state->topic_count; t++) {
+        for (uint32_t p = 0; p < state->topics[t]->partition_count; p++) {
+            struct log_partition *partition = &state->topics[t]->partitions[p];
+            ASSERT(partition->next_offset >= partition->end_offset);
+            partition->next_offset = partition->end_offset;
+            partition->index_reserved = 0;
+        }
+    }
+}
+
+static err_t index_add(struct log_state *state, struct log_partition *partition,
+                       const struct log_index_entry *entry)
+{
+    if (partition->index_reserved == 0)
+        TRY(log_state_reserve(state, partition));
+    ASSERT(partition->index_count < partition->index_capacity);
+    partition->index_reserved--;
+    partition->index[partition->index_count++] = *entry;
+    return err_ok();
+}
+
+static void wake_waiters(struct log_state *state, struct log_partition *partition)
+{
+    struct list *link;
+    while ((link = list_pop(&partition->waiters)))
+        list_add_tail(&state->ready, link);
+}
+
+static err_t apply_batch(struct log_state *state, const struct flow_append *append,
+                         struct log_position position)
+{
+    struct log_topic *topic = log_state_topic(state, append->topic_id);
+    struct log_partition *partition =
+        log_state_partition(state, append->topic_id, append->partition);
+    struct flow_batch batch;
+    if (!partition || (append->kind != FLOW_APPEND_RECORDS && !topic->parent_id))
+        return err_make(ERR_CORRUPT);
+    TRY(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch));
+    if (batch.bytes.size != append->batch_size || batch.base_offset < partition->end_offset ||
+        batch.record_count != append->record_count)
+        return err_make(ERR_CORRUPT);
+    TRY(index_add(state, partition,
+                  &(struct log_index_entry){.base_offset = batch.base_offset,
+                                            .records_before = partition->records,
+                                            .file_offset = position.offset,
+                                            .file_number = (uint32_t)position.file_number,
+                                            .size = (uint32_t)append->batch_size}));
+    partition->end_offset = batch.base_offset + batch.last_offset_delta + 1;
+    partition->records += append->record_count;
+    if (partition->next_offset < partition->end_offset)
+        partition->next_offset = partition->end_offset;
+    wake_waiters(state, partition);
+    if (append->kind == FLOW_APPEND_DEAD_LETTERS) {
+        struct log_topic *parent = log_state_topic(state, topic->parent_id);
+        if (!parent)
+            return err_make(ERR_CORRUPT);
+        parent->dead_lettered += append->record_count;
+    }
+    return err_ok();
+}
+
+static err_t apply_counts(struct log_state *state, const struct flow_count *counts)
+{
+    struct log_topic *topic = log_state_topic(state, counts->topic_id);
+    if (!topic)
+        return err_make(ERR_CORRUPT);
+    topic->received += counts->received;
+    topic->duplicates += counts->duplicates;
+    topic->refused += counts->refused;
+    return err_ok();
+}
+
+static err_t grow_partitions(struct log_topic *topic, uint32_t count)
+{
+    ASSERT(count >= topic->partition_count);
+    struct log_partition *grown = mem_zalloc(count, sizeof *grown);
+    if (!grown)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++) {
+        list_init(&grown[i].waiters);
+        if (i >= topic->partition_count)
+            continue;
+        struct log_partition *old = &topic->partitions[i];
+        struct list waiters = grown[i].waiters;
+        grown[i] = *old;
+        grown[i].waiters = waiters;
+        while (!list_empty(&old->waiters))
+            list_add_tail(&grown[i].waiters, list_pop(&old->waiters));
+    }
+    mem_free(topic->partitions);
+    topic->partitions = grown;
+    topic->partition_count = count;
+    return err_ok();
+}
+
+static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, uint32_t partition)
+{
+    ASSERT(partition < topic->partition_count);
+    struct log_cursor *cursors =
+        mem_realloc(sink->cursors, sink->cursor_count + 1u, sizeof *cursors);
+    if (!cursors)
+        return err_make(ERR_MEMORY);
+    const struct log_partition *from = &topic->partitions[partition];
+    sink->cursors = cursors;
+    cursors[sink->cursor_count++] = (struct log_cursor){
+        .topic_id = topic->id,
+        .partition = partition,
+        .active = true,
+        .offset = from->start_offset,
+        .records_first = from->records_start,
+        .records = from->records_start,
+    };
+    return err_ok();
+}
+
+static struct log_cursor *find_cursor(const struct log_sink *sink, uint32_t topic_id,
+                                      uint32_t partition)
+{
+    for (uint32_t i = 0; i < sink->cursor_count; i++) {
+        if (sink->cursors[i].topic_id == topic_id && sink->cursors[i].partition == partition)
+            return &sink->cursors[i];
+    }
+    return NULL;
+}
+
+/* A sink gets a cursor for every partition of the topic that it has none for yet. */
+static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
+{
+    ASSERT(topic->partition_count > 0);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct log_cursor *cursor = find_cursor(sink, topic->id, i);
+        if (cursor)
+            cursor->active = true;
+        else
+            TRY(add_cursor(sink, topic, i));
+    }
+    return err_ok();
+}
+
+static err_t create_topic(struct log_state *state, const struct flow_topic_change *change)
+{
+    if (change->topic_id != state->topic_count + 1 ||
+        log_state_topic_named(state, change->name) || change->parent_id > change->topic_id)
+        return err_make(ERR_CORRUPT);
+    struct log_topic **topics =
+        mem_realloc(state->topics, state->topic_count + 1u, sizeof(struct log_topic *));
+    if (!topics)
+        return err_make(ERR_MEMORY);
+    state->topics = topics;
+    struct log_topic *topic = mem_zalloc(1, sizeof *topic);
+    if (!topic)
+        return err_make(ERR_MEMORY);
+    state->topics[state->topic_count++] = topic;
+    topic->id = change->topic_id;
+    topic->uuid = change->uuid;
+    topic->parent_id = change->parent_id;
+    topic->name = mem_string(change->name.data, change->name.size);
+    if (!topic->name)
+        return err_make(ERR_MEMORY);
+    TRY(grow_partitions(topic, change->partition_count));
+    return map_put(&state->topics_by_name, slice_string(topic->name), topic);
+}
+
+static err_t raise_partitions(struct log_state *state, const struct flow_topic_change *change)
+{
+    struct log_topic *topic = log_state_topic(state, change->topic_id);
+    if (!topic || change->partition_count < topic->partition_count)
+        return err_make(ERR_CORRUPT);
+    TRY(grow_partitions(topic, change->partition_count));
+    for (uint32_t i = 0; i < state->sink_count; i++) {
+        const struct log_cursor *cursor = find_cursor(state->sinks[i], topic->id, 0);
+        if (cursor && cursor->active)
+            TRY(attach_topic(state->sinks[i], topic));
+    }
+    return err_ok();
+}
+
+static err_t create_sink(struct log_state *state, uint32_t id, struct slice name)
+{
+    if (id != state->sink_count + 1 || log_state_sink_named(state, name))
+        return err_make(ERR_CORRUPT);
+    struct log_sink **sinks =
+        mem_realloc(state->sinks, state->sink_count + 1u, sizeof(struct log_sink *));
+    if (!sinks)
+        return err_make(ERR_MEMORY);
+    state->sinks = sinks;
+    struct log_sink *sink = mem_zalloc(1, sizeof *sink);
+    if (!sink)
+        return err_make(ERR_MEMORY);
+    state->sinks[state->sink_count++] = sink;
+    sink->id = id;
+    sink->name = mem_string(name.data, name.size);
+    if (!sink->name)
+        return err_make(ERR_MEMORY);
+    return map_put(&state->sinks_by_name, slice_string(sink->name), sink);
+}
+
+static err_t open_sink(struct log_state *state, const struct log_entry *entry)
+{
+    if (!log_state_sink(state, entry->sink.sink_id))
+        TRY(create_sink(state, entry->sink.sink_id, entry->sink.name));
+    struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
+    if (!slice_equal_string(entry->sink.name, sink->name))
+        return err_make(ERR_CORRUPT);
+    sink->open = true;
+    for (uint32_t i = 0; i < sink->cursor_count; i++)
+        sink->cursors[i].active = false;
+    for (uint32_t i = 0; i < entry->sink.topic_count; i++) {
+        const struct log_topic *topic = log_state_topic(state, log_entry_topic_id(entry, i));
+        if (!topic)
+            return err_make(ERR_CORRUPT);
+        TRY(attach_topic(sink, topic));
+    }
+    return err_ok();
+}
+
+static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
+{
+    const struct flow_sink_change *change = &entry->sink;
+    if (sink->prepared || change->epoch != sink->epoch + 1)
+        return err_make(ERR_CORRUPT);
+    sink->ranges = mem_zalloc(change->range_count + 1u, sizeof *sink->ranges);
+    uint8_t *outputs = mem_alloc(change->outputs.size + 1);
+    if (!sink->ranges || !outputs) {
+        mem_free(outputs);
+        return err_make(ERR_MEMORY);
+    }
+    if (change->outputs.size > 0)
+        memcpy(outputs, change->outputs.data, change->outputs.size);
+    sink->outputs = slice_make(outputs, change->outputs.size);
+    for (uint32_t i = 0; i < change->range_count; i++) {
+        sink->ranges[i] = log_entry_range(entry, i);
+        const struct log_cursor *cursor =
+            find_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
+        if (!cursor || cursor->offset != sink->ranges[i].first_offset)
+            return err_make(ERR_CORRUPT);
+    }
+    sink->range_count = change->range_count;
+    sink->prepared = true;
+    return err_ok();
+}
+
+static err_t commit_sink(const struct log_state *state, struct log_sink *sink, uint64_t epoch)
+{
+    if (!sink->prepared || epoch != sink->epoch + 1)
+        return err_make(ERR_CORRUPT);
+    for (uint32_t i = 0; i < sink->range_count; i++) {
+        const struct flow_sink_range *range = &sink->ranges[i];
+        const struct log_partition *partition =
+            log_state_partition(state, range->topic_id, range->partition);
+        struct log_cursor *cursor = find_cursor(sink, range->topic_id, range->partition);
+        if (!partition || !cursor || range->end_offset > partition->end_offset)
+            return err_make(ERR_CORRUPT);
+        cursor->offset = range->end_offset;
+        cursor->records = log_partition_records_before(partition, range->end_offset);
+        sink->delivered += range->delivered;
+        sink->dead_lettered += range->dead_lettered;
+    }
+    sink->epoch = epoch;
+    forget_prepared(sink);
+    return err_ok();
+}
+
+static err_t apply_sink(struct log_state *state, const struct log_entry *entry)
+{
+    if (entry->kind == LOG_ENTRY_SINK_OPEN)
+        return open_sink(state, entry);
+    struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
+    if (!sink)
+        return err_make(ERR_CORRUPT);
+    if (entry->kind == LOG_ENTRY_SINK_PREPARE)
+        return prepare_sink(sink, entry);
+    if (entry->kind == LOG_ENTRY_SINK_COMMIT)
+        return commit_sink(state, sink, entry->sink.epoch);
+    ASSERT(entry->kind == LOG_ENTRY_SINK_CLOSE);
+    sink->open = false;
+    for (uint32_t i = 0; i < sink->cursor_count; i++)
+        sink->cursors[i].active = false;
+    return err_ok();
+}
+
+static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
+                         struct log_position batch_position)
+{
+    state->clean_stop = false;
+    switch (entry->kind) {
+    case LOG_ENTRY_BATCH: return apply_batch(state, &entry->append, batch_position);
+    case LOG_ENTRY_COUNTS: return apply_counts(state, &entry->counts);
+    case LOG_ENTRY_TOPIC_CREATE: return create_topic(state, &entry->topic);
+    case LOG_ENTRY_TOPIC_PARTITIONS: return raise_partitions(state, &entry->topic);
+    case LOG_ENTRY_SINK_OPEN:
+    case LOG_ENTRY_SINK_PREPARE:
+    case LOG_ENTRY_SINK_COMMIT:
+    case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
+    case LOG_ENTRY_CLEAN_STOP: state->clean_stop = true; return err_ok();
+    case LOG_ENTRY_TOPIC_DELETE:
+    case LOG_ENTRY_KEYS:
+    case LOG_ENTRY_SEQUENCES:
+    case LOG_ENTRY_TRANSACTION:
+    case LOG_ENTRY_LOG_START:
+    default: UNREACHABLE("log_entry_next lets no other kind pass");
+    }
+}
+
+err_t log_state_apply(struct log_state *state, struct slice payload, struct log_position position)
+{
+    const uint8_t *begin = payload.data;
+    struct log_entry entry;
+    err_t err;
+    while (err_is_ok(err = log_entry_next(&payload, &entry))) {
+        struct log_position batch = position;
+        if (entry.kind == LOG_ENTRY_BATCH)
+            batch.offset += LOG_FRAME_HEADER_SIZE + (uint64_t)(entry.append.batch - begin);
+        TRY(apply_entry(state, &entry, batch));
+    }
+    return err_is(err, ERR_END) ? err_ok() : err;
+}
+
+/* One topic's row. What was accepted is counted from the partitions, what came in at the door. */
+static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
+                            struct flow_topic_state *out)
+{
+    uint32_t count = topic->partition_count;
+    *out = (struct flow_topic_state){
+        .id = topic->id,
+        .uuid = topic->uuid,
+        .name = arena_string(arena, slice_string(topic->name)),
+        .partition_count = count,
+        .parent_id = topic->parent_id,
+        .start_offset = arena_alloc(arena, count * sizeof(int64_t)),
+        .end_offset = arena_alloc(arena, count * sizeof(int64_t)),
+        .received = topic->received,
+        .duplicates = topic->duplicates,
+        .dead_lettered = topic->dead_lettered,
+        .refused = topic->refused,
+    };
+    if (!out->name || !out->start_offset || !out->end_offset)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct log_partition *partition = &topic->partitions[i];
+        ASSERT(partition->start_offset <= partition->end_offset);
+        out->start_offset[i] = partition->start_offset;
+        out->end_offset[i] = partition->end_offset;
+        *(topic->parent_id ? &out->dlq_total : &out->accepted) += partition->records;
+        if (topic->parent_id)
+            out->dlq_held += partition->records - partition->records_start;
+    }
+    return err_ok();
+}
+
+static void snapshot_cursors(const struct log_state *state, const struct log_sink *sink,
+                             struct flow_sink_state *out)
+{
+    for (uint32_t i = 0; i < sink->cursor_count; i++) {
+        const struct log_cursor *cursor = &sink->cursors[i];
+        const struct log_partition *partition =
+            log_state_partition(state, cursor->topic_id, cursor->partition);
+        ASSERT(partition);
+        out->accepted += cursor->records - cursor->records_first;
+        if (!cursor->active)
+            continue;
+        out->accepted += partition->records - cursor->records;
+        out->pending += partition->records - cursor->records;
+        out->cursors[out->cursor_count++] = (struct flow_cursor_state){
+            .topic_id = cursor->topic_id,
+            .partition = cursor->partition,
+            .offset = cursor->offset,
+        };
+        if (cursor->partition == 0)
+            out->topic_ids[out->topic_count++] = cursor->topic_id;
+    }
+}
+
+static err_t snapshot_sink(const struct log_state *state, const struct log_sink *sink,
+                           struct arena *arena, struct flow_sink_state *out)
+{
+    ASSERT(sink->ranges || sink->range_count == 0);
+    *out = (struct flow_sink_state){
+        .id = sink->id,
+        .name = arena_string(arena, slice_string(sink->name)),
+        .open = sink->open,
+        .topic_ids = arena_alloc(arena, (sink->cursor_count + 1u) * sizeof(uint32_t)),
+        .cursors = arena_alloc(arena, (sink->cursor_count + 1u) * sizeof *out->cursors),
+        .epoch = sink->epoch,
+        .prepared = sink->prepared,
+        .ranges = arena_alloc(arena, (sink->range_count + 1u) * sizeof *out->ranges),
+        .range_count = sink->range_count,
+        .outputs = arena_slice(arena, sink->outputs),
+        .delivered = sink->delivered,
+        .dead_lettered = sink->dead_lettered,
+    };
+    if (!out->name || !out->topic_ids || !out->cursors || !out->ranges ||
+        (sink->outputs.size > 0 && !out->outputs.data))
+        return err_make(ERR_MEMORY);
+    if (sink->range_count > 0)
+        memcpy(out->ranges, sink->ranges, sink->range_count * sizeof *out->ranges);
+    snapshot_cursors(state, sink, out);
+    return err_ok();
+}
+
+err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *out)
+{
+    struct arena *arena = &out->arena;
+    arena_init(arena, 0);
+    out->topics = arena_alloc(arena, (state->topic_count + 1u) * sizeof *out->topics);
+    out->sinks = arena_alloc(arena, (state->sink_count + 1u) * sizeof *out->sinks);
+    if (!out->topics || !out->sinks)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        TRY(snapshot_topic(state->topics[i], arena, &out->topics[i]));
+    for (uint32_t i = 0; i < state->sink_count; i++)
+        TRY(snapshot_sink(state, state->sinks[i], arena, &out->sinks[i]));
+    out->topic_count = state->topic_count;
+    out->sink_count = state->sink_count;
+    return err_ok();
+}

@@ -1,0 +1,126 @@
+#pragma once
+
+/*
+ * What the log knows: topics and partitions with the index of where each batch lies, sinks with
+ * cursors and epochs, the ledger. It is a function of the frames and nothing else: the same
+ * log_state_apply builds it in recovery and keeps it true while the log runs, frame by frame, and
+ * it is only ever given frames that are on disk. So there is nothing to undo after a failure.
+ *
+ * Owned by one actor (the sequencer's loop; before that, whoever opens the log).
+ */
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/uuid.h"
+#include "flow/snapshot.h"
+#include "log/frame.h"
+
+/* Where bytes lie in the WAL. */
+struct log_position {
+    uint64_t file_number;
+    uint64_t offset; /* in the file */
+};
+
+/* One batch of a partition. Offsets of consecutive batches rise; a gap is a hole. */
+struct log_index_entry {
+    int64_t base_offset;
+    uint64_t records_before; /* records of the partition before this batch */
+    uint64_t file_offset;
+    uint32_t file_number; /* a directory never sees 2^32 files of 256 MiB */
+    uint32_t size;
+};
+
+struct log_partition {
+    int64_t start_offset;
+    int64_t end_offset;      /* durable */
+    int64_t next_offset;     /* the sequencer's: what the next batch gets; >= end_offset */
+    uint64_t records;        /* ever, up to end_offset */
+    uint64_t records_start;  /* before start_offset */
+    struct log_index_entry *index;
+    size_t index_count;
+    size_t index_capacity;
+    size_t index_reserved; /* entries that frames on their way will add */
+    struct list waiters;   /* the reader's: struct flow_read */
+};
+
+struct log_topic {
+    uint32_t id;
+    struct uuid uuid;
+    char *name;
+    uint32_t parent_id;
+    uint32_t partition_count;
+    struct log_partition *partitions;
+    uint64_t received;
+    uint64_t duplicates;
+    uint64_t dead_lettered;
+    uint64_t refused;
+};
+
+struct log_cursor {
+    uint32_t topic_id;
+    uint32_t partition;
+    bool active; /* the sink still has the topic */
+    int64_t offset;
+    uint64_t records_first; /* of the partition, before where the sink began */
+    uint64_t records;       /* of the partition, before `offset` */
+};
+
+struct log_sink {
+    uint32_t id;
+    char *name;
+    bool open;
+    struct log_cursor *cursors;
+    uint32_t cursor_count;
+    uint64_t epoch;
+    bool prepared;
+    struct flow_sink_range *ranges;
+    uint32_t range_count;
+    struct slice outputs;
+    uint64_t delivered;
+    uint64_t dead_lettered;
+};
+
+struct log_state {
+    struct log_topic **topics; /* by id - 1 */
+    uint32_t topic_count;
+    struct log_sink **sinks; /* by id - 1 */
+    uint32_t sink_count;
+    struct map topics_by_name;
+    struct map sinks_by_name;
+    uint64_t index_bytes;
+    struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
+    bool clean_stop; /* the last frame applied was the mark of a clean stop */
+};
+
+/* Empty. `seed` is for the maps of names. */
+void log_state_init(struct log_state *state, uint64_t seed);
+void log_state_done(struct log_state *state);
+/* The topic, or NULL when there is none of this id. */
+struct log_topic *log_state_topic(const struct log_state *state, uint32_t id);
+struct log_topic *log_state_topic_named(const struct log_state *state, struct slice name);
+/* The partition, or NULL. */
+struct log_partition *log_state_partition(const struct log_state *state, uint32_t topic_id,
+                                          uint32_t partition);
+struct log_sink *log_state_sink(const struct log_state *state, uint32_t id);
+struct log_sink *log_state_sink_named(const struct log_state *state, struct slice name);
+
+/* Applies a whole frame whose payload has been checked by its CRC and lies at `position` (of the
+ * frame). ERR_CORRUPT when an entry makes no sense here, ERR_VERSION, ERR_MEMORY; the state is
+ * then only good for being freed. */
+err_t log_state_apply(struct log_state *state, struct slice payload, struct log_position position);
+
+/* Makes sure that log_state_apply will find room for one more batch of the partition. Undone for
+ * all with log_state_forget_reserved. ERR_MEMORY. */
+err_t log_state_reserve(struct log_state *state, struct log_partition *partition);
+/* Takes back what frames that will never be applied had reserved: room and next offsets. */
+void log_state_forget_reserved(struct log_state *state);
+
+/* The index of the entry that holds `offset`, or of the first one after it where it lies in a
+ * hole; index_count when there is none. */
+size_t log_partition_find(const struct log_partition *partition, int64_t offset);
+/* Records of the partition that come before `offset`. */
+uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);
+
+/* Copies what the state says into the asker's arena. ERR_MEMORY. */
+err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *out);

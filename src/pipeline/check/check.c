@@ -1,0 +1,281 @@
+#include "pipeline/check/check_int.h"
+
+#include "base/alloc.h"
+
+/*
+ * A request is split, judged and appended to the open commit while it is submitted; then it
+ * waits in that commit. At the end of the loop's turn, or when the commit is large enough, it is
+ * handed to the log. What comes back is answered in the order of hand-over.
+ *
+ * Failure modes: a request that fails is rolled back and stands in line like the others, with its
+ * error; where no commit is there to stand in, it is answered at the end of the turn. A commit
+ * that fails fails all requests in it that had not failed by themselves.
+ */
+
+#define RECORD_SIZE_MAX (1u << 20)
+#define REQUEST_SIZE_MAX (64u << 20)
+#define MEMORY_BYTES (256u << 20)
+
+static struct pipeline_check *check_of(struct flow_inlet *inlet)
+{
+    ASSERT(inlet);
+    return CONTAINER_OF(inlet, struct pipeline_check, inlet);
+}
+
+/* Makes the request's answer one of failure: nothing of it counts. */
+static void fail_request(struct flow_inlet_request *request, err_t err)
+{
+    ASSERT(!err_is_ok(err));
+    flow_inlet_request_done(request);
+    request->error = err;
+    request->accepted = 0;
+    request->duplicates = 0;
+    request->dead_lettered = 0;
+    request->refused = 0;
+}
+
+static void answer(struct list *requests, err_t err)
+{
+    struct list *link;
+    while ((link = list_pop(requests))) {
+        struct flow_inlet_request *request = CONTAINER_OF(link, struct flow_inlet_request, link);
+        if (!err_is_ok(err) && err_is_ok(request->error))
+            fail_request(request, err);
+        request->done(request);
+    }
+}
+
+static void count_commit(struct pipeline_check *check, const struct pipeline_check_commit *commit)
+{
+    ASSERT(check->size_under_way >= commit->size);
+    check->size_under_way -= commit->size;
+    histogram_add(&check->commit_duration, io_now_ns(check->loop) - commit->handed_over_ns);
+    if (!err_is_ok(commit->flow.error)) {
+        check->commits_failed++;
+        return;
+    }
+    for (uint32_t i = 0; i < commit->part_count; i++) {
+        const struct pipeline_check_part *part = &commit->parts[i];
+        pipeline_check_tally_add(&check->topics[part->topic_index].total, &part->tally);
+    }
+}
+
+static void commit_came_back(struct flow_commit *flow)
+{
+    struct pipeline_check_commit *back = CONTAINER_OF(flow, struct pipeline_check_commit, flow);
+    struct pipeline_check *check = back->check;
+    ASSERT(!back->came_back && list_linked(&back->link));
+    back->came_back = true;
+    while (!list_empty(&check->under_way)) {
+        struct list *first = check->under_way.next;
+        struct pipeline_check_commit *commit =
+            CONTAINER_OF(first, struct pipeline_check_commit, link);
+        if (!commit->came_back)
+            return;
+        list_remove(first);
+        count_commit(check, commit);
+        answer(&commit->requests, commit->flow.error);
+        pipeline_check_commit_release(commit);
+    }
+}
+
+static void turn_end(struct task *task)
+{
+    struct pipeline_check *check = CONTAINER_OF(task, struct pipeline_check, turn_end);
+    ASSERT(check->turn_end_queued);
+    check->turn_end_queued = false;
+    answer(&check->unplaced, err_ok());
+    if (check->open)
+        pipeline_check_commit_hand_over(check, commit_came_back);
+}
+
+/* Puts a request where it will be answered after all that came before it. */
+static void stand_in_line(struct pipeline_check *check, struct flow_inlet_request *request)
+{
+    struct list *line = &check->unplaced;
+    if (check->open) {
+        line = &check->open->requests;
+    } else if (!list_empty(&check->under_way)) {
+        struct list *last = check->under_way.prev;
+        line = &CONTAINER_OF(last, struct pipeline_check_commit, link)->requests;
+    }
+    list_add_tail(line, &request->link);
+    if (check->open && check->open->size >= PIPELINE_CHECK_COMMIT_TARGET)
+        pipeline_check_commit_hand_over(check, commit_came_back);
+    bool waits_for_turn_end = check->open || !list_empty(&check->unplaced);
+    if (waits_for_turn_end && !check->turn_end_queued) {
+        check->turn_end_queued = true;
+        io_defer(check->loop, &check->turn_end);
+    }
+}
+
+static err_t pass_request(struct pipeline_check_pass *pass)
+{
+    struct pipeline_check *check = pass->check;
+    size_t open_size = check->open ? check->open->size : 0;
+    if (check->size_under_way + open_size >= check->memory_bytes)
+        return err_make(ERR_BUSY);
+    TRY(pipeline_check_commit_begin(check, pass->topic));
+    TRY(pipeline_check_split(pass));
+    if (pass->received == 0) {
+        pipeline_check_commit_rollback(check);
+        return err_ok();
+    }
+    pipeline_check_commit_keep(check, pass->topic, pass->received, &pass->tally);
+    return err_ok();
+}
+
+static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    struct pipeline_check *check = check_of(inlet);
+    ASSERT(request->topic && request->topic->index < check->topic_count);
+    ASSERT(request->done && request->source && !list_linked(&request->link));
+    struct pipeline_check_pass pass = {
+        .check = check,
+        .topic = &check->topics[request->topic->index],
+        .request = request,
+        .arrival_ms = io_wall_ms(check->loop),
+    };
+    buf_reset(&check->time);
+    err_t err = pass_request(&pass);
+    if (err_is_ok(err)) {
+        request->error = err;
+        request->accepted = pass.tally.records[PIPELINE_CHECK_ACCEPTED];
+        request->duplicates = 0;
+        request->dead_lettered = pass.tally.records[PIPELINE_CHECK_DEAD_LETTERED];
+        request->refused = pass.tally.records[PIPELINE_CHECK_REFUSED];
+    } else {
+        pipeline_check_commit_rollback(check);
+        fail_request(request, err);
+    }
+    stand_in_line(check, request);
+}
+
+static const struct flow_inlet_topic *find_topic(struct flow_inlet *inlet, struct slice name)
+{
+    struct pipeline_check *check = check_of(inlet);
+    ASSERT(check->topic_count > 0 || check->topics_by_name.count == 0);
+    return map_get(&check->topics_by_name, name);
+}
+
+static const struct flow_inlet_ops inlet_ops = {.topic = find_topic, .submit = submit};
+
+/* Compiles the paths of a topic that has any. */
+static err_t compile_paths(struct flow_inlet_topic *topic, const struct pipeline_check_topic *given,
+                           struct err_text *why)
+{
+    const char *texts[2];
+    int count = 0;
+    topic->key_at = given->key ? count : -1;
+    if (given->key)
+        texts[count++] = given->key;
+    topic->event_time_at = given->event_time ? count : -1;
+    if (given->event_time)
+        texts[count++] = given->event_time;
+    ASSERT(topic->key_at < count && topic->event_time_at < count);
+    return count ? format_json_paths_new(texts, (size_t)count, &topic->paths, why) : err_ok();
+}
+
+static err_t topic_init(struct pipeline_check *check, const struct pipeline_check_topic *given,
+                        struct err_text *why)
+{
+    if (given->partition_count == 0 || given->partition_count > FLOW_PARTITIONS_MAX)
+        return err_set(why, ERR_INVALID, "%u partitions", given->partition_count);
+    struct flow_inlet_topic *topic = &check->topics[check->topic_count];
+    topic->index = check->topic_count++;
+    topic->topic_id = given->topic_id;
+    topic->dlq_id = given->dlq_id;
+    topic->partition_count = given->partition_count;
+    topic->on_invalid = given->on_invalid;
+    TRY(compile_paths(topic, given, why));
+    topic->name = mem_string(given->name, strlen(given->name));
+    topic->slot_at = mem_zalloc((size_t)given->partition_count + 1, sizeof(*topic->slot_at));
+    if (!topic->name || !topic->slot_at)
+        return err_make(ERR_MEMORY);
+    /* Each loop begins elsewhere, or a few requests a loop would all meet in partition 0. */
+    io_random(check->loop, &topic->next_partition, sizeof(topic->next_partition));
+    topic->next_partition %= topic->partition_count;
+    if (map_get(&check->topics_by_name, slice_string(topic->name)))
+        return err_set(why, ERR_INVALID, "is there twice");
+    return map_put(&check->topics_by_name, slice_string(topic->name), topic);
+}
+
+static err_t topics_init(struct pipeline_check *check, const struct pipeline_check_options *options,
+                         struct err_text *why)
+{
+    uint64_t seed;
+    io_random(check->loop, &seed, sizeof(seed));
+    map_init(&check->topics_by_name, seed);
+    ASSERT(options->topics || options->topic_count == 0);
+    check->topics = mem_zalloc(options->topic_count, sizeof(*check->topics));
+    if (!check->topics)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < options->topic_count; i++) {
+        err_t err = topic_init(check, &options->topics[i], why);
+        if (!err_is_ok(err)) {
+            err_prefix(why, "topic %s", options->topics[i].name);
+            return err;
+        }
+    }
+    return err_ok();
+}
+
+static uint64_t or_default(uint64_t given, uint64_t otherwise)
+{
+    return given ? given : otherwise;
+}
+
+err_t pipeline_check_new(const struct pipeline_check_options *options, struct pipeline_check **out,
+                         struct err_text *why)
+{
+    ASSERT(options->loop && options->log);
+    struct pipeline_check *check = mem_zalloc(1, sizeof(*check));
+    if (!check)
+        return err_make(ERR_MEMORY);
+    check->inlet.ops = &inlet_ops;
+    check->loop = options->loop;
+    check->log = options->log;
+    check->record_size_max = or_default(options->record_size_max, RECORD_SIZE_MAX);
+    check->request_size_max = or_default(options->request_size_max, REQUEST_SIZE_MAX);
+    check->memory_bytes = or_default(options->memory_bytes, MEMORY_BYTES);
+    check->turn_end.run = turn_end;
+    list_init(&check->under_way);
+    list_init(&check->pool);
+    list_init(&check->unplaced);
+    err_t err = topics_init(check, options, why);
+    if (!err_is_ok(err)) {
+        pipeline_check_free(&check);
+        return err;
+    }
+    *out = check;
+    return err_ok();
+}
+
+void pipeline_check_free(struct pipeline_check **check_pointer)
+{
+    struct pipeline_check *check = *check_pointer;
+    if (!check)
+        return;
+    ASSERT(!check->open && !check->turn_end_queued);
+    ASSERT(list_empty(&check->under_way) && list_empty(&check->unplaced));
+    struct list *link;
+    while ((link = list_pop(&check->pool)))
+        pipeline_check_commit_free(CONTAINER_OF(link, struct pipeline_check_commit, link));
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        mem_free(check->topics[i].name);
+        mem_free(check->topics[i].slot_at);
+        format_json_paths_free(&check->topics[i].paths);
+    }
+    mem_free(check->topics);
+    map_done(&check->topics_by_name);
+    buf_done(&check->scratch);
+    buf_done(&check->time);
+    mem_free(check);
+    *check_pointer = NULL;
+}
+
+struct flow_inlet *pipeline_check_inlet(struct pipeline_check *check)
+{
+    ASSERT(check);
+    return &check->inlet;
+}

@@ -1,0 +1,161 @@
+#pragma once
+
+/*
+ * The inside of pipeline/check: what its files share. A request is one pass: begun on the open
+ * commit, split, judged record by record, then kept or rolled back whole. All on the check's
+ * loop.
+ */
+
+#include "base/assert.h"
+#include "base/map.h"
+#include "base/metric.h"
+#include "flow/batch.h"
+#include "format/json/json.h"
+#include "pipeline/check/check.h"
+
+/* A commit this large is handed over at once. */
+#define PIPELINE_CHECK_COMMIT_TARGET (1u << 20)
+
+enum pipeline_check_outcome {
+    PIPELINE_CHECK_ACCEPTED,
+    PIPELINE_CHECK_DEAD_LETTERED,
+    PIPELINE_CHECK_REFUSED,
+    PIPELINE_CHECK_OUTCOMES, /* how many there are */
+};
+
+/* Records and their bytes (as sent, the value alone) by outcome. */
+struct pipeline_check_tally {
+    uint64_t records[PIPELINE_CHECK_OUTCOMES];
+    uint64_t bytes[PIPELINE_CHECK_OUTCOMES];
+};
+
+void pipeline_check_tally_add(struct pipeline_check_tally *into,
+                              const struct pipeline_check_tally *from);
+
+/* The inlet's topic (flow/inlet.h). */
+struct flow_inlet_topic {
+    uint32_t index; /* in the check's table */
+    char *name;
+    uint32_t topic_id;
+    uint32_t dlq_id;
+    uint32_t partition_count;
+    enum pipeline_check_on_invalid on_invalid;
+    struct format_json_paths *paths; /* NULL: nothing is looked for */
+    int key_at;                      /* in the paths; -1: none */
+    int event_time_at;
+    uint32_t next_partition; /* for records without a key */
+    /* Where the open commit has what goes where: position + 1, 0 for not yet. `slot_at` has a
+     * place for each partition and one more, for the dead letters. */
+    uint32_t *slot_at;
+    uint32_t part_at;
+    struct pipeline_check_tally total; /* of commits that came back well */
+};
+
+/* One batch of a commit. */
+struct pipeline_check_slot {
+    struct flow_batch_builder builder;
+    struct flow_batch_mark mark; /* as it was before request `mark_request` */
+    uint64_t mark_request;
+    uint32_t topic_index;
+    uint32_t place; /* a partition, or partition_count: dead letters */
+};
+
+/* What a commit holds of one topic. */
+struct pipeline_check_part {
+    uint32_t topic_index;
+    struct pipeline_check_tally tally;
+};
+
+/*
+ * A commit with its batches: idle in the pool, open, or under way (handed over and not answered).
+ * Arrays grow while it is open, `appends` with `slots` and `counts` with `parts`, so that
+ * handing over needs no memory.
+ */
+struct pipeline_check_commit {
+    struct flow_commit flow;
+    struct pipeline_check *check;
+    struct list link;     /* of the pool or of those under way */
+    struct list requests; /* struct flow_inlet_request, to be answered with it */
+    struct pipeline_check_slot *slots;
+    struct flow_append *appends;
+    uint32_t slot_count;
+    uint32_t slot_ready; /* slots whose builder is initialised, in use or not */
+    uint32_t slot_capacity;
+    struct pipeline_check_part *parts;
+    struct flow_count *counts;
+    uint32_t part_count;
+    uint32_t part_capacity;
+    size_t size; /* bytes of all batches */
+    /* As it was before the current request. */
+    uint32_t mark_slot_count;
+    uint32_t mark_part_count;
+    size_t mark_size;
+    uint64_t handed_over_ns;
+    bool came_back;
+};
+
+struct pipeline_check {
+    struct flow_inlet inlet;
+    struct io_loop *loop;
+    struct flow_log *log;
+    uint64_t record_size_max;
+    uint64_t request_size_max;
+    uint64_t memory_bytes;
+    struct flow_inlet_topic *topics;
+    uint32_t topic_count;
+    struct map topics_by_name;
+    struct pipeline_check_commit *open; /* or NULL */
+    struct list under_way;              /* commits, in the order of hand-over */
+    struct list pool;
+    uint32_t pool_count;
+    uint64_t size_under_way; /* bytes of batches handed over */
+    uint64_t request_number; /* of the current or last request, from 1 */
+    struct list unplaced;    /* requests to answer that no commit holds */
+    struct task turn_end;
+    bool turn_end_queued;
+    struct buf scratch; /* a key or time without its escapes */
+    struct buf time;    /* arrival of the current request, as text; empty until needed */
+    struct histogram commit_duration;
+    uint64_t commits_failed;
+};
+
+/* One request on its way through. */
+struct pipeline_check_pass {
+    struct pipeline_check *check;
+    struct flow_inlet_topic *topic;
+    struct flow_inlet_request *request;
+    int64_t arrival_ms;
+    uint64_t received; /* counted where records are split; outcomes where they are judged */
+    struct pipeline_check_tally tally;
+    bool partition_chosen;
+    uint32_t partition; /* of the request's records without a key */
+    struct format_json_value found[2];
+};
+
+/* split.c: finds the records of the body and has each judged. What fails, fails the request. */
+err_t pipeline_check_split(struct pipeline_check_pass *pass);
+
+/* record.c: a record that passed, with what was found in it in pass->found. */
+err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record);
+/* A record that did not: a dead letter or a refusal, as the contract says. */
+err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
+                                 const char *reason, struct slice detail);
+
+/* commit.c. Opens a commit unless one is open, and sets the mark for a request on `topic`. */
+err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic);
+/* Adds a record of the current request at `place` of the topic. ERR_MEMORY, ERR_TOO_LARGE. */
+err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inlet_topic *topic,
+                                   uint32_t place, const struct flow_record *record,
+                                   const struct flow_header *headers);
+/* The current request stays: counts what it was. */
+void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
+                                uint64_t received, const struct pipeline_check_tally *tally);
+/* Takes everything of the current request out again; a commit that is empty then is put away. */
+void pipeline_check_commit_rollback(struct pipeline_check *check);
+/* Finishes the open commit's batches and hands it over; `done` gets it back. */
+void pipeline_check_commit_hand_over(struct pipeline_check *check,
+                                     void (*done)(struct flow_commit *flow));
+/* Empties a commit and puts it into the pool, or frees it when the pool or the commit is full. */
+void pipeline_check_commit_release(struct pipeline_check_commit *commit);
+/* Frees a commit that is in no list. */
+void pipeline_check_commit_free(struct pipeline_check_commit *commit);

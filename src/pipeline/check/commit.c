@@ -1,0 +1,256 @@
+#include "pipeline/check/check_int.h"
+
+#include "base/alloc.h"
+
+/*
+ * The open commit takes the records of every request of a turn, each straight into the batch of
+ * its partition. Before a request begins, its state is marked: counts of slots and parts here,
+ * the length of a batch when the request first touches it. A request that fails half way is cut
+ * off at the marks, and its neighbours in the same commit do not notice.
+ *
+ * Failure modes: memory may run out at any append; arrays are grown before anything is changed,
+ * and handing over allocates nothing, so that what was kept is also sent.
+ */
+
+/* The pool keeps so many commits, each with so much memory at the most: enough for a stream of
+ * requests of 1 MiB, and little for a server without work. */
+#define POOL_COMMITS_MAX 4u
+#define POOL_COMMIT_SLOTS_MAX 64u
+#define POOL_COMMIT_BYTES_MAX (4u << 20)
+
+static struct pipeline_check_commit *commit_new(struct pipeline_check *check)
+{
+    struct pipeline_check_commit *commit = mem_zalloc(1, sizeof(*commit));
+    if (!commit)
+        return NULL;
+    commit->check = check;
+    list_init(&commit->requests);
+    return commit;
+}
+
+void pipeline_check_commit_free(struct pipeline_check_commit *commit)
+{
+    ASSERT(list_empty(&commit->requests));
+    for (uint32_t i = 0; i < commit->slot_ready; i++)
+        flow_batch_builder_done(&commit->slots[i].builder);
+    mem_free(commit->slots);
+    mem_free(commit->appends);
+    mem_free(commit->parts);
+    mem_free(commit->counts);
+    mem_free(commit);
+}
+
+/* Two arrays of one length, which grow together; a half that has grown alone is not used. */
+static err_t grow_pair(void **a, size_t a_size, void **b, size_t b_size, uint32_t *capacity)
+{
+    uint32_t wanted = *capacity ? *capacity * 2 : 4;
+    void *grown = mem_realloc(*a, wanted, a_size);
+    if (!grown)
+        return err_make(ERR_MEMORY);
+    *a = grown;
+    grown = mem_realloc(*b, wanted, b_size);
+    if (!grown)
+        return err_make(ERR_MEMORY);
+    *b = grown;
+    *capacity = wanted;
+    return err_ok();
+}
+
+static err_t grow_slots(struct pipeline_check_commit *commit)
+{
+    void *slots = commit->slots;
+    void *appends = commit->appends;
+    err_t err = grow_pair(&slots, sizeof(*commit->slots), &appends, sizeof(*commit->appends),
+                          &commit->slot_capacity);
+    commit->slots = slots;
+    commit->appends = appends;
+    return err;
+}
+
+static err_t grow_parts(struct pipeline_check_commit *commit)
+{
+    void *parts = commit->parts;
+    void *counts = commit->counts;
+    err_t err = grow_pair(&parts, sizeof(*commit->parts), &counts, sizeof(*commit->counts),
+                          &commit->part_capacity);
+    commit->parts = parts;
+    commit->counts = counts;
+    return err;
+}
+
+/* The topic's part of the commit is there from here on, so that keeping cannot fail. */
+static err_t ensure_part(struct pipeline_check_commit *commit, struct flow_inlet_topic *topic)
+{
+    if (topic->part_at)
+        return err_ok();
+    if (commit->part_count == commit->part_capacity)
+        TRY(grow_parts(commit));
+    uint32_t at = commit->part_count++;
+    commit->parts[at] = (struct pipeline_check_part){.topic_index = topic->index};
+    commit->counts[at] = (struct flow_count){.topic_id = topic->topic_id};
+    topic->part_at = at + 1;
+    return err_ok();
+}
+
+err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic)
+{
+    if (!check->open && !list_empty(&check->pool)) {
+        check->open = CONTAINER_OF(list_pop(&check->pool), struct pipeline_check_commit, link);
+        check->pool_count--;
+    }
+    if (!check->open)
+        check->open = commit_new(check);
+    struct pipeline_check_commit *commit = check->open;
+    if (!commit)
+        return err_make(ERR_MEMORY);
+    check->request_number++;
+    commit->mark_slot_count = commit->slot_count;
+    commit->mark_part_count = commit->part_count;
+    commit->mark_size = commit->size;
+    return ensure_part(commit, topic);
+}
+
+/* The slot for `place`, marked for the current request. */
+static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *topic,
+                        uint32_t place, struct pipeline_check_slot **out)
+{
+    struct pipeline_check_commit *commit = check->open;
+    ASSERT(place <= topic->partition_count);
+    if (!topic->slot_at[place]) {
+        if (commit->slot_count == commit->slot_capacity)
+            TRY(grow_slots(commit));
+        struct pipeline_check_slot *fresh = &commit->slots[commit->slot_count++];
+        if (commit->slot_count > commit->slot_ready) {
+            flow_batch_builder_init(&fresh->builder);
+            commit->slot_ready = commit->slot_count;
+        }
+        ASSERT(fresh->builder.record_count == 0);
+        fresh->topic_index = topic->index;
+        fresh->place = place;
+        fresh->mark_request = 0;
+        topic->slot_at[place] = commit->slot_count;
+    }
+    struct pipeline_check_slot *slot = &commit->slots[topic->slot_at[place] - 1];
+    if (slot->mark_request != check->request_number) {
+        slot->mark = flow_batch_builder_mark(&slot->builder);
+        slot->mark_request = check->request_number;
+    }
+    *out = slot;
+    return err_ok();
+}
+
+err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inlet_topic *topic,
+                                   uint32_t place, const struct flow_record *record,
+                                   const struct flow_header *headers)
+{
+    struct pipeline_check_commit *commit = check->open;
+    struct pipeline_check_slot *slot;
+    TRY(touch_slot(check, topic, place, &slot));
+    size_t before = slot->builder.bytes.size;
+    TRY(flow_batch_builder_add(&slot->builder, record->timestamp_ms, record->key, record->value,
+                               headers, record->header_count));
+    commit->size += slot->builder.bytes.size - before;
+    if (commit->size - commit->mark_size > check->request_size_max)
+        return err_make(ERR_TOO_LARGE);
+    return err_ok();
+}
+
+void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
+                                uint64_t received, const struct pipeline_check_tally *tally)
+{
+    struct pipeline_check_commit *commit = check->open;
+    ASSERT(received > 0 && topic->part_at && topic->part_at <= commit->part_count);
+    pipeline_check_tally_add(&commit->parts[topic->part_at - 1].tally, tally);
+    struct flow_count *count = &commit->counts[topic->part_at - 1];
+    count->received += received;
+    count->refused += tally->records[PIPELINE_CHECK_REFUSED];
+}
+
+/* Forgets where the topics have slots and parts of the commit from these positions on. */
+static void forget_places(struct pipeline_check_commit *commit, uint32_t slot, uint32_t part)
+{
+    struct flow_inlet_topic *topics = commit->check->topics;
+    for (uint32_t i = slot; i < commit->slot_count; i++)
+        topics[commit->slots[i].topic_index].slot_at[commit->slots[i].place] = 0;
+    for (uint32_t i = part; i < commit->part_count; i++)
+        topics[commit->parts[i].topic_index].part_at = 0;
+}
+
+void pipeline_check_commit_rollback(struct pipeline_check *check)
+{
+    struct pipeline_check_commit *commit = check->open;
+    if (!commit)
+        return;
+    for (uint32_t i = 0; i < commit->slot_count; i++) {
+        struct pipeline_check_slot *slot = &commit->slots[i];
+        if (slot->mark_request == check->request_number)
+            flow_batch_builder_rollback(&slot->builder, &slot->mark);
+    }
+    forget_places(commit, commit->mark_slot_count, commit->mark_part_count);
+    commit->slot_count = commit->mark_slot_count;
+    commit->part_count = commit->mark_part_count;
+    commit->size = commit->mark_size;
+    if (commit->part_count == 0) {
+        ASSERT(commit->slot_count == 0 && list_empty(&commit->requests));
+        check->open = NULL;
+        pipeline_check_commit_release(commit);
+    }
+}
+
+void pipeline_check_commit_hand_over(struct pipeline_check *check,
+                                     void (*done)(struct flow_commit *flow))
+{
+    struct pipeline_check_commit *commit = check->open;
+    ASSERT(commit && commit->part_count > 0);
+    forget_places(commit, 0, 0);
+    for (uint32_t i = 0; i < commit->slot_count; i++) {
+        struct pipeline_check_slot *slot = &commit->slots[i];
+        const struct flow_inlet_topic *topic = &check->topics[slot->topic_index];
+        bool dead = slot->place == topic->partition_count;
+        struct slice batch = flow_batch_builder_finish(&slot->builder);
+        commit->appends[i] = (struct flow_append){
+            .topic_id = dead ? topic->dlq_id : topic->topic_id,
+            .partition = dead ? 0 : slot->place,
+            .kind = dead ? FLOW_APPEND_DEAD_LETTERS : FLOW_APPEND_RECORDS,
+            .record_count = slot->builder.record_count,
+            .batch = slot->builder.bytes.data,
+            .batch_size = batch.size,
+        };
+    }
+    commit->flow = (struct flow_commit){
+        .home = check->loop,
+        .done = done,
+        .appends = commit->appends,
+        .append_count = commit->slot_count,
+        .counts = commit->counts,
+        .count_count = commit->part_count,
+    };
+    commit->came_back = false;
+    commit->handed_over_ns = io_now_ns(check->loop);
+    check->size_under_way += commit->size;
+    check->open = NULL;
+    list_add_tail(&check->under_way, &commit->link);
+    flow_log_commit(check->log, &commit->flow);
+}
+
+void pipeline_check_commit_release(struct pipeline_check_commit *commit)
+{
+    struct pipeline_check *check = commit->check;
+    ASSERT(check->open != commit && list_empty(&commit->requests));
+    size_t kept = 0;
+    for (uint32_t i = 0; i < commit->slot_ready; i++)
+        kept += commit->slots[i].builder.bytes.capacity;
+    if (check->pool_count >= POOL_COMMITS_MAX || kept > POOL_COMMIT_BYTES_MAX ||
+        commit->slot_ready > POOL_COMMIT_SLOTS_MAX) {
+        pipeline_check_commit_free(commit);
+        return;
+    }
+    for (uint32_t i = 0; i < commit->slot_count; i++)
+        flow_batch_builder_reset(&commit->slots[i].builder, POOL_COMMIT_BYTES_MAX);
+    commit->slot_count = 0;
+    commit->part_count = 0;
+    commit->size = 0;
+    /* At the head: the one whose memory is warm is taken first. */
+    list_add_head(&check->pool, &commit->link);
+    check->pool_count++;
+}

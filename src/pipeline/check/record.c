@@ -1,0 +1,133 @@
+#include "pipeline/check/check_int.h"
+
+#include "base/hash.h"
+#include "base/time.h"
+
+/* The characters of a string value: a view where nothing is escaped, else in the scratch buffer
+ * until the next call. */
+static err_t string_value(struct pipeline_check *check, struct slice raw, struct slice *out)
+{
+    ASSERT(raw.size >= 2);
+    struct slice inside = slice_sub(raw, 1, raw.size - 2);
+    if (!memchr(inside.data, '\\', inside.size)) {
+        *out = inside;
+        return err_ok();
+    }
+    buf_reset(&check->scratch);
+    TRY(format_json_string_decode(raw, &check->scratch));
+    *out = buf_slice(&check->scratch);
+    return err_ok();
+}
+
+static const struct format_json_value *found_at(const struct pipeline_check_pass *pass, int at)
+{
+    ASSERT(at < (int)(sizeof(pass->found) / sizeof(pass->found[0])));
+    return at < 0 ? NULL : &pass->found[at];
+}
+
+/* Data NULL: no key. Any other kind than string and number has no one way to be written, so it
+ * cannot promise that equal keys meet in one partition. */
+static err_t record_key(struct pipeline_check_pass *pass, struct slice *key)
+{
+    const struct format_json_value *value = found_at(pass, pass->topic->key_at);
+    *key = slice_make(NULL, 0);
+    if (value && value->kind == FORMAT_JSON_STRING)
+        return string_value(pass->check, value->raw, key);
+    if (value && value->kind == FORMAT_JSON_NUMBER)
+        *key = value->raw;
+    return err_ok();
+}
+
+static err_t record_time(struct pipeline_check_pass *pass, int64_t *ms)
+{
+    const struct format_json_value *value = found_at(pass, pass->topic->event_time_at);
+    err_t parsed = err_make(ERR_SYNTAX);
+    if (value && value->kind == FORMAT_JSON_STRING) {
+        struct slice text;
+        TRY(string_value(pass->check, value->raw, &text));
+        parsed = time_parse_rfc3339(text, ms);
+    } else if (value && value->kind == FORMAT_JSON_NUMBER) {
+        parsed = time_parse_epoch(value->raw, ms);
+    }
+    if (!err_is_ok(parsed))
+        *ms = pass->arrival_ms;
+    return err_ok();
+}
+
+/* All records without a key of one request go to one partition, the next request's to the next:
+ * as round as record by record in the long run, with larger batches. */
+static uint32_t record_partition(struct pipeline_check_pass *pass, struct slice key)
+{
+    struct flow_inlet_topic *topic = pass->topic;
+    if (key.data)
+        return hash_kafka_partition(key, topic->partition_count);
+    if (!pass->partition_chosen) {
+        pass->partition_chosen = true;
+        pass->partition = topic->next_partition;
+        topic->next_partition = (topic->next_partition + 1) % topic->partition_count;
+    }
+    return pass->partition;
+}
+
+static void count(struct pipeline_check_pass *pass, enum pipeline_check_outcome outcome,
+                  size_t size)
+{
+    pass->tally.records[outcome]++;
+    pass->tally.bytes[outcome] += size;
+}
+
+err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record)
+{
+    ASSERT(record.size > 0);
+    struct flow_record entry = {.value = record};
+    /* The time first: the key may stay in the scratch buffer until it has been appended. */
+    TRY(record_time(pass, &entry.timestamp_ms));
+    TRY(record_key(pass, &entry.key));
+    uint32_t partition = record_partition(pass, entry.key);
+    TRY(pipeline_check_commit_append(pass->check, pass->topic, partition, &entry, NULL));
+    count(pass, PIPELINE_CHECK_ACCEPTED, record.size);
+    return err_ok();
+}
+
+static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original,
+                         const char *reason, struct slice detail)
+{
+    struct pipeline_check *check = pass->check;
+    if (check->time.size == 0) {
+        buf_add_time(&check->time, pass->arrival_ms);
+        err_t err = buf_error(&check->time);
+        if (!err_is_ok(err)) {
+            buf_reset(&check->time);
+            return err;
+        }
+    }
+    const struct flow_header headers[] = {
+        {SLICE_LITERAL("garner.reason"), slice_string(reason)},
+        {SLICE_LITERAL("garner.detail"), detail},
+        {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
+        {SLICE_LITERAL("garner.source"), slice_string(pass->request->source)},
+        {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("1")},
+        {SLICE_LITERAL("garner.received_at"), buf_slice(&check->time)},
+    };
+    const struct flow_record letter = {
+        .timestamp_ms = pass->arrival_ms,
+        .value = original,
+        .header_count = sizeof(headers) / sizeof(headers[0]),
+    };
+    return pipeline_check_commit_append(check, pass->topic, pass->topic->partition_count, &letter,
+                                        headers);
+}
+
+err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
+                                 const char *reason, struct slice detail)
+{
+    ASSERT(pass->received > 0);
+    enum pipeline_check_outcome outcome = PIPELINE_CHECK_REFUSED;
+    if (pass->topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER) {
+        outcome = PIPELINE_CHECK_DEAD_LETTERED;
+        TRY(dead_letter(pass, original, reason, detail));
+    }
+    count(pass, outcome, original.size);
+    flow_inlet_add_error(pass->request, pass->received - 1, reason, detail);
+    return err_ok();
+}

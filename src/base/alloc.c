@@ -5,7 +5,14 @@
 
 #include "base/assert.h"
 
-/* The failure injection of the tests. Unarmed, as every program starts, it costs a load. */
+/*
+ * The system's allocator, or jemalloc linked over it, behind one gate: `fails`. What asks for
+ * nothing gets a byte, since a null pointer means one thing only, that there is no memory.
+ *
+ * The state of the gate is the one mutable thing here, and atomic because allocations come from
+ * every thread. The counters are relaxed: a test that arms them runs what it counts on one
+ * thread. Unarmed, as every program starts, they cost a load.
+ */
 static struct {
     _Atomic bool armed;
     _Atomic uint64_t count;
@@ -51,9 +58,13 @@ void *mem_alloc_aligned(size_t align, size_t size)
     ASSERT(align && (align & (align - 1)) == 0);
     if (fails(size))
         return NULL;
+    /* posix_memalign refuses less than a pointer's alignment. */
     void *ptr = NULL;
     size_t least = align < sizeof(void *) ? sizeof(void *) : align;
-    return posix_memalign(&ptr, least, size ? size : 1) == 0 ? ptr : NULL;
+    if (posix_memalign(&ptr, least, size ? size : 1) != 0)
+        return NULL;
+    ASSERT(((uintptr_t)ptr & (align - 1)) == 0);
+    return ptr;
 }
 
 char *mem_string(const void *data, size_t size)

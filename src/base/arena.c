@@ -5,6 +5,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/*
+ * Pieces are cut from the front block until one does not fit; then a new block goes in front. What
+ * is left of the old one is lost, at most a piece's size, which is the price of a cut being one
+ * addition. A piece larger than a block is alone in a block of its own size. Nothing is freed
+ * singly, and a failed allocation changes nothing: what was handed out stays.
+ */
 #define BLOCK_SIZE_DEFAULT 4096
 
 struct arena_block {
@@ -35,6 +41,7 @@ void arena_done(struct arena *a)
 
 static struct arena_block *block_new(size_t capacity)
 {
+    ASSERT(capacity > 0);
     if (capacity > SIZE_MAX - sizeof(struct arena_block))
         return NULL;
     struct arena_block *block = mem_alloc(sizeof(struct arena_block) + capacity);
@@ -46,6 +53,7 @@ static struct arena_block *block_new(size_t capacity)
 /* A block with room for `size` bytes: the first one, or a new one. */
 static struct arena_block *block_with_room(struct arena *a, size_t size)
 {
+    ASSERT(size > 0);
     struct arena_block *first = a->blocks;
     if (first && first->capacity - first->used >= size)
         return first;
@@ -70,6 +78,7 @@ void *arena_alloc(struct arena *a, size_t size)
     const size_t align = alignof(max_align_t);
     if (size > SIZE_MAX - align)
         return NULL;
+    /* A piece of no bytes takes room too, so that no two pieces share an address. */
     size_t rounded = size ? (size + align - 1) / align * align : align;
     struct arena_block *block = block_with_room(a, rounded);
     if (!block)
@@ -78,6 +87,7 @@ void *arena_alloc(struct arena *a, size_t size)
     ASSERT(rounded <= block->capacity - block->used);
     block->used += rounded;
     a->size += rounded;
+    /* Here and not for the block as a whole: most of a last block is never handed out. */
     return memset(ptr, 0, rounded);
 }
 

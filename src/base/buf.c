@@ -6,6 +6,13 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 
+/*
+ * One allocation, doubled when it is full. Encoders append dozens of fields in a row, and a check
+ * after each would hide what they encode; so the first append that fails marks the buffer, all
+ * later ones do nothing, and whoever hands the bytes on asks buf_ok once. What was whole before
+ * the failure stays readable. Whether the cap or the memory was short is kept apart: the first is
+ * the peer's fault and final, the second ours and worth another try.
+ */
 #define CAPACITY_MIN 64
 
 void buf_init(struct buf *b, size_t size_max)
@@ -18,6 +25,7 @@ void buf_done(struct buf *b)
 {
     ASSERT(b);
     mem_free(b->data);
+    /* The cap is the owner's choice and outlives the content. */
     *b = (struct buf){.size_max = b->size_max};
 }
 
@@ -41,11 +49,13 @@ static bool grow(struct buf *b, size_t size)
         capacity = b->size_max;
     if (capacity < size)
         capacity = size;
+    /* A failure leaves the old bytes where they are; reset or done deals with them. */
     uint8_t *data = mem_realloc(b->data, capacity, 1);
     if (!data)
         return false;
     b->data = data;
     b->capacity = capacity;
+    ASSERT(!b->size_max || capacity <= b->size_max);
     return true;
 }
 
@@ -65,6 +75,7 @@ uint8_t *buf_reserve(struct buf *b, size_t size)
         b->failed = true;
         return NULL;
     }
+    ASSERT(size <= b->capacity - b->size);
     return b->data + b->size;
 }
 
@@ -88,11 +99,13 @@ void buf_add(struct buf *b, const void *data, size_t size)
 
 void buf_add_slice(struct buf *b, struct slice s)
 {
+    ASSERT(s.data || s.size == 0);
     buf_add(b, s.data, s.size);
 }
 
 void buf_add_string(struct buf *b, const char *text)
 {
+    ASSERT(text);
     buf_add(b, text, strlen(text));
 }
 
@@ -101,12 +114,15 @@ void buf_add_byte(struct buf *b, uint8_t byte)
     uint8_t *room = buf_reserve(b, 1);
     if (!room)
         return;
+    ASSERT(b->size < b->capacity);
     *room = byte;
     b->size++;
 }
 
 void buf_add_format(struct buf *b, const char *format, ...)
 {
+    /* Nearly all that is formatted is short, and the stack needs no second pass over it. */
+    ASSERT(format);
     char text[256];
     va_list arguments;
     va_start(arguments, format);
@@ -140,6 +156,7 @@ void buf_add_u64(struct buf *b, uint64_t value)
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
+    /* Two digits a division: it is the division that takes the time. */
     char text[20];
     size_t at = sizeof(text);
     while (value >= 100) {
@@ -149,6 +166,7 @@ void buf_add_u64(struct buf *b, uint64_t value)
     }
     if (value >= 10) {
         at -= 2;
+        ASSERT(value < 100);
         memcpy(text + at, pairs + value * 2, 2);
     } else {
         text[--at] = (char)('0' + value);
@@ -158,12 +176,15 @@ void buf_add_u64(struct buf *b, uint64_t value)
 
 void buf_add_i64(struct buf *b, int64_t value)
 {
+    ASSERT(b);
     if (value < 0)
         buf_add_byte(b, '-');
     /* Negated as unsigned: the least number has no positive counterpart. */
     buf_add_u64(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
+/* Only what RFC 8259 asks to be escaped is. A slash or DEL stays as it is, so that text looks in
+ * logs as it was sent. */
 static bool json_plain(uint8_t byte)
 {
     return byte >= 0x20 && byte != '"' && byte != '\\';
@@ -184,7 +205,7 @@ static void add_json_escape(struct buf *b, uint8_t byte)
     }
 }
 
-/* `s` is UTF-8. */
+/* `s` is UTF-8. What needs no escape, nearly everything, is copied in runs. */
 static void add_json_text(struct buf *b, struct slice s)
 {
     size_t start = 0;
@@ -200,10 +221,12 @@ static void add_json_text(struct buf *b, struct slice s)
 
 void buf_add_json_string(struct buf *b, struct slice s)
 {
+    ASSERT(s.data || s.size == 0);
     buf_add_byte(b, '"');
     while (s.size) {
         size_t valid = utf8_valid_prefix(s);
         add_json_text(b, slice_sub(s, 0, valid));
+        /* One for each broken byte and not for a run of them: the length stays a hint. */
         if (valid < s.size)
             buf_add(b, "\xef\xbf\xbd", 3);
         s = slice_sub(s, valid + 1, s.size);
@@ -216,6 +239,8 @@ void buf_consume(struct buf *b, size_t size)
     ASSERT(size <= b->size);
     if (size == 0)
         return;
+    /* Moves what is left. Whoever consumes often in small parts walks a slice over the content
+     * instead, and consumes once. */
     b->size -= size;
     memmove(b->data, b->data + size, b->size);
 }

@@ -44,13 +44,16 @@ void buf_add_json_string(struct buf *b, struct slice s);
 /* Removes `size` bytes at the front. */
 void buf_consume(struct buf *b, size_t size);
 
+/* False after a failure was latched. */
 static inline bool buf_ok(const struct buf *b)
 {
     return !b->failed;
 }
 
+/* The content, until the next append. */
 static inline struct slice buf_slice(const struct buf *b)
 {
+    ASSERT(b->size <= b->capacity);
     return slice_make(b->data, b->size);
 }
 

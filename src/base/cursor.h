@@ -15,11 +15,13 @@ struct cursor {
     bool failed;
 };
 
+/* A cursor at the front of `s`. */
 static inline struct cursor cursor_make(struct slice s)
 {
     return (struct cursor){s, false};
 }
 
+/* True while all reads found what they wanted. */
 static inline bool cursor_ok(const struct cursor *c)
 {
     return !c->failed;
@@ -43,6 +45,7 @@ uint64_t cursor_uvarlong(struct cursor *c);
 int32_t cursor_varint(struct cursor *c);
 int64_t cursor_varlong(struct cursor *c);
 
+/* Signed to unsigned so that small numbers of both signs stay small: 0, -1, 1, -2 are 0 to 3. */
 static inline uint64_t zigzag_encode(int64_t value)
 {
     return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
@@ -58,12 +61,14 @@ size_t uvarint_size(uint64_t value);
 /* Writes it to `out` (room for 10 bytes) and returns its size. */
 size_t uvarint_put(uint8_t *out, uint64_t value);
 
+/* A field at `out`, which needs no alignment. */
 void put_u16le(uint8_t *out, uint16_t value);
 void put_u32le(uint8_t *out, uint32_t value);
 void put_u64le(uint8_t *out, uint64_t value);
 void put_u16be(uint8_t *out, uint16_t value);
 void put_u32be(uint8_t *out, uint32_t value);
 void put_u64be(uint8_t *out, uint64_t value);
+/* The field at `in`, of which the caller knows that it is there. */
 uint16_t get_u16le(const uint8_t *in);
 uint32_t get_u32le(const uint8_t *in);
 uint64_t get_u64le(const uint8_t *in);
@@ -71,6 +76,7 @@ uint16_t get_u16be(const uint8_t *in);
 uint32_t get_u32be(const uint8_t *in);
 uint64_t get_u64be(const uint8_t *in);
 
+/* Appends a field, latched as every append. */
 void buf_add_u16le(struct buf *b, uint16_t value);
 void buf_add_u32le(struct buf *b, uint32_t value);
 void buf_add_u64le(struct buf *b, uint64_t value);

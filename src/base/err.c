@@ -5,6 +5,10 @@
 
 #include "base/assert.h"
 
+/*
+ * Everything that is known of a code is a row of ERR_TABLE, and every function here that answers a
+ * question about a code reads a column of it. Adding an error is adding a row.
+ */
 struct err_row {
     const char *name;
     enum err_class class;
@@ -22,22 +26,26 @@ static const struct err_row *row(err_t err)
         ERR_TABLE(X)
 #undef X
     };
+    /* Codes are made here and never read from a peer or a disk. */
     ASSERT(err.code < ERR_COUNT);
     return &rows[err.code];
 }
 
 enum err_class err_class(err_t err)
 {
+    ASSERT(err_is_ok(err) == (row(err)->class == ERR_CLASS_OK));
     return row(err)->class;
 }
 
 const char *err_name(err_t err)
 {
+    ASSERT(row(err)->name[0]);
     return row(err)->name;
 }
 
 const char *err_string(err_t err)
 {
+    ASSERT(row(err)->text[0]);
     return row(err)->text;
 }
 
@@ -48,14 +56,18 @@ bool err_retriable(err_t err)
 
 int err_http_status(err_t err)
 {
+    ASSERT(row(err)->http_status >= 200 && row(err)->http_status < 600);
     return row(err)->http_status;
 }
 
 int err_kafka_code(err_t err)
 {
+    ASSERT(err_is_ok(err) == (row(err)->kafka_code == 0));
     return row(err)->kafka_code;
 }
 
+/* Errors that callers or the doors treat alike share a code; those that nobody tells apart are IO,
+ * of which the retry and the status are the careful ones. */
 static enum err_code code_from_errno(int error)
 {
     switch (error) {
@@ -63,6 +75,7 @@ static enum err_code code_from_errno(int error)
     case EAGAIN: return ERR_AGAIN;
     case ENOSPC:
     case EDQUOT:
+    /* The size limit of files is a full disk to whoever has to write on. */
     case EFBIG: return ERR_NO_SPACE;
     case EACCES:
     case EPERM:
@@ -96,7 +109,8 @@ err_t err_from_errno(int error)
     return err_make(code_from_errno(error));
 }
 
-/* Ends `text` in dots when vsnprintf has reported that `length` bytes did not fit. */
+/* Half a message must not pass for a whole one: who reads it would look in the wrong place.
+ * Ends `text` in dots when vsnprintf has reported that `length` bytes did not fit. */
 static void mark_cut(char text[static ERR_TEXT_SIZE], int length)
 {
     ASSERT(length >= 0);
@@ -122,6 +136,7 @@ err_t err_set(struct err_text *why, enum err_code code, const char *format, ...)
 void err_prefix(struct err_text *why, const char *format, ...)
 {
     ASSERT(format);
+    /* A prefix alone would stand where err_detail gives the code's own text. */
     if (!why || why->text[0] == '\0')
         return;
     struct err_text prefix;
@@ -130,6 +145,7 @@ void err_prefix(struct err_text *why, const char *format, ...)
     mark_cut(prefix.text, vsnprintf(prefix.text, sizeof(prefix.text), format, arguments));
     va_end(arguments);
     struct err_text detail = *why;
+    ASSERT(memchr(detail.text, 0, sizeof(detail.text)));
     int length = snprintf(why->text, sizeof(why->text), "%s: %s", prefix.text, detail.text);
     mark_cut(why->text, length);
 }

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+
 #if defined(__clang__)
 #define ERR_MUST_USE __attribute__((warn_unused_result))
 #else
@@ -88,6 +90,7 @@ static inline err_t err_ok(void)
 
 static inline err_t err_make(enum err_code code)
 {
+    ASSERT(code < ERR_COUNT);
     return (err_t){(uint16_t)code};
 }
 

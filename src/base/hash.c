@@ -18,6 +18,7 @@
 static uint32_t crc_tables(uint32_t crc, const uint8_t *in, size_t size)
 {
     ASSERT(in || size == 0);
+    /* The register is of 32 bits: it meets the first four of the eight bytes. */
     for (; size >= 8; in += 8, size -= 8) {
         uint64_t word = get_u64le(in) ^ crc;
         crc = 0;
@@ -31,6 +32,7 @@ static uint32_t crc_tables(uint32_t crc, const uint8_t *in, size_t size)
 
 uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 {
+    ASSERT(data || size == 0);
     return ~crc_tables(~crc, data, size);
 }
 
@@ -57,6 +59,7 @@ static uint64_t load_word(const uint8_t *in)
 
 CRC_TARGET static uint64_t crc_move(uint64_t crc, uint32_t factor)
 {
+    ASSERT(crc <= UINT32_MAX);
     __m128i product =
         _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)crc), _mm_cvtsi64_si128(factor), 0);
     return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
@@ -66,6 +69,7 @@ CRC_TARGET static uint64_t crc_move(uint64_t crc, uint32_t factor)
 CRC_TARGET static uint64_t crc_streams(uint64_t crc, struct slice *rest, struct crc_stride stride)
 {
     ASSERT(stride.size % 8 == 0);
+    ASSERT(rest->data);
     const uint8_t *in = rest->data;
     size_t left = rest->size;
     for (; left >= 3 * stride.size; in += 3 * stride.size, left -= 3 * stride.size) {
@@ -78,12 +82,15 @@ CRC_TARGET static uint64_t crc_streams(uint64_t crc, struct slice *rest, struct 
         }
         crc = crc_move(crc, stride.over_two) ^ crc_move(second, stride.over_one) ^ third;
     }
+    ASSERT(left < 3 * stride.size);
     *rest = slice_make(in, left);
     return crc;
 }
 
 CRC_TARGET static uint32_t crc_instruction(uint32_t start, const uint8_t *in, size_t size)
 {
+    /* Long strides spread the cost of joining, short ones take most of what is left of it. */
+    ASSERT(in);
     struct slice rest = slice_make(in, size);
     uint64_t crc = start;
     crc = crc_streams(crc, &rest, (struct crc_stride){2048, 0x82f89c77, 0xa51b6135});
@@ -92,6 +99,7 @@ CRC_TARGET static uint32_t crc_instruction(uint32_t start, const uint8_t *in, si
         crc = _mm_crc32_u64(crc, load_word(rest.data));
     for (; rest.size; rest.data++, rest.size--)
         crc = _mm_crc32_u8((uint32_t)crc, *rest.data);
+    ASSERT(crc <= UINT32_MAX);
     return (uint32_t)crc;
 }
 
@@ -124,6 +132,8 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size)
     return ~crc_instruction(~crc, data, size);
 }
 
+/* Austin Appleby's MurmurHash2. Which partition a key goes to is seen by Kafka's clients, so that
+ * every bit is as they compute it: bytes unsigned, words little-endian, sizes of 32 bits. */
 uint32_t hash_murmur2(struct slice key)
 {
     ASSERT(key.data || key.size == 0);
@@ -151,5 +161,6 @@ uint32_t hash_kafka_partition(struct slice key, uint32_t partition_count)
 uint64_t hash_bytes(struct slice key, uint64_t seed)
 {
     ASSERT(key.data || key.size == 0);
+    /* The library is given no null pointer even where it would not look at it. */
     return XXH3_64bits_withSeed(key.data ? key.data : (const uint8_t *)"", key.size, seed);
 }

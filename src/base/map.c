@@ -21,7 +21,7 @@ void map_init(struct map *m, uint64_t seed)
 
 void map_done(struct map *m)
 {
-    ASSERT(m);
+    ASSERT(m->count <= m->capacity);
     mem_free(m->entries);
     *m = (struct map){.seed = m->seed};
 }
@@ -30,6 +30,7 @@ void map_done(struct map *m)
 static size_t find(const struct map *m, struct slice key, uint64_t hash)
 {
     ASSERT(m->count < m->capacity);
+    ASSERT((m->capacity & (m->capacity - 1)) == 0);
     size_t mask = m->capacity - 1;
     size_t slot = hash & mask;
     while (m->entries[slot].value &&
@@ -53,6 +54,8 @@ static err_t grow(struct map *m)
     larger.entries = mem_zalloc(larger.capacity, sizeof(struct map_entry));
     if (!larger.entries)
         return err_make(ERR_MEMORY);
+    ASSERT(larger.capacity > m->capacity);
+    /* The hashes are kept, so that moving an entry does not touch its key. */
     for (size_t i = 0; i < m->capacity; i++) {
         const struct map_entry *entry = &m->entries[i];
         if (entry->value)
@@ -67,9 +70,11 @@ err_t map_put(struct map *m, struct slice key, void *value)
 {
     ASSERT(value);
     uint64_t hash = hash_bytes(key, m->seed);
+    /* Only a new key needs room: replacing in a full table must not fail for want of memory. */
     if (m->count >= m->capacity / 4 * 3 && !map_get(m, key))
         TRY(grow(m));
     struct map_entry *entry = &m->entries[find(m, key, hash)];
+    ASSERT(m->count < m->capacity);
     m->count += entry->value == NULL;
     *entry = (struct map_entry){.key = key, .hash = hash, .value = value};
     return err_ok();
@@ -86,12 +91,14 @@ void *map_remove(struct map *m, struct slice key)
     if (!value)
         return NULL;
     for (size_t slot = (gap + 1) & mask; m->entries[slot].value; slot = (slot + 1) & mask) {
+        /* An entry whose own slot lies behind the gap stays: before it a search would miss it. */
         size_t distance = (slot - m->entries[slot].hash) & mask;
         if (distance < ((slot - gap) & mask))
             continue;
         m->entries[gap] = m->entries[slot];
         gap = slot;
     }
+    ASSERT(m->count > 0);
     m->entries[gap] = (struct map_entry){0};
     m->count--;
     return value;

@@ -32,5 +32,6 @@ void *map_get(const struct map *m, struct slice key);
 err_t map_put(struct map *m, struct slice key, void *value);
 /* Removes and returns what was there, NULL when nothing was. */
 void *map_remove(struct map *m, struct slice key);
-/* Walks all values: `for (size_t i = 0; (value = map_next(m, &i));)`, in no order. */
+/* Walks all values: `for (size_t i = 0; (value = map_next(m, &i));)`, in no order.
+ * The map must not change meanwhile. */
 void *map_next(const struct map *m, size_t *position);

@@ -22,7 +22,10 @@ static uint32_t bucket_index(uint64_t duration_ns)
     ASSERT(below >= 4);
     uint32_t octave = 61 - (uint32_t)__builtin_clzll(below);
     uint64_t index = 1 + octave * UINT64_C(4) + (below >> octave) - 4;
-    return index < HISTOGRAM_BUCKETS ? (uint32_t)index : HISTOGRAM_BUCKETS;
+    if (index >= HISTOGRAM_BUCKETS)
+        return HISTOGRAM_BUCKETS;
+    ASSERT(duration_ns <= histogram_bound_ns((uint32_t)index));
+    return (uint32_t)index;
 }
 
 uint64_t histogram_bound_ns(uint32_t index)
@@ -43,6 +46,7 @@ void histogram_add(struct histogram *h, uint64_t duration_ns)
     h->sum_ns += duration_ns;
 }
 
+/* Each loop counts into its own; whoever renders adds them up. Both have the same bounds. */
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
     ASSERT(into && from);
@@ -57,6 +61,7 @@ uint64_t histogram_quantile_ns(const struct histogram *h, double quantile)
     ASSERT(quantile >= 0 && quantile <= 1);
     if (h->count == 0)
         return 0;
+    /* A bound and not a guess between two: an alert on it errs to the careful side. */
     double wanted = quantile * (double)h->count;
     uint64_t seen = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
@@ -88,6 +93,7 @@ void metric_set_done(struct metric_set *set)
     metric_set_init(set);
 }
 
+/* Doubled as buffers are. Samples move by memcpy, what they point to stays. */
 static bool make_room(struct metric_set *set, size_t count)
 {
     ASSERT(set->count <= set->capacity);
@@ -112,13 +118,15 @@ __attribute__((format(printf, 1, 0))) static char *format_labels(const char *for
     va_end(again);
     ASSERT(length >= 0);
     size_t size = (size_t)length + 1;
+    /* Measured first, since a sample keeps its labels and should keep no more than them. */
     char *text = mem_alloc(size);
     if (text)
         (void)vsnprintf(text, size, format, list);
     return text;
 }
 
-/* Takes what `sample` owns; after a failure, of which a missing part is one, it is freed. */
+/* Counting is on the hot path and renders nothing: all copies are made here, when somebody asks.
+ * Takes what `sample` owns; after a failure, of which a missing part is one, it is freed. */
 static void push(struct metric_set *set, struct metric_sample sample)
 {
     ASSERT(sample.family);
@@ -160,12 +168,15 @@ void metric_add_histogram(struct metric_set *set, const struct metric_family *fa
 void metric_set_merge(struct metric_set *into, struct metric_set *from)
 {
     ASSERT(into != from);
+    /* A set that lost samples is not rendered at all, wherever it lost them: a metric that is
+     * missing reads as one that does not move. */
     into->failed = into->failed || from->failed || !make_room(into, from->count);
     if (!into->failed && from->count) {
         memcpy(into->samples + into->count, from->samples, from->count * sizeof(*from->samples));
         into->count += from->count;
         from->count = 0;
     }
+    /* Either it was moved, or it is freed here: nothing is counted in both. */
     metric_set_done(from);
 }
 
@@ -180,6 +191,7 @@ static struct slice escaped(struct slice rest, size_t *consumed)
     case '\n': return SLICE_LITERAL("\\n");
     default: break;
     }
+    /* A byte in a foreign encoding must not cost the whole scrape, which has to be UTF-8. */
     uint8_t lead = rest.data[0];
     size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     struct slice character = slice_sub(rest, 0, size);
@@ -198,6 +210,7 @@ void metric_label(char *out, size_t size, struct slice value)
         struct slice text = escaped(value, &consumed);
         if (text.size >= size - at)
             break;
+        ASSERT(text.size > 0 && consumed > 0);
         memcpy(out + at, text.data, text.size);
         at += text.size;
         value = slice_sub(value, consumed, value.size);

@@ -2,6 +2,12 @@
 
 #include "base/assert.h"
 
+/*
+ * Written out rather than left to strtoull, which skips spaces, takes signs, wraps "-1" round,
+ * wants a zero at the end and asks the locale. Here a number is digits that fill the slice; too
+ * many of them are TOO_LARGE and not SYNTAX, since a peer's Content-Length of 30 digits is well
+ * formed and over every limit.
+ */
 static bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -43,6 +49,7 @@ err_t number_parse_i64(struct slice text, int64_t *out)
     TRY(number_parse_u64(slice_sub(text, negative, text.size), &value));
     if (value > (uint64_t)INT64_MAX + negative)
         return err_make(ERR_TOO_LARGE);
+    /* Negated as unsigned: the least number has no positive counterpart. */
     *out = (int64_t)(negative ? -value : value);
     return err_ok();
 }
@@ -53,6 +60,7 @@ err_t number_parse_hex(struct slice text, uint64_t *out)
     if (text.size == 0)
         return err_make(ERR_SYNTAX);
     uint64_t value = 0;
+    /* All digits are looked at before the count, so that what is no number is called so. */
     for (size_t i = 0; i < text.size; i++) {
         uint8_t letter = text.data[i] | 0x20;
         bool is_letter = letter >= 'a' && letter <= 'f';
@@ -106,6 +114,7 @@ err_t number_parse_size(struct slice text, uint64_t *bytes)
     ASSERT(bytes);
     uint64_t value = 0;
     TRY(take_u64(&text, &value));
+    /* "4 KiB" is how people write it; "4 " is something cut off. */
     if (text.size > 1 && text.data[0] == ' ')
         text = slice_sub(text, 1, text.size);
     return apply_unit(units, text, value, bytes);
@@ -119,6 +128,7 @@ err_t number_parse_duration(struct slice text, uint64_t *ms)
     ASSERT(ms);
     uint64_t value = 0;
     TRY(take_u64(&text, &value));
+    /* Nothing is the same in every unit; 60 may be meant as seconds or as milliseconds. */
     if (value == 0 && text.size == 0) {
         *ms = 0;
         return err_ok();
@@ -131,6 +141,7 @@ void buf_add_size(struct buf *b, uint64_t bytes)
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     ASSERT(b);
     unsigned step = bytes < 1024 ? 0 : (63 - (unsigned)__builtin_clzll(bytes)) / 10;
+    ASSERT(step < sizeof(units) / sizeof(units[0]));
     buf_add_u64(b, bytes >> step * 10);
     if (step) {
         /* Cut, not rounded: "1024.0 KiB" is nothing that a person would write. */

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 struct slice {
     const uint8_t *data;
     size_t size;
@@ -20,17 +22,21 @@ struct slice {
 /* For printf("%.*s"). */
 #define SLICE_PRINTF(s) (int)(s).size, (const char *)(s).data
 
+/* `size` bytes at `data`, which may be NULL where there are none. */
 static inline struct slice slice_make(const void *data, size_t size)
 {
+    ASSERT(data || size == 0);
     return (struct slice){(const uint8_t *)data, size};
 }
 
 /* The bytes of a zero-terminated string. */
 static inline struct slice slice_string(const char *text)
 {
+    ASSERT(text);
     return slice_make(text, strlen(text));
 }
 
+/* True when both hold the same bytes. */
 static inline bool slice_equal(struct slice a, struct slice b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);

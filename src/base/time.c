@@ -5,6 +5,10 @@
 #define MS_A_DAY INT64_C(86400000)
 
 /*
+ * The C library's gmtime and timegm would do, but strptime does not: it takes spaces, signs and
+ * short fields, and hands back half a result. Readers of peers' times therefore work on digits, and
+ * then the calendar is the smaller half.
+ *
  * Days are counted in years that begin in March, so that the leap day is a year's last, and in
  * eras of 400 years, after which the calendar repeats. Day 0 of the count is 0000-03-01.
  */
@@ -21,6 +25,7 @@ static int64_t days_before_month(int64_t index)
 static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
 {
     ASSERT(year >= 1 && year <= 9999);
+    ASSERT(month >= 1 && month <= 12);
     year -= month <= 2;
     int64_t era = year / 400;
     int64_t year_of_era = year % 400;
@@ -31,7 +36,9 @@ static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
 
 int64_t time_from_parts(const struct time_parts *parts)
 {
-    ASSERT(parts->month >= 1 && parts->month <= 12);
+    ASSERT(parts->day >= 1 && parts->day <= 31);
+    ASSERT(parts->hour < 24 && parts->minute < 60 && parts->second < 60);
+    ASSERT(parts->millisecond < 1000);
     int64_t days = days_from_date(parts->year, parts->month, parts->day);
     int64_t seconds = (parts->hour * 60 + parts->minute) * 60 + parts->second;
     return days * MS_A_DAY + seconds * 1000 + parts->millisecond;
@@ -40,6 +47,7 @@ int64_t time_from_parts(const struct time_parts *parts)
 void time_to_parts(int64_t ms, struct time_parts *out)
 {
     ASSERT(ms >= TIME_MS_MIN && ms <= TIME_MS_MAX);
+    /* Rounded down also before 1970, where division rounds up. */
     int64_t ms_of_day = (ms % MS_A_DAY + MS_A_DAY) % MS_A_DAY;
     int64_t days = (ms - ms_of_day) / MS_A_DAY + DAYS_TO_1970;
     int64_t day_of_era = days % DAYS_AN_ERA;
@@ -48,6 +56,8 @@ void time_to_parts(int64_t ms, struct time_parts *out)
     int64_t day_of_year = day_of_era - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
     int64_t month = (5 * day_of_year + 2) / 153;
     int64_t year = days / DAYS_AN_ERA * 400 + year_of_era + (month >= 10);
+    ASSERT(year >= 1 && year <= 9999);
+    ASSERT(month >= 0 && month < 12);
     *out = (struct time_parts){
         .year = (int32_t)year,
         .month = (uint8_t)((month + 2) % 12 + 1),
@@ -59,14 +69,17 @@ void time_to_parts(int64_t ms, struct time_parts *out)
     };
 }
 
-/* What is left of a text that is being read; `bad` latches. */
+/* What is left of a text that is being read; `bad` latches, so that the grammar of a time reads as
+ * one run of fields and is judged once, at its end. */
 struct reader {
     struct slice rest;
     bool bad;
 };
 
+/* The next byte, 0 at the end, which no grammar here has. */
 static uint8_t peek(const struct reader *r)
 {
+    ASSERT(r);
     return r->rest.size ? r->rest.data[0] : 0;
 }
 
@@ -77,6 +90,7 @@ static bool at_digit(const struct reader *r)
 
 static uint8_t next(struct reader *r)
 {
+    ASSERT(r);
     uint8_t byte = peek(r);
     r->bad = r->bad || r->rest.size == 0;
     r->rest = slice_sub(r->rest, 1, r->rest.size);
@@ -85,6 +99,8 @@ static uint8_t next(struct reader *r)
 
 static void expect(struct reader *r, const char *any_of)
 {
+    ASSERT(any_of[0]);
+    /* strchr would find the zero at the end of `any_of` too. */
     uint8_t byte = next(r);
     r->bad = r->bad || byte == 0 || !strchr(any_of, byte);
 }
@@ -119,6 +135,7 @@ static int64_t read_fraction(struct reader *r)
     (void)next(r);
     r->bad = r->bad || !at_digit(r);
     int64_t ms = 0;
+    /* From the fourth digit on a digit is worth nothing, but is still one. */
     for (int64_t worth = 100; at_digit(r); worth /= 10)
         ms += (next(r) - '0') * worth;
     ASSERT(ms <= 999);
@@ -136,6 +153,7 @@ static int64_t read_zone(struct reader *r)
     expect(r, ":");
     int64_t minutes = digits(r, 2, 0, 59);
     int64_t east = (hours * 60 + minutes) * 60000;
+    ASSERT(r->bad || east <= MS_A_DAY);
     return sign == '-' ? -east : east;
 }
 
@@ -158,6 +176,7 @@ err_t time_parse_rfc3339(struct slice text, int64_t *ms)
     int64_t zone = read_zone(&r);
     if (r.bad || r.rest.size || day > month_days(year, month))
         return err_make(ERR_SYNTAX);
+    /* A leap second needs no case of its own: 60 seconds carry over by themselves. */
     int64_t seconds = (hour * 60 + minute) * 60 + second;
     int64_t time = days_from_date(year, month, day) * MS_A_DAY + seconds * 1000 + fraction - zone;
     if (time < TIME_MS_MIN || time > TIME_MS_MAX)
@@ -166,7 +185,10 @@ err_t time_parse_rfc3339(struct slice text, int64_t *ms)
     return err_ok();
 }
 
-/* A decimal number: mantissa times ten to the `exponent`. A mantissa holds 19 digits; `more`
+/* Epoch times are computed in whole decimals: a double holds microseconds since 1970 only just, and
+ * the boundary between two units must not depend on rounding.
+ *
+ * A decimal number: mantissa times ten to the `exponent`. A mantissa holds 19 digits; `more`
  * says that digits other than 0 follow them. */
 struct decimal {
     bool negative;
@@ -190,6 +212,7 @@ static void add_digit(struct decimal *d, uint8_t digit)
 
 static void read_exponent(struct reader *r, struct decimal *d)
 {
+    ASSERT(peek(r) == 'e' || peek(r) == 'E');
     (void)next(r);
     bool negative = peek(r) == '-';
     if (negative || peek(r) == '+')
@@ -207,6 +230,7 @@ static void read_exponent(struct reader *r, struct decimal *d)
 /* A number by the grammar of RFC 8259 section 6, and nothing behind it. */
 static bool read_decimal(struct slice text, struct decimal *d)
 {
+    ASSERT(d->mantissa == 0 && d->digit_count == 0);
     struct reader r = {.rest = text};
     d->negative = peek(&r) == '-';
     if (d->negative)
@@ -232,6 +256,7 @@ static bool read_decimal(struct slice text, struct decimal *d)
 static int64_t decimal_floor(const struct decimal *d)
 {
     ASSERT(d->digit_count + d->exponent <= 15);
+    ASSERT(d->digit_count <= 19);
     uint64_t whole = d->mantissa;
     bool rest = d->more;
     for (int64_t i = d->exponent; i > 0; i--)
@@ -250,7 +275,9 @@ err_t time_parse_epoch(struct slice number, int64_t *ms)
     if (!read_decimal(number, &d))
         return err_make(ERR_SYNTAX);
     int64_t time = 0;
+    /* The count of digits before the point says the power of ten, and so the unit. */
     if (d.mantissa) {
+        ASSERT(d.digit_count > 0);
         int64_t whole_digits = d.digit_count + d.exponent;
         d.exponent += whole_digits <= 11 ? 3 : whole_digits <= 14 ? 0 : -3;
         if (d.digit_count + d.exponent > 15)
@@ -276,6 +303,7 @@ static void add_padded(struct buf *b, uint32_t value, uint32_t width)
 
 void buf_add_time(struct buf *b, int64_t ms)
 {
+    ASSERT(b);
     struct time_parts parts;
     time_to_parts(ms, &parts);
     add_padded(b, (uint32_t)parts.year, 4);
@@ -320,6 +348,7 @@ err_t buf_add_time_format(struct buf *b, struct slice format, int64_t ms)
     ASSERT(b);
     struct time_parts parts;
     time_to_parts(ms, &parts);
+    ASSERT(format.data || format.size == 0);
     size_t size_before = b->size;
     for (size_t i = 0; i < format.size; i++) {
         if (format.data[i] != '%') {

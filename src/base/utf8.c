@@ -2,6 +2,12 @@
 
 #include "base/assert.h"
 
+/*
+ * Nearly all text here is ASCII, so that is skipped by words, and what is not is judged a character
+ * at a time by its lead byte. A failure is a place and not only a verdict: who replaces broken
+ * bytes goes on behind it.
+ */
+
 /* Bytes of the plain ASCII at the front, eight at a time. */
 static size_t ascii_prefix(const uint8_t *data, size_t size)
 {
@@ -15,6 +21,7 @@ static size_t ascii_prefix(const uint8_t *data, size_t size)
     }
     while (at < size && data[at] < 0x80)
         at++;
+    ASSERT(at <= size);
     return at;
 }
 
@@ -32,6 +39,7 @@ static size_t sequence_size(const uint8_t *in, size_t size)
     if (lead < 0xc2 || lead > 0xf4)
         return 0;
     size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    ASSERT(length >= 2 && length <= 4);
     if (size < length)
         return 0;
     uint8_t least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
@@ -57,11 +65,13 @@ size_t utf8_valid_prefix(struct slice s)
             at += length;
         }
     }
+    ASSERT(at == s.size);
     return at;
 }
 
 bool utf8_valid(struct slice s)
 {
+    ASSERT(s.data || s.size == 0);
     return utf8_valid_prefix(s) == s.size;
 }
 

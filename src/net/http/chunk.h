@@ -13,12 +13,14 @@ struct net_http_chunk {
     uint64_t left;  /* bytes of the current chunk still to come */
     uint8_t state;  /* this module's */
     uint8_t digits; /* of the size read so far */
-    bool last;      /* the size is 0 */
 };
 
 /* Takes bytes off the front of `*in`. Returns MORE with a run of body bytes in `*data` (a view
- * into `in`, may be empty) and all of `*in` used unless `*data` is not empty; DONE behind the last
- * chunk, with what follows left in `*in`; REFUSED. Call again while it returns MORE and `*in` is
- * not empty. */
+ * into `in`), or with an empty one once all of `*in` is used; DONE behind the last chunk, with
+ * what follows left in `*in`; REFUSED. */
 enum net_http_parse net_http_chunk_decode(struct net_http_chunk *chunk, struct slice *in,
                                           struct slice *data, struct net_http_refusal *refusal);
+/* Bytes of the body that come next without anything of the coding between them: they may be read
+ * straight to where they belong and counted with net_http_chunk_advance. */
+size_t net_http_chunk_pending(const struct net_http_chunk *chunk);
+void net_http_chunk_advance(struct net_http_chunk *chunk, size_t size);

@@ -1,0 +1,564 @@
+/*
+ * Bytes in. A connection that has nothing in hand reads into the loop's shared buffer; a request
+ * that lies there whole is handed over from there, without a copy. Only a head that is not whole,
+ * or what may not be parsed yet, is copied aside (`held`), and put in front of the next bytes. A
+ * body that does not lie there whole gets a buffer of its size, and the rest of it is read
+ * straight into that.
+ *
+ * Whatever makes the framing unsure ends in net_http_conn_refuse: an error answer behind those
+ * owed before it, no further request, and a close that lets the peer read the answer: closing
+ * with bytes unread would make the system reset the connection and the answer with it.
+ */
+
+#include "net/http/server_int.h"
+
+#include <stdarg.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+/* A chunk whose rest is larger is read straight into the body. */
+#define DIRECT_MIN 16384u
+/* The most that one read takes, so that one fast peer does not hold the loop. */
+#define DIRECT_MAX 262144u
+
+#define AFTER(state) (1u << (state))
+
+static const unsigned allowed_after[] = {
+    [CONN_HEAD] = AFTER(CONN_WAIT) | AFTER(CONN_BODY) | AFTER(CONN_SKIP) | AFTER(CONN_DONE) |
+                  AFTER(CONN_CLOSED),
+    [CONN_WAIT] = AFTER(CONN_BODY) | AFTER(CONN_SKIP) | AFTER(CONN_DONE) | AFTER(CONN_CLOSED),
+    [CONN_BODY] = AFTER(CONN_HEAD) | AFTER(CONN_DONE) | AFTER(CONN_CLOSED),
+    [CONN_SKIP] = AFTER(CONN_HEAD) | AFTER(CONN_DONE) | AFTER(CONN_CLOSED),
+    [CONN_DONE] = AFTER(CONN_LINGER) | AFTER(CONN_CLOSED),
+    [CONN_LINGER] = AFTER(CONN_CLOSED),
+    [CONN_CLOSED] = 0,
+};
+
+void net_http_conn_enter(struct net_http_conn *conn, enum net_http_conn_state state)
+{
+    ASSERT(allowed_after[conn->state] & AFTER(state));
+    conn->state = state;
+    conn->since_ns = io_now_ns(conn->server->loop);
+    conn->window_bytes = 0;
+}
+
+/* True while heads may not be parsed: the peer has to take answers first. */
+static bool is_blocked(const struct net_http_conn *conn)
+{
+    const struct net_http_server *server = conn->server;
+    return conn->request_count >= server->limits.pipeline_max ||
+           io_tcp_write_queued(server->loop, conn->tcp) > server->limits.queued_bytes_max;
+}
+
+static void update_reading(struct net_http_conn *conn)
+{
+    bool wanted = false;
+    switch (conn->state) {
+    case CONN_HEAD: wanted = !is_blocked(conn); break;
+    case CONN_BODY:
+    case CONN_SKIP:
+    case CONN_LINGER: wanted = true; break;
+    case CONN_WAIT:
+    case CONN_DONE: break;
+    case CONN_CLOSED: return;
+    }
+    wanted = wanted && !conn->peer_ended;
+    if (wanted == conn->reading)
+        return;
+    conn->reading = wanted;
+    if (wanted)
+        io_tcp_read_start(conn->server->loop, conn->tcp);
+    else
+        io_tcp_read_stop(conn->server->loop, conn->tcp);
+}
+
+/* Tells the handler that the body will not come; the request is then ours to answer or free. */
+static struct net_http_request *abort_current(struct net_http_conn *conn)
+{
+    struct net_http_request *request = conn->current;
+    if (!request)
+        return NULL;
+    ASSERT(request->step == REQUEST_HEAD || request->step == REQUEST_BODY);
+    conn->current = NULL;
+    request->step = REQUEST_HEAD;
+    request->continue_due = false;
+    const struct net_http_handler *handler = conn->server->handler;
+    if (handler->on_abort)
+        handler->on_abort(conn->server->owner, request);
+    return request;
+}
+
+void net_http_conn_refuse(struct net_http_conn *conn, int status, const char *format, ...)
+{
+    char detail[160];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof(detail), format, arguments);
+    va_end(arguments);
+    struct net_http_request *request = abort_current(conn);
+    net_http_conn_enter(conn, CONN_DONE);
+    if (!request)
+        request = net_http_request_new(conn);
+    if (request) {
+        request->last = true;
+        const char *headers = status == 503 ? "Retry-After: 1\r\n" : NULL;
+        net_http_reply_error(request, status, NULL, headers, "%s", detail);
+    }
+    net_http_server_turn(conn);
+}
+
+void net_http_conn_close(struct net_http_conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    struct net_http_request *current = abort_current(conn);
+    conn->server->counters.aborted += current != NULL;
+    net_http_conn_enter(conn, CONN_CLOSED);
+    LIST_EACH_SAFE (link, &conn->requests) {
+        struct net_http_request *request = CONTAINER_OF(link, struct net_http_request, link);
+        if (request->step != REQUEST_HANDED) {
+            net_http_request_free(request);
+            continue;
+        }
+        list_remove(link);
+        request->conn = NULL;
+        conn->request_count--;
+    }
+    ASSERT(conn->request_count == 0);
+    io_tcp_close(conn->server->loop, conn->tcp);
+}
+
+/* Takes no more requests and tells the peer so with the last answer; what has begun goes on. */
+static void finish(struct net_http_conn *conn)
+{
+    if (conn->state != CONN_HEAD || conn->held.size)
+        return;
+    net_http_conn_enter(conn, CONN_DONE);
+    if (!list_empty(&conn->requests)) {
+        struct list *tail = conn->requests.prev;
+        CONTAINER_OF(tail, struct net_http_request, link)->last = true;
+    }
+    net_http_server_turn(conn);
+}
+
+/* Keeps what cannot be parsed yet. */
+static void hold(struct net_http_conn *conn, struct slice rest)
+{
+    struct net_http_server *server = conn->server;
+    ASSERT(conn->held.size == 0);
+    if (rest.size == 0) {
+        buf_done(&conn->held);
+        return;
+    }
+    if (conn->state == CONN_HEAD && !conn->head_begun) {
+        conn->head_begun = true;
+        conn->since_ns = io_now_ns(server->loop);
+    }
+    if (server->held_bytes + rest.size <= server->limits.held_bytes_max)
+        buf_add_slice(&conn->held, rest);
+    server->held_bytes += conn->held.size;
+    if (conn->held.size == 0) {
+        buf_done(&conn->held);
+        net_http_conn_refuse(conn, 503, "no memory for what is not read yet");
+    }
+}
+
+/* Puts what is held at the front of the shared buffer; returns its size. */
+static size_t unhold(struct net_http_conn *conn)
+{
+    struct net_http_server *server = conn->server;
+    size_t size = conn->held.size;
+    ASSERT(size <= server->buffer_size && size <= server->held_bytes);
+    if (size)
+        memcpy(server->buffer, conn->held.data, size);
+    server->held_bytes -= size;
+    buf_reset(&conn->held);
+    return size;
+}
+
+static void deliver(struct net_http_conn *conn, struct slice body)
+{
+    struct net_http_request *request = conn->current;
+    ASSERT(request && request->step != REQUEST_HANDED);
+    conn->current = NULL;
+    request->step = REQUEST_HANDED;
+    request->continue_due = false;
+    request->last |= conn->server->stopping;
+    net_http_conn_enter(conn, request->last ? CONN_DONE : CONN_HEAD);
+    conn->server->handler->on_body(conn->server->owner, request, body);
+    buf_done(&request->body);
+}
+
+static void take_declared(struct net_http_conn *conn, struct slice *in)
+{
+    struct net_http_request *request = conn->current;
+    size_t length = (size_t)request->length;
+    if (request->body.size == 0 && in->size >= length) {
+        struct slice body = slice_sub(*in, 0, length);
+        *in = slice_sub(*in, length, in->size);
+        deliver(conn, body);
+        return;
+    }
+    if (!buf_reserve(&request->body, length - request->body.size)) {
+        net_http_conn_refuse(conn, 503, "no memory for the body");
+        return;
+    }
+    struct slice part = slice_sub(*in, 0, length - request->body.size);
+    *in = slice_sub(*in, part.size, in->size);
+    buf_add_slice(&request->body, part);
+    if (request->body.size == length)
+        deliver(conn, buf_slice(&request->body));
+}
+
+static void refuse_chunked(struct net_http_conn *conn)
+{
+    const struct net_http_request *request = conn->current;
+    net_http_conn_refuse(conn, 413, "the body is larger than %zu bytes", request->body_max);
+}
+
+static void take_chunked(struct net_http_conn *conn, struct slice *in)
+{
+    struct net_http_request *request = conn->current;
+    struct net_http_refusal refusal;
+    while (in->size) {
+        struct slice data;
+        switch (net_http_chunk_decode(&conn->chunk, in, &data, &refusal)) {
+        case NET_HTTP_MORE: break;
+        case NET_HTTP_DONE: deliver(conn, buf_slice(&request->body)); return;
+        case NET_HTTP_REFUSED:
+            net_http_conn_refuse(conn, refusal.status, "%s", refusal.detail);
+            return;
+        }
+        if (data.size + net_http_chunk_pending(&conn->chunk) >
+            request->body_max - request->body.size) {
+            refuse_chunked(conn);
+            return;
+        }
+        buf_add_slice(&request->body, data);
+        if (!buf_ok(&request->body)) {
+            net_http_conn_refuse(conn, 503, "no memory for the body");
+            return;
+        }
+    }
+}
+
+/* The handler wants the body. `here`: some of it has come with the head. */
+static void start_body(struct net_http_conn *conn, bool here)
+{
+    struct net_http_request *request = conn->current;
+    request->step = REQUEST_BODY;
+    conn->chunk = (struct net_http_chunk){0};
+    net_http_conn_enter(conn, CONN_BODY);
+    request->continue_due = request->expects && !here;
+    if (request->continue_due)
+        net_http_server_turn(conn);
+}
+
+static void begin_request(struct net_http_conn *conn, struct slice *in)
+{
+    struct net_http_server *server = conn->server;
+    const struct net_http_head *head = &server->head;
+    struct net_http_request *request = net_http_request_new(conn);
+    if (!request) {
+        net_http_conn_refuse(conn, 503, "no memory for the request");
+        return;
+    }
+    request->to_head = head->method == NET_HTTP_HEAD;
+    request->options = head->method == NET_HTTP_OPTIONS;
+    request->minor_zero = head->minor == 0;
+    request->last = !head->persistent || server->stopping;
+    request->chunked = head->fields.chunked;
+    request->length = head->fields.length;
+    bool has_body = request->chunked || request->length > 0;
+    request->expects = head->expect_continue && has_body;
+    request->started_ns = io_now_ns(server->loop);
+    conn->current = request;
+    switch (server->handler->on_head(server->owner, request, head)) {
+    case NET_HTTP_ANSWERED: ASSERT(request->step == REQUEST_ANSWERED); return;
+    case NET_HTTP_WAIT:
+        ASSERT(request->step == REQUEST_HEAD && has_body);
+        ASSERT(request->length <= request->body_max);
+        net_http_conn_enter(conn, CONN_WAIT);
+        return;
+    case NET_HTTP_ACCEPT:
+        ASSERT(request->step == REQUEST_HEAD && request->length <= request->body_max);
+        start_body(conn, in->size > 0);
+        if (!has_body)
+            deliver(conn, (struct slice){0});
+        return;
+    }
+}
+
+/* False when the head is not whole. */
+static bool take_head(struct net_http_conn *conn, struct slice *in)
+{
+    struct net_http_refusal refusal;
+    struct net_http_head *head = &conn->server->head;
+    switch (net_http_head_parse(*in, &conn->scanned, head, &refusal)) {
+    case NET_HTTP_MORE: return false;
+    case NET_HTTP_REFUSED:
+        net_http_conn_refuse(conn, refusal.status, "%s", refusal.detail);
+        return true;
+    case NET_HTTP_DONE:
+        conn->scanned = 0;
+        conn->head_begun = false;
+        *in = slice_sub(*in, head->size, in->size);
+        begin_request(conn, in);
+        return true;
+    }
+    UNREACHABLE("the parser has three answers");
+}
+
+static void take_skipped(struct net_http_conn *conn, struct slice *in)
+{
+    struct slice part = slice_sub(*in, 0, conn->skip_left);
+    *in = slice_sub(*in, part.size, in->size);
+    conn->skip_left -= part.size;
+    if (conn->skip_left == 0) {
+        net_http_conn_enter(conn, CONN_HEAD);
+        net_http_server_turn(conn);
+    }
+}
+
+/* Parses `in` as far as the state lets it and holds the rest. */
+static void process(struct net_http_conn *conn, struct slice in)
+{
+    bool more = true;
+    while (in.size && more) {
+        switch (conn->state) {
+        case CONN_HEAD: more = !is_blocked(conn) && take_head(conn, &in); break;
+        case CONN_BODY:
+            if (conn->current->chunked)
+                take_chunked(conn, &in);
+            else
+                take_declared(conn, &in);
+            break;
+        case CONN_SKIP: take_skipped(conn, &in); break;
+        case CONN_WAIT: more = false; break;
+        case CONN_DONE:
+        case CONN_LINGER:
+        case CONN_CLOSED: in = (struct slice){0}; break;
+        }
+    }
+    hold(conn, in);
+}
+
+/* What the end of the peer's bytes means, once all that came has been looked at. */
+static void check_end(struct net_http_conn *conn)
+{
+    if (!conn->peer_ended)
+        return;
+    switch (conn->state) {
+    case CONN_HEAD:
+        if (conn->held.size && is_blocked(conn))
+            return;
+        if (conn->held.size)
+            net_http_conn_refuse(conn, 400, "the connection ended within a head");
+        else
+            finish(conn);
+        return;
+    case CONN_BODY:
+        conn->server->counters.aborted++;
+        net_http_conn_refuse(conn, 400, "the connection ended within a body");
+        return;
+    case CONN_SKIP:
+        net_http_conn_enter(conn, CONN_DONE);
+        net_http_server_turn(conn);
+        return;
+    case CONN_LINGER:
+        if (io_tcp_write_queued(conn->server->loop, conn->tcp) == 0)
+            net_http_conn_close(conn);
+        return;
+    case CONN_WAIT:
+    case CONN_DONE:
+    case CONN_CLOSED: return;
+    }
+}
+
+void net_http_conn_resume(struct net_http_conn *conn)
+{
+    bool takes = conn->state == CONN_HEAD ? !is_blocked(conn) : conn->state != CONN_WAIT;
+    if (conn->held.size && takes) {
+        size_t size = unhold(conn);
+        process(conn, slice_make(conn->server->buffer, size));
+    }
+    if (conn->server->stopping)
+        finish(conn);
+    check_end(conn);
+    update_reading(conn);
+}
+
+/* Where body bytes can be read to without a copy; size 0 when they cannot. */
+static struct io_room direct_room(struct net_http_conn *conn)
+{
+    struct net_http_request *request = conn->current;
+    size_t left;
+    if (conn->state != CONN_BODY)
+        return (struct io_room){0};
+    if (request->chunked) {
+        left = net_http_chunk_pending(&conn->chunk);
+        if (left < DIRECT_MIN)
+            return (struct io_room){0};
+    } else {
+        left = (size_t)request->length - request->body.size;
+        if (request->body.size == 0)
+            return (struct io_room){0};
+    }
+    if (left > DIRECT_MAX)
+        left = DIRECT_MAX;
+    return (struct io_room){buf_reserve(&request->body, left), left};
+}
+
+static struct io_room on_room(void *owner)
+{
+    struct net_http_conn *conn = owner;
+    struct net_http_server *server = conn->server;
+    struct io_room room = direct_room(conn);
+    conn->direct = room.data;
+    if (conn->direct)
+        return room;
+    ASSERT(conn->held.size <= NET_HTTP_HEAD_MAX);
+    return (struct io_room){server->buffer + conn->held.size, server->limits.read_size};
+}
+
+static void read_direct(struct net_http_conn *conn, size_t size)
+{
+    struct net_http_request *request = conn->current;
+    buf_advance(&request->body, size);
+    if (request->chunked)
+        net_http_chunk_advance(&conn->chunk, size);
+    else if (request->body.size == request->length)
+        deliver(conn, buf_slice(&request->body));
+}
+
+static void on_read(void *owner, size_t size)
+{
+    struct net_http_conn *conn = owner;
+    struct net_http_server *server = conn->server;
+    server->counters.bytes_in += size;
+    conn->window_bytes += size;
+    if (conn->state == CONN_LINGER && conn->window_bytes > server->limits.skip_bytes_max) {
+        net_http_conn_close(conn);
+        return;
+    }
+    if (conn->direct)
+        read_direct(conn, size);
+    else
+        process(conn, slice_make(server->buffer, unhold(conn) + size));
+    update_reading(conn);
+}
+
+static void on_ended(void *owner, err_t err)
+{
+    struct net_http_conn *conn = owner;
+    conn->peer_ended = true;
+    conn->reading = false;
+    if (err_is(err, ERR_END))
+        check_end(conn);
+    else
+        net_http_conn_close(conn);
+}
+
+static void on_drained(void *owner)
+{
+    struct net_http_conn *conn = owner;
+    conn->write_since_ns = 0;
+    if (conn->state == CONN_LINGER)
+        conn->since_ns = io_now_ns(conn->server->loop);
+    if (conn->state != CONN_CLOSED)
+        net_http_server_turn(conn);
+}
+
+static void on_closed(void *owner)
+{
+    struct net_http_conn *conn = owner;
+    struct net_http_server *server = conn->server;
+    ASSERT(conn->state == CONN_CLOSED && !conn->current);
+    server->held_bytes -= conn->held.size;
+    server->counters.connections_open--;
+    buf_done(&conn->held);
+    list_remove(&conn->turn_link);
+    list_remove(&conn->link);
+    net_http_server_check_stopped(server);
+    mem_free(conn);
+}
+
+const struct io_tcp_events net_http_conn_events = {
+    .room = on_room,
+    .read = on_read,
+    .ended = on_ended,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void time_out(struct net_http_conn *conn, const char *detail)
+{
+    conn->server->counters.timeouts++;
+    net_http_conn_refuse(conn, 408, "%s", detail);
+}
+
+/* A body's window is over: was it enough? */
+static void check_window(struct net_http_conn *conn, uint64_t now_ns)
+{
+    const struct net_http_limits *limits = &conn->server->limits;
+    bool ours = conn->current && conn->current->continue_due;
+    if (!ours && now_ns - conn->since_ns < limits->body_window_ms * IO_MS)
+        return;
+    if (ours || conn->window_bytes * 1000 >= limits->body_rate_min * limits->body_window_ms) {
+        conn->since_ns = now_ns;
+        conn->window_bytes = 0;
+    } else if (conn->state == CONN_BODY) {
+        time_out(conn, "the body came too slowly");
+    } else {
+        conn->server->counters.timeouts++;
+        net_http_conn_close(conn);
+    }
+}
+
+void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns)
+{
+    struct net_http_server *server = conn->server;
+    const struct net_http_limits *limits = &server->limits;
+    uint64_t spent_ns = now_ns - conn->since_ns;
+    if (conn->state == CONN_CLOSED)
+        return;
+    if (conn->write_since_ns) {
+        size_t left = io_tcp_write_queued(server->loop, conn->tcp);
+        if (left != conn->write_left) {
+            conn->write_left = left;
+            conn->write_since_ns = now_ns;
+        } else if (now_ns - conn->write_since_ns >= limits->write_ms * IO_MS) {
+            server->counters.timeouts++;
+            net_http_conn_close(conn);
+            return;
+        }
+    }
+    switch (conn->state) {
+    case CONN_HEAD:
+        if (is_blocked(conn) || (conn->request_count && !conn->head_begun))
+            conn->since_ns = now_ns;
+        else if (conn->head_begun && spent_ns >= limits->head_ms * IO_MS)
+            time_out(conn, "the head came too slowly");
+        else if (!conn->head_begun && spent_ns >= limits->idle_ms * IO_MS)
+            net_http_conn_close(conn);
+        return;
+    case CONN_BODY:
+    case CONN_SKIP: check_window(conn, now_ns); return;
+    case CONN_LINGER:
+        if (!conn->write_since_ns && spent_ns >= limits->linger_ms * IO_MS)
+            net_http_conn_close(conn);
+        return;
+    case CONN_WAIT:
+    case CONN_DONE:
+    case CONN_CLOSED: return;
+    }
+}
+
+void net_http_body_start(struct net_http_request *request)
+{
+    struct net_http_conn *conn = request->conn;
+    ASSERT(conn && conn->state == CONN_WAIT && conn->current == request);
+    start_body(conn, conn->held.size > 0);
+    net_http_server_turn(conn);
+}

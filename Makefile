@@ -25,7 +25,6 @@ lint: ## bars of the code, formatting, static analysis; silent when clean
 
 bench: ## measure, each figure against a bound measured in the same run
 	@tools/setup bench
-	@tools/build release
 	@tools/bench
 
 fuzz: ## fuzz every decoder, FUZZ_SECONDS (60) each

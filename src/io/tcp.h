@@ -28,7 +28,8 @@ struct io_tcp_events {
     /* `size` bytes have been put at the front of the last room. */
     void (*read)(void *owner, size_t size);
     /* The peer will send no more (ERR_END), or the connection broke (any other error). Nothing
-     * more is read; it must still be closed. */
+     * more is read; it must still be closed. A connection at its end can be written to, and may
+     * break after that: `ended` is then called once more. */
     void (*ended)(void *owner, err_t err);
     /* Everything written has gone to the kernel, after a time when it had not. May be NULL. */
     void (*drained)(void *owner);

@@ -29,7 +29,7 @@
 struct io_uv_loop *io_uv_loop_of(struct io_loop *loop)
 {
     ASSERT(loop);
-    return (struct io_uv_loop *)loop;
+    return CONTAINER_OF(loop, struct io_uv_loop, io);
 }
 
 static void queue_init(struct io_uv_queue *queue)

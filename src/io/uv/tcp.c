@@ -131,9 +131,9 @@ static err_t keep(struct io_tcp *tcp, const struct slice *parts, size_t count, s
 
 static err_t tcp_write(struct io_tcp *tcp, const struct slice *parts, size_t count)
 {
-    ASSERT(!tcp->shutting);
     if (!is_open(tcp) || tcp->broken)
         return err_make(ERR_CLOSED);
+    ASSERT(!tcp->shutting);
     size_t sent = 0;
     err_t err = err_ok();
     if (queued(tcp) == 0 && !tcp->connecting)

@@ -32,6 +32,22 @@ static char *arena_line(struct arena *arena, const char *text)
     return line;
 }
 
+static bool is_before(const struct control_place *a, const struct control_place *b)
+{
+    if (strcmp(a->file, b->file) != 0)
+        return false;
+    return a->line != b->line ? a->line < b->line : a->column < b->column;
+}
+
+/* Messages of one file stand in its order, whatever was checked first. */
+static void insert(struct control_messages *messages, struct control_message message)
+{
+    size_t at = messages->count++;
+    for (; at > 0 && is_before(&message.place, &messages->items[at - 1].place); at--)
+        messages->items[at] = messages->items[at - 1];
+    messages->items[at] = message;
+}
+
 static void add(struct control_report *report, struct control_messages *messages,
                 struct control_place place, const char *text, va_list arguments)
 {
@@ -50,7 +66,7 @@ static void add(struct control_report *report, struct control_messages *messages
         report->memory_failed = true;
         return;
     }
-    messages->items[messages->count++] = (struct control_message){place, copy};
+    insert(messages, (struct control_message){place, copy});
 }
 
 void control_report_error(struct control_report *report, struct control_place place,

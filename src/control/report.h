@@ -45,8 +45,9 @@ struct control_report {
 
 void control_report_init(struct control_report *report);
 void control_report_done(struct control_report *report);
-/* Adds an error; `text` (printf format) says what was expected. Copies everything;
- * control characters become question marks, so that a message is one line. */
+/* Adds an error, before those that stand behind it in the same file; `text` (printf format) says
+ * what was expected. Copies everything; control characters become question marks, so that a message
+ * is one line. */
 void control_report_error(struct control_report *report, struct control_place place,
                           const char *text, ...) __attribute__((format(printf, 3, 4)));
 /* Adds a note. */

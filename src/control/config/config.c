@@ -222,8 +222,9 @@ static void check_doors(const struct loader *l)
             if (doors[j].listen && strcmp(doors[j].listen, door->listen) == 0 &&
                 !slice_ends_with(slice_string(door->listen), SLICE_LITERAL(":0")))
                 control_config_node_error(node, l->report,
-                                          "expected an address of its own, '%s' is that of %s",
-                                          door->listen, doors[j].name);
+                                          "expected different addresses for %s and %s, got '%s' "
+                                          "twice",
+                                          doors[j].name, door->name, door->listen);
     }
     static const char *const unserved[] = {"kafka", "registry"};
     for (size_t i = 0; i < 2; i++) {
@@ -298,8 +299,7 @@ static int by_name(const void *a, const void *b)
 static void find_contracts(const struct loader *l)
 {
     struct control_config *config = l->config;
-    const struct control_config_node *list =
-        l->root ? control_config_node_get(l->root, "contracts") : NULL;
+    const struct control_config_node *list = control_config_node_get(l->root, "contracts");
     const struct control_config_node *node = list ? list->first : NULL;
     for (size_t i = 0; i < config->contracts.count; i++) {
         const char *pattern = config->contracts.items[i];

@@ -143,8 +143,7 @@ void control_config_decode(const struct control_config_decoder *decoder,
     }
     for (size_t i = 0; i < part_count; i++) {
         for (const struct option *option = parts[i].table; option->name; option++) {
-            const struct control_config_node *node =
-                mapping ? control_config_node_get(mapping, option->name) : NULL;
+            const struct control_config_node *node = control_config_node_get(mapping, option->name);
             if (!node && option->required && mapping)
                 report_missing(decoder, option, mapping);
             decode_field(decoder, option, node, (char *)parts[i].out + option->offset);

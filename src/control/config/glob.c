@@ -93,8 +93,9 @@ static err_t keep(struct walk *w, enum io_kind kind, struct err_text *why)
     return err_ok();
 }
 
-static err_t follow(struct walk *w, const char *part, bool last, struct err_text *why)
+static err_t follow(struct walk *w, const char *part, struct err_text *why)
 {
+    TRY(keep(w, IO_KIND_DIRECTORY, why));
     const char **from = w->found;
     size_t count = w->count;
     w->found = NULL;
@@ -112,7 +113,7 @@ static err_t follow(struct walk *w, const char *part, bool last, struct err_text
             return err_set(why, ERR_TOO_LARGE, "expected at most %u files",
                            CONTROL_CONFIG_GLOB_MAX);
     }
-    return keep(w, last ? IO_KIND_FILE : IO_KIND_DIRECTORY, why);
+    return err_ok();
 }
 
 static int by_name(const void *a, const void *b)
@@ -136,8 +137,9 @@ err_t control_config_glob(struct io_disk *disk, const char *pattern, struct aren
         const char *text = arena_string(arena, part);
         if (!text)
             return err_make(ERR_MEMORY);
-        TRY(follow(&w, text, rest.size == 0, why));
+        TRY(follow(&w, text, why));
     }
+    TRY(keep(&w, IO_KIND_FILE, why));
     if (w.count > 1)
         qsort(w.found, w.count, sizeof(*w.found), by_name);
     *out = (struct option_strings){w.found, w.count};

@@ -49,7 +49,7 @@ static err_t add_file(struct context *c, struct slice path, struct buf *out, str
 static err_t add_reference(struct context *c, struct slice reference, struct buf *out,
                            struct err_text *why)
 {
-    if (slice_starts_with(reference, SLICE_LITERAL("file:")))
+    if (slice_starts_with(reference, SLICE_LITERAL("file:")) && reference.size > 5)
         return add_file(c, slice_sub(reference, 5, reference.size), out, why);
     size_t colon = slice_find(reference, ':');
     struct slice name = slice_sub(reference, 0, colon);

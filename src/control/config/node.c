@@ -7,7 +7,9 @@
 struct control_config_node *control_config_node_get(const struct control_config_node *mapping,
                                                     const char *key)
 {
-    ASSERT(mapping->kind == CONTROL_CONFIG_MAPPING);
+    ASSERT(key);
+    if (!mapping || mapping->kind != CONTROL_CONFIG_MAPPING)
+        return NULL;
     for (struct control_config_node *child = mapping->first; child; child = child->next)
         if (strcmp(child->key, key) == 0)
             return child;

@@ -38,7 +38,7 @@ struct control_config_node {
 /* Longest description of a value. */
 #define CONTROL_CONFIG_DESCRIBE_SIZE 96
 
-/* The value under `key` of a mapping, or NULL. */
+/* The value under `key`, or NULL where there is none, or no mapping at all (NULL is none). */
 struct control_config_node *control_config_node_get(const struct control_config_node *mapping,
                                                     const char *key);
 /* True for a scalar that says nothing: empty, ~ or null without quotes. */

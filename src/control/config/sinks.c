@@ -37,8 +37,6 @@ static const struct control_sink_type *type_of(const struct control_config_decod
                                                const struct control_config_node *node,
                                                const struct control_sink_type *types)
 {
-    if (node->kind != CONTROL_CONFIG_MAPPING)
-        return NULL;
     const struct control_config_node *type = control_config_node_get(node, "type");
     if (!type || type->kind != CONTROL_CONFIG_SCALAR || control_config_node_is_null(type))
         return NULL;
@@ -61,8 +59,6 @@ static const struct control_sink_type *type_of(const struct control_config_decod
 static void check_topics(const struct control_config_decoder *d,
                          const struct control_config_node *node)
 {
-    if (node->kind != CONTROL_CONFIG_MAPPING)
-        return;
     const struct control_config_node *list = control_config_node_get(node, "topics");
     if (!list || list->kind != CONTROL_CONFIG_LIST)
         return;
@@ -86,6 +82,10 @@ static void decode_sink(const struct control_config_decoder *d,
         control_report_error(d->report, control_config_node_key_place(node, path),
                              "expected a name of 1 to %u characters of [a-zA-Z0-9._-]",
                              CONTROL_CONFIG_SINK_NAME_MAX);
+    char room[CONTROL_CONFIG_DESCRIBE_SIZE];
+    if (node->kind != CONTROL_CONFIG_MAPPING)
+        control_config_node_error(node, d->report, "expected a mapping, got %s",
+                                  control_config_node_describe(node, room));
     const struct control_sink_type *type = type_of(d, node, types);
     if (control_report_errors(d->report) > errors)
         return;

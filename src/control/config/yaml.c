@@ -234,7 +234,8 @@ static void on_event(struct reader *r, const yaml_event_t *event)
 static void read_all(struct reader *r)
 {
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r->parser, r->text.data, r->text.size);
+    static const uint8_t nothing[] = ""; /* libyaml takes no NULL for an empty text */
+    yaml_parser_set_input_string(&r->parser, r->text.data ? r->text.data : nothing, r->text.size);
     while (!r->done) {
         yaml_event_t event;
         if (!yaml_parser_parse(&r->parser, &event)) {

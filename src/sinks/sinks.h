@@ -47,8 +47,8 @@ struct sinks_refusal {
     char detail[160];
 };
 
-/* What `write` did: `delivered` records are in the open epoch; refused ones are listed (grown with
- * sinks_refuse). */
+/* What `write` did: `delivered` records are in the open epoch; refused ones are listed, in the
+ * order of their offsets (grown with sinks_refuse). */
 struct sinks_result {
     uint64_t delivered;
     struct sinks_refusal *refusals;

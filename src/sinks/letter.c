@@ -1,0 +1,90 @@
+#include "sinks/letter.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/time.h"
+
+#define OWN_HEADERS 9u
+
+/* The values that are made here, one after the other in `text`. */
+struct values {
+    struct buf text;
+    size_t ends[OWN_HEADERS];
+    uint32_t count;
+};
+
+static void end_value(struct values *v)
+{
+    ASSERT(v->count < OWN_HEADERS);
+    v->ends[v->count++] = v->text.size;
+}
+
+/* In the order of the keys below. */
+static void make_values(struct values *v, const struct sinks_letter *about,
+                        const struct flow_record *record, const struct sinks_refusal *refusal)
+{
+    buf_add_string(&v->text, refusal->reason);
+    end_value(v);
+    buf_add_string(&v->text, refusal->detail);
+    end_value(v);
+    buf_add_string(&v->text, "sink:");
+    buf_add_string(&v->text, about->sink);
+    end_value(v);
+    buf_add_string(&v->text, "sink");
+    end_value(v);
+    buf_add_u64(&v->text, about->attempts);
+    end_value(v);
+    buf_add_time(&v->text, about->wall_ms);
+    end_value(v);
+    buf_add_string(&v->text, about->topic);
+    end_value(v);
+    buf_add_u64(&v->text, about->partition);
+    end_value(v);
+    buf_add_i64(&v->text, record->offset);
+    end_value(v);
+}
+
+static uint32_t make_headers(struct flow_header *headers, const struct values *v,
+                             const struct flow_record *record)
+{
+    static const char *const keys[OWN_HEADERS] = {
+        "garner.reason", "garner.detail",    "garner.stage",
+        "garner.source", "garner.attempts",  "garner.received_at",
+        "garner.topic",  "garner.partition", "garner.offset",
+    };
+    ASSERT(v->count == OWN_HEADERS);
+    size_t start = 0;
+    for (uint32_t i = 0; i < OWN_HEADERS; i++) {
+        struct slice value = slice_sub(buf_slice(&v->text), start, v->ends[i] - start);
+        headers[i] = (struct flow_header){slice_string(keys[i]), value};
+        start = v->ends[i];
+    }
+    uint32_t count = OWN_HEADERS;
+    struct slice rest = record->headers;
+    for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &headers[count]);
+         i++)
+        count++;
+    return count;
+}
+
+err_t sinks_letter_add(struct flow_batch_builder *letters, const struct sinks_letter *about,
+                       const struct flow_record *record, const struct sinks_refusal *refusal)
+{
+    ASSERT(record->offset == refusal->offset && refusal->reason);
+    struct values v = {0};
+    make_values(&v, about, record, refusal);
+    err_t err = buf_error(&v.text);
+    /* A header takes two bytes at least: no more are there, whatever the count says. */
+    size_t room = OWN_HEADERS + record->headers.size / 2;
+    struct flow_header *headers = mem_zalloc(room + 1, sizeof(*headers));
+    if (!headers)
+        err = err_make(ERR_MEMORY);
+    if (err_is_ok(err)) {
+        uint32_t count = make_headers(headers, &v, record);
+        err = flow_batch_builder_add(letters, record->timestamp_ms, record->key, record->value,
+                                     headers, count);
+    }
+    mem_free(headers);
+    buf_done(&v.text);
+    return err;
+}

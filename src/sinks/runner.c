@@ -1,0 +1,636 @@
+#include "sinks/runner_int.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+/*
+ * The happy path is a walk round the table of states: the sink is registered, a snapshot tells the
+ * cursors, the plug-in is opened and cleaned, and then epochs follow each other: read and write,
+ * prepare, commit that, publish, commit the end. One call of the plug-in, one commit, one snapshot
+ * at a time; reads of all partitions go on beside them.
+ *
+ * Failure modes: whatever fails ends in `fail`, which throws away what this process believed and,
+ * after a pause, learns from the log again; so a failed publish is met again as a prepared epoch,
+ * and a failed write as records behind the cursor. After a failed commit the sink is registered
+ * again first: only a commit that came back OK proves that the outcome of the earlier one is
+ * settled, and only then may what might have been prepared be discarded.
+ */
+
+#define PAUSE_MIN_NS (100 * IO_MS)
+#define PAUSE_MAX_NS (30 * IO_SECOND)
+#define BREAKER_FAILURES 5u
+#define STALL_NS (60 * IO_SECOND)
+#define MEMORY_LIMIT_DEFAULT (UINT64_C(16) << 20)
+/* An epoch's dead letters are held in memory until its commit. */
+#define LETTERS_SIZE_MAX (UINT64_C(1) << 20)
+
+static void enter(struct sinks_runner *runner, enum sinks_state to);
+
+const char *sinks_state_name(enum sinks_state state)
+{
+    static const char *const names[SINKS_STATE_COUNT] = {
+        [SINKS_NEW] = "new",
+        [SINKS_OPENING] = "opening",
+        [SINKS_LEARNING] = "learning",
+        [SINKS_CONNECTING] = "connecting",
+        [SINKS_CLEANING] = "cleaning",
+        [SINKS_READING] = "reading",
+        [SINKS_PREPARING] = "preparing",
+        [SINKS_SEALING] = "sealing",
+        [SINKS_PUBLISHING] = "publishing",
+        [SINKS_COMMITTING] = "committing",
+        [SINKS_WAITING] = "waiting",
+        [SINKS_CLOSING] = "closing",
+        [SINKS_STOPPED] = "stopped",
+    };
+    ASSERT(state < SINKS_STATE_COUNT);
+    return names[state];
+}
+
+/* The states that may follow a state, besides CLOSING, as bits. */
+static uint32_t successors(enum sinks_state state)
+{
+#define BIT(name) (UINT32_C(1) << SINKS_##name)
+    static const uint32_t table[SINKS_STATE_COUNT] = {
+        [SINKS_NEW] = BIT(OPENING),
+        [SINKS_OPENING] = BIT(LEARNING) | BIT(WAITING),
+        [SINKS_LEARNING] = BIT(CONNECTING) | BIT(CLEANING) | BIT(PUBLISHING) | BIT(WAITING),
+        [SINKS_CONNECTING] = BIT(CLEANING) | BIT(PUBLISHING) | BIT(WAITING),
+        [SINKS_CLEANING] = BIT(READING),
+        [SINKS_READING] = BIT(PREPARING) | BIT(WAITING),
+        [SINKS_PREPARING] = BIT(SEALING) | BIT(WAITING),
+        [SINKS_SEALING] = BIT(PUBLISHING) | BIT(WAITING),
+        [SINKS_PUBLISHING] = BIT(COMMITTING) | BIT(WAITING),
+        [SINKS_COMMITTING] = BIT(READING) | BIT(LEARNING) | BIT(WAITING),
+        [SINKS_WAITING] = BIT(OPENING) | BIT(LEARNING),
+        [SINKS_CLOSING] = BIT(STOPPED),
+    };
+#undef BIT
+    return table[state];
+}
+
+/* What failed goes well again. */
+static void heal(struct sinks_runner *runner)
+{
+    if (runner->blocked)
+        logger_write(runner->options.logger, LOG_LEVEL_INFO, "sink_healed",
+                     "sink %s works again after %u failures", runner->name, runner->failures);
+    runner->failures = 0;
+    runner->failed_state = SINKS_NEW;
+    runner->blocked = false;
+    runner->error.text[0] = '\0';
+}
+
+/* The step of this state went well. */
+static void succeed(struct sinks_runner *runner)
+{
+    if (runner->failures && runner->state >= runner->failed_state)
+        heal(runner);
+}
+
+static void fail(struct sinks_runner *runner, err_t err, const char *detail)
+{
+    ASSERT(!err_is_ok(err) && !runner->calling);
+    runner->counters.failures++;
+    runner->failures++;
+    if (runner->state > runner->failed_state)
+        runner->failed_state = runner->state;
+    (void)snprintf(runner->error.text, sizeof(runner->error.text), "%s: %s",
+                   sinks_state_name(runner->state), detail);
+    if (runner->failures >= BREAKER_FAILURES && !runner->blocked) {
+        runner->blocked = true;
+        logger_write(runner->options.logger, LOG_LEVEL_WARNING, "sink_blocked",
+                     "sink %s fails again and again and is tried for ever, its records wait: %s",
+                     runner->name, runner->error.text);
+    }
+    sinks_lanes_recall(runner);
+    enter(runner, SINKS_WAITING);
+}
+
+/* Doubles from failure to failure; half of it is random, so that sinks of one broken service do
+ * not come back all at once. */
+static uint64_t pause_ns(struct sinks_runner *runner)
+{
+    uint64_t pause = PAUSE_MIN_NS;
+    for (uint32_t i = 1; i < runner->failures && pause < PAUSE_MAX_NS; i++)
+        pause *= 2;
+    pause = pause > PAUSE_MAX_NS ? PAUSE_MAX_NS : pause;
+    uint64_t random = 0;
+    io_random(runner->options.loop, &random, sizeof(random));
+    return pause / 2 + random % (pause / 2 + 1);
+}
+
+static void leave_pause(struct sinks_runner *runner)
+{
+    ASSERT(runner->state == SINKS_WAITING);
+    io_timer_stop(runner->options.loop, &runner->pause_timer);
+    enter(runner, runner->sink_id ? SINKS_LEARNING : SINKS_OPENING);
+}
+
+static void pause_over(struct io_timer *timer)
+{
+    leave_pause(CONTAINER_OF(timer, struct sinks_runner, pause_timer));
+}
+
+/* Calls of the plug-in. */
+
+static void call(struct sinks_runner *runner, enum sinks_verb verb)
+{
+    ASSERT(!runner->calling);
+    runner->calling = true;
+    runner->call.verb = verb;
+    io_timer_start(runner->options.loop, &runner->stall_timer, STALL_NS);
+    io_offload(runner->options.worker, &runner->call.job);
+}
+
+static void stall(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, stall_timer);
+    ASSERT(runner->calling);
+    runner->stalled = true;
+    logger_write(runner->options.logger, LOG_LEVEL_WARNING, "sink_stalled",
+                 "sink %s: %s has not come back for a minute", runner->name,
+                 sinks_state_name(runner->state));
+}
+
+static void write_next(struct sinks_runner *runner)
+{
+    struct sinks_lane *lane = CONTAINER_OF(runner->ready.next, struct sinks_lane, link);
+    ASSERT(lane->state == SINKS_LANE_READY && lane->read.offset == lane->next);
+    list_remove(&lane->link);
+    lane->state = SINKS_LANE_WRITING;
+    runner->writing = lane;
+    if (!runner->behind)
+        runner->behind_ns = io_now_ns(runner->options.loop);
+    runner->behind = true;
+    runner->call.write = (struct sinks_write){
+        .batches = lane->read.batches,
+        .batch_count = lane->read.batch_count,
+        .topic_id = lane->topic->id,
+        .about = {.sink = runner->name,
+                  .topic = lane->topic->name,
+                  .partition = lane->partition,
+                  .attempts = runner->failures + 1,
+                  .wall_ms = io_wall_ms(runner->options.loop)},
+        .letters = &lane->letters,
+        .next_offset = lane->next,
+    };
+    call(runner, SINKS_VERB_WRITE);
+}
+
+/* The first records of an epoch are written. */
+static void begin_epoch(struct sinks_runner *runner)
+{
+    ASSERT(!runner->begun);
+    runner->begun = true;
+    runner->begun_ns = io_now_ns(runner->options.loop);
+    uint64_t time_ms = runner->options.plugin->roll_time_ms(runner->options.plugin_options);
+    io_timer_start(runner->options.loop, &runner->roll_timer, time_ms * IO_MS);
+}
+
+/* Takes over what a write did to its lane. */
+static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
+{
+    const struct sinks_write *write = &runner->call.write;
+    ASSERT(write->next_offset >= lane->next);
+    bool whole = err_is_ok(write->unreadable);
+    lane->next = whole ? lane->read.next_offset : write->next_offset;
+    lane->delivered += write->delivered;
+    lane->dead_lettered += write->dead_lettered;
+    lane->said = whole ? err_ok() : lane->said;
+    for (uint32_t i = 0; i < lane->read.batch_count; i++)
+        runner->counters.read_bytes += lane->read.batches[i].size;
+    runner->letters_size += write->letters_size;
+    /* After a failure a small epoch shows soon whether the sink works again. */
+    runner->roll =
+        runner->roll || write->roll || runner->letters_size > LETTERS_SIZE_MAX || runner->failures;
+    if (!runner->begun && lane->next > lane->committed)
+        begin_epoch(runner);
+}
+
+static void written(struct sinks_runner *runner)
+{
+    const struct sinks_write *write = &runner->call.write;
+    struct sinks_lane *lane = runner->writing;
+    runner->writing = NULL;
+    count_write(runner, lane);
+    sinks_lane_release(lane);
+    if (write->dead_lettered && lane->topic->dlq_id == 0) {
+        fail(runner, err_make(ERR_NOT_FOUND), "a record was refused, and its topic has no DLQ");
+        return;
+    }
+    if (!err_is_ok(write->unreadable))
+        sinks_lane_stop(lane, write->unreadable, err_detail(write->unreadable, &runner->call.why));
+    sinks_lane_ask(lane);
+    sinks_runner_pump(runner);
+}
+
+static void opened(struct sinks_runner *runner);
+
+/* A call came back, and well. */
+static void call_went_well(struct sinks_runner *runner)
+{
+    switch (runner->call.verb) {
+    case SINKS_VERB_OPEN: opened(runner); return;
+    case SINKS_VERB_WRITE: written(runner); return;
+    case SINKS_VERB_DISCARD: enter(runner, SINKS_READING); return;
+    case SINKS_VERB_PREPARE: enter(runner, SINKS_SEALING); return;
+    case SINKS_VERB_PUBLISH: enter(runner, SINKS_COMMITTING); return;
+    case SINKS_VERB_CLOSE: enter(runner, SINKS_STOPPED); return;
+    default: UNREACHABLE("no such verb");
+    }
+}
+
+static void call_done(struct io_job *job)
+{
+    struct sinks_runner *runner = CONTAINER_OF(job, struct sinks_runner, call.job);
+    ASSERT(runner->calling);
+    runner->calling = false;
+    runner->stalled = false;
+    io_timer_stop(runner->options.loop, &runner->stall_timer);
+    if (runner->abandoned)
+        return;
+    err_t err = runner->call.error;
+    if (!err_is_ok(err)) {
+        fail(runner, err, err_detail(err, &runner->call.why));
+        return;
+    }
+    /* What is written may still be in a buffer: that it went well shows when it is prepared. */
+    if (runner->call.verb != SINKS_VERB_WRITE && runner->call.verb != SINKS_VERB_CLOSE)
+        succeed(runner);
+    call_went_well(runner);
+}
+
+/* Commits and snapshots. */
+
+static void commit_done(struct flow_commit *commit)
+{
+    struct sinks_runner *runner = CONTAINER_OF(commit, struct sinks_runner, commit);
+    err_t err = commit->error;
+    if (!err_is_ok(err)) {
+        runner->sink_id = 0;
+        fail(runner, err, err_string(err));
+        return;
+    }
+    succeed(runner);
+    if (runner->state == SINKS_OPENING) {
+        runner->sink_id = runner->change.sink_id;
+        enter(runner, SINKS_LEARNING);
+    } else if (runner->state == SINKS_SEALING) {
+        enter(runner, SINKS_PUBLISHING);
+    } else {
+        ASSERT(runner->state == SINKS_COMMITTING);
+        runner->epoch++;
+        runner->counters.epochs++;
+        if (!runner->recovered) {
+            uint64_t duration_ns = io_now_ns(runner->options.loop) - runner->begun_ns;
+            histogram_add(&runner->counters.epoch_duration, duration_ns);
+            sinks_lanes_advance(runner);
+        }
+        runner->behind = false;
+        enter(runner, runner->recovered ? SINKS_LEARNING : SINKS_READING);
+    }
+}
+
+static void commit(struct sinks_runner *runner, enum flow_sink_op op)
+{
+    bool prepare = op == FLOW_SINK_PREPARE;
+    runner->change = (struct flow_sink_change){
+        .op = op,
+        .sink_id = runner->sink_id,
+        .epoch = op == FLOW_SINK_OPEN ? 0 : runner->epoch + 1,
+        .name = slice_string(runner->name),
+        .topic_ids = runner->topic_ids,
+        .topic_count = runner->topic_count,
+        .ranges = prepare ? runner->ranges : NULL,
+        .range_count = prepare ? runner->call.range_count : 0,
+        .outputs = prepare ? buf_slice(&runner->outputs) : (struct slice){0},
+    };
+    runner->commit = (struct flow_commit){
+        .home = runner->options.loop,
+        .done = commit_done,
+        .appends = runner->appends,
+        .append_count = prepare ? sinks_lanes_letters(runner) : 0,
+        .sinks = &runner->change,
+        .sink_count = 1,
+    };
+    flow_log_commit(runner->options.log, &runner->commit);
+}
+
+/* With an open plug-in and what the snapshot said. */
+static void go_on(struct sinks_runner *runner)
+{
+    if (runner->recovered)
+        enter(runner, SINKS_PUBLISHING);
+    else
+        enter(runner, runner->stopping ? SINKS_CLOSING : SINKS_CLEANING);
+}
+
+static void opened(struct sinks_runner *runner)
+{
+    ASSERT(runner->call.instance);
+    go_on(runner);
+}
+
+static err_t learn(struct sinks_runner *runner, struct err_text *why)
+{
+    const struct flow_snapshot *snapshot = &runner->snapshot;
+    TRY(snapshot->error);
+    const struct flow_sink_state *sink = flow_snapshot_sink(snapshot, slice_string(runner->name));
+    if (!sink)
+        return err_set(why, ERR_NOT_FOUND, "the log has no sink called %s", runner->name);
+    TRY(sinks_lanes_learn(runner, snapshot, sink, why));
+    buf_reset(&runner->outputs);
+    buf_add_slice(&runner->outputs, sink->outputs);
+    TRY(buf_error(&runner->outputs));
+    /* Its last commit was thought to have failed. */
+    if (sink->epoch > runner->epoch && runner->failures)
+        heal(runner);
+    runner->epoch = sink->epoch;
+    runner->recovered = sink->prepared;
+    return err_ok();
+}
+
+static void snapshot_done(struct flow_snapshot *snapshot)
+{
+    struct sinks_runner *runner = CONTAINER_OF(snapshot, struct sinks_runner, snapshot);
+    struct err_text why = {0};
+    err_t err = learn(runner, &why);
+    flow_snapshot_done(snapshot);
+    if (!err_is_ok(err)) {
+        fail(runner, err, err_detail(err, &why));
+        return;
+    }
+    succeed(runner);
+    bool nothing_left = runner->stopping && !runner->recovered;
+    if (runner->call.instance || nothing_left)
+        go_on(runner);
+    else
+        enter(runner, SINKS_CONNECTING);
+}
+
+static void ask_snapshot(struct sinks_runner *runner)
+{
+    runner->snapshot = (struct flow_snapshot){.home = runner->options.loop, .done = snapshot_done};
+    flow_log_snapshot(runner->options.log, &runner->snapshot);
+}
+
+/* Reading, and the end of it. */
+
+void sinks_runner_pump(struct sinks_runner *runner)
+{
+    if (runner->calling || runner->abandoned)
+        return;
+    if (runner->state == SINKS_CLOSING && runner->asked == 0) {
+        if (runner->call.instance)
+            call(runner, SINKS_VERB_CLOSE);
+        else
+            enter(runner, SINKS_STOPPED);
+        return;
+    }
+    if (runner->state != SINKS_READING)
+        return;
+    bool last = runner->stopping && list_empty(&runner->ready);
+    if (runner->begun && (runner->roll || last)) {
+        enter(runner, SINKS_PREPARING);
+    } else if (last) {
+        enter(runner, SINKS_CLOSING);
+    } else if (!list_empty(&runner->ready)) {
+        write_next(runner);
+    }
+}
+
+static void roll_due(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, roll_timer);
+    ASSERT(runner->begun);
+    runner->roll = true;
+    sinks_runner_pump(runner);
+}
+
+static void lanes_due(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, lane_timer);
+    for (uint32_t i = 0; i < runner->lane_count; i++)
+        runner->lanes[i]->stopped = err_ok();
+    sinks_lanes_ask(runner);
+}
+
+static void start_reading(struct sinks_runner *runner)
+{
+    ASSERT(!runner->calling);
+    runner->begun = false;
+    runner->roll = false;
+    runner->letters_size = 0;
+    sinks_lanes_ask(runner);
+    sinks_runner_pump(runner);
+}
+
+static void prepare(struct sinks_runner *runner)
+{
+    buf_reset(&runner->outputs);
+    runner->call.epoch = runner->epoch + 1;
+    runner->call.range_count = sinks_lanes_ranges(runner);
+    runner->call.ranges = runner->ranges;
+    call(runner, SINKS_VERB_PREPARE);
+}
+
+static void stop_timers(struct sinks_runner *runner)
+{
+    struct io_loop *loop = runner->options.loop;
+    io_timer_stop(loop, &runner->pause_timer);
+    io_timer_stop(loop, &runner->roll_timer);
+    io_timer_stop(loop, &runner->stall_timer);
+    io_timer_stop(loop, &runner->stop_timer);
+    io_timer_stop(loop, &runner->lane_timer);
+}
+
+static void finish(struct sinks_runner *runner)
+{
+    ASSERT(runner->asked == 0 && runner->held_bytes == 0 && !runner->call.instance);
+    stop_timers(runner);
+    runner->stopped(runner->stopped_context, err_ok());
+}
+
+static void begin(struct sinks_runner *runner)
+{
+    switch (runner->state) {
+    case SINKS_OPENING: commit(runner, FLOW_SINK_OPEN); break;
+    case SINKS_LEARNING: ask_snapshot(runner); break;
+    case SINKS_CONNECTING: call(runner, SINKS_VERB_OPEN); break;
+    case SINKS_CLEANING: call(runner, SINKS_VERB_DISCARD); break;
+    case SINKS_READING: start_reading(runner); break;
+    case SINKS_PREPARING: prepare(runner); break;
+    case SINKS_SEALING: commit(runner, FLOW_SINK_PREPARE); break;
+    case SINKS_PUBLISHING: call(runner, SINKS_VERB_PUBLISH); break;
+    case SINKS_COMMITTING: commit(runner, FLOW_SINK_COMMIT); break;
+    case SINKS_WAITING:
+        io_timer_start(runner->options.loop, &runner->pause_timer, pause_ns(runner));
+        break;
+    case SINKS_CLOSING:
+        sinks_lanes_recall(runner);
+        sinks_runner_pump(runner);
+        break;
+    case SINKS_STOPPED: finish(runner); break;
+    case SINKS_NEW:
+    case SINKS_STATE_COUNT:
+    default: UNREACHABLE("a state that nothing leads to");
+    }
+}
+
+static void enter(struct sinks_runner *runner, enum sinks_state to)
+{
+    if (runner->give_up && to != SINKS_STOPPED)
+        to = SINKS_CLOSING;
+    ASSERT(to == SINKS_CLOSING || (successors(runner->state) & UINT32_C(1) << to));
+    ASSERT(runner->state != SINKS_CLOSING || to == SINKS_STOPPED);
+    if (runner->state == SINKS_READING)
+        io_timer_stop(runner->options.loop, &runner->roll_timer);
+    runner->state = to;
+    begin(runner);
+}
+
+/* Stopping. */
+
+static void abandon(struct sinks_runner *runner)
+{
+    runner->abandoned = true;
+    stop_timers(runner);
+    logger_write(runner->options.logger, LOG_LEVEL_WARNING, "sink_abandoned",
+                 "sink %s: %s does not come back; what it was to deliver is delivered by the next "
+                 "start",
+                 runner->name, sinks_state_name(runner->state));
+    runner->stopped(runner->stopped_context, err_make(ERR_TIMEOUT));
+}
+
+static void stop_overdue(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, stop_timer);
+    ASSERT(runner->stopping && runner->state != SINKS_STOPPED);
+    if (runner->calling) {
+        abandon(runner);
+        return;
+    }
+    runner->give_up = true;
+    /* What runs is the log's, and comes back; closing the plug-in gets a second. */
+    io_timer_start(runner->options.loop, &runner->stop_timer, IO_SECOND);
+    if (runner->state == SINKS_WAITING)
+        leave_pause(runner);
+}
+
+static void stop_arrived(struct task *task)
+{
+    struct sinks_runner *runner = CONTAINER_OF(task, struct sinks_runner, stop_task);
+    runner->stopping = true;
+    io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns);
+    if (runner->state == SINKS_NEW)
+        enter(runner, SINKS_CLOSING);
+    else if (runner->state == SINKS_WAITING)
+        leave_pause(runner);
+    else
+        sinks_runner_pump(runner);
+}
+
+void sinks_runner_stop(struct sinks_runner *runner, uint64_t timeout_ms,
+                       void (*stopped)(void *context, err_t err), void *context)
+{
+    ASSERT(stopped && !runner->stopped);
+    runner->stopped = stopped;
+    runner->stopped_context = context;
+    runner->stop_timeout_ns = timeout_ms * IO_MS;
+    runner->stop_task.run = stop_arrived;
+    io_post(runner->options.loop, &runner->stop_task);
+}
+
+void sinks_runner_start(struct sinks_runner *runner)
+{
+    ASSERT(runner->state == SINKS_NEW && !runner->stopped);
+    enter(runner, SINKS_OPENING);
+}
+
+/* Making and freeing. */
+
+static void free_runner(struct sinks_runner *runner)
+{
+    for (uint32_t i = 0; runner->topics && i < runner->topic_count; i++) {
+        mem_free(runner->topics[i].name);
+        mem_free(runner->topics[i].lanes);
+    }
+    mem_free(runner->topics);
+    mem_free(runner->topic_ids);
+    mem_free(runner->name);
+    buf_done(&runner->outputs);
+    mem_free(runner);
+}
+
+static void set_callbacks(struct sinks_runner *runner)
+{
+    const struct sinks_runner_options *o = &runner->options;
+    runner->call = (struct sinks_call){
+        .job = {.home = o->loop, .work = sinks_call_work, .done = call_done},
+        .plugin = o->plugin,
+        .open = {.name = runner->name, .options = o->plugin_options, .disk = o->disk},
+        .outputs = &runner->outputs,
+    };
+    io_random(o->loop, &runner->call.open.seed, sizeof(runner->call.open.seed));
+    runner->pause_timer.run = pause_over;
+    runner->roll_timer.run = roll_due;
+    runner->stall_timer.run = stall;
+    runner->stop_timer.run = stop_overdue;
+    runner->lane_timer.run = lanes_due;
+    runner->exporter = (struct flow_exporter){runner->name, sinks_report_collect};
+}
+
+err_t sinks_runner_new(const struct sinks_runner_options *options, struct sinks_runner **out)
+{
+    ASSERT(options->topic_count > 0 && options->name[0]);
+    struct sinks_runner *runner = mem_zalloc(1, sizeof(*runner));
+    if (!runner)
+        return err_make(ERR_MEMORY);
+    runner->options = *options;
+    if (runner->options.memory_limit == 0)
+        runner->options.memory_limit = MEMORY_LIMIT_DEFAULT;
+    runner->topic_count = options->topic_count;
+    runner->name = mem_string(options->name, strlen(options->name));
+    runner->topics = mem_zalloc(options->topic_count, sizeof(*runner->topics));
+    runner->topic_ids = mem_zalloc(options->topic_count, sizeof(*runner->topic_ids));
+    if (!runner->name || !runner->topics || !runner->topic_ids) {
+        free_runner(runner);
+        return err_make(ERR_MEMORY);
+    }
+    for (uint32_t i = 0; i < options->topic_count; i++)
+        runner->topics[i].id = runner->topic_ids[i] = options->topic_ids[i];
+    list_init(&runner->ready);
+    set_callbacks(runner);
+    *out = runner;
+    return err_ok();
+}
+
+void sinks_runner_free(struct sinks_runner **runner)
+{
+    if (!*runner)
+        return;
+    ASSERT((*runner)->state == SINKS_NEW || (*runner)->state == SINKS_STOPPED);
+    sinks_lanes_free(*runner);
+    free_runner(*runner);
+    *runner = NULL;
+}
+
+void sinks_runner_status(const struct sinks_runner *runner, struct sinks_status *out)
+{
+    *out = (struct sinks_status){
+        .state = sinks_state_name(runner->state),
+        .blocked = runner->blocked,
+        .stalled = runner->stalled,
+        .failures = runner->failures,
+        .epoch = runner->epoch,
+    };
+    for (uint32_t i = 0; i < runner->lane_count; i++)
+        out->partitions_stopped += !err_is_ok(runner->lanes[i]->stopped);
+    memcpy(out->error, runner->error.text, sizeof(out->error));
+}
+
+struct flow_exporter *sinks_runner_exporter(struct sinks_runner *runner)
+{
+    return &runner->exporter;
+}

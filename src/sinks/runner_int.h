@@ -1,0 +1,167 @@
+#pragma once
+
+/*
+ * The inside of a runner, for runner.c, lane.c and report.c. All of it is on the runner's loop,
+ * but for `call` and what it points to while `calling`.
+ */
+
+#include "base/list.h"
+#include "sinks/call.h"
+#include "sinks/runner.h"
+
+#define SINKS_CHUNK_SIZE_MAX (UINT32_C(1) << 20)
+#define SINKS_CHUNK_SIZE_MIN (UINT32_C(16) << 10)
+
+/*
+ *             commit         snapshot          plug-in                     plug-in
+ *  NEW ─► OPENING ─► LEARNING ─┬─► CONNECTING ─┬─► CLEANING ─► READING ─► PREPARING
+ *            ▲           ▲     └───────────────┤                  ▲           │
+ *            │           │      (prepared)     ▼    commit        │           ▼ commit
+ *            │           └─ COMMITTING ◄── PUBLISHING ◄───────────│──────── SEALING
+ *            │     (was recovered) └──────────────────────────────┘
+ *            └── WAITING ◄── any of them that failed          CLOSING ─► STOPPED ◄── any of them
+ */
+enum sinks_state {
+    SINKS_NEW,
+    SINKS_OPENING,    /* the commit that registers the sink */
+    SINKS_LEARNING,   /* a snapshot: cursors, whether an epoch is prepared */
+    SINKS_CONNECTING, /* plug-in: open */
+    SINKS_CLEANING,   /* plug-in: discard */
+    SINKS_READING,    /* an epoch is open, or about to be; plug-in: write */
+    SINKS_PREPARING,  /* plug-in: prepare */
+    SINKS_SEALING,    /* the commit of what was prepared, with the dead letters */
+    SINKS_PUBLISHING, /* plug-in: publish */
+    SINKS_COMMITTING, /* the commit that ends the epoch and moves the cursors */
+    SINKS_WAITING,    /* after a failure */
+    SINKS_CLOSING,    /* reads come home; plug-in: close */
+    SINKS_STOPPED,
+    SINKS_STATE_COUNT,
+};
+
+struct sinks_topic {
+    uint32_t id;
+    char *name;      /* NULL before the first snapshot */
+    uint32_t dlq_id; /* 0: has none */
+    uint32_t dlq_partition_count;
+    struct sinks_lane **lanes; /* by partition */
+    uint32_t lane_count;
+};
+
+enum sinks_lane_state {
+    SINKS_LANE_IDLE,
+    SINKS_LANE_ASKED,   /* the log has the read */
+    SINKS_LANE_READY,   /* batches are there, in `ready` */
+    SINKS_LANE_WRITING, /* the call has them */
+};
+
+/* One partition. */
+struct sinks_lane {
+    struct flow_read read;
+    struct list link; /* in `ready` */
+    struct sinks_runner *runner;
+    const struct sinks_topic *topic;
+    uint32_t partition;
+    enum sinks_lane_state state;
+    bool stale;        /* what was asked for is not wanted any more */
+    err_t stopped;     /* not OK: why it cannot be read; asked again later */
+    err_t said;        /* the reason that was logged last; OK after it went on */
+    int64_t committed; /* offsets: the cursor; the next to write; one past the last known */
+    int64_t next;
+    int64_t end;
+    uint64_t delivered; /* of the open epoch */
+    uint64_t dead_lettered;
+    struct flow_batch_builder letters;
+};
+
+struct sinks_counters {
+    uint64_t epochs;
+    uint64_t failures;
+    uint64_t read_bytes;
+    struct histogram epoch_duration; /* from the first record to the end of the commit */
+};
+
+struct sinks_runner {
+    struct sinks_runner_options options;
+    char *name;
+    struct flow_exporter exporter;
+    struct sinks_topic *topics;
+    uint32_t topic_count;
+    uint32_t *topic_ids;
+
+    struct sinks_lane **lanes; /* of all topics */
+    uint32_t lane_count;
+    struct list ready; /* lanes, in the order of arrival */
+    uint32_t asked;    /* lanes whose read the log has */
+    uint64_t held_bytes;
+    uint32_t chunk_size;
+
+    enum sinks_state state;
+    struct sinks_call call;
+    struct sinks_lane *writing; /* whose batches the call has */
+    bool calling;
+    bool stalled;
+    struct flow_commit commit;
+    struct flow_sink_change change;
+    struct flow_snapshot snapshot;
+    struct flow_sink_range *ranges; /* room for all lanes, as are the appends */
+    struct flow_append *appends;
+    struct buf outputs;
+
+    uint32_t sink_id;          /* 0: to be registered, also after a commit with unknown outcome */
+    uint64_t epoch;            /* the last committed */
+    bool recovered;            /* the prepared epoch is from the snapshot, not from the lanes */
+    bool roll;                 /* the open epoch is to be closed */
+    uint64_t epoch_started_ns; /* 0: no record yet */
+    uint64_t oldest_ns;        /* since when the oldest undelivered record is known; 0: none */
+
+    uint32_t failures;             /* in a row */
+    enum sinks_state failed_state; /* the furthest of them; its success ends the row */
+    bool blocked;
+    struct err_text error;
+
+    bool stopping;
+    bool give_up; /* the time to stop in is over */
+    bool abandoned;
+    void (*stopped)(void *context, err_t err);
+    void *stopped_context;
+    struct task stop_task;
+    uint64_t stop_timeout_ns;
+
+    struct io_timer pause_timer;
+    struct io_timer roll_timer;
+    struct io_timer stall_timer;
+    struct io_timer stop_timer;
+    struct io_timer lane_timer;
+    struct sinks_counters counters;
+};
+
+/* Names of the states, stable. */
+const char *sinks_state_name(enum sinks_state state);
+
+/* Sets the lanes to what the snapshot says, making those that are missing. ERR_MEMORY, or
+ * ERR_NOT_FOUND with a detail: a topic is not in it. */
+err_t sinks_lanes_learn(struct sinks_runner *runner, const struct flow_snapshot *snapshot,
+                        const struct flow_sink_state *sink, struct err_text *why);
+/* Asks the log for what comes next, unless the lane is stopped or not idle, or the runner is not
+ * reading. */
+void sinks_lane_ask(struct sinks_lane *lane);
+/* The same for all lanes. */
+void sinks_lanes_ask(struct sinks_runner *runner);
+/* Gives all batches back and calls all reads home; what they bring is stale. */
+void sinks_lanes_recall(struct sinks_runner *runner);
+/* Gives the batches of a lane back. */
+void sinks_lane_release(struct sinks_lane *lane);
+/* Stops a lane until the lane timer asks again; says so when the reason is new. */
+void sinks_lane_stop(struct sinks_lane *lane, err_t err, const char *detail);
+void sinks_lanes_free(struct sinks_runner *runner);
+/* Fills `ranges` with what the lanes wrote; returns how many. */
+uint32_t sinks_lanes_ranges(struct sinks_runner *runner);
+/* Fills `appends` with the dead letters of the epoch; returns how many. */
+uint32_t sinks_lanes_letters(struct sinks_runner *runner);
+/* The epoch is committed: cursors stand behind what was written. */
+void sinks_lanes_advance(struct sinks_runner *runner);
+/* Something came that READING or CLOSING may wait for. By runner.c, for lane.c. */
+void sinks_runner_pump(struct sinks_runner *runner);
+
+/* The exporter's `collect`. */
+void sinks_report_collect(struct flow_exporter *exporter, struct flow_report *report);

@@ -107,12 +107,15 @@ struct sinks_runner {
     struct flow_append *appends;
     struct buf outputs;
 
-    uint32_t sink_id;          /* 0: to be registered, also after a commit with unknown outcome */
-    uint64_t epoch;            /* the last committed */
-    bool recovered;            /* the prepared epoch is from the snapshot, not from the lanes */
-    bool roll;                 /* the open epoch is to be closed */
-    uint64_t epoch_started_ns; /* 0: no record yet */
-    uint64_t oldest_ns;        /* since when the oldest undelivered record is known; 0: none */
+    uint32_t sink_id; /* 0: to be registered, also after a commit with unknown outcome */
+    uint64_t epoch;   /* the last committed */
+    bool recovered;   /* the prepared epoch is from the snapshot, not from the lanes */
+    bool begun;       /* something was written to the open epoch */
+    bool roll;        /* it is to be closed */
+    uint64_t begun_ns;
+    uint64_t letters_size; /* bytes of its dead letters */
+    bool behind;           /* a record is known that is not delivered */
+    uint64_t behind_ns;    /* since then */
 
     uint32_t failures;             /* in a row */
     enum sinks_state failed_state; /* the furthest of them; its success ends the row */

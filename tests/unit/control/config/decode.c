@@ -40,10 +40,7 @@ static const struct option outer_options[] = {
      .offset = offsetof(struct outer, name),
      .required = true},
     {.name = "flag", .type = OPTION_BOOL, .offset = offsetof(struct outer, flag)},
-    {.name = "count",
-     .type = OPTION_U32,
-     .offset = offsetof(struct outer, count),
-     .fallback = "3"},
+    {.name = "count", .type = OPTION_U32, .offset = offsetof(struct outer, count), .fallback = "3"},
     {.name = "list",
      .type = OPTION_STRINGS,
      .offset = offsetof(struct outer, list),
@@ -117,8 +114,9 @@ static void every_kind_of_field_is_read(void **state)
 {
     (void)state;
     struct decoded d;
-    decode(&d, "name: 007\nflag: true\ncount: '4'\nlist: [x, 'null', 2]\n"
-               "inner: {mode: slow}\nrest: [any]\npath: /q\n",
+    decode(&d,
+           "name: 007\nflag: true\ncount: '4'\nlist: [x, 'null', 2]\n"
+           "inner: {mode: slow}\nrest: [any]\npath: /q\n",
            "");
     assert_string_equal(d.outer.name, "007");
     assert_true(d.outer.flag);
@@ -166,10 +164,9 @@ static void a_wrong_kind_is_told_with_what_is_there(void **state)
            "f:4:7: list: expected a list such as [a, b], got a mapping\n"
            "f:5:8: inner: expected a mapping, got a list\n"
            "f:6:7: path: expected a path, got ''\n");
-    refuse("name: a\nlist: [a, [b], {c: 1}, ~]\n",
-           "f:2:11: list[1]: expected text, got a list\n"
-           "f:2:16: list[2]: expected text, got a mapping\n"
-           "f:2:24: list[3]: expected text, got nothing\n");
+    refuse("name: a\nlist: [a, [b], {c: 1}, ~]\n", "f:2:11: list[1]: expected text, got a list\n"
+                                                   "f:2:16: list[2]: expected text, got a mapping\n"
+                                                   "f:2:24: list[3]: expected text, got nothing\n");
 }
 
 static void a_required_field_must_be_there(void **state)

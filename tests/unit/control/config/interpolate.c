@@ -82,8 +82,7 @@ static void a_wrong_reference_is_refused(void **state)
                  wrong[i]);
         check(&w, value, "", error);
     }
-    check(&w, "${PORT", "",
-          "f:2:4: v: expected } after ${ ($${ stands for ${ itself)\n");
+    check(&w, "${PORT", "", "f:2:4: v: expected } after ${ ($${ stands for ${ itself)\n");
     world_done(&w);
 }
 

@@ -35,8 +35,8 @@ static void a_number_is_held_to_its_range(void **state)
     uint32_t field = 7;
     store(&o, "10000", &field, "");
     assert_int_equal(field, 10000);
-    static const char *const wrong[] = {"0", "10001", "-1", "+1", "1.0", "0x1", "", " 1", "1e3",
-                                        "99999999999999999999999"};
+    static const char *const wrong[] = {"0",   "10001", "-1", "+1",  "1.0",
+                                        "0x1", "",      " 1", "1e3", "99999999999999999999999"};
     for (size_t i = 0; i < 10; i++)
         store(&o, wrong[i], &field, "expected a whole number from 1 to 10000");
     assert_int_equal(field, 10000);
@@ -97,12 +97,18 @@ static void a_path_begins_at_its_directory(void **state)
 {
     (void)state;
     static const char *const paths[][3] = {
-        {"/here", "a/b", "/here/a/b"},      {"/here", "./a//b/", "/here/a/b"},
-        {"/here", "/a", "/a"},              {"/here/", "../a", "/here/../a"},
-        {"/", "a", "/a"},                   {"/here", ".", "/here"},
-        {"/", ".", "/"},                    {".", "a", "a"},
-        {".", ".", "."},                    {"x/.", "a", "x/a"},
-        {"x", "{t}/%Y-%m", "x/{t}/%Y-%m"},  {"/here", "//a", "/a"},
+        {"/here", "a/b", "/here/a/b"},
+        {"/here", "./a//b/", "/here/a/b"},
+        {"/here", "/a", "/a"},
+        {"/here/", "../a", "/here/../a"},
+        {"/", "a", "/a"},
+        {"/here", ".", "/here"},
+        {"/", ".", "/"},
+        {".", "a", "a"},
+        {".", ".", "."},
+        {"x/.", "a", "x/a"},
+        {"x", "{t}/%Y-%m", "x/{t}/%Y-%m"},
+        {"/here", "//a", "/a"},
     };
     struct arena arena = {0};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -130,10 +136,27 @@ static void an_address_is_a_literal_and_a_port(void **state)
     static const char *const right[] = {"127.0.0.1:8080", "0.0.0.0:0",    "localhost:65535",
                                         "[::1]:1",        "[fe80::1]:80", "[::]:9092"};
     static const char *const wrong[] = {
-        "",         ":",           ":80",         "127.0.0.1",      "127.0.0.1:",    "127.0.0.1:x",
-        "1.2.3:1",  "1.2.3.4:-1",  "::1:80",      "[::1]",          "[127.0.0.1]:1", "[localhost]:1",
-        "host:80",  "1.2.3.4:65536", "1.2.3.4: 1", "[]:1",          "[:1",           "256.1.1.1:1",
-        "example.com:80", "[::1]80", "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:00001]:1"};
+        "",
+        ":",
+        ":80",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:x",
+        "1.2.3:1",
+        "1.2.3.4:-1",
+        "::1:80",
+        "[::1]",
+        "[127.0.0.1]:1",
+        "[localhost]:1",
+        "host:80",
+        "1.2.3.4:65536",
+        "1.2.3.4: 1",
+        "[]:1",
+        "[:1",
+        "256.1.1.1:1",
+        "example.com:80",
+        "[::1]80",
+        "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:00001]:1"};
     const struct option o = {.type = OPTION_ADDRESS};
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         assert_true(control_config_address_valid(right[i]));

@@ -16,6 +16,7 @@ struct flow_report {
     struct task task; /* the exporter's */
     struct io_loop *home;
     void (*done)(struct flow_report *report);
+    void *asker;               /* the asker's */
     const void *exporter_data; /* the exporter's */
     struct metric_set metrics;
     char not_ready[160]; /* empty: ready; else why not, for a person */

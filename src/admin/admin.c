@@ -1,0 +1,304 @@
+#include "admin/admin.h"
+
+#include "admin/ledger.h"
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "net/http/server.h"
+#include "net/http/target.h"
+#include "net/listener.h"
+#include "observe/prometheus.h"
+
+/*
+ * A request is a row of `routes`. What needs another part (metrics, readiness, the ledger) is an
+ * `inquiry` of its own: it asks, waits for all answers to come home, replies and is gone. An
+ * answer that never came would keep its inquiry, so the number of inquiries is limited.
+ */
+
+#define INQUIRIES_MAX 64u
+#define CONNECTIONS_MAX 256u
+
+struct admin {
+    struct admin_options options;
+    struct net_http_server *server;
+    struct net_listener *listener;
+    uint32_t inquiries;
+    uint64_t stop_deadline_ms;
+    void (*stopped)(void *owner);
+    void *stopped_owner;
+    bool server_stopped;
+};
+
+struct inquiry {
+    struct admin *admin;
+    struct net_http_request *request;
+    bool metrics; /* else readiness */
+    size_t waiting;
+    struct flow_snapshot snapshot;
+    struct flow_report reports[];
+};
+
+struct route {
+    const char *path;
+    void (*serve)(struct admin *admin, struct net_http_request *request);
+};
+
+static void end_inquiry(struct inquiry *inquiry)
+{
+    struct admin *admin = inquiry->admin;
+    ASSERT(inquiry->waiting == 0 && admin->inquiries > 0);
+    admin->inquiries--;
+    mem_free(inquiry);
+    if (admin->stopped && admin->server_stopped && admin->inquiries == 0)
+        admin->stopped(admin->stopped_owner);
+}
+
+static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_request *request,
+                                     size_t report_count)
+{
+    struct inquiry *inquiry = NULL;
+    if (admin->inquiries < INQUIRIES_MAX)
+        inquiry = mem_zalloc(1, sizeof *inquiry + report_count * sizeof inquiry->reports[0]);
+    if (!inquiry) {
+        net_http_reply_error(request, 503, "busy", "Retry-After: 1\r\n",
+                             "too many requests are waiting for an answer; try again");
+        return NULL;
+    }
+    admin->inquiries++;
+    inquiry->admin = admin;
+    inquiry->request = request;
+    return inquiry;
+}
+
+static void reply_text(struct net_http_request *request, int status, const char *type,
+                       struct buf *body)
+{
+    if (buf_ok(body))
+        net_http_reply(request, &(struct net_http_response){.status = status,
+                                                            .content_type = type,
+                                                            .body = buf_slice(body)});
+    else
+        net_http_reply_error(request, 503, "memory", "Retry-After: 1\r\n", "out of memory");
+}
+
+static void serve_health(struct admin *admin, struct net_http_request *request)
+{
+    ASSERT(admin->server);
+    net_http_reply(request, &(struct net_http_response){
+                                .status = 200, .body = SLICE_LITERAL("{\"status\":\"alive\"}\n")});
+}
+
+static void reply_metrics(struct inquiry *inquiry)
+{
+    size_t count = inquiry->admin->options.exporter_count;
+    struct metric_set *all = &inquiry->reports[0].metrics;
+    for (size_t i = 1; i < count; i++)
+        metric_set_merge(all, &inquiry->reports[i].metrics);
+    struct buf text;
+    buf_init(&text, 0);
+    observe_prometheus_render(all, &text);
+    if (all->failed)
+        text.failed = true;
+    reply_text(inquiry->request, 200, OBSERVE_PROMETHEUS_CONTENT_TYPE, &text);
+    buf_done(&text);
+}
+
+static void reply_ready(struct inquiry *inquiry)
+{
+    const char *reason = "";
+    for (size_t i = 0; i < inquiry->admin->options.exporter_count && !reason[0]; i++)
+        reason = inquiry->reports[i].not_ready;
+    struct buf body;
+    buf_init(&body, 0);
+    buf_add_format(&body, "{\"ready\":%s", reason[0] ? "false,\"reason\":" : "true");
+    if (reason[0])
+        buf_add_json_string(&body, slice_string(reason));
+    buf_add_string(&body, "}\n");
+    reply_text(inquiry->request, reason[0] ? 503 : 200, NULL, &body);
+    buf_done(&body);
+}
+
+static void report_back(struct flow_report *report)
+{
+    struct inquiry *inquiry = report->asker;
+    ASSERT(inquiry->waiting > 0);
+    if (--inquiry->waiting > 0)
+        return;
+    if (inquiry->metrics)
+        reply_metrics(inquiry);
+    else
+        reply_ready(inquiry);
+    for (size_t i = 0; i < inquiry->admin->options.exporter_count; i++)
+        metric_set_done(&inquiry->reports[i].metrics);
+    end_inquiry(inquiry);
+}
+
+static void ask_all(struct admin *admin, struct net_http_request *request, bool metrics)
+{
+    size_t count = admin->options.exporter_count;
+    struct inquiry *inquiry = begin_inquiry(admin, request, count);
+    if (!inquiry)
+        return;
+    inquiry->metrics = metrics;
+    inquiry->waiting = count;
+    for (size_t i = 0; i < count; i++) {
+        struct flow_report *report = &inquiry->reports[i];
+        metric_set_init(&report->metrics);
+        report->home = admin->options.loop;
+        report->done = report_back;
+        report->asker = inquiry;
+        admin->options.exporters[i]->collect(admin->options.exporters[i], report);
+    }
+}
+
+static void serve_metrics(struct admin *admin, struct net_http_request *request)
+{
+    ask_all(admin, request, true);
+}
+
+static void serve_ready(struct admin *admin, struct net_http_request *request)
+{
+    ask_all(admin, request, false);
+}
+
+static void snapshot_back(struct flow_snapshot *snapshot)
+{
+    struct inquiry *inquiry = CONTAINER_OF(snapshot, struct inquiry, snapshot);
+    struct buf body;
+    buf_init(&body, 0);
+    if (err_is_ok(snapshot->error)) {
+        admin_ledger_render(snapshot, &body);
+        buf_add_byte(&body, '\n');
+    } else {
+        body.failed = true;
+    }
+    reply_text(inquiry->request, 200, NULL, &body);
+    buf_done(&body);
+    flow_snapshot_done(snapshot);
+    end_inquiry(inquiry);
+}
+
+static void serve_ledger(struct admin *admin, struct net_http_request *request)
+{
+    struct inquiry *inquiry = begin_inquiry(admin, request, 0);
+    if (!inquiry)
+        return;
+    inquiry->snapshot.home = admin->options.loop;
+    inquiry->snapshot.done = snapshot_back;
+    flow_log_snapshot(admin->options.log, &inquiry->snapshot);
+}
+
+static const struct route routes[] = {
+    {"/health", serve_health},
+    {"/ready", serve_ready},
+    {"/metrics", serve_metrics},
+    {"/v1/ledger", serve_ledger},
+};
+
+static const struct route *find_route(struct slice path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (slice_equal_string(path, routes[i].path))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static enum net_http_verdict on_head(void *owner, struct net_http_request *request,
+                                     const struct net_http_head *head)
+{
+    struct admin *admin = owner;
+    const struct route *route = find_route(head->path);
+    if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
+        net_http_reply_error(request, 403, "host", NULL,
+                             "this Host is not one of this server; use its address or localhost");
+    else if (!net_http_origin_allowed(head))
+        net_http_reply_error(request, 403, "origin", NULL,
+                             "requests from pages of other sites are refused");
+    else if (!route)
+        net_http_reply_error(request, 404, "not_found", NULL,
+                             "no such path; there are /health, /ready, /metrics and /v1/ledger");
+    else if (head->method != NET_HTTP_GET && head->method != NET_HTTP_HEAD)
+        net_http_reply_not_allowed(request, "GET, HEAD");
+    else
+        route->serve(admin, request);
+    return NET_HTTP_ANSWERED;
+}
+
+static void on_body(void *owner, struct net_http_request *request, struct slice body)
+{
+    (void)owner;
+    (void)request;
+    (void)body;
+    UNREACHABLE("no request of the admin door has its body read");
+}
+
+static const struct net_http_handler handler = {.on_head = on_head, .on_body = on_body};
+
+static void adopt(void *owner, struct io_socket socket)
+{
+    struct admin *admin = owner;
+    net_http_server_adopt(admin->server, socket);
+}
+
+err_t admin_new(const struct admin_options *options, struct admin **out, struct err_text *why)
+{
+    ASSERT(options->exporter_count > 0);
+    struct admin *admin = mem_zalloc(1, sizeof *admin);
+    if (!admin)
+        return err_make(ERR_MEMORY);
+    admin->options = *options;
+    struct net_http_limits limits;
+    net_http_limits_init(&limits);
+    limits.connections_max = CONNECTIONS_MAX;
+    struct net_listener_target target = {.loop = options->loop, .accept = adopt, .owner = admin};
+    err_t err = net_http_server_new(options->loop, &limits, &handler, admin, &admin->server);
+    if (err_is_ok(err))
+        err = net_listener_new(options->loop, options->address, &target, 1, &admin->listener, why);
+    if (!err_is_ok(err)) {
+        err_prefix(why, "admin.listen");
+        net_http_server_free(&admin->server);
+        mem_free(admin);
+        return err;
+    }
+    *out = admin;
+    return err_ok();
+}
+
+uint16_t admin_port(const struct admin *admin)
+{
+    return net_listener_port(admin->listener);
+}
+
+static void server_stopped(void *owner)
+{
+    struct admin *admin = owner;
+    admin->server_stopped = true;
+    if (admin->inquiries == 0)
+        admin->stopped(admin->stopped_owner);
+}
+
+static void listener_stopped(void *owner)
+{
+    struct admin *admin = owner;
+    net_http_server_stop(admin->server, admin->stop_deadline_ms, server_stopped, admin);
+}
+
+void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void *owner),
+                void *owner)
+{
+    ASSERT(stopped && !admin->stopped);
+    admin->stop_deadline_ms = deadline_ms;
+    admin->stopped = stopped;
+    admin->stopped_owner = owner;
+    net_listener_stop(admin->listener, listener_stopped, admin);
+}
+
+void admin_free(struct admin **admin)
+{
+    if (!*admin)
+        return;
+    net_listener_free(&(*admin)->listener);
+    net_http_server_free(&(*admin)->server);
+    mem_free(*admin);
+    *admin = NULL;
+}

@@ -1,0 +1,34 @@
+#pragma once
+
+/*
+ * The admin door: GET /health, /ready, /metrics and /v1/ledger. It asks the other parts through
+ * flow/status.h and flow/log.h and never touches their state. Everything runs on one loop, the
+ * one given; new, start and free also before that loop runs.
+ */
+
+#include "base/err.h"
+#include "base/logger.h"
+#include "flow/log.h"
+#include "flow/status.h"
+#include "io/loop.h"
+
+struct admin;
+
+struct admin_options {
+    struct io_loop *loop;
+    struct flow_log *log;
+    const char *address; /* "host:port"; its host is allowed in Host */
+    struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */
+    size_t exporter_count;
+};
+
+/* Listens at once; detail names the option to change when the address is taken. */
+err_t admin_new(const struct admin_options *options, struct admin **out, struct err_text *why);
+/* The port in host order. */
+uint16_t admin_port(const struct admin *admin);
+/* Answers no more; `stopped` is called on the loop once nothing is under way, after at most
+ * `deadline_ms` and what the parts asked need. */
+void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void *owner),
+                void *owner);
+/* Frees a stopped one. */
+void admin_free(struct admin **admin);

@@ -1,0 +1,291 @@
+#include "pipeline/check/check_int.h"
+
+#include "unit/pipeline/check/fixture.h"
+
+static struct flow_inlet_topic *events(struct fixture *f)
+{
+    return &f->check->topics[0];
+}
+
+static struct flow_inlet_topic *orders(struct fixture *f)
+{
+    return &f->check->topics[1];
+}
+
+static err_t append(struct fixture *f, struct flow_inlet_topic *topic, uint32_t place,
+                    const char *value)
+{
+    struct flow_record record = {.timestamp_ms = ARRIVAL_MS, .value = slice_string(value)};
+    return pipeline_check_commit_append(f->check, topic, place, &record, NULL);
+}
+
+static void begin(struct fixture *f, struct flow_inlet_topic *topic)
+{
+    assert_true(err_is_ok(pipeline_check_commit_begin(f->check, topic)));
+}
+
+static void add(struct fixture *f, struct flow_inlet_topic *topic, uint32_t place,
+                const char *value)
+{
+    assert_true(err_is_ok(append(f, topic, place, value)));
+}
+
+static void keep(struct fixture *f, struct flow_inlet_topic *topic, uint64_t records)
+{
+    struct pipeline_check_tally tally = {.records = {records}};
+    pipeline_check_commit_keep(f->check, topic, records, &tally);
+}
+
+/* Takes a commit back as the check does, but counts nothing and answers nobody. */
+static void took_back(struct flow_commit *flow)
+{
+    struct pipeline_check_commit *commit = CONTAINER_OF(flow, struct pipeline_check_commit, flow);
+    commit->check->size_under_way -= commit->size;
+    list_remove(&commit->link);
+    pipeline_check_commit_release(commit);
+}
+
+static void hand_over(struct fixture *f)
+{
+    pipeline_check_commit_hand_over(f->check, took_back);
+    assert_null(f->check->open);
+    fixture_run(f);
+}
+
+static void each_partition_has_one_batch(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    begin(&f, events(&f));
+    add(&f, events(&f), 2, "a");
+    add(&f, events(&f), 0, "b");
+    add(&f, events(&f), 3, "dead");
+    add(&f, events(&f), 2, "c");
+    keep(&f, events(&f), 4);
+    begin(&f, orders(&f));
+    add(&f, orders(&f), 0, "d");
+    keep(&f, orders(&f), 1);
+    hand_over(&f);
+    const struct flow_commit *commit = f.commits[0];
+    static const struct flow_append expected[] = {
+        {.topic_id = EVENTS, .partition = 2, .record_count = 2},
+        {.topic_id = EVENTS, .partition = 0, .record_count = 1},
+        {.topic_id = EVENTS_DLQ, .kind = FLOW_APPEND_DEAD_LETTERS, .record_count = 1},
+        {.topic_id = ORDERS, .partition = 0, .record_count = 1},
+    };
+    assert_int_equal(commit->append_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(commit->appends[i].topic_id, expected[i].topic_id);
+        assert_int_equal(commit->appends[i].partition, expected[i].partition);
+        assert_int_equal(commit->appends[i].kind, expected[i].kind);
+        assert_int_equal(commit->appends[i].record_count, expected[i].record_count);
+    }
+    assert_int_equal(commit->count_count, 2);
+    assert_int_equal(f.counts[EVENTS].received, 4);
+    assert_int_equal(f.counts[ORDERS].received, 1);
+    assert_ptr_equal(commit->home, &f.loop);
+    fixture_answer(&f, 0, err_ok());
+    fixture_done(&f);
+}
+
+static void a_rollback_takes_out_one_request_alone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    begin(&f, events(&f));
+    add(&f, events(&f), 0, "a");
+    add(&f, events(&f), 1, "b");
+    keep(&f, events(&f), 2);
+    size_t size = f.check->open->size;
+
+    begin(&f, events(&f));
+    add(&f, events(&f), 1, "not this");
+    add(&f, events(&f), 2, "nor this");
+    add(&f, events(&f), 1, "nor that");
+    pipeline_check_commit_rollback(f.check);
+    begin(&f, orders(&f));
+    add(&f, orders(&f), 0, "nor a new topic's");
+    pipeline_check_commit_rollback(f.check);
+    assert_int_equal(f.check->open->size, size);
+    assert_int_equal(events(&f)->slot_at[2], 0);
+    assert_int_equal(orders(&f)->part_at, 0);
+
+    begin(&f, events(&f));
+    add(&f, events(&f), 2, "c");
+    add(&f, events(&f), 1, "d");
+    keep(&f, events(&f), 2);
+    hand_over(&f);
+    assert_int_equal(f.seen_count, 4);
+    assert_seen(&f, 0, EVENTS, "a");
+    assert_seen(&f, 1, EVENTS, "b");
+    assert_seen(&f, 2, EVENTS, "d");
+    assert_seen(&f, 3, EVENTS, "c");
+    assert_int_equal(f.counts[EVENTS].received, 4);
+    assert_int_equal(f.counts[ORDERS].received, 0);
+    fixture_done(&f);
+}
+
+static void a_rollback_to_nothing_puts_the_commit_away(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    begin(&f, events(&f));
+    const struct pipeline_check_commit *commit = f.check->open;
+    add(&f, events(&f), 0, "a");
+    pipeline_check_commit_rollback(f.check);
+    assert_null(f.check->open);
+    pipeline_check_commit_rollback(f.check);
+    assert_int_equal(f.check->pool_count, 1);
+    begin(&f, orders(&f));
+    assert_ptr_equal(f.check->open, commit);
+    add(&f, orders(&f), 0, "b");
+    keep(&f, orders(&f), 1);
+    hand_over(&f);
+    assert_int_equal(f.seen_count, 1);
+    assert_seen(&f, 0, ORDERS, "b");
+    fixture_done(&f);
+}
+
+static void a_request_that_grows_too_large_is_stopped(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.request_size_max = 200;
+    fixture_start(&f, &options);
+    static const char text[101] = {[0 ... 99] = 'x'};
+    begin(&f, events(&f));
+    add(&f, events(&f), 0, text);
+    keep(&f, events(&f), 1);
+    begin(&f, events(&f));
+    add(&f, events(&f), 0, text);
+    assert_string_equal(err_name(append(&f, events(&f), 1, text)), "TOO_LARGE");
+    pipeline_check_commit_rollback(f.check);
+    hand_over(&f);
+    assert_int_equal(f.seen_count, 1);
+    fixture_done(&f);
+}
+
+static void a_commit_comes_back_empty_from_the_pool(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    for (int round = 0; round < 3; round++) {
+        fixture_forget(&f);
+        begin(&f, events(&f));
+        for (uint32_t place = 0; place <= 3 - (uint32_t)round; place++)
+            add(&f, events(&f), place, "a");
+        keep(&f, events(&f), 4 - (uint64_t)round);
+        hand_over(&f);
+        assert_int_equal(f.seen_count, 4 - round);
+        assert_int_equal(f.counts[EVENTS].received, 4 - round);
+        assert_int_equal(f.check->pool_count, 1);
+        for (uint32_t place = 0; place <= 3; place++)
+            assert_int_equal(events(&f)->slot_at[place], 0);
+    }
+    fixture_done(&f);
+}
+
+static void the_pool_keeps_little(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    for (int i = 0; i < 10; i++) {
+        begin(&f, events(&f));
+        add(&f, events(&f), 0, "a");
+        keep(&f, events(&f), 1);
+        hand_over(&f);
+    }
+    for (size_t i = 0; i < 10; i++)
+        fixture_answer(&f, i, err_ok());
+    fixture_run(&f);
+    assert_in_range(f.check->pool_count, 1, 4);
+
+    fixture_forget(&f);
+    char *large = mem_zalloc(1, (5 << 20) + 1);
+    memset(large, 'x', 5 << 20);
+    uint32_t pooled = f.check->pool_count;
+    begin(&f, events(&f));
+    add(&f, events(&f), 0, large);
+    keep(&f, events(&f), 1);
+    hand_over(&f);
+    fixture_answer(&f, 0, err_ok());
+    fixture_run(&f);
+    assert_int_equal(f.check->pool_count, pooled - 1);
+    mem_free(large);
+    fixture_done(&f);
+}
+
+static void a_commit_holds_ten_thousand_partitions(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    struct pipeline_check_topic topic = fixture_topics[0];
+    topic.partition_count = FLOW_PARTITIONS_MAX;
+    options.topics = &topic;
+    options.topic_count = 1;
+    fixture_start(&f, &options);
+    begin(&f, events(&f));
+    for (uint32_t i = 0; i <= FLOW_PARTITIONS_MAX; i++)
+        add(&f, events(&f), i, "a");
+    keep(&f, events(&f), FLOW_PARTITIONS_MAX + 1);
+    hand_over(&f);
+    assert_int_equal(f.seen_count, FLOW_PARTITIONS_MAX + 1);
+    assert_int_equal(f.seen[FLOW_PARTITIONS_MAX].topic_id, EVENTS_DLQ);
+    assert_int_equal(f.check->pool_count, 0);
+    fixture_done(&f);
+}
+
+static void any_failed_allocation_leaves_the_kept_requests(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fixture f;
+        fixture_init(&f);
+        begin(&f, events(&f));
+        add(&f, events(&f), 0, "kept");
+        keep(&f, events(&f), 1);
+        mem_fail_after(n);
+        err_t err = pipeline_check_commit_begin(f.check, orders(&f));
+        for (uint32_t i = 0; i < 200 && err_is_ok(err); i++)
+            err = append(&f, i % 2 ? orders(&f) : events(&f), i % 2, "some value or other");
+        mem_fail_after(0);
+        if (!err_is_ok(err)) {
+            assert_string_equal(err_name(err), "MEMORY");
+            pipeline_check_commit_rollback(f.check);
+        } else {
+            keep(&f, orders(&f), 200);
+        }
+        hand_over(&f);
+        assert_int_equal(f.seen_count, err_is_ok(err) ? 201 : 1);
+        assert_seen(&f, 0, EVENTS, "kept");
+        fixture_done(&f);
+        if (err_is_ok(err)) {
+            assert_true(n > 3);
+            return;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_partition_has_one_batch),
+        cmocka_unit_test(a_rollback_takes_out_one_request_alone),
+        cmocka_unit_test(a_rollback_to_nothing_puts_the_commit_away),
+        cmocka_unit_test(a_request_that_grows_too_large_is_stopped),
+        cmocka_unit_test(a_commit_comes_back_empty_from_the_pool),
+        cmocka_unit_test(the_pool_keeps_little),
+        cmocka_unit_test(a_commit_holds_ten_thousand_partitions),
+        cmocka_unit_test(any_failed_allocation_leaves_the_kept_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

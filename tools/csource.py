@@ -105,8 +105,8 @@ class Source:
             if name:
                 yield line, name
         for function in self.functions:
-            for match in re.finditer(r"(?:^|[;{}])\s*(static\b[^;]*);", function.body):
-                name = mutable_name(words(match[1]))
+            for match in re.finditer(r"(?:^|[;{}])\s*(?=static\b)", function.body):
+                name = mutable_name(statement_at(function.body, match.end()))
                 if name:
                     yield function.first, name
 
@@ -127,6 +127,21 @@ def without_directives(code):
             stack.pop()
     out.append(code[position:])
     return "".join(out)
+
+
+def statement_at(code, position):
+    """The statement that begins there, with {} in place of what is in braces."""
+    depth, out = 0, ""
+    for match in re.finditer(r"[{};]|[^{};]+", code[position:]):
+        piece = match[0]
+        if piece == ";" and depth == 0:
+            break
+        depth += (piece == "{") - (piece == "}")
+        if piece == "}" and depth == 0:
+            out += "{}"
+        elif depth == 0:
+            out += piece
+    return words(out)
 
 
 def is_function_head(head):

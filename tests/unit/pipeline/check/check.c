@@ -1,0 +1,441 @@
+#include "pipeline/check/check.h"
+
+#include "unit/pipeline/check/fixture.h"
+
+#define NDJSON FLOW_FRAMING_NDJSON
+#define JSON FLOW_FRAMING_JSON
+
+static struct sent line(struct fixture *f, char letter, const char *topic, const char *text)
+{
+    return fixture_request(f, letter, topic, NDJSON, slice_string(text));
+}
+
+static void assert_answered(struct fixture *f, const char *letters)
+{
+    assert_true(slice_equal_string(buf_slice(&f->answered), letters));
+}
+
+/* `size` bytes of lines of 1,000 bytes each. */
+static struct buf many_lines(size_t size)
+{
+    struct buf body = {0};
+    while (body.size < size) {
+        uint8_t *room = buf_reserve(&body, 1000);
+        memset(room, 'x', 1000);
+        room[0] = room[998] = '"';
+        room[999] = '\n';
+        buf_advance(&body, 1000);
+    }
+    return body;
+}
+
+static void topics_are_found_by_name(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct flow_inlet *inlet = pipeline_check_inlet(f.check);
+    assert_non_null(flow_inlet_topic(inlet, SLICE_LITERAL("events")));
+    assert_non_null(flow_inlet_topic(inlet, SLICE_LITERAL("orders")));
+    assert_ptr_not_equal(flow_inlet_topic(inlet, SLICE_LITERAL("events")),
+                         flow_inlet_topic(inlet, SLICE_LITERAL("orders")));
+    assert_null(flow_inlet_topic(inlet, SLICE_LITERAL("events.dlq")));
+    assert_null(flow_inlet_topic(inlet, SLICE_LITERAL("event")));
+    assert_null(flow_inlet_topic(inlet, SLICE_LITERAL("")));
+    fixture_done(&f);
+}
+
+static void topics_that_cannot_work_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct pipeline_check_topic topic;
+        const char *detail;
+    } cases[] = {
+        {{.name = "t", .topic_id = 9, .partition_count = 0}, "topic t: 0 partitions"},
+        {{.name = "t", .topic_id = 9, .partition_count = 10001}, "topic t: 10001 partitions"},
+        {{.name = "events", .topic_id = 9, .partition_count = 1}, "topic events: is there twice"},
+        {{.name = "t", .topic_id = 9, .partition_count = 1, .key = "a..b"}, "topic t: "},
+        {{.name = "t", .topic_id = 9, .partition_count = 1, .event_time = ""}, "topic t: "},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        struct pipeline_check_options options = fixture_options(&f);
+        const struct pipeline_check_topic topics[] = {fixture_topics[0], cases[i].topic};
+        options.topics = topics;
+        struct err_text why = {0};
+        assert_string_equal(err_name(pipeline_check_new(&options, &f.check, &why)), "INVALID");
+        assert_null(f.check);
+        assert_ptr_equal(strstr(why.text, cases[i].detail), why.text);
+    }
+}
+
+static void a_check_without_topics_works(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.topic_count = 0;
+    fixture_start(&f, &options);
+    assert_null(flow_inlet_topic(pipeline_check_inlet(f.check), SLICE_LITERAL("events")));
+    fixture_done(&f);
+}
+
+static void making_one_survives_any_failed_allocation(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fixture f;
+        struct pipeline_check_options options = fixture_options(&f);
+        mem_fail_after(n);
+        err_t err = pipeline_check_new(&options, &f.check, NULL);
+        mem_fail_after(0);
+        if (err_is_ok(err)) {
+            fixture_done(&f);
+            assert_true(n > 5);
+            return;
+        }
+        assert_string_equal(err_name(err), "MEMORY");
+        assert_null(f.check);
+    }
+}
+
+static void a_request_is_answered_when_its_commit_is(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    struct sent a = line(&f, 'a', "events", "{}\n{}\n{");
+    fixture_submit(&f, &a);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 1);
+    assert_int_equal(a.answers, 0);
+    fixture_answer(&f, 0, err_ok());
+    fixture_run(&f);
+    assert_int_equal(a.answers, 1);
+    assert_counts(&a, 2, 1, 0);
+    flow_inlet_request_done(&a.request);
+    fixture_done(&f);
+}
+
+static void requests_of_one_turn_share_a_commit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct sent a = line(&f, 'a', "events", "{\"key\":\"21\",\"n\":1}");
+    struct sent b = line(&f, 'b', "orders", "{\"n\":2}\n{\"n\":3}\nbad");
+    struct sent c = line(&f, 'c', "events", "{\"key\":\"21\",\"n\":4}");
+    fixture_submit(&f, &a);
+    fixture_submit(&f, &b);
+    fixture_submit(&f, &c);
+    assert_int_equal(f.commit_count, 0);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 1);
+    assert_int_equal(f.seen_count, 4);
+    assert_seen(&f, 0, EVENTS, "{\"key\":\"21\",\"n\":1}");
+    assert_seen(&f, 1, EVENTS, "{\"key\":\"21\",\"n\":4}");
+    assert_seen(&f, 2, ORDERS, "{\"n\":2}");
+    assert_seen(&f, 3, ORDERS, "{\"n\":3}");
+    assert_counts(&a, 1, 0, 0);
+    assert_counts(&b, 2, 0, 1);
+    assert_counts(&c, 1, 0, 0);
+    assert_int_equal(f.counts[EVENTS].received, 2);
+    assert_int_equal(f.counts[ORDERS].received, 3);
+    assert_int_equal(f.counts[ORDERS].refused, 1);
+    assert_answered(&f, "abc");
+    flow_inlet_request_done(&b.request);
+    fixture_done(&f);
+}
+
+static void the_next_turn_has_the_next_commit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    struct sent a = line(&f, 'a', "events", "{\"n\":1}"), b = line(&f, 'b', "events", "{\"n\":2}");
+    fixture_submit(&f, &a);
+    fixture_run(&f);
+    fixture_submit(&f, &b);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 2);
+    assert_int_equal(f.seen[0].commit, 0);
+    assert_int_equal(f.seen[1].commit, 1);
+    fixture_answer(&f, 0, err_ok());
+    fixture_answer(&f, 1, err_ok());
+    fixture_run(&f);
+    assert_answered(&f, "ab");
+    fixture_done(&f);
+}
+
+static void a_mebibyte_is_handed_over_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct buf half = many_lines(1 << 19);
+    struct sent s[4];
+    for (size_t i = 0; i < 4; i++) {
+        s[i] = fixture_request(&f, (char)('a' + i), "events", NDJSON, buf_slice(&half));
+        fixture_submit(&f, &s[i]);
+        assert_int_equal(f.commit_count, (i + 1) / 2);
+    }
+    struct sent last = line(&f, 'e', "events", "{}");
+    fixture_submit(&f, &last);
+    assert_int_equal(f.commit_count, 2);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 3);
+    assert_answered(&f, "abcde");
+    buf_done(&half);
+    fixture_done(&f);
+}
+
+static void a_large_request_is_wholly_in_one_commit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct buf body = many_lines(8 << 20);
+    struct sent small = line(&f, 'a', "orders", "{}");
+    struct sent large = fixture_request(&f, 'b', "events", NDJSON, buf_slice(&body));
+    fixture_submit(&f, &small);
+    fixture_submit(&f, &large);
+    assert_int_equal(f.commit_count, 1);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 1);
+    assert_counts(&large, body.size / 1000, 0, 0);
+    assert_int_equal(f.seen_count, body.size / 1000 + 1);
+    buf_done(&body);
+    fixture_done(&f);
+}
+
+static void a_failed_commit_fails_all_its_requests(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.commit_error = err_make(ERR_FENCED);
+    struct sent a = line(&f, 'a', "events", "{}\n{"), b = line(&f, 'b', "orders", "bad");
+    fixture_submit(&f, &a);
+    fixture_submit(&f, &b);
+    fixture_run(&f);
+    assert_failed_with(&a, "FENCED");
+    assert_failed_with(&b, "FENCED");
+    assert_answered(&f, "ab");
+
+    f.commit_error = err_ok();
+    struct sent c = line(&f, 'c', "events", "{}");
+    fixture_submit(&f, &c);
+    fixture_run(&f);
+    assert_counts(&c, 1, 0, 0);
+    fixture_done(&f);
+}
+
+static void answers_keep_the_order_of_hand_over(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    struct sent s[3];
+    for (size_t i = 0; i < 3; i++) {
+        s[i] = line(&f, (char)('a' + i), i == 1 ? "orders" : "events", "{}");
+        fixture_submit(&f, &s[i]);
+        fixture_run(&f);
+    }
+    fixture_answer(&f, 2, err_ok());
+    fixture_answer(&f, 1, err_make(ERR_LOG_FULL));
+    fixture_run(&f);
+    assert_answered(&f, "");
+    fixture_answer(&f, 0, err_ok());
+    fixture_run(&f);
+    assert_answered(&f, "abc");
+    assert_counts(&s[0], 1, 0, 0);
+    assert_failed_with(&s[1], "LOG_FULL");
+    assert_counts(&s[2], 1, 0, 0);
+    fixture_done(&f);
+}
+
+static void a_failed_request_stands_in_line_like_the_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    /* Alone: answered at the end of the turn. */
+    struct sent a = fixture_request(&f, 'a', "events", JSON, SLICE_LITERAL(" "));
+    fixture_submit(&f, &a);
+    fixture_run(&f);
+    assert_answered(&f, "a");
+    assert_failed_with(&a, "INVALID");
+    /* In the middle of an open commit, then behind one that is under way. */
+    struct sent b = line(&f, 'b', "events", "{}"), d = line(&f, 'd', "events", "{}");
+    struct sent c = fixture_request(&f, 'c', "events", JSON, SLICE_LITERAL(" "));
+    struct sent e = fixture_request(&f, 'e', "orders", JSON, SLICE_LITERAL(" "));
+    struct sent g = line(&f, 'g', "orders", "\n");
+    fixture_submit(&f, &b);
+    fixture_submit(&f, &c);
+    fixture_submit(&f, &d);
+    fixture_run(&f);
+    fixture_submit(&f, &e);
+    fixture_submit(&f, &g);
+    fixture_run(&f);
+    assert_answered(&f, "a");
+    assert_int_equal(f.commit_count, 1);
+    fixture_answer(&f, 0, err_make(ERR_IO));
+    fixture_run(&f);
+    assert_answered(&f, "abcdeg");
+    assert_failed_with(&b, "IO");
+    assert_failed_with(&c, "INVALID");
+    assert_failed_with(&d, "IO");
+    assert_failed_with(&e, "INVALID");
+    fixture_done(&f);
+}
+
+static void a_request_may_be_submitted_from_an_answer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct sent c = line(&f, 'c', "events", "{\"n\":3}");
+    struct sent b = fixture_request(&f, 'b', "events", JSON, SLICE_LITERAL(""));
+    struct sent a = line(&f, 'a', "events", "{\"n\":1}");
+    a.next = &b;
+    b.next = &c;
+    fixture_submit(&f, &a);
+    fixture_run(&f);
+    assert_answered(&f, "abc");
+    assert_int_equal(f.commit_count, 2);
+    assert_counts(&c, 1, 0, 0);
+    fixture_done(&f);
+}
+
+static void short_broken_lines_do_not_grow_without_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.request_size_max = 1 << 20;
+    fixture_start(&f, &options);
+    struct buf body = {0};
+    for (int i = 0; i < 20000; i++)
+        buf_add_string(&body, "x\n");
+    struct sent a = line(&f, 'a', "events", "{}\n{");
+    struct sent b = fixture_request(&f, 'b', "events", NDJSON, buf_slice(&body));
+    struct sent c = line(&f, 'c', "events", "{}");
+    fixture_submit(&f, &a);
+    fixture_submit(&f, &b);
+    fixture_submit(&f, &c);
+    fixture_run(&f);
+    assert_failed_with(&b, "TOO_LARGE");
+    assert_counts(&a, 1, 1, 0);
+    assert_counts(&c, 1, 0, 0);
+    assert_int_equal(f.seen_count, 3);
+    assert_int_equal(f.counts[EVENTS].received, 3);
+    assert_answered(&f, "abc");
+    flow_inlet_request_done(&a.request);
+    buf_done(&body);
+    fixture_done(&f);
+}
+
+static void a_log_that_does_not_answer_makes_the_intake_busy(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.memory_bytes = 3 << 20;
+    fixture_start(&f, &options);
+    f.hold = true;
+    struct buf body = many_lines(1 << 20);
+    struct sent s[5];
+    for (size_t i = 0; i < 5; i++) {
+        s[i] = fixture_request(&f, (char)('a' + i), "events", NDJSON, buf_slice(&body));
+        fixture_submit(&f, &s[i]);
+        fixture_run(&f);
+    }
+    assert_int_equal(f.commit_count, 3);
+    fixture_answer(&f, 0, err_ok());
+    fixture_answer(&f, 1, err_ok());
+    fixture_answer(&f, 2, err_ok());
+    fixture_run(&f);
+    assert_answered(&f, "abcde");
+    assert_counts(&s[2], body.size / 1000, 0, 0);
+    assert_failed_with(&s[3], "BUSY");
+    assert_failed_with(&s[4], "BUSY");
+    f.hold = false;
+    struct sent again = fixture_request(&f, 'f', "events", NDJSON, buf_slice(&body));
+    fixture_submit(&f, &again);
+    fixture_run(&f);
+    assert_counts(&again, body.size / 1000, 0, 0);
+    buf_done(&body);
+    fixture_done(&f);
+}
+
+static const char all_kinds[] = "{\"key\":\"LH\",\"at\":1}\n{bad}\n{}\n"
+                                "{\"key\":\"\\u0061\",\"at\":\"1970\\u002d01-01T00:00:00Z\"}\n"
+                                "{\"key\":7}\n{\"key\":\"foobar\"}\n{\"a\":\n";
+
+static void any_failed_allocation_fails_one_request_whole(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fixture f;
+        fixture_init(&f);
+        struct sent a = line(&f, 'a', "events", n % 2 ? "{\"n\":1}" : "\n");
+        struct sent b = line(&f, 'b', "events", all_kinds);
+        struct sent c = line(&f, 'c', "events", "{\"n\":3}");
+        fixture_submit(&f, &a);
+        mem_fail_after(n);
+        flow_inlet_submit(pipeline_check_inlet(f.check), &b.request);
+        bool failed = mem_alloc_count() >= n;
+        mem_fail_after(0);
+        fixture_submit(&f, &c);
+        fixture_run(&f);
+        size_t others = 1 + n % 2;
+        if (err_is_ok(b.request.error)) {
+            /* An error entry is all that may be missing; it is counted then. */
+            assert_counts(&b, 5, 2, 0);
+            assert_int_equal(f.seen_count, others + 7);
+            assert_int_equal(f.counts[EVENTS].received, others + 7);
+        } else {
+            assert_failed_with(&b, "MEMORY");
+            assert_int_equal(f.seen_count, others);
+            assert_int_equal(f.counts[EVENTS].received, others);
+        }
+        assert_counts(&a, n % 2, 0, 0);
+        assert_counts(&c, 1, 0, 0);
+        /* Where nothing was open, what came before is answered without waiting for a commit. */
+        assert_answered(&f, "abc");
+        flow_inlet_request_done(&b.request);
+        fixture_done(&f);
+        if (!failed) {
+            assert_true(n > 10);
+            return;
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(topics_are_found_by_name),
+        cmocka_unit_test(topics_that_cannot_work_are_refused_by_name),
+        cmocka_unit_test(a_check_without_topics_works),
+        cmocka_unit_test(making_one_survives_any_failed_allocation),
+        cmocka_unit_test(a_request_is_answered_when_its_commit_is),
+        cmocka_unit_test(requests_of_one_turn_share_a_commit),
+        cmocka_unit_test(the_next_turn_has_the_next_commit),
+        cmocka_unit_test(a_mebibyte_is_handed_over_at_once),
+        cmocka_unit_test(a_large_request_is_wholly_in_one_commit),
+        cmocka_unit_test(a_failed_commit_fails_all_its_requests),
+        cmocka_unit_test(answers_keep_the_order_of_hand_over),
+        cmocka_unit_test(a_failed_request_stands_in_line_like_the_others),
+        cmocka_unit_test(a_request_may_be_submitted_from_an_answer),
+        cmocka_unit_test(short_broken_lines_do_not_grow_without_end),
+        cmocka_unit_test(a_log_that_does_not_answer_makes_the_intake_busy),
+        cmocka_unit_test(any_failed_allocation_fails_one_request_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -11,12 +11,12 @@
 
 struct control_sink_type {
     const char *name; /* as in `type: file`; NULL ends a table of types */
-    const char *help; /* one line for the reference page */
+    const char *help; /* one line for the reference page; may be NULL */
     /* The options besides `type` and `topics`; ends with a NULL name. */
     const struct option *options;
     size_t options_size; /* bytes of the struct that `options` describes */
-    /* Optional: what a table cannot say. ERR_CONFIG with a detail that begins with the option's
-     * name ("path: ..."). */
+    /* Optional: what a table cannot say. An error has a detail that begins with the option's name
+     * ("path: ..."), unless it is ERR_MEMORY. */
     err_t (*check)(const void *options, struct err_text *why);
     /* Optional: refuses two sinks of this type that would be in each other's way, with a detail
      * that says how ("path: ..."). */

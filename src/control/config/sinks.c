@@ -105,7 +105,9 @@ static void decode_sink(const struct control_config_decoder *d,
     ASSERT(type);
     struct err_text why = {0};
     err_t err = type->check ? type->check(options, &why) : err_ok();
-    if (!err_is_ok(err))
+    if (err_is(err, ERR_MEMORY))
+        control_report_no_memory(d->report);
+    else if (!err_is_ok(err))
         control_config_node_error(node, d->report, "%s", err_detail(err, &why));
     else
         *sink = (struct control_config_sink){node->key, type, options, common.topics, node};
@@ -122,7 +124,9 @@ static void check_pairs(const struct control_config_decoder *d,
                 continue;
             struct err_text why = {0};
             err_t err = type->check_pair(sinks[i].options, sinks[j].options, &why);
-            if (!err_is_ok(err))
+            if (err_is(err, ERR_MEMORY))
+                control_report_no_memory(d->report);
+            else if (!err_is_ok(err))
                 control_config_node_error(sinks[i].node, d->report, "%s (the other is sink '%s')",
                                           err_detail(err, &why), sinks[j].name);
         }

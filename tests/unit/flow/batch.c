@@ -66,7 +66,7 @@ static uint64_t next_random(uint64_t *state)
 
 static uint64_t pick_seed(void)
 {
-    const char *given = getenv("TEST_SEED");
+    const char *given = getenv("GARNER_TEST_SEED");
     return given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
 }
 

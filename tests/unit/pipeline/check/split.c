@@ -341,7 +341,7 @@ static uint64_t next_random(uint64_t *state)
 static void any_body_balances(void **state)
 {
     (void)state;
-    const char *given = getenv("TEST_SEED");
+    const char *given = getenv("GARNER_TEST_SEED");
     uint64_t seed = given ? (uint64_t)strtoull(given, NULL, 10) : (uint64_t)time(NULL);
     printf("seed %llu\n", (unsigned long long)seed);
     static const char *const pieces[] = {"{\"key\":1}", "{\"key\":\"a\\u0062\",\"at\":\"2026\"}",

@@ -536,7 +536,9 @@ void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns)
     }
     switch (conn->state) {
     case CONN_HEAD:
-        if (is_blocked(conn) || (conn->request_count && !conn->head_begun))
+        if (!conn->reading)
+            net_http_server_turn(conn);
+        if (!conn->reading || (conn->request_count && !conn->head_begun))
             conn->since_ns = now_ns;
         else if (conn->head_begun && spent_ns >= limits->head_ms * IO_MS)
             time_out(conn, "the head came too slowly");

@@ -86,10 +86,12 @@ static void encode(struct net_http_request *request, const struct net_http_respo
     if (room > sizeof(request->inline_answer))
         out = mem_alloc(room);
     if (!out) {
-        request->last = true;
-        encode(request, &(struct net_http_response){
-                            .status = 503,
-                            .body = SLICE_LITERAL("{\"error\":\"memory\",\"detail\":\"\"}\n")});
+        static const struct net_http_response no_memory = {
+            .status = 503,
+            .headers = "Retry-After: 1\r\n",
+            .body = SLICE_LITERAL("{\"error\":\"memory\",\"detail\":\"\"}\n"),
+        };
+        encode(request, &no_memory);
         return;
     }
     int size = snprintf((char *)out, room, "HTTP/1.1 %d %s\r\n%s%s%s%s\r\n", response->status,

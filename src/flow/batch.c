@@ -6,7 +6,12 @@
 
 /*
  * Building: a record's size is computed before anything is written, so that its bytes go straight
- * to their place in the batch, once. The header is filled in when the batch is finished.
+ * to their place in the batch, once. The first record leaves room for the header, which is filled
+ * in when the batch is finished. Offsets and times of records are deltas to the first one's; the
+ * differences wrap, here and in every reader, so that any two times can share a batch.
+ *
+ * Reading: the header is judged alone, without its records; the CRC only when asked for, since it
+ * reads every byte; records one by one, as views.
  *
  * Failure modes: without memory the buffer stays as it was, unlatched, and the record is not
  * there. Reading judges every length against what is left before it is used; a batch whose CRC
@@ -45,6 +50,7 @@ void flow_batch_builder_init(struct flow_batch_builder *builder)
 {
     ASSERT(builder);
     *builder = (struct flow_batch_builder){0};
+    /* The length field is signed and counts a little less than the whole. */
     buf_init(&builder->bytes, INT32_MAX);
 }
 
@@ -63,6 +69,7 @@ static size_t varint_size(int64_t value)
 /* Size of a length and the bytes it counts; null is the length -1. */
 static size_t bytes_size(struct slice bytes)
 {
+    ASSERT(bytes.data || bytes.size == 0);
     return bytes.data ? varint_size((int64_t)bytes.size) + bytes.size : 1;
 }
 
@@ -105,6 +112,7 @@ static uint8_t *layout_write(const struct layout *l, uint8_t *out)
 {
     out = put_varint(out, (int64_t)l->size);
     const uint8_t *start = out;
+    ASSERT(l->size >= RECORD_SIZE_MIN - 1);
     *out++ = 0;
     out = put_varint(out, l->timestamp_delta);
     out = put_varint(out, l->offset_delta);
@@ -136,6 +144,7 @@ err_t flow_batch_builder_add(struct flow_batch_builder *builder, int64_t timesta
     layout_measure(&l);
     size_t head = first ? FLOW_BATCH_HEADER_SIZE : 0;
     size_t size = head + varint_size((int64_t)l.size) + l.size;
+    /* A buffer latches its failures; this one is to go on, so its state is put back. */
     struct buf before = *bytes;
     uint8_t *room = buf_reserve(bytes, size);
     if (!room) {
@@ -173,6 +182,7 @@ void flow_batch_builder_rollback(struct flow_batch_builder *builder,
 void flow_batch_builder_reset(struct flow_batch_builder *builder, size_t keep_bytes)
 {
     ASSERT(builder);
+    /* One large batch must not hold its memory for as long as the builder lives. */
     if (builder->bytes.capacity > keep_bytes)
         buf_done(&builder->bytes);
     buf_reset(&builder->bytes);
@@ -192,6 +202,7 @@ struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
     put_u32be(batch + AT_LAST_OFFSET_DELTA, builder->record_count - 1);
     put_u64be(batch + AT_FIRST_TIMESTAMP, (uint64_t)builder->first_timestamp_ms);
     put_u64be(batch + AT_MAX_TIMESTAMP, (uint64_t)builder->max_timestamp_ms);
+    /* No producer: id, epoch and sequence are -1. */
     put_u64be(batch + AT_PRODUCER_ID, UINT64_MAX);
     put_u16be(batch + AT_PRODUCER_EPOCH, UINT16_MAX);
     put_u32be(batch + AT_BASE_SEQUENCE, UINT32_MAX);
@@ -209,12 +220,15 @@ static uint32_t compression(const struct flow_batch *batch)
 /* The header's fields agree with each other and with the size. */
 static bool header_sane(const struct flow_batch *b)
 {
+    ASSERT(b->bytes.size >= FLOW_BATCH_HEADER_SIZE);
     if (b->base_offset < 0 || b->last_offset_delta < 0 || b->record_count > INT32_MAX)
         return false;
     if (b->base_offset > INT64_MAX - b->last_offset_delta)
         return false;
+    /* Fewer records than offsets is fine: some were taken out, the others kept their offsets. */
     if (b->record_count > (uint64_t)b->last_offset_delta + 1)
         return false;
+    /* Whoever sizes something by the count can trust it to be in proportion to the bytes. */
     uint64_t records_size = b->bytes.size - FLOW_BATCH_HEADER_SIZE;
     return compression(b) != 0 || (uint64_t)b->record_count * RECORD_SIZE_MIN <= records_size;
 }
@@ -222,6 +236,8 @@ static bool header_sane(const struct flow_batch *b)
 err_t flow_batch_parse(struct slice bytes, struct flow_batch *out)
 {
     ASSERT(out);
+    /* Magic and length are looked at as soon as they are there: what is no batch at all must not
+     * pass for one that is still to come. */
     if (bytes.size < AT_CRC)
         return err_make(ERR_END);
     uint32_t length = get_u32be(bytes.data + AT_LENGTH);
@@ -278,6 +294,7 @@ struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch)
 /* A length and its bytes; the length -1 gives data NULL. */
 static struct slice read_bytes(struct cursor *c)
 {
+    ASSERT(c);
     int32_t size = cursor_varint(c);
     if (size == -1)
         return slice_make(NULL, 0);
@@ -292,10 +309,11 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
     if (compression(it->batch))
         return err_make(ERR_UNSUPPORTED);
     if (it->left == 0)
-        return err_make(it->rest.size == 0 ? ERR_END : ERR_CORRUPT);
+        return err_make(it->rest.size == 0 ? ERR_END : ERR_CORRUPT); /* or bytes of no record */
     struct cursor outer = cursor_make(it->rest);
     struct slice body = read_bytes(&outer);
     struct cursor c = cursor_make(body);
+    /* Attributes of a record: none are defined. */
     (void)cursor_u8(&c);
     uint64_t timestamp_delta = (uint64_t)cursor_varlong(&c);
     int32_t offset_delta = cursor_varint(&c);

@@ -2,6 +2,14 @@
 
 #include "base/assert.h"
 
+/*
+ * Happy path: take, use, give. When it is all taken, who asks stands in line and is served in the
+ * order of coming, each as soon as it fits.
+ *
+ * Failure modes: a large one at the head holds up small ones behind it, on purpose; who can never
+ * be served is not let into the line; who goes away leaves it by itself.
+ */
+
 void flow_credit_init(struct flow_credit *credit, const char *name, uint64_t limit_bytes)
 {
     ASSERT(name);

@@ -3,6 +3,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/*
+ * Most answers have no error, and a few have a hundred: the list is made with the first error and
+ * doubles. An error that finds no memory is counted like one over the limit, so that the number
+ * of records that were not accepted is always told.
+ */
+
 #define ERRORS_FIRST 4u
 
 /* Room for one more error; capacities are ERRORS_FIRST times a power of two, so that the count

@@ -7,6 +7,7 @@
  * inlet a loop; everything here runs on that loop.
  */
 
+#include "base/assert.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -67,6 +68,7 @@ static inline const struct flow_inlet_topic *flow_inlet_topic(struct flow_inlet 
 /* Hands the request over; `done` is never called before this returns. */
 static inline void flow_inlet_submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
 {
+    ASSERT(request->topic && request->source && request->done);
     inlet->ops->submit(inlet, request);
 }
 

@@ -6,6 +6,7 @@
  * answered there. Calls never fail: what cannot be done is said in the answer.
  */
 
+#include "base/assert.h"
 #include "flow/commit.h"
 #include "flow/reader.h"
 #include "flow/snapshot.h"
@@ -27,12 +28,14 @@ struct flow_log {
 /* Hands a commit over (flow/commit.h). */
 static inline void flow_log_commit(struct flow_log *log, struct flow_commit *commit)
 {
+    ASSERT(commit->home && commit->done);
     log->ops->commit(log, commit);
 }
 
 /* Asks for batches (flow/reader.h). */
 static inline void flow_log_read(struct flow_log *log, struct flow_read *read)
 {
+    ASSERT(read->home && read->done);
     log->ops->read(log, read);
 }
 
@@ -53,5 +56,6 @@ static inline void flow_log_release(struct flow_log *log, struct flow_read *read
 /* Asks for the state (flow/snapshot.h). */
 static inline void flow_log_snapshot(struct flow_log *log, struct flow_snapshot *snapshot)
 {
+    ASSERT(snapshot->home && snapshot->done);
     log->ops->snapshot(log, snapshot);
 }

@@ -2,6 +2,12 @@
 
 #include "base/assert.h"
 
+/*
+ * Lookups walk: a snapshot is asked for by people and at starts, and has as many topics as people
+ * can name. The balance adds up what was counted in different places; it must never be computed
+ * from a difference, or it would hold by definition.
+ */
+
 void flow_snapshot_done(struct flow_snapshot *snapshot)
 {
     ASSERT(snapshot);

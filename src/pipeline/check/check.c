@@ -22,7 +22,8 @@ static struct pipeline_check *check_of(struct flow_inlet *inlet)
     return CONTAINER_OF(inlet, struct pipeline_check, inlet);
 }
 
-/* Makes the request's answer one of failure: nothing of it counts. */
+/* Makes the request's answer one of failure: nothing of it counts, also not the errors of records
+ * whose outcome is undone. */
 static void fail_request(struct flow_inlet_request *request, err_t err)
 {
     ASSERT(!err_is_ok(err));
@@ -34,6 +35,8 @@ static void fail_request(struct flow_inlet_request *request, err_t err)
     request->refused = 0;
 }
 
+/* `done` may submit again, and its request may come to stand in this very list: it is read anew
+ * each time. */
 static void answer(struct list *requests, err_t err)
 {
     struct list *link;
@@ -50,6 +53,8 @@ static void count_commit(struct pipeline_check *check, const struct pipeline_che
     ASSERT(check->size_under_way >= commit->size);
     check->size_under_way -= commit->size;
     histogram_add(&check->commit_duration, io_now_ns(check->loop) - commit->handed_over_ns);
+    /* What came of a fenced one is not known here; the ledger in the log knows after recovery, and
+     * a counter that is too low is the better lie. */
     if (!err_is_ok(commit->flow.error)) {
         check->commits_failed++;
         return;
@@ -66,6 +71,8 @@ static void commit_came_back(struct flow_commit *flow)
     struct pipeline_check *check = back->check;
     ASSERT(!back->came_back && list_linked(&back->link));
     back->came_back = true;
+    /* A log answers in order, except for what it refuses out of hand: that waits here for its
+     * turn. */
     while (!list_empty(&check->under_way)) {
         struct list *first = check->under_way.next;
         struct pipeline_check_commit *commit =
@@ -97,6 +104,7 @@ static void stand_in_line(struct pipeline_check *check, struct flow_inlet_reques
         line = &check->open->requests;
     } else if (!list_empty(&check->under_way)) {
         struct list *last = check->under_way.prev;
+        /* Nothing of it is in that commit; it only waits there for the same moment. */
         line = &CONTAINER_OF(last, struct pipeline_check_commit, link)->requests;
     }
     list_add_tail(line, &request->link);
@@ -112,11 +120,13 @@ static void stand_in_line(struct pipeline_check *check, struct flow_inlet_reques
 static err_t pass_request(struct pipeline_check_pass *pass)
 {
     struct pipeline_check *check = pass->check;
+    /* Before the work is done: a server that cannot keep up should not parse what it refuses. */
     size_t open_size = check->open ? check->open->size : 0;
     if (check->size_under_way + open_size >= check->memory_bytes)
         return err_make(ERR_BUSY);
     TRY(pipeline_check_commit_begin(check, pass->topic));
     TRY(pipeline_check_split(pass));
+    /* Nothing to count and nothing to keep: no commit is made for it. */
     if (pass->received == 0) {
         pipeline_check_commit_rollback(check);
         return err_ok();
@@ -129,7 +139,7 @@ static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
 {
     struct pipeline_check *check = check_of(inlet);
     ASSERT(request->topic && request->topic->index < check->topic_count);
-    ASSERT(request->done && request->source && !list_linked(&request->link));
+    ASSERT(!list_linked(&request->link) && request->error_count == 0);
     struct pipeline_check_pass pass = {
         .check = check,
         .topic = &check->topics[request->topic->index],
@@ -181,6 +191,8 @@ static err_t topic_init(struct pipeline_check *check, const struct pipeline_chec
 {
     if (given->partition_count == 0 || given->partition_count > FLOW_PARTITIONS_MAX)
         return err_set(why, ERR_INVALID, "%u partitions", given->partition_count);
+    ASSERT(given->dlq_id || given->on_invalid == PIPELINE_CHECK_REJECT);
+    /* Counted at once, so that freeing finds what the steps below leave when they fail. */
     struct flow_inlet_topic *topic = &check->topics[check->topic_count];
     topic->index = check->topic_count++;
     topic->topic_id = given->topic_id;

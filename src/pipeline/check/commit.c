@@ -18,6 +18,7 @@
 #define POOL_COMMIT_SLOTS_MAX 64u
 #define POOL_COMMIT_BYTES_MAX (4u << 20)
 
+/* Everything else of a commit is made when it is first needed, and kept for the next use. */
 static struct pipeline_check_commit *commit_new(struct pipeline_check *check)
 {
     struct pipeline_check_commit *commit = mem_zalloc(1, sizeof(*commit));
@@ -116,6 +117,8 @@ static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *t
 {
     struct pipeline_check_commit *commit = check->open;
     ASSERT(place <= topic->partition_count);
+    /* The table makes this one look for every record but the first of a place; a search over
+     * thousands of partitions would cost more than the record itself. */
     if (!topic->slot_at[place]) {
         if (commit->slot_count == commit->slot_capacity)
             TRY(grow_slots(commit));
@@ -150,6 +153,7 @@ err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inl
     TRY(flow_batch_builder_add(&slot->builder, record->timestamp_ms, record->key, record->value,
                                headers, record->header_count));
     commit->size += slot->builder.bytes.size - before;
+    /* Looked at after the fact: one record over is little, and is rolled back with the rest. */
     if (commit->size - commit->mark_size > check->request_size_max)
         return err_make(ERR_TOO_LARGE);
     return err_ok();
@@ -181,6 +185,8 @@ void pipeline_check_commit_rollback(struct pipeline_check *check)
     struct pipeline_check_commit *commit = check->open;
     if (!commit)
         return;
+    /* Slots that the request made go with the count; all others it touched know so by its
+     * number. */
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         struct pipeline_check_slot *slot = &commit->slots[i];
         if (slot->mark_request == check->request_number)
@@ -190,6 +196,7 @@ void pipeline_check_commit_rollback(struct pipeline_check *check)
     commit->slot_count = commit->mark_slot_count;
     commit->part_count = commit->mark_part_count;
     commit->size = commit->mark_size;
+    /* An open commit always holds something, so that it can always be handed over. */
     if (commit->part_count == 0) {
         ASSERT(commit->slot_count == 0 && list_empty(&commit->requests));
         check->open = NULL;
@@ -202,6 +209,7 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
 {
     struct pipeline_check_commit *commit = check->open;
     ASSERT(commit && commit->part_count > 0);
+    /* The topics' tables speak of the open commit only. */
     forget_places(commit, 0, 0);
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         struct pipeline_check_slot *slot = &commit->slots[i];

@@ -121,6 +121,7 @@ static void visit(struct task *task)
 static void collect(struct flow_exporter *flow, struct flow_report *report)
 {
     struct exporter *exporter = CONTAINER_OF(flow, struct exporter, flow);
+    /* Summed up here and not in the report, since a sample there is a line of output already. */
     size_t tallies = exporter->checks[0]->topic_count * sizeof(struct pipeline_check_tally);
     struct collection *c = mem_zalloc(1, sizeof(*c) + tallies);
     if (!c) {

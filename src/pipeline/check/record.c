@@ -3,6 +3,15 @@
 #include "base/hash.h"
 #include "base/time.h"
 
+/*
+ * A good record is appended as it was sent, with the key and the time that the JSON pass found on
+ * its way; nothing is parsed twice. A bad one becomes a dead letter, or a refusal.
+ *
+ * Failure modes: a time that cannot be read is no reason to refuse a record, the arrival stands in
+ * for it; a key that cannot be one is no key. Only memory and the request's limit are errors, and
+ * fail the request as a whole.
+ */
+
 /* The characters of a string value: a view where nothing is escaped, else in the scratch buffer
  * until the next call. */
 static err_t string_value(struct pipeline_check *check, struct slice raw, struct slice *out)
@@ -93,6 +102,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
                          const char *reason, struct slice detail)
 {
     struct pipeline_check *check = pass->check;
+    /* The text is the same for all dead letters of the request. */
     if (check->time.size == 0) {
         buf_add_time(&check->time, pass->arrival_ms);
         err_t err = buf_error(&check->time);
@@ -109,6 +119,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
         {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("1")},
         {SLICE_LITERAL("garner.received_at"), buf_slice(&check->time)},
     };
+    /* No key: it would have to be trusted, and the record is broken. */
     const struct flow_record letter = {
         .timestamp_ms = pass->arrival_ms,
         .value = original,
@@ -127,6 +138,7 @@ err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice 
         outcome = PIPELINE_CHECK_DEAD_LETTERED;
         TRY(dead_letter(pass, original, reason, detail));
     }
+    /* The one thing that may be missing for want of memory: it is counted then. */
     count(pass, outcome, original.size);
     flow_inlet_add_error(pass->request, pass->received - 1, reason, detail);
     return err_ok();

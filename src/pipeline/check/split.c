@@ -49,9 +49,11 @@ static err_t fail_json(struct pipeline_check_pass *pass, struct slice original, 
 static err_t judge(struct pipeline_check_pass *pass, struct slice original, struct slice record)
 {
     pass->received++;
+    /* Before the pass: what is too large to keep is not worth reading. */
     if (record.size > pass->check->record_size_max)
         return fail_oversize(pass, original, record.size);
     struct format_json_paths *paths = pass->topic->paths;
+    /* Over the original, so that the error's offset fits the bytes in the dead letter. */
     struct format_json_error error;
     err_t err = format_json_check(original, paths, FORMAT_JSON_DEPTH_MAX,
                                   paths ? pass->found : NULL, &error);
@@ -68,6 +70,7 @@ static err_t split_lines(struct pipeline_check_pass *pass, struct slice rest)
         struct slice line = slice_make(rest.data, size);
         size_t step = end ? size + 1 : size;
         rest = slice_make(rest.data + step, rest.size - step);
+        /* A CR before the LF belongs to the line's end, not to a dead letter's bytes. */
         if (line.size > 0 && line.data[line.size - 1] == '\r')
             line.size--;
         struct slice record = trim(line);
@@ -89,6 +92,7 @@ static err_t split_array(struct pipeline_check_pass *pass, struct slice body)
         if (step == FORMAT_JSON_ARRAY_END)
             return err_ok();
         pass->received++;
+        /* The rest may be many records that cannot be told apart: its size says nothing. */
         if (step != FORMAT_JSON_ARRAY_REST && element.raw.size > pass->check->record_size_max)
             TRY(fail_oversize(pass, element.raw, element.raw.size));
         else if (step == FORMAT_JSON_ARRAY_ELEMENT)

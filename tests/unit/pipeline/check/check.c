@@ -52,11 +52,15 @@ static void topics_that_cannot_work_are_refused_by_name(void **state)
         struct pipeline_check_topic topic;
         const char *detail;
     } cases[] = {
-        {{.name = "t", .topic_id = 9, .partition_count = 0}, "topic t: 0 partitions"},
-        {{.name = "t", .topic_id = 9, .partition_count = 10001}, "topic t: 10001 partitions"},
-        {{.name = "events", .topic_id = 9, .partition_count = 1}, "topic events: is there twice"},
-        {{.name = "t", .topic_id = 9, .partition_count = 1, .key = "a..b"}, "topic t: "},
-        {{.name = "t", .topic_id = 9, .partition_count = 1, .event_time = ""}, "topic t: "},
+        {{.name = "t", .topic_id = 9, .dlq_id = 8, .partition_count = 0}, "topic t: 0 partitions"},
+        {{.name = "t", .topic_id = 9, .dlq_id = 8, .partition_count = 10001},
+         "topic t: 10001 partitions"},
+        {{.name = "events", .topic_id = 9, .dlq_id = 8, .partition_count = 1},
+         "topic events: is there twice"},
+        {{.name = "t", .topic_id = 9, .dlq_id = 8, .partition_count = 1, .key = "a..b"},
+         "topic t: "},
+        {{.name = "t", .topic_id = 9, .dlq_id = 8, .partition_count = 1, .event_time = ""},
+         "topic t: "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fixture f;

@@ -1,0 +1,538 @@
+#include "sim/disk.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/list.h"
+#include "sim/tree.h"
+
+#define UNLIMITED_BYTES (UINT64_C(1) << 40)
+
+struct sim_disk {
+    struct io_disk io;
+    struct sim_tree tree;
+    struct list handles;
+    struct sim_disk_options options;
+    uint64_t calls;
+    uint64_t fail_at; /* 0: never */
+    enum err_code fail_code;
+    uint64_t changes;
+    uint64_t die_at; /* 0: never */
+    bool dead;
+};
+
+struct sim_handle {
+    struct io_file io;
+    struct list link;
+    struct sim_disk *disk;
+    struct sim_node *node;
+    unsigned flags;
+    bool stale; /* the power has failed since it was opened */
+};
+
+enum call { CALL_LOOK, CALL_READ, CALL_CHANGE, CALL_WRITE, CALL_SYNC };
+
+/* What becomes of a call. `err` is what it returns when its effect is not the whole one. */
+struct verdict {
+    enum { VERDICT_RUN, VERDICT_FAIL, VERDICT_DIE, VERDICT_DEAD } kind;
+    err_t err;
+};
+
+static struct sim_disk *disk_of(struct io_disk *disk)
+{
+    ASSERT(disk);
+    return CONTAINER_OF(disk, struct sim_disk, io);
+}
+
+static struct sim_handle *handle_of(struct io_file *file)
+{
+    ASSERT(file);
+    return CONTAINER_OF(file, struct sim_handle, io);
+}
+
+static struct sim_random *random_of(struct sim_disk *disk)
+{
+    ASSERT(disk);
+    return &disk->tree.store.random;
+}
+
+static uint32_t failures_ppm(const struct sim_disk *disk, enum call call)
+{
+    ASSERT(call <= CALL_SYNC);
+    switch (call) {
+    case CALL_READ: return disk->options.read_failures_ppm;
+    case CALL_WRITE: return disk->options.write_failures_ppm;
+    case CALL_SYNC: return disk->options.sync_failures_ppm;
+    case CALL_LOOK:
+    case CALL_CHANGE: break;
+    }
+    return 0;
+}
+
+static struct verdict judge(struct sim_disk *disk, enum call call)
+{
+    ASSERT(disk->calls < UINT64_MAX);
+    if (disk->dead)
+        return (struct verdict){VERDICT_DEAD, err_make(ERR_IO)};
+    if (call >= CALL_CHANGE && ++disk->changes == disk->die_at) {
+        disk->dead = true;
+        return (struct verdict){VERDICT_DIE, err_make(ERR_IO)};
+    }
+    if (++disk->calls == disk->fail_at)
+        return (struct verdict){VERDICT_FAIL, err_make(disk->fail_code)};
+    uint32_t ppm = failures_ppm(disk, call);
+    if (ppm > 0 && sim_random_chance(random_of(disk), ppm, 1000000))
+        return (struct verdict){VERDICT_FAIL, err_make(ERR_IO)};
+    return (struct verdict){VERDICT_RUN, err_ok()};
+}
+
+/* Whether a change that cannot be done by half is done. */
+static bool has_effect(struct sim_disk *disk, const struct verdict *verdict)
+{
+    ASSERT(verdict->kind == VERDICT_RUN || !err_is_ok(verdict->err));
+    if (verdict->kind == VERDICT_DIE)
+        return sim_random_chance(random_of(disk), 1, 2);
+    return verdict->kind == VERDICT_RUN;
+}
+
+static err_t judge_handle(struct sim_handle *handle, enum call call, struct verdict *out)
+{
+    ASSERT(handle->node->kind == IO_KIND_FILE);
+    if (handle->stale)
+        return err_make(ERR_IO);
+    *out = judge(handle->disk, call);
+    return err_ok();
+}
+
+static err_t named(err_t err, const char *path, struct err_text *why)
+{
+    ASSERT(path);
+    if (err_is_ok(err))
+        return err;
+    return err_set(why, (enum err_code)err.code, "%s: %s (simulated)", path, err_string(err));
+}
+
+static bool fits(const struct sim_handle *handle, const void *data, size_t size, uint64_t offset)
+{
+    return !(handle->flags & IO_OPEN_DIRECT) ||
+           (((uintptr_t)data | size | offset) & (IO_BLOCK - 1)) == 0;
+}
+
+static const struct io_disk_ops disk_ops;
+
+/* Makes or empties the file, as the flags say. */
+static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned flags)
+{
+    ASSERT(flags & (IO_OPEN_READ | IO_OPEN_WRITE));
+    if (!place->node && !(flags & IO_OPEN_CREATE))
+        return err_make(ERR_NO_FILE);
+    if (place->node && (flags & IO_OPEN_CREATE) && (flags & IO_OPEN_EXCLUSIVE))
+        return err_make(ERR_EXISTS);
+    if (place->node && place->node->kind != IO_KIND_FILE)
+        return err_make(ERR_IO);
+    if ((flags & IO_OPEN_DIRECT) && disk->options.no_direct)
+        return err_make(ERR_UNSUPPORTED);
+    bool empties = place->node && (flags & IO_OPEN_TRUNCATE) && place->node->content.live_size > 0;
+    struct verdict verdict = judge(disk, !place->node || empties ? CALL_CHANGE : CALL_LOOK);
+    if (!has_effect(disk, &verdict))
+        return verdict.err;
+    if (!place->node)
+        TRY(sim_tree_make(&disk->tree, place, IO_KIND_FILE));
+    else if (empties)
+        TRY(sim_content_truncate(&place->node->content, &disk->tree.store, 0));
+    return verdict.err;
+}
+
+static err_t disk_open(struct io_disk *io, const char *path, unsigned flags, struct io_file **out,
+                       struct err_text *why)
+{
+    struct sim_disk *disk = disk_of(io);
+    struct sim_handle *handle = mem_zalloc(1, sizeof(*handle));
+    if (!handle)
+        return err_make(ERR_MEMORY);
+    struct sim_place place = {0};
+    err_t err = disk->dead ? err_make(ERR_IO) : sim_tree_find(&disk->tree, path, &place);
+    if (err_is_ok(err))
+        err = open_place(disk, &place, flags);
+    if (!err_is_ok(err)) {
+        mem_free(handle);
+        return named(err, path, why);
+    }
+    handle->io.ops = &disk_ops;
+    handle->disk = disk;
+    handle->node = sim_node_ref(place.node);
+    handle->flags = flags;
+    list_add_tail(&disk->handles, &handle->link);
+    ASSERT(handle->node->references > 1);
+    *out = &handle->io;
+    return err_ok();
+}
+
+static err_t disk_close(struct io_file *file)
+{
+    struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->node);
+    if (handle->node->locked_by == handle)
+        handle->node->locked_by = NULL;
+    sim_node_unref(&handle->disk->tree, handle->node);
+    list_remove(&handle->link);
+    mem_free(handle);
+    return err_ok();
+}
+
+static err_t disk_read(struct io_file *file, void *data, size_t size, uint64_t offset, size_t *got)
+{
+    struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->flags & IO_OPEN_READ);
+    ASSERT(fits(handle, data, size, offset));
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_READ, &verdict));
+    TRY(verdict.err);
+    *got = sim_content_read(&handle->node->content, data, size, offset);
+    return err_ok();
+}
+
+static err_t disk_write(struct io_file *file, const void *data, size_t size, uint64_t offset)
+{
+    struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->flags & IO_OPEN_WRITE);
+    ASSERT(fits(handle, data, size, offset));
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_WRITE, &verdict));
+    if (verdict.kind == VERDICT_DEAD)
+        return verdict.err;
+    if (verdict.kind != VERDICT_RUN) {
+        size = (size_t)sim_random_between(random_of(handle->disk), 0, size);
+        size -= size % SIM_SECTOR_SIZE;
+    }
+    TRY(sim_content_write(&handle->node->content, &handle->disk->tree.store, data, size, offset));
+    return verdict.err;
+}
+
+static err_t disk_sync(struct io_file *file)
+{
+    struct sim_handle *handle = handle_of(file);
+    struct sim_store *store = &handle->disk->tree.store;
+    ASSERT(handle->flags & IO_OPEN_WRITE);
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_SYNC, &verdict));
+    if (verdict.kind == VERDICT_FAIL)
+        sim_content_sync_failed(&handle->node->content, store);
+    else if (has_effect(handle->disk, &verdict))
+        TRY(sim_content_sync(&handle->node->content, store));
+    return verdict.err;
+}
+
+static err_t disk_truncate(struct io_file *file, uint64_t size)
+{
+    struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->flags & IO_OPEN_WRITE);
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_CHANGE, &verdict));
+    if (has_effect(handle->disk, &verdict))
+        TRY(sim_content_truncate(&handle->node->content, &handle->disk->tree.store, size));
+    return verdict.err;
+}
+
+static err_t disk_size(struct io_file *file, uint64_t *size)
+{
+    struct sim_handle *handle = handle_of(file);
+    ASSERT(size);
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_LOOK, &verdict));
+    TRY(verdict.err);
+    *size = handle->node->content.live_size;
+    return err_ok();
+}
+
+static err_t disk_lock(struct io_file *file)
+{
+    struct sim_handle *handle = handle_of(file);
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_LOOK, &verdict));
+    TRY(verdict.err);
+    ASSERT(handle->node);
+    if (handle->node->locked_by && handle->node->locked_by != handle)
+        return err_make(ERR_IN_USE);
+    handle->node->locked_by = handle;
+    return err_ok();
+}
+
+/* Judges a call about a name, and follows its path. */
+static err_t find_place(struct sim_disk *disk, const char *path, enum call call,
+                        struct verdict *verdict, struct sim_place *out)
+{
+    ASSERT(path && out);
+    *verdict = judge(disk, call);
+    if (verdict->kind == VERDICT_FAIL || verdict->kind == VERDICT_DEAD)
+        return verdict->err;
+    return sim_tree_find(&disk->tree, path, out);
+}
+
+static err_t rename_places(struct sim_disk *disk, const char *from, const char *to)
+{
+    struct verdict verdict;
+    struct sim_place source, target;
+    TRY(find_place(disk, from, CALL_CHANGE, &verdict, &source));
+    TRY(sim_tree_find(&disk->tree, to, &target));
+    if (!source.node)
+        return err_make(ERR_NO_FILE);
+    if (has_effect(disk, &verdict))
+        TRY(sim_tree_rename(&disk->tree, &source, &target));
+    ASSERT(verdict.kind != VERDICT_DEAD);
+    return verdict.err;
+}
+
+static err_t disk_rename(struct io_disk *io, const char *from, const char *to, struct err_text *why)
+{
+    err_t err = named(rename_places(disk_of(io), from, to), to, why);
+    ASSERT(from && to);
+    if (!err_is_ok(err))
+        err_prefix(why, "rename %s", from);
+    return err;
+}
+
+static err_t disk_remove(struct io_disk *io, const char *path, struct err_text *why)
+{
+    struct sim_disk *disk = disk_of(io);
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_place(disk, path, CALL_CHANGE, &verdict, &place);
+    if (err_is_ok(err) && !place.node)
+        err = err_make(ERR_NO_FILE);
+    if (err_is_ok(err) && has_effect(disk, &verdict))
+        err = sim_tree_remove(&disk->tree, &place);
+    ASSERT(path);
+    return named(err_is_ok(err) ? verdict.err : err, path, why);
+}
+
+static err_t disk_make_directory(struct io_disk *io, const char *path, struct err_text *why)
+{
+    struct sim_disk *disk = disk_of(io);
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_place(disk, path, CALL_CHANGE, &verdict, &place);
+    if (err_is_ok(err) && place.node && place.node->kind != IO_KIND_DIRECTORY)
+        err = err_make(ERR_EXISTS);
+    if (err_is_ok(err) && !place.node && has_effect(disk, &verdict))
+        err = sim_tree_make(&disk->tree, &place, IO_KIND_DIRECTORY);
+    ASSERT(path);
+    return named(err_is_ok(err) ? verdict.err : err, path, why);
+}
+
+static err_t find_directory(struct sim_disk *disk, const char *path, enum call call,
+                            struct verdict *verdict, struct sim_place *out)
+{
+    TRY(find_place(disk, path, call, verdict, out));
+    ASSERT(out->node || out->directory);
+    return out->node && out->node->kind == IO_KIND_DIRECTORY ? err_ok() : err_make(ERR_NO_FILE);
+}
+
+static err_t disk_sync_directory(struct io_disk *io, const char *path, struct err_text *why)
+{
+    struct sim_disk *disk = disk_of(io);
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_directory(disk, path, CALL_CHANGE, &verdict, &place);
+    if (err_is_ok(err) && has_effect(disk, &verdict))
+        err = sim_tree_sync(&disk->tree, place.node);
+    ASSERT(path);
+    return named(err_is_ok(err) ? verdict.err : err, path, why);
+}
+
+struct listed {
+    char *text;
+    enum io_kind kind;
+};
+
+static bool copy_names(const struct sim_names *names, struct listed *copy)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const char *text = names->items[i].text;
+        copy[i].text = mem_string(text, strlen(text));
+        copy[i].kind = names->items[i].node->kind;
+        if (!copy[i].text)
+            return false;
+    }
+    ASSERT(names->count <= names->capacity);
+    return true;
+}
+
+/* Walks a copy: the callback may remove what it is called with. */
+static err_t list_names(const struct sim_names *names, io_list_fn *each, void *context)
+{
+    ASSERT(each);
+    size_t count = names->count;
+    struct listed *copy = mem_zalloc(count, sizeof(*copy));
+    if (!copy)
+        return err_make(ERR_MEMORY);
+    bool copied = copy_names(names, copy);
+    bool stopped = !copied;
+    for (size_t i = 0; i < count; i++) {
+        stopped = stopped || each(context, copy[i].text, copy[i].kind) != 0;
+        mem_free(copy[i].text);
+    }
+    mem_free(copy);
+    return copied ? err_ok() : err_make(ERR_MEMORY);
+}
+
+static err_t disk_list(struct io_disk *io, const char *path, io_list_fn *each, void *context,
+                       struct err_text *why)
+{
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_directory(disk_of(io), path, CALL_LOOK, &verdict, &place);
+    if (err_is_ok(err))
+        err = list_names(&place.node->live, each, context);
+    ASSERT(path);
+    return named(err, path, why);
+}
+
+static err_t disk_kind(struct io_disk *io, const char *path, enum io_kind *out,
+                       struct err_text *why)
+{
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_place(disk_of(io), path, CALL_LOOK, &verdict, &place);
+    bool missing = err_is(err, ERR_NO_FILE) && verdict.kind == VERDICT_RUN;
+    if (!err_is_ok(err) && !missing)
+        return named(err, path, why);
+    *out = !missing && place.node ? place.node->kind : IO_KIND_NONE;
+    ASSERT(*out != IO_KIND_OTHER);
+    return err_ok();
+}
+
+static err_t disk_space(struct io_disk *io, const char *path, struct io_space *out,
+                        struct err_text *why)
+{
+    struct sim_disk *disk = disk_of(io);
+    struct verdict verdict;
+    struct sim_place place;
+    err_t err = find_place(disk, path, CALL_LOOK, &verdict, &place);
+    if (err_is_ok(err) && !place.node)
+        err = err_make(ERR_NO_FILE);
+    if (!err_is_ok(err))
+        return named(err, path, why);
+    uint64_t total = disk->options.capacity_bytes ? disk->options.capacity_bytes : UNLIMITED_BYTES;
+    uint64_t used = disk->tree.store.page_count * SIM_PAGE_SIZE;
+    *out = (struct io_space){.total_bytes = total,
+                             .free_bytes = used < total ? total - used : 0,
+                             .network = disk->options.network};
+    ASSERT(out->free_bytes <= out->total_bytes);
+    return err_ok();
+}
+
+static const struct io_disk_ops disk_ops = {
+    .open = disk_open,
+    .close = disk_close,
+    .read = disk_read,
+    .write = disk_write,
+    .sync = disk_sync,
+    .truncate = disk_truncate,
+    .size = disk_size,
+    .lock = disk_lock,
+    .rename = disk_rename,
+    .remove = disk_remove,
+    .make_directory = disk_make_directory,
+    .sync_directory = disk_sync_directory,
+    .list = disk_list,
+    .kind = disk_kind,
+    .space = disk_space,
+};
+
+struct sim_disk *sim_disk_new(uint64_t seed)
+{
+    struct sim_disk *disk = mem_zalloc(1, sizeof(*disk));
+    if (!disk)
+        return NULL;
+    if (!err_is_ok(sim_tree_init(&disk->tree, seed))) {
+        mem_free(disk);
+        return NULL;
+    }
+    disk->io.ops = &disk_ops;
+    list_init(&disk->handles);
+    ASSERT(!disk->dead);
+    return disk;
+}
+
+void sim_disk_free(struct sim_disk **disk)
+{
+    if (!*disk)
+        return;
+    LIST_EACH_SAFE (link, &(*disk)->handles) {
+        err_t err = disk_close(&CONTAINER_OF(link, struct sim_handle, link)->io);
+        ASSERT(err_is_ok(err));
+    }
+    sim_tree_done(&(*disk)->tree);
+    mem_free(*disk);
+    *disk = NULL;
+}
+
+struct io_disk *sim_disk_io(struct sim_disk *disk)
+{
+    ASSERT(disk);
+    return &disk->io;
+}
+
+void sim_disk_set(struct sim_disk *disk, const struct sim_disk_options *options)
+{
+    ASSERT(options);
+    disk->options = *options;
+    disk->tree.store.page_count_max = options->capacity_bytes / SIM_PAGE_SIZE;
+    /* Less than a page is no room at all, not no limit. */
+    if (options->capacity_bytes > 0 && disk->tree.store.page_count_max == 0)
+        disk->tree.store.page_count_max = 1;
+}
+
+void sim_disk_fail_after(struct sim_disk *disk, uint64_t n, enum err_code code)
+{
+    ASSERT(n == 0 || code != ERR_OK);
+    disk->calls = 0;
+    disk->fail_at = n;
+    disk->fail_code = code;
+}
+
+uint64_t sim_disk_call_count(const struct sim_disk *disk)
+{
+    ASSERT(disk);
+    return disk->calls;
+}
+
+void sim_disk_die_after(struct sim_disk *disk, uint64_t n)
+{
+    ASSERT(!disk->dead);
+    disk->changes = 0;
+    disk->die_at = n;
+}
+
+uint64_t sim_disk_change_count(const struct sim_disk *disk)
+{
+    ASSERT(disk);
+    return disk->changes;
+}
+
+bool sim_disk_is_dead(const struct sim_disk *disk)
+{
+    ASSERT(disk);
+    return disk->dead;
+}
+
+void sim_disk_crash(struct sim_disk *disk)
+{
+    LIST_EACH (link, &disk->handles) {
+        struct sim_handle *handle = CONTAINER_OF(link, struct sim_handle, link);
+        ASSERT(handle->node);
+        handle->stale = true;
+        handle->node->locked_by = NULL;
+    }
+    sim_tree_crash(&disk->tree);
+    disk->dead = false;
+    disk->die_at = 0;
+}
+
+bool sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t offset, unsigned bit)
+{
+    struct sim_place place;
+    err_t err = sim_tree_find(&disk->tree, path, &place);
+    ASSERT(err_is_ok(err) && place.node && place.node->kind == IO_KIND_FILE);
+    return sim_content_flip(&place.node->content, offset, bit);
+}

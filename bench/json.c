@@ -166,8 +166,9 @@ int main(int argc, char **argv)
     size_t size = (size_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 200) * 1000000;
     struct events e = {0};
     uint64_t seed = 20260301;
-    while (e.bytes.size < size && buf_ok(&e.bytes))
+    do {
         add_event(&e.bytes, &seed, e.count++);
+    } while (e.bytes.size < size && buf_ok(&e.bytes));
     static const char *const texts[] = {"event_id", "occurred_at", "customer.id"};
     struct format_json_paths *paths;
     struct err_text why = {0};

@@ -1,17 +1,10 @@
 #include "flow/batch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-#include <cmocka.h>
-
 #include "base/alloc.h"
 #include "base/cursor.h"
 #include "base/hash.h"
 #include "base/time.h"
+#include "lib/unit.h"
 
 #define NONE ((struct slice){0})
 
@@ -44,7 +37,7 @@ static void add_golden(struct flow_batch_builder *b)
     add(b, 1700000200000, SLICE_LITERAL(""), NONE);
 }
 
-static void assert_slice(struct slice got, struct slice expected)
+static void assert_bytes(struct slice got, struct slice expected)
 {
     assert_int_equal(got.data == NULL, expected.data == NULL);
     assert_true(slice_equal(got, expected));
@@ -53,21 +46,6 @@ static void assert_slice(struct slice got, struct slice expected)
 static void assert_code(err_t err, enum err_code code)
 {
     assert_int_equal(err.code, code);
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t z = *state;
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static uint64_t pick_seed(void)
-{
-    const char *given = getenv("GARNER_TEST_SEED");
-    return given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
 }
 
 static void a_batch_has_exactly_kafkas_bytes(void **state)
@@ -103,25 +81,25 @@ static void kafkas_bytes_are_read_back(void **state)
     struct flow_header h;
     assert_code(flow_batch_next(&it, &r), ERR_OK);
     assert_int_equal(r.timestamp_ms, 1700000000000);
-    assert_slice(r.key, SLICE_LITERAL("key"));
-    assert_slice(r.value, SLICE_LITERAL("value"));
+    assert_bytes(r.key, SLICE_LITERAL("key"));
+    assert_bytes(r.value, SLICE_LITERAL("value"));
     assert_int_equal(r.header_count, 2);
     assert_true(flow_record_header(&r.headers, &h));
-    assert_slice(h.key, SLICE_LITERAL("a"));
-    assert_slice(h.value, SLICE_LITERAL("1"));
+    assert_bytes(h.key, SLICE_LITERAL("a"));
+    assert_bytes(h.value, SLICE_LITERAL("1"));
     assert_true(flow_record_header(&r.headers, &h));
-    assert_slice(h.key, SLICE_LITERAL("bb"));
-    assert_slice(h.value, NONE);
+    assert_bytes(h.key, SLICE_LITERAL("bb"));
+    assert_bytes(h.value, NONE);
     assert_false(flow_record_header(&r.headers, &h));
 
     assert_code(flow_batch_next(&it, &r), ERR_OK);
     assert_int_equal(r.offset, 1);
     assert_int_equal(r.timestamp_ms, 1699999999000);
-    assert_slice(r.key, NONE);
-    assert_slice(r.value, SLICE_LITERAL(""));
+    assert_bytes(r.key, NONE);
+    assert_bytes(r.value, SLICE_LITERAL(""));
     assert_code(flow_batch_next(&it, &r), ERR_OK);
-    assert_slice(r.key, SLICE_LITERAL(""));
-    assert_slice(r.value, NONE);
+    assert_bytes(r.key, SLICE_LITERAL(""));
+    assert_bytes(r.value, NONE);
     assert_code(flow_batch_next(&it, &r), ERR_END);
 }
 
@@ -319,15 +297,13 @@ static void a_header_without_a_key_ends_the_headers(void **state)
 static void damaged_records_never_lead_out_of_the_batch(void **state)
 {
     (void)state;
-    uint64_t seed = pick_seed();
-    uint64_t random = seed;
-    printf("seed %llu\n", (unsigned long long)seed);
+    uint64_t random = unit_seed();
     for (int round = 0; round < 20000; round++) {
         uint8_t *bytes = mem_alloc(sizeof(golden));
         memcpy(bytes, golden, sizeof(golden));
-        for (uint64_t n = 1 + next_random(&random) % 4; n > 0; n--)
-            bytes[21 + next_random(&random) % (sizeof(golden) - 21)] =
-                (uint8_t)next_random(&random);
+        for (uint64_t n = 1 + unit_random(&random) % 4; n > 0; n--)
+            bytes[21 + unit_random(&random) % (sizeof(golden) - 21)] =
+                (uint8_t)unit_random(&random);
         err_t err = walk(slice_make(bytes, sizeof(golden)));
         assert_true(err_is(err, ERR_END) || err_is(err, ERR_CORRUPT) ||
                     err_is(err, ERR_UNSUPPORTED));
@@ -338,20 +314,18 @@ static void damaged_records_never_lead_out_of_the_batch(void **state)
 static void any_records_come_back_as_they_were(void **state)
 {
     (void)state;
-    uint64_t seed = pick_seed();
-    printf("seed %llu\n", (unsigned long long)seed);
     static uint8_t noise[70000];
-    uint64_t random = seed;
+    uint64_t random = unit_seed();
     for (size_t i = 0; i < sizeof(noise); i++)
-        noise[i] = (uint8_t)next_random(&random);
+        noise[i] = (uint8_t)unit_random(&random);
     for (int round = 0; round < 50; round++) {
         struct flow_batch_builder b;
         flow_batch_builder_init(&b);
         uint64_t start = random;
-        uint32_t count = 1 + (uint32_t)(next_random(&random) % 300);
+        uint32_t count = 1 + (uint32_t)(unit_random(&random) % 300);
         for (int pass = 0; pass < 2; pass++) {
             random = start;
-            (void)next_random(&random);
+            (void)unit_random(&random);
             struct flow_batch batch;
             struct flow_batch_iterator it = {0};
             if (pass == 1) {
@@ -361,19 +335,19 @@ static void any_records_come_back_as_they_were(void **state)
             }
             for (uint32_t i = 0; i < count; i++) {
                 size_t value_max = i == 7 ? sizeof(noise) : 200;
-                struct slice key = slice_make(noise, next_random(&random) % 100);
-                struct slice value = slice_make(noise, next_random(&random) % value_max);
-                if (next_random(&random) % 4 == 0)
+                struct slice key = slice_make(noise, unit_random(&random) % 100);
+                struct slice value = slice_make(noise, unit_random(&random) % value_max);
+                if (unit_random(&random) % 4 == 0)
                     key = NONE;
-                int64_t ms = (int64_t)next_random(&random);
+                int64_t ms = (int64_t)unit_random(&random);
                 struct flow_record r;
                 if (pass == 0) {
                     add(&b, ms, key, value);
                     continue;
                 }
                 assert_code(flow_batch_next(&it, &r), ERR_OK);
-                assert_slice(r.key, key);
-                assert_slice(r.value, value);
+                assert_bytes(r.key, key);
+                assert_bytes(r.value, value);
                 assert_int_equal(r.timestamp_ms, ms);
                 assert_int_equal(r.offset, i);
             }

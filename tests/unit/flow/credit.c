@@ -1,9 +1,6 @@
 #include "flow/credit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "lib/unit.h"
 
 struct taker {
     struct flow_credit_waiter waiter;

@@ -1,11 +1,7 @@
 #include "flow/inlet.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 #include "base/alloc.h"
+#include "lib/unit.h"
 
 static void errors_are_listed_in_order(void **state)
 {

@@ -1,9 +1,6 @@
 #include "flow/snapshot.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "lib/unit.h"
 
 static struct flow_topic_state topics[] = {
     {.id = 1,

@@ -5,13 +5,8 @@
  * still, and a log that keeps what it is given, checks every batch, and answers when told to.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "base/alloc.h"
+#include "lib/unit.h"
 #include "pipeline/check/check_int.h"
 
 #define ARRIVAL_MS INT64_C(1790000000123)

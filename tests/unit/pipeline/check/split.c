@@ -1,8 +1,5 @@
 #include "pipeline/check/check.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "unit/pipeline/check/fixture.h"
 
 #define NDJSON FLOW_FRAMING_NDJSON
@@ -331,19 +328,11 @@ static void a_hundred_errors_are_listed_and_the_rest_counted(void **state)
     fixture_done(&f);
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return *state >> 33;
-}
-
 /* Whatever comes in, every record is accounted for, and good and bad bytes are all kept. */
 static void any_body_balances(void **state)
 {
     (void)state;
-    const char *given = getenv("GARNER_TEST_SEED");
-    uint64_t seed = given ? (uint64_t)strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("seed %llu\n", (unsigned long long)seed);
+    uint64_t random = unit_seed();
     static const char *const pieces[] = {"{\"key\":1}", "{\"key\":\"a\\u0062\",\"at\":\"2026\"}",
                                          "{",           "}",
                                          "[",           "]",
@@ -358,8 +347,8 @@ static void any_body_balances(void **state)
     for (int round = 0; round < 3000; round++) {
         char text[600];
         size_t size = 0;
-        for (uint64_t n = next_random(&seed) % 20; n > 0; n--) {
-            const char *piece = pieces[next_random(&seed) % (sizeof(pieces) / sizeof(pieces[0]))];
+        for (uint64_t n = unit_random(&random) % 20; n > 0; n--) {
+            const char *piece = pieces[unit_random(&random) % (sizeof(pieces) / sizeof(pieces[0]))];
             size_t piece_size = *piece ? strlen(piece) : 1;
             memcpy(text + size, piece, piece_size);
             size += piece_size;

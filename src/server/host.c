@@ -1,0 +1,23 @@
+#include "base/assert.h"
+#include "io/uv/uv.h"
+#include "server/plugins.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+err_t server_host_init(struct server_host *host, const char *(*env)(const char *name))
+{
+    ASSERT(env);
+    if (!getcwd(host->directory, sizeof host->directory))
+        return err_from_errno(errno);
+    server_sink_types(host->sink_types, SERVER_SINK_TYPES_MAX);
+    host->host = (struct control_config_host){
+        .disk = io_uv_disk(),
+        .directory = host->directory,
+        .env = env,
+        .memory_bytes = io_uv_memory_bytes(),
+        .sink_types = host->sink_types,
+    };
+    return err_ok();
+}

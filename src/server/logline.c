@@ -1,0 +1,41 @@
+#include "server/logline.h"
+
+#include "base/assert.h"
+#include "base/time.h"
+
+void server_logline(struct buf *out, bool plain, int64_t now_ms, enum log_level level,
+                    const char *event, struct slice text)
+{
+    if (plain) {
+        buf_add_time(out, now_ms);
+        buf_add_format(out, " %-7s %s: ", log_level_name(level), event);
+        buf_add_slice(out, text);
+    } else {
+        buf_add_string(out, "{\"time\":\"");
+        buf_add_time(out, now_ms);
+        buf_add_format(out, "\",\"level\":\"%s\",\"event\":\"%s\",\"text\":", log_level_name(level),
+                       event);
+        buf_add_json_string(out, text);
+        buf_add_byte(out, '}');
+    }
+    buf_add_byte(out, '\n');
+}
+
+static void write_line(struct logger *logger, enum log_level level, const char *event,
+                       struct slice text)
+{
+    struct server_logger *self = (struct server_logger *)logger;
+    struct buf line;
+    buf_init(&line, 0);
+    server_logline(&line, self->plain, io_wall_ms(self->clock), level, event, text);
+    if (buf_ok(&line))
+        fwrite(line.data, 1, line.size, stderr);
+    buf_done(&line);
+}
+
+void server_logger_init(struct server_logger *logger, struct io_loop *clock, bool plain)
+{
+    ASSERT(clock);
+    *logger = (struct server_logger){.logger.write = write_line, .clock = clock, .plain = plain};
+    ASSERT((void *)logger == (void *)&logger->logger);
+}

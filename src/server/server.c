@@ -1,0 +1,289 @@
+#include "server/server.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "io/uv/uv.h"
+#include "server/faults.h"
+#include "server/server_int.h"
+
+/*
+ * Starting: configuration and contracts, loops and workers, the log (which recovers), topics,
+ * then the doors, then the sinks. Until the doors are open everything is on this thread, waiting
+ * for what it asks; a failure anywhere frees what there is, in the opposite order, and nothing
+ * has been served. Stopping is in stop.c.
+ */
+
+/* memory_limit by name: what bodies, batches under way, the tail and the index may take. */
+#define SHARE_BODIES 4u
+#define SHARE_BATCHES 4u
+#define SHARE_TAIL 8u
+#define SHARE_INDEX 8u
+#define TAIL_MIN (UINT64_C(16) << 20)
+#define TAIL_MAX (UINT64_C(64) << 20)
+#define ADMIN_EXPORTERS 4u
+
+static void print_messages(const struct control_messages *messages)
+{
+    for (size_t i = 0; i < messages->count; i++) {
+        struct buf line;
+        buf_init(&line, 0);
+        control_report_print(&line, &messages->items[i]);
+        if (buf_ok(&line))
+            fprintf(stderr, "%.*s\n", SLICE_PRINTF(buf_slice(&line)));
+        buf_done(&line);
+    }
+    if (messages->omitted > 0)
+        fprintf(stderr, "and %zu more\n", messages->omitted);
+}
+
+static err_t load_config(struct server *server, const char *file)
+{
+    struct control_report report;
+    control_report_init(&report);
+    err_t err = control_config_load(server->host, file, &server->config, &report);
+    if (err_is_ok(err))
+        err = control_catalog_load(server->host, server->config, &server->catalog, &report);
+    print_messages(&report.errors);
+    print_messages(&report.notes);
+    control_report_done(&report);
+    return err;
+}
+
+static err_t new_threads(struct server *server)
+{
+    size_t count = server->config->loops ? server->config->loops : io_uv_cpu_count();
+    server->intakes = mem_zalloc(count, sizeof *server->intakes);
+    if (!server->intakes)
+        return err_make(ERR_MEMORY);
+    server->intake_count = count;
+    for (size_t i = 0; i < count; i++)
+        TRY(io_uv_loop_new(&server->intakes[i].loop));
+    TRY(io_uv_loop_new(&server->sequencer));
+    TRY(io_uv_worker_new("flusher", &server->flusher));
+    TRY(io_uv_worker_new("maker", &server->maker));
+    return io_uv_worker_new("reader", &server->reader);
+}
+
+static uint64_t tail_bytes(uint64_t memory_limit)
+{
+    uint64_t bytes = memory_limit / SHARE_TAIL;
+    bytes = bytes < TAIL_MIN ? TAIL_MIN : bytes;
+    return bytes > TAIL_MAX ? TAIL_MAX : bytes;
+}
+
+static err_t open_log(struct server *server, struct err_text *why)
+{
+    const struct control_config *config = server->config;
+    struct log_options options = {
+        .loop = server->sequencer,
+        .flusher = server->flusher,
+        .maker = server->maker,
+        .reader = server->reader,
+        .disk = server->disk,
+        .logger = &server->logger.logger,
+        .data_directory = config->data_dir,
+        .wal_limit_bytes = config->wal_limit,
+        .tail_bytes = tail_bytes(config->memory_limit),
+        .index_bytes = config->memory_limit / SHARE_INDEX,
+        .early_answers = config->durability.mode == CONTROL_CONFIG_INTERVAL,
+        .early_delay_ms = config->durability.max_delay_ms,
+        .early_bytes = config->durability.max_bytes,
+    };
+    if (options.early_answers)
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "durability_interval",
+                     "durability: interval: answers come up to %llu ms and %llu bytes before the "
+                     "flush; a crash can lose that much of what was acknowledged",
+                     (unsigned long long)options.early_delay_ms,
+                     (unsigned long long)options.early_bytes);
+    TRY(log_open(&options, &server->log, why));
+    TRY(io_uv_loop_start(server->sequencer, "sequencer"));
+    server->sequencer_started = true;
+    return err_ok();
+}
+
+static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
+                        struct err_text *why)
+{
+    const struct control_config *config = server->config;
+    uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
+    uint64_t least = config->intake.body_bytes_max;
+    struct pipeline_check **checks = mem_zalloc(server->intake_count, sizeof *checks);
+    if (!checks)
+        return err_make(ERR_MEMORY);
+    err_t err = err_ok();
+    for (size_t i = 0; i < server->intake_count && err_is_ok(err); i++) {
+        struct server_intake *intake = &server->intakes[i];
+        struct pipeline_check_options options = {
+            .loop = intake->loop,
+            .log = log_flow(server->log),
+            .topics = topics,
+            .topic_count = server->catalog->topic_count,
+            .record_size_max = config->intake.record_bytes_max,
+            .memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count,
+        };
+        flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);
+        err = pipeline_check_new(&options, &intake->check, why);
+        checks[i] = intake->check;
+    }
+    if (err_is_ok(err))
+        err = pipeline_check_exporter_new(checks, server->intake_count, &server->check_exporter);
+    mem_free(checks);
+    return err;
+}
+
+static err_t new_intake(struct server *server)
+{
+    struct sources_http_loop *loops = mem_zalloc(server->intake_count, sizeof *loops);
+    if (!loops)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < server->intake_count; i++)
+        loops[i] = (struct sources_http_loop){
+            .loop = server->intakes[i].loop,
+            .inlet = pipeline_check_inlet(server->intakes[i].check),
+            .credit = &server->intakes[i].credit,
+        };
+    err_t err = sources_http_new(
+        &(struct sources_http_options){.address = server->config->intake.listen,
+                                       .loops = loops,
+                                       .loop_count = server->intake_count,
+                                       .body_max = server->config->intake.body_bytes_max},
+        &server->http);
+    mem_free(loops);
+    return err;
+}
+
+static err_t new_admin(struct server *server, struct err_text *why)
+{
+    const struct control_config *config = server->config;
+    server_process_init(&server->process, server->control, server->disk, config->data_dir,
+                        config->memory_limit);
+    server->exporters = mem_zalloc(ADMIN_EXPORTERS + server->sink_count, sizeof *server->exporters);
+    if (!server->exporters)
+        return err_make(ERR_MEMORY);
+    struct flow_exporter **out = server->exporters;
+    *out++ = log_exporter(server->log);
+    *out++ = server->check_exporter;
+    *out++ = sources_http_exporter(server->http);
+    *out++ = &server->process.exporter;
+    for (size_t i = 0; i < server->sink_count; i++)
+        *out++ = sinks_runner_exporter(server->sinks[i].runner);
+    server->exporter_count = (size_t)(out - server->exporters);
+    struct admin_options options = {
+        .loop = server->control,
+        .log = log_flow(server->log),
+        .address = config->admin.listen,
+        .exporters = server->exporters,
+        .exporter_count = server->exporter_count,
+    };
+    return admin_new(&options, &server->admin, why);
+}
+
+static err_t start_intakes(struct server *server, struct err_text *why)
+{
+    err_t err = sources_http_start(server->http, why);
+    if (!err_is_ok(err))
+        err_prefix(why, "intake.listen");
+    for (size_t i = 0; i < server->intake_count && err_is_ok(err); i++) {
+        err = io_uv_loop_start(server->intakes[i].loop, "intake");
+        server->intakes[i].started = err_is_ok(err);
+    }
+    return err;
+}
+
+static err_t start(struct server *server, const struct server_options *options,
+                   struct err_text *why)
+{
+    TRY(load_config(server, options->config_file));
+    TRY(server_faults_wrap(server->host, &server->disk, why));
+    io_uv_raise_file_limit();
+    TRY(new_threads(server));
+    TRY(open_log(server, why));
+    struct pipeline_check_topic *topics = NULL;
+    TRY(server_bind_topics(server, &topics, why));
+    err_t err = new_checks(server, topics, why);
+    mem_free(topics);
+    TRY(err);
+    TRY(server_close_removed_sinks(server, why));
+    TRY(server_new_sinks(server, why));
+    TRY(new_intake(server));
+    TRY(new_admin(server, why));
+    TRY(server_watch_signals(server));
+    TRY(start_intakes(server, why));
+    for (size_t i = 0; i < server->sink_count; i++)
+        sinks_runner_start(server->sinks[i].runner);
+    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "serving",
+                 "garner %s: intake on %s, admin on %s, %zu topics, %zu sinks, data in %s",
+                 GARNER_VERSION, server->config->intake.listen, server->config->admin.listen,
+                 server->catalog->topic_count, server->sink_count, server->config->data_dir);
+    return err_ok();
+}
+
+static void free_intakes(struct server *server)
+{
+    for (size_t i = 0; i < server->intake_count; i++) {
+        struct server_intake *intake = &server->intakes[i];
+        if (intake->started) {
+            io_uv_loop_stop(intake->loop);
+            io_uv_loop_join(intake->loop);
+        }
+    }
+    sources_http_free(&server->http);
+    pipeline_check_exporter_free(&server->check_exporter);
+    for (size_t i = 0; i < server->intake_count; i++)
+        pipeline_check_free(&server->intakes[i].check);
+}
+
+static void free_threads(struct server *server)
+{
+    if (server->sequencer_started) {
+        io_uv_loop_stop(server->sequencer);
+        io_uv_loop_join(server->sequencer);
+    }
+    io_uv_worker_free(&server->flusher);
+    io_uv_worker_free(&server->maker);
+    io_uv_worker_free(&server->reader);
+    log_free(&server->log);
+    for (size_t i = 0; i < server->intake_count; i++)
+        io_uv_loop_free(&server->intakes[i].loop);
+    mem_free(server->intakes);
+    io_uv_loop_free(&server->sequencer);
+}
+
+static void free_server(struct server *server)
+{
+    admin_free(&server->admin);
+    free_intakes(server);
+    for (size_t i = 0; i < server->sink_count; i++) {
+        sinks_runner_free(&server->sinks[i].runner);
+        io_uv_worker_free(&server->sinks[i].worker);
+    }
+    mem_free(server->sinks);
+    mem_free(server->exporters);
+    free_threads(server);
+    server_faults_unwrap(server->host, &server->disk);
+    control_catalog_free(&server->catalog);
+    control_config_free(&server->config);
+    io_uv_loop_free(&server->control);
+}
+
+err_t server_run(const struct server_options *options, struct err_text *why)
+{
+    struct server *server = mem_zalloc(1, sizeof *server);
+    if (!server)
+        return err_make(ERR_MEMORY);
+    server->host = options->host;
+    server->disk = options->host->disk;
+    err_t err = io_uv_loop_new(&server->control);
+    if (err_is_ok(err)) {
+        server_logger_init(&server->logger, server->control, options->plain_log);
+        err = start(server, options, why);
+    }
+    if (err_is_ok(err)) {
+        io_uv_loop_run(server->control);
+        if (server->left_behind)
+            return err_make(ERR_TIMEOUT);
+    }
+    free_server(server);
+    mem_free(server);
+    return err;
+}

@@ -1,0 +1,81 @@
+#pragma once
+
+/*
+ * The inside of the server. All on the control loop's thread.
+ */
+
+#include "admin/admin.h"
+#include "control/catalog/catalog.h"
+#include "flow/credit.h"
+#include "log/log.h"
+#include "pipeline/check/check.h"
+#include "server/logline.h"
+#include "server/process.h"
+#include "server/server.h"
+#include "sinks/runner.h"
+#include "sources/http/http.h"
+
+/* One intake loop and what lives on it. */
+struct server_intake {
+    struct io_loop *loop;
+    bool started;
+    struct flow_credit credit;
+    struct pipeline_check *check;
+};
+
+struct server_sink {
+    struct io_worker *worker;
+    struct sinks_runner *runner;
+};
+
+struct server {
+    const struct control_config_host *host;
+    struct io_disk *disk; /* the host's, or one that fails on purpose */
+    struct control_config *config;
+    struct control_catalog *catalog;
+    struct server_logger logger;
+
+    struct io_loop *control;
+    struct io_loop *sequencer;
+    bool sequencer_started;
+    struct io_worker *flusher;
+    struct io_worker *maker;
+    struct io_worker *reader;
+    struct log *log;
+
+    struct server_intake *intakes;
+    size_t intake_count;
+    struct flow_exporter *check_exporter;
+    struct sources_http *http;
+    struct server_sink *sinks;
+    size_t sink_count;
+    struct admin *admin;
+    struct server_process process;
+    struct flow_exporter **exporters;
+    size_t exporter_count;
+
+    /* Stopping, step by step (stop.c). */
+    bool stopping;
+    struct task signal_task;
+    struct task interrupt_task;
+    struct task hangup_task;
+    struct task step_task;
+    struct io_timer watchdog;
+    size_t sinks_left;
+    bool left_behind;
+};
+
+/* topics.c: makes the log's topics those of the contracts: creates what is missing with its DLQ,
+ * raises partitions, refuses to lower them. Runs the control loop meanwhile. On success `out`
+ * (catalog's order, mem_free) says what the inlets need; names live as long as the catalog. */
+err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
+                         struct err_text *why);
+/* Closes sinks of the log that the configuration no longer has, keeping their rows. */
+err_t server_close_removed_sinks(struct server *server, struct err_text *why);
+/* Makes the runner of each sink of the configuration. */
+err_t server_new_sinks(struct server *server, struct err_text *why);
+/* Asks the log and runs the control loop until it answers. `snapshot` is freed by the caller. */
+err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot);
+
+/* stop.c: installs the signals. */
+err_t server_watch_signals(struct server *server);

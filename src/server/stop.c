@@ -1,0 +1,133 @@
+#include "base/assert.h"
+#include "io/uv/uv.h"
+#include "server/server_int.h"
+
+#include <signal.h>
+
+/*
+ * Stopping, in the direction that records flow: the intake takes no more and answers what it has;
+ * the sinks deliver what they have read; the admin door, which tells of it, closes; the log
+ * writes the mark of a clean stop. Each step begins when the one before says that it is done, on
+ * the control loop, and has a share of shutdown_timeout. Past all of it the process ends where it
+ * stands: what was acknowledged is on disk, the next start goes on.
+ */
+
+#define INTAKE_SHARE 3u /* of shutdown_timeout: a third for requests under way */
+#define GRACE_MS 5000u  /* beyond shutdown_timeout, before giving up */
+
+static void log_stopped(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, step_task);
+    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "stopped",
+                 server->left_behind ? "a sink did not come back; its epoch is finished by the "
+                                       "next start"
+                                     : "all that was acknowledged is on disk");
+    io_timer_stop(server->control, &server->watchdog);
+    io_uv_loop_stop(server->control);
+}
+
+static void admin_stopped(void *owner)
+{
+    struct server *server = owner;
+    server->step_task.run = log_stopped;
+    log_stop(server->log, server->control, &server->step_task);
+}
+
+static void stop_admin(struct server *server)
+{
+    ASSERT(server->sinks_left == 0);
+    admin_stop(server->admin, 0, admin_stopped, server);
+}
+
+static void sink_stopped(void *context, err_t err)
+{
+    struct server *server = context;
+    ASSERT(server->sinks_left > 0);
+    if (!err_is_ok(err))
+        server->left_behind = true;
+    if (--server->sinks_left == 0)
+        stop_admin(server);
+}
+
+static void stop_sinks(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, step_task);
+    uint64_t timeout_ms =
+        server->config->shutdown_timeout_ms - server->config->shutdown_timeout_ms / INTAKE_SHARE;
+    server->sinks_left = server->sink_count;
+    for (size_t i = 0; i < server->sink_count; i++)
+        sinks_runner_stop(server->sinks[i].runner, timeout_ms, sink_stopped, server);
+    if (server->sink_count == 0)
+        stop_admin(server);
+}
+
+/* On the first intake loop. */
+static void intake_stopped(void *owner)
+{
+    struct server *server = owner;
+    server->step_task.run = stop_sinks;
+    io_post(server->control, &server->step_task);
+}
+
+/* On the first intake loop, where the intake is stopped. */
+static void stop_intake(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, step_task);
+    sources_http_stop(server->http, server->config->shutdown_timeout_ms / INTAKE_SHARE,
+                      intake_stopped, server);
+}
+
+static void give_up(struct io_timer *timer)
+{
+    struct server *server = CONTAINER_OF(timer, struct server, watchdog);
+    logger_write(&server->logger.logger, LOG_LEVEL_ERROR, "stop_timeout",
+                 "not everything came to an end within shutdown_timeout; leaving it to the next "
+                 "start");
+    _Exit(1);
+}
+
+static void begin_stop(struct server *server)
+{
+    if (server->stopping) {
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "stop_now",
+                     "a second signal: ending at once");
+        _Exit(1);
+    }
+    server->stopping = true;
+    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "stopping",
+                 "draining for up to %llu ms; another signal ends at once",
+                 (unsigned long long)server->config->shutdown_timeout_ms);
+    server->watchdog.run = give_up;
+    io_timer_start(server->control, &server->watchdog,
+                   (server->config->shutdown_timeout_ms + GRACE_MS) * IO_MS);
+    server->step_task.run = stop_intake;
+    io_post(server->intakes[0].loop, &server->step_task);
+}
+
+static void on_terminate(struct task *task)
+{
+    begin_stop(CONTAINER_OF(task, struct server, signal_task));
+}
+
+static void on_interrupt(struct task *task)
+{
+    begin_stop(CONTAINER_OF(task, struct server, interrupt_task));
+}
+
+/* Reloading is not possible, but the signal that asks for it elsewhere must not end us. */
+static void on_hangup(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, hangup_task);
+    logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "no_reload",
+                 "SIGHUP: this version reads its configuration at the start only; restart it");
+}
+
+err_t server_watch_signals(struct server *server)
+{
+    server->signal_task.run = on_terminate;
+    server->interrupt_task.run = on_interrupt;
+    server->hangup_task.run = on_hangup;
+    TRY(io_uv_on_signal(server->control, SIGTERM, &server->signal_task));
+    TRY(io_uv_on_signal(server->control, SIGINT, &server->interrupt_task));
+    return io_uv_on_signal(server->control, SIGHUP, &server->hangup_task);
+}

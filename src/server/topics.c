@@ -1,0 +1,291 @@
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "io/uv/uv.h"
+#include "server/plugins.h"
+#include "server/server_int.h"
+
+/*
+ * Contracts name topics, the log numbers them. At the start the two are brought together: one
+ * commit creates every topic that is missing, a second one their DLQs (which name their topic by
+ * its number), and partitions are raised where a contract asks for more. Nothing is deleted here.
+ */
+
+#define DLQ_SUFFIX ".dlq"
+
+/* A call to the log that the control loop waits for. */
+struct waiting {
+    struct flow_commit commit;
+    struct io_loop *loop;
+};
+
+static void commit_back(struct flow_commit *commit)
+{
+    io_uv_loop_stop(CONTAINER_OF(commit, struct waiting, commit)->loop);
+}
+
+static err_t commit_and_wait(struct server *server, struct waiting *w)
+{
+    w->loop = server->control;
+    w->commit.home = server->control;
+    w->commit.done = commit_back;
+    flow_log_commit(log_flow(server->log), &w->commit);
+    io_uv_loop_run(server->control);
+    return w->commit.error;
+}
+
+static void snapshot_back(struct flow_snapshot *snapshot)
+{
+    io_uv_loop_stop(snapshot->home);
+}
+
+err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot)
+{
+    ASSERT(server->log);
+    *snapshot = (struct flow_snapshot){.home = server->control, .done = snapshot_back};
+    flow_log_snapshot(log_flow(server->log), snapshot);
+    io_uv_loop_run(server->control);
+    return snapshot->error;
+}
+
+static struct uuid random_uuid(struct server *server)
+{
+    uint8_t random[16];
+    io_random(server->control, random, sizeof random);
+    return uuid_from_random(random);
+}
+
+static bool dlq_name(const char *topic, char out[static FLOW_TOPIC_NAME_MAX + 1])
+{
+    int size = snprintf(out, FLOW_TOPIC_NAME_MAX + 1, "%s" DLQ_SUFFIX, topic);
+    return size > 0 && (unsigned)size <= FLOW_TOPIC_NAME_MAX;
+}
+
+/* What one pass of changes is made of; names of DLQs need room of their own. */
+struct changes {
+    struct flow_topic_change *items;
+    char (*names)[FLOW_TOPIC_NAME_MAX + 1];
+    uint32_t count;
+};
+
+static err_t changes_new(struct changes *changes, size_t count)
+{
+    *changes = (struct changes){
+        .items = mem_zalloc(count + 1, sizeof *changes->items),
+        .names = mem_zalloc(count + 1, sizeof *changes->names),
+    };
+    return changes->items && changes->names ? err_ok() : err_make(ERR_MEMORY);
+}
+
+static void changes_done(struct changes *changes)
+{
+    mem_free(changes->items);
+    mem_free(changes->names);
+}
+
+/* The first pass: topics themselves. */
+static err_t add_topic(struct server *server, const struct flow_snapshot *snapshot,
+                       const struct control_catalog_topic *topic, struct changes *changes,
+                       struct err_text *why)
+{
+    const struct flow_topic_state *known = flow_snapshot_topic(snapshot, slice_string(topic->name));
+    struct flow_topic_change *change = &changes->items[changes->count];
+    if (!known) {
+        *change = (struct flow_topic_change){
+            .op = FLOW_TOPIC_CREATE,
+            .uuid = random_uuid(server),
+            .name = slice_string(topic->name),
+            .partition_count = topic->partitions,
+        };
+        changes->count++;
+    } else if (known->partition_count > topic->partitions) {
+        return err_set(why, ERR_CONFIG,
+                       "%s: partitions: topic %s has %u partitions and cannot be lowered to %u, "
+                       "their records would be lost; expected at least %u",
+                       topic->file, topic->name, known->partition_count, topic->partitions,
+                       known->partition_count);
+    } else if (known->partition_count < topic->partitions) {
+        *change = (struct flow_topic_change){.op = FLOW_TOPIC_PARTITIONS,
+                                             .topic_id = known->id,
+                                             .partition_count = topic->partitions};
+        changes->count++;
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "topic_partitions_raised",
+                     "topic %s: from %u to %u partitions; keys may move to other partitions, so "
+                     "order a key holds from here on only",
+                     topic->name, known->partition_count, topic->partitions);
+    }
+    return err_ok();
+}
+
+/* The second pass: a DLQ for every topic. */
+static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot,
+                     const struct control_catalog_topic *topic, struct changes *changes,
+                     struct err_text *why)
+{
+    char *name = changes->names[changes->count];
+    if (!dlq_name(topic->name, name))
+        return err_set(why, ERR_CONFIG, "%s: topic: the name is too long", topic->file);
+    if (flow_snapshot_topic(snapshot, slice_string(name)))
+        return err_ok();
+    const struct flow_topic_state *parent =
+        flow_snapshot_topic(snapshot, slice_string(topic->name));
+    ASSERT(parent);
+    changes->items[changes->count++] = (struct flow_topic_change){
+        .op = FLOW_TOPIC_CREATE,
+        .uuid = random_uuid(server),
+        .name = slice_string(name),
+        .partition_count = 1,
+        .parent_id = parent->id,
+    };
+    return err_ok();
+}
+
+typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot,
+                     const struct control_catalog_topic *topic, struct changes *changes,
+                     struct err_text *why);
+
+static err_t run_pass(struct server *server, add_fn *add, struct err_text *why)
+{
+    struct flow_snapshot snapshot;
+    struct changes changes;
+    TRY(server_snapshot(server, &snapshot));
+    err_t err = changes_new(&changes, server->catalog->topic_count);
+    for (size_t i = 0; i < server->catalog->topic_count && err_is_ok(err); i++)
+        err = add(server, &snapshot, &server->catalog->topics[i], &changes, why);
+    if (err_is_ok(err) && changes.count > 0) {
+        struct waiting w = {.commit = {.topics = changes.items, .topic_count = changes.count}};
+        err = commit_and_wait(server, &w);
+    }
+    changes_done(&changes);
+    flow_snapshot_done(&snapshot);
+    return err;
+}
+
+static err_t describe(struct server *server, const struct flow_snapshot *snapshot,
+                      struct pipeline_check_topic *out)
+{
+    for (size_t i = 0; i < server->catalog->topic_count; i++) {
+        const struct control_catalog_topic *topic = &server->catalog->topics[i];
+        char name[FLOW_TOPIC_NAME_MAX + 1];
+        bool named = dlq_name(topic->name, name);
+        const struct flow_topic_state *state =
+            flow_snapshot_topic(snapshot, slice_string(topic->name));
+        const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
+        ASSERT(named && state && dlq);
+        out[i] = (struct pipeline_check_topic){
+            .name = topic->name,
+            .topic_id = state->id,
+            .dlq_id = dlq->id,
+            .partition_count = state->partition_count,
+            .on_invalid = topic->on_invalid == CONTROL_CATALOG_REJECT ? PIPELINE_CHECK_REJECT
+                                                                      : PIPELINE_CHECK_DEAD_LETTER,
+            .key = topic->key,
+            .event_time = topic->event_time,
+        };
+    }
+    return err_ok();
+}
+
+err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
+                         struct err_text *why)
+{
+    TRY(run_pass(server, add_topic, why));
+    TRY(run_pass(server, add_dlq, why));
+    struct flow_snapshot snapshot;
+    TRY(server_snapshot(server, &snapshot));
+    struct pipeline_check_topic *topics =
+        mem_zalloc(server->catalog->topic_count + 1, sizeof *topics);
+    err_t err = topics ? describe(server, &snapshot, topics) : err_make(ERR_MEMORY);
+    flow_snapshot_done(&snapshot);
+    if (err_is_ok(err))
+        *out = topics;
+    return err;
+}
+
+static bool configured(const struct control_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->sink_count; i++) {
+        if (strcmp(config->sinks[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Publishing what a removed sink had prepared is its own work: such a sink stays open. */
+static err_t close_sink(struct server *server, const struct flow_sink_state *sink)
+{
+    if (!sink->open || configured(server->config, sink->name))
+        return err_ok();
+    if (sink->prepared) {
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "sink_left_unfinished",
+                     "sink %s was removed from the configuration while an epoch was being "
+                     "delivered; put it back to finish it",
+                     sink->name);
+        return err_ok();
+    }
+    struct flow_sink_change change = {.op = FLOW_SINK_CLOSE, .sink_id = sink->id};
+    struct waiting w = {.commit = {.sinks = &change, .sink_count = 1}};
+    return commit_and_wait(server, &w);
+}
+
+err_t server_close_removed_sinks(struct server *server, struct err_text *why)
+{
+    struct flow_snapshot snapshot;
+    TRY(server_snapshot(server, &snapshot));
+    err_t err = err_ok();
+    for (size_t i = 0; i < snapshot.sink_count && err_is_ok(err); i++)
+        err = close_sink(server, &snapshot.sinks[i]);
+    flow_snapshot_done(&snapshot);
+    if (!err_is_ok(err))
+        return err_set(why, (enum err_code)err.code, "cannot close a removed sink: %s",
+                       err_string(err));
+    return err;
+}
+
+static err_t new_sink(struct server *server, const struct flow_snapshot *snapshot,
+                      const struct control_config_sink *sink, struct server_sink *out)
+{
+    uint32_t *ids = mem_zalloc(sink->topics.count + 1, sizeof *ids);
+    if (!ids)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < sink->topics.count; i++) {
+        const struct flow_topic_state *topic =
+            flow_snapshot_topic(snapshot, slice_string(sink->topics.items[i]));
+        ASSERT(topic);
+        ids[i] = topic->id;
+    }
+    err_t err = io_uv_worker_new(sink->name, &out->worker);
+    if (err_is_ok(err))
+        err = sinks_runner_new(
+            &(struct sinks_runner_options){.loop = server->control,
+                                           .worker = out->worker,
+                                           .disk = server->disk,
+                                           .log = log_flow(server->log),
+                                           .logger = &server->logger.logger,
+                                           .plugin = server_sink_plugin(sink->type->name),
+                                           .plugin_options = sink->options,
+                                           .name = sink->name,
+                                           .topic_ids = ids,
+                                           .topic_count = (uint32_t)sink->topics.count},
+            &out->runner);
+    mem_free(ids);
+    return err;
+}
+
+err_t server_new_sinks(struct server *server, struct err_text *why)
+{
+    struct flow_snapshot snapshot;
+    size_t count = server->config->sink_count;
+    server->sinks = mem_zalloc(count + 1, sizeof *server->sinks);
+    if (!server->sinks)
+        return err_make(ERR_MEMORY);
+    TRY(server_snapshot(server, &snapshot));
+    err_t err = err_ok();
+    for (size_t i = 0; i < count && err_is_ok(err); i++) {
+        err = new_sink(server, &snapshot, &server->config->sinks[i], &server->sinks[i]);
+        server->sink_count = i + 1;
+    }
+    flow_snapshot_done(&snapshot);
+    if (!err_is_ok(err))
+        return err_set(why, (enum err_code)err.code, "cannot start the sinks: %s", err_string(err));
+    return err;
+}

@@ -22,7 +22,10 @@ enum cli_exit {
     CLI_CONFIG = 78, /* the configuration or a contract is wrong */
 };
 
+struct control_config_host;
+
 struct cli {
+    const struct control_config_host *host; /* what a configuration is read with */
     struct io_disk *disk;
     const char *(*env)(const char *name); /* NULL when unset */
     bool terminal;                        /* standard error is a terminal: progress bars */

@@ -50,6 +50,10 @@ static void insert(struct control_messages *messages, struct control_message mes
 
 static void add(struct control_report *report, struct control_messages *messages,
                 struct control_place place, const char *text, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
+
+static void add(struct control_report *report, struct control_messages *messages,
+                struct control_place place, const char *text, va_list arguments)
 {
     ASSERT(messages->count <= CONTROL_REPORT_MAX);
     ASSERT(place.file && place.path && place.line > 0 && place.column > 0);

@@ -7,9 +7,6 @@
 _Static_assert(CONTROL_CATALOG_NAME_MAX + 4 == FLOW_TOPIC_NAME_MAX,
                "a topic's name and .dlq are a name of the log's");
 
-#define MINUTE UINT64_C(60000)
-#define MIB (UINT64_C(1) << 20)
-
 static const char *const on_invalid[] = {"dlq", "reject", NULL};
 static const char *const when_full[] = {"refuse", "drop_oldest", NULL};
 static const char *const compressions[] = {"none", "lz4", "zstd", NULL};
@@ -44,13 +41,13 @@ static const struct option dlq_options[] = {
      .type = OPTION_DURATION,
      .offset = offsetof(struct control_catalog_dlq, retention_ms),
      .fallback = "7d",
-     .min = MINUTE,
+     .min = 1,
      .help = "How long a dead letter is kept. This version keeps all of them."},
     {.name = "size",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_catalog_dlq, size_bytes),
      .fallback = "1GiB",
-     .min = MIB,
+     .min = 1,
      .help = "How much is kept. This version keeps all."},
     {.name = "when_full",
      .type = OPTION_ENUM,
@@ -67,12 +64,12 @@ static const struct option retention_options[] = {
      .type = OPTION_DURATION,
      .offset = offsetof(struct control_catalog_retention, time_ms),
      .fallback = "7d",
-     .min = MINUTE,
+     .min = 1,
      .help = "How long a record is kept. This version deletes nothing."},
     {.name = "size",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_catalog_retention, size_bytes),
-     .min = MIB,
+     .min = 1,
      .help = "How much is kept, no limit by default. This version deletes nothing."},
     {0},
 };

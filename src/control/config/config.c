@@ -57,7 +57,7 @@ static const struct option intake_options[] = {
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_config_intake, body_bytes_max),
      .fallback = "8MiB",
-     .min = KIB,
+     .min = 1,
      .max = 64 * MIB,
      .help = "The largest body of a request; a larger one is answered 413. At most a quarter of "
              "`wal_limit`."},
@@ -65,7 +65,7 @@ static const struct option intake_options[] = {
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_config_intake, record_bytes_max),
      .fallback = "1MiB",
-     .min = KIB,
+     .min = 1,
      .max = 64 * MIB,
      .help = "The largest record; a larger one is a dead letter with reason `oversize`. At most "
              "`body_limit`."},
@@ -111,7 +111,7 @@ const struct option control_config_options[] = {
     {.name = "memory_limit",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_config, memory_limit),
-     .min = 64 * MIB,
+     .min = 32 * MIB,
      .help = "What the server may hold in memory. Half of the machine's or cgroup's by default."},
     {.name = "wal_limit",
      .type = OPTION_SIZE,

@@ -78,6 +78,14 @@ static yaml_mark_t mark_of_byte(struct slice text, size_t offset)
     return mark;
 }
 
+/* A reference without quotes in a flow mapping or list: to YAML its brace is one of its own. The
+ * mark counts characters, so behind others than ASCII the hint may be missing. */
+static bool is_reference(const struct reader *r, const yaml_mark_t *mark)
+{
+    size_t at = mark->index;
+    return at > 0 && at < r->text.size && r->text.data[at] == '{' && r->text.data[at - 1] == '$';
+}
+
 static void refuse_syntax(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
@@ -87,8 +95,12 @@ static void refuse_syntax(struct reader *r)
     }
     bool unreadable = p->error == YAML_READER_ERROR;
     yaml_mark_t mark = unreadable ? mark_of_byte(r->text, p->problem_offset) : p->problem_mark;
+    const char *hint = "";
+    if (!unreadable && is_reference(r, &mark))
+        hint = ", ${...} needs quotes here";
     char text[160];
-    snprintf(text, sizeof(text), "expected YAML: %s", p->problem ? p->problem : "cannot be read");
+    snprintf(text, sizeof(text), "expected YAML: %s%s", p->problem ? p->problem : "cannot be read",
+             hint);
     refuse(r, mark, text);
 }
 

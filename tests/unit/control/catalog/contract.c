@@ -172,7 +172,7 @@ static void mistakes_have_their_place(void **state)
            "f:3:13: on_invalid: expected dlq or reject, got 'drop'\n"
            "f:4:8: dlq.sise: unknown field 'sise', did you mean 'size'?\n"
            "f:4:31: dlq.when_full: expected refuse or drop_oldest, got 'maybe'\n"
-           "f:5:20: retention.time: expected a duration such as 30s of at least 1m, got '7'\n",
+           "f:5:20: retention.time: expected a duration such as 30s of at least 1ms, got '7'\n",
            "f:4:6: dlq: known, this version keeps all dead letters\n"
            "f:5:12: retention: known, this version deletes nothing\n");
     done(&d);

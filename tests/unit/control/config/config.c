@@ -183,7 +183,7 @@ static void all_mistakes_are_told_at_once(void **state)
            "garner.yaml:2:12: wal_limit: expected a size such as 64MiB of at least 32MiB, got "
            "'1MiB'\n"
            "garner.yaml:3:11: intake.lisen: unknown field 'lisen', did you mean 'listen'?\n"
-           "garner.yaml:3:43: intake.body_limit: expected a size such as 64MiB from 1KiB to 64MiB, "
+           "garner.yaml:3:43: intake.body_limit: expected a size such as 64MiB from 1B to 64MiB, "
            "got 'big'\n"
            "garner.yaml:4:8: loops: expected a whole number of at most 256, got '-1'\n"
            "garner.yaml:5:13: allow_open: expected true or false, got 'yes'\n");

@@ -121,6 +121,17 @@ static void broken_yaml_is_told_with_its_place(void **state)
            "f:1:10: (root): expected YAML: did not find expected key\n");
 }
 
+static void a_reference_without_quotes_gets_a_hint(void **state)
+{
+    (void)state;
+    refuse(SLICE_LITERAL("a: { b: x${C} }\n"),
+           "f:1:11: a: expected YAML: did not find expected ',' or '}', ${...} needs quotes "
+           "here\n");
+    struct parsed p = parse(SLICE_LITERAL("a: ${C}\nb: [ '${C}' ]\n"));
+    world_expect(&p.report.errors, "");
+    done(&p);
+}
+
 static void what_is_not_utf8_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -238,6 +249,7 @@ int main(void)
         cmocka_unit_test(an_empty_text_is_an_empty_mapping),
         cmocka_unit_test(a_key_given_twice_is_told_and_reading_goes_on),
         cmocka_unit_test(broken_yaml_is_told_with_its_place),
+        cmocka_unit_test(a_reference_without_quotes_gets_a_hint),
         cmocka_unit_test(what_is_not_utf8_is_told_with_its_place),
         cmocka_unit_test(anchors_aliases_and_tags_are_refused),
         cmocka_unit_test(a_key_is_a_plain_name),

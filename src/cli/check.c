@@ -1,0 +1,254 @@
+#include "cli/check.h"
+
+#include "base/assert.h"
+#include "base/number.h"
+#include "cli/cli.h"
+#include "cli/reference.h"
+#include "control/catalog/catalog.h"
+
+struct flags {
+    const char *config; /* NULL: the defaults */
+    bool json;
+    const char *reference;
+};
+
+const struct option cli_check_options[] = {
+    {.name = "config",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, config),
+     .help = "the configuration; without it, the defaults in the current directory"},
+    {.name = "json",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct flags, json),
+     .help = "one JSON object on standard output"},
+    {.name = "reference",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, reference),
+     .help = "checks nothing, prints all options of \"configuration\" or \"contracts\""},
+    {0},
+};
+
+const char cli_check_text[] =
+    "Reads the configuration and all contracts as `garner serve` would and says what is wrong,\n"
+    "one `file:line:column: path.to.field: expected ...` a line, with exit code 78. Starts\n"
+    "nothing and writes nothing.\n";
+
+static void add_messages(struct buf *out, const struct control_messages *messages)
+{
+    for (size_t i = 0; i < messages->count; i++) {
+        control_report_print(out, &messages->items[i]);
+        buf_add_byte(out, '\n');
+    }
+    if (messages->omitted > 0)
+        buf_add_format(out, "and %zu more\n", messages->omitted);
+}
+
+static void add_durability(struct buf *out, const struct control_config_durability *d)
+{
+    if (d->mode == CONTROL_CONFIG_FSYNC) {
+        buf_add_string(out, "fsync: acknowledged means on disk");
+        return;
+    }
+    buf_add_string(out, "interval: acknowledged up to ");
+    buf_add_u64(out, d->max_delay_ms);
+    buf_add_string(out, " ms and ");
+    buf_add_size(out, d->max_bytes);
+    buf_add_string(out, " before it is on disk");
+}
+
+static void add_topics(struct buf *out, const struct control_catalog *catalog)
+{
+    buf_add_format(out, "  topics      %zu\n", catalog->topic_count);
+    for (size_t i = 0; i < catalog->topic_count; i++) {
+        const struct control_catalog_topic *t = &catalog->topics[i];
+        buf_add_format(out, "    %s: %u %s, key %s, time %s, %s (%s)\n", t->name, t->partitions,
+                       t->partitions == 1 ? "partition" : "partitions", t->key ? t->key : "none",
+                       t->event_time ? t->event_time : "of arrival",
+                       t->on_invalid == CONTROL_CATALOG_DLQ ? "broken records become dead letters"
+                                                            : "broken records are refused",
+                       t->file);
+    }
+}
+
+static void add_sinks(struct buf *out, const struct control_config *config)
+{
+    buf_add_format(out, "  sinks       %zu\n", config->sink_count);
+    for (size_t i = 0; i < config->sink_count; i++) {
+        const struct control_config_sink *sink = &config->sinks[i];
+        buf_add_format(out, "    %s: %s of", sink->name, sink->type->name);
+        for (size_t j = 0; j < sink->topics.count; j++)
+            buf_add_format(out, "%s %s", j > 0 ? "," : "", sink->topics.items[j]);
+        buf_add_byte(out, '\n');
+    }
+}
+
+static void add_summary(struct buf *out, const struct control_config *config,
+                        const struct control_catalog *catalog)
+{
+    buf_add_format(out, "%s: no mistakes\n", config->file ? config->file : "defaults");
+    buf_add_format(out, "  data        %s\n  durability  ", config->data_dir);
+    add_durability(out, &config->durability);
+    buf_add_string(out, "\n  memory      ");
+    buf_add_size(out, config->memory_limit);
+    buf_add_string(out, "\n  log         ");
+    buf_add_size(out, config->wal_limit);
+    buf_add_format(out, "\n  intake      %s\n  admin       %s\n", config->intake.listen,
+                   config->admin.listen);
+    add_topics(out, catalog);
+    add_sinks(out, config);
+}
+
+static void add_json_field(struct buf *out, const char *name, const char *value)
+{
+    buf_add_json_string(out, slice_string(name));
+    buf_add_byte(out, ':');
+    buf_add_json_string(out, slice_string(value));
+}
+
+static void add_json_messages(struct buf *out, const char *name,
+                              const struct control_messages *messages)
+{
+    buf_add_format(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < messages->count; i++) {
+        const struct control_message *m = &messages->items[i];
+        buf_add_string(out, i > 0 ? ",{" : "{");
+        add_json_field(out, "file", m->place.file);
+        buf_add_format(out, ",\"line\":%u,\"column\":%u,", m->place.line, m->place.column);
+        add_json_field(out, "path", m->place.path);
+        buf_add_byte(out, ',');
+        add_json_field(out, "message", m->text);
+        buf_add_byte(out, '}');
+    }
+    buf_add_format(out, "],\"%s_omitted\":%zu", name, messages->omitted);
+}
+
+static void add_json_topics(struct buf *out, const struct control_catalog *catalog)
+{
+    buf_add_string(out, ",\"topics\":[");
+    for (size_t i = 0; i < catalog->topic_count; i++) {
+        buf_add_string(out, i > 0 ? ",{" : "{");
+        add_json_field(out, "name", catalog->topics[i].name);
+        buf_add_format(out, ",\"partitions\":%u,", catalog->topics[i].partitions);
+        add_json_field(out, "file", catalog->topics[i].file);
+        buf_add_byte(out, '}');
+    }
+    buf_add_byte(out, ']');
+}
+
+static void add_json_sinks(struct buf *out, const struct control_config *config)
+{
+    buf_add_string(out, ",\"sinks\":[");
+    for (size_t i = 0; i < config->sink_count; i++) {
+        const struct control_config_sink *sink = &config->sinks[i];
+        buf_add_string(out, i > 0 ? ",{" : "{");
+        add_json_field(out, "name", sink->name);
+        buf_add_byte(out, ',');
+        add_json_field(out, "type", sink->type->name);
+        buf_add_string(out, ",\"topics\":[");
+        for (size_t j = 0; j < sink->topics.count; j++) {
+            buf_add_string(out, j > 0 ? "," : "");
+            buf_add_json_string(out, slice_string(sink->topics.items[j]));
+        }
+        buf_add_string(out, "]}");
+    }
+    buf_add_byte(out, ']');
+}
+
+static void add_json_config(struct buf *out, const struct control_config *config)
+{
+    buf_add_byte(out, ',');
+    add_json_field(out, "data_dir", config->data_dir);
+    buf_add_byte(out, ',');
+    add_json_field(out, "durability",
+                   config->durability.mode == CONTROL_CONFIG_FSYNC ? "fsync" : "interval");
+    buf_add_format(out, ",\"memory_limit\":%llu,\"wal_limit\":%llu,\"doors\":{",
+                   (unsigned long long)config->memory_limit, (unsigned long long)config->wal_limit);
+    add_json_field(out, "intake", config->intake.listen);
+    buf_add_byte(out, ',');
+    add_json_field(out, "admin", config->admin.listen);
+    buf_add_byte(out, '}');
+}
+
+int cli_check_run(const struct control_config_host *host, const char *path, bool json,
+                  struct buf *out, struct buf *messages)
+{
+    struct control_report report;
+    control_report_init(&report);
+    struct control_config *config = NULL;
+    struct control_catalog *catalog = NULL;
+    err_t err = control_config_load(host, path, &config, &report);
+    if (err_is_ok(err))
+        err = control_catalog_load(host, config, &catalog, &report);
+    add_messages(messages, &report.errors);
+    add_messages(messages, &report.notes);
+    if (json) {
+        buf_add_format(out, "{\"ok\":%s", err_is_ok(err) ? "true" : "false");
+        add_json_messages(out, "errors", &report.errors);
+        add_json_messages(out, "notes", &report.notes);
+        if (err_is_ok(err)) {
+            add_json_config(out, config);
+            add_json_topics(out, catalog);
+            add_json_sinks(out, config);
+        }
+        buf_add_string(out, "}\n");
+    } else if (err_is_ok(err)) {
+        add_summary(out, config, catalog);
+    }
+    control_catalog_free(&catalog);
+    control_config_free(&config);
+    control_report_done(&report);
+    if (err_is(err, ERR_MEMORY) || !buf_ok(out) || !buf_ok(messages))
+        return CLI_INTERNAL;
+    return err_is_ok(err) ? CLI_OK : CLI_CONFIG;
+}
+
+/* Empties `text` to `stream`. */
+static void print(struct buf *text, FILE *stream)
+{
+    if (text->size > 0)
+        fwrite(text->data, 1, text->size, stream);
+    buf_done(text);
+}
+
+static int print_reference(const struct cli_command *command, const struct cli *cli,
+                           const char *page)
+{
+    struct buf out = {0};
+    if (!cli_reference(&out, page, cli->host->sink_types))
+        return cli_fail(command, CLI_USAGE, "expected configuration or contracts, got '%s'", page);
+    int code = buf_ok(&out) ? CLI_OK : CLI_INTERNAL;
+    print(&out, stdout);
+    return code;
+}
+
+static const struct cli_command *command_called(const char *name)
+{
+    const struct cli_command *command = cli_commands;
+    while (command->name && strcmp(command->name, name) != 0)
+        command++;
+    ASSERT(command->name);
+    return command;
+}
+
+int cli_check(struct cli *cli, int argc, char **argv)
+{
+    const struct cli_command *command = command_called("check");
+    struct flags flags;
+    struct cli_words words;
+    int code = cli_parse(command, argc, argv, &flags, &words);
+    if (code >= 0)
+        return code;
+    if (words.count > 0)
+        code = cli_fail(command, CLI_USAGE, "expected no argument, got '%s'", words.items[0]);
+    cli_words_done(&words);
+    if (code >= 0)
+        return code;
+    if (flags.reference)
+        return print_reference(command, cli, flags.reference);
+    struct buf out = {0};
+    struct buf messages = {0};
+    code = cli_check_run(cli->host, flags.config, flags.json, &out, &messages);
+    print(&messages, stderr);
+    print(&out, stdout);
+    return code;
+}

@@ -1,0 +1,176 @@
+#include "cli/check.h"
+
+#include "cli/cli.h"
+#include "unit/control/world.h"
+
+/* Runs the check on garner.yaml and compares what goes where. */
+static void check(struct world *w, bool json, int code, const char *out, const char *messages)
+{
+    struct buf printed = {0};
+    struct buf said = {0};
+    assert_int_equal(cli_check_run(&w->host, "garner.yaml", json, &printed, &said), code);
+    assert_slice(buf_slice(&printed), out);
+    assert_slice(buf_slice(&said), messages);
+    buf_done(&printed);
+    buf_done(&said);
+}
+
+static void a_right_configuration(struct world *w)
+{
+    world_init(w);
+    world_put(w, "garner.yaml",
+              "data_dir: /data\nkafka: {}\nmemory_limit: 64MiB\n"
+              "sinks: { lake: { type: file, topics: [flights, events.dlq], path: x } }\n");
+    world_put(w, "contracts/1.yaml", "topic: flights\npartitions: 3\nkey: carrier\n");
+    world_put(w, "contracts/2.yaml", "topic: events\nevent_time: at\non_invalid: reject\n");
+}
+
+static void a_right_configuration_is_summed_up(void **state)
+{
+    (void)state;
+    struct world w;
+    a_right_configuration(&w);
+    check(&w, false, CLI_OK,
+          "garner.yaml: no mistakes\n"
+          "  data        /data\n"
+          "  durability  fsync: acknowledged means on disk\n"
+          "  memory      64.0 MiB\n"
+          "  log         4.0 GiB\n"
+          "  intake      127.0.0.1:8080\n"
+          "  admin       127.0.0.1:9600\n"
+          "  topics      2\n"
+          "    events: 1 partition, key none, time at, broken records are refused "
+          "(contracts/2.yaml)\n"
+          "    flights: 3 partitions, key carrier, time of arrival, broken records become dead "
+          "letters (contracts/1.yaml)\n"
+          "  sinks       1\n"
+          "    lake: file of flights, events.dlq\n",
+          "garner.yaml:2:8: kafka: known, not served by this version\n");
+    world_done(&w);
+}
+
+static void json_says_the_same(void **state)
+{
+    (void)state;
+    struct world w;
+    a_right_configuration(&w);
+    check(&w, true, CLI_OK,
+          "{\"ok\":true,\"errors\":[],\"errors_omitted\":0,"
+          "\"notes\":[{\"file\":\"garner.yaml\",\"line\":2,\"column\":8,\"path\":\"kafka\","
+          "\"message\":\"known, not served by this version\"}],\"notes_omitted\":0,"
+          "\"data_dir\":\"/data\",\"durability\":\"fsync\",\"memory_limit\":67108864,"
+          "\"wal_limit\":4294967296,"
+          "\"doors\":{\"intake\":\"127.0.0.1:8080\",\"admin\":\"127.0.0.1:9600\"},"
+          "\"topics\":[{\"name\":\"events\",\"partitions\":1,\"file\":\"contracts/2.yaml\"},"
+          "{\"name\":\"flights\",\"partitions\":3,\"file\":\"contracts/1.yaml\"}],"
+          "\"sinks\":[{\"name\":\"lake\",\"type\":\"file\","
+          "\"topics\":[\"flights\",\"events.dlq\"]}]}\n",
+          "garner.yaml:2:8: kafka: known, not served by this version\n");
+    world_done(&w);
+}
+
+static void durability_by_interval_says_what_may_be_lost(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_put(&w, "garner.yaml", "durability: interval\n");
+    struct buf out = {0};
+    struct buf messages = {0};
+    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &out, &messages), CLI_OK);
+    buf_add_byte(&out, '\0');
+    assert_non_null(strstr((const char *)out.data,
+                           "  durability  interval: acknowledged up to 100 ms and 16.0 MiB before "
+                           "it is on disk\n"));
+    buf_done(&out);
+    buf_done(&messages);
+    world_done(&w);
+}
+
+static void mistakes_end_with_78_and_their_places(void **state)
+{
+    (void)state;
+    struct world w;
+    a_right_configuration(&w);
+    world_put(&w, "contracts/1.yaml", "topic: flights\npartitions: 0\n");
+    const char *messages = "contracts/1.yaml:2:13: partitions: expected a whole number from 1 to "
+                           "10000, got '0'\n"
+                           "garner.yaml:2:8: kafka: known, not served by this version\n";
+    check(&w, false, 78, "", messages);
+    check(&w, true, 78,
+          "{\"ok\":false,\"errors\":[{\"file\":\"contracts/1.yaml\",\"line\":2,\"column\":13,"
+          "\"path\":\"partitions\",\"message\":\"expected a whole number from 1 to 10000, got "
+          "'0'\"}],\"errors_omitted\":0,\"notes\":[{\"file\":\"garner.yaml\",\"line\":2,"
+          "\"column\":8,\"path\":\"kafka\",\"message\":\"known, not served by this version\"}],"
+          "\"notes_omitted\":0}\n",
+          messages);
+    world_done(&w);
+}
+
+static void what_is_beyond_twenty_is_counted(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct buf text = {0};
+    for (int i = 0; i < 25; i++)
+        buf_add_format(&text, "x%d: 1\n", i);
+    buf_add_byte(&text, '\0');
+    world_put(&w, "garner.yaml", (const char *)text.data);
+    struct buf out = {0};
+    struct buf messages = {0};
+    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &out, &messages), 78);
+    assert_true(slice_ends_with(buf_slice(&messages),
+                                SLICE_LITERAL("x19: unknown field 'x19'\nand 5 more\n")));
+    buf_done(&out);
+    buf_done(&messages);
+    buf_done(&text);
+    world_done(&w);
+}
+
+static void without_a_file_the_defaults_are_checked(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct buf out = {0};
+    struct buf messages = {0};
+    assert_int_equal(cli_check_run(&w.host, NULL, false, &out, &messages), CLI_OK);
+    assert_true(slice_starts_with(buf_slice(&out), SLICE_LITERAL("defaults: no mistakes\n")));
+    buf_done(&out);
+    buf_done(&messages);
+    world_done(&w);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct world w;
+    a_right_configuration(&w);
+    int code = CLI_INTERNAL;
+    for (uint64_t n = 1; code == CLI_INTERNAL; n++) {
+        struct buf out = {0};
+        struct buf messages = {0};
+        mem_fail_after(n);
+        code = cli_check_run(&w.host, "garner.yaml", true, &out, &messages);
+        mem_fail_after(0);
+        buf_done(&out);
+        buf_done(&messages);
+    }
+    assert_int_equal(code, CLI_OK);
+    world_done(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_right_configuration_is_summed_up),
+        cmocka_unit_test(json_says_the_same),
+        cmocka_unit_test(durability_by_interval_says_what_may_be_lost),
+        cmocka_unit_test(mistakes_end_with_78_and_their_places),
+        cmocka_unit_test(what_is_beyond_twenty_is_counted),
+        cmocka_unit_test(without_a_file_the_defaults_are_checked),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

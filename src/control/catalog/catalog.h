@@ -47,6 +47,8 @@ struct control_catalog_topic {
     struct control_catalog_retention retention;
     uint32_t compression; /* enum control_catalog_compression */
     const char *file;     /* the contract */
+    uint32_t line;        /* where in it `partitions` stands, or the name where it does not: for */
+    uint32_t column;      /* who finds that the log cannot follow */
 };
 
 struct control_catalog {

@@ -249,5 +249,9 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
     check_path(decoder, root, "event_time", out->topic.event_time);
     refuse_unsupported(decoder, root, out);
     note_without_effect(decoder, root, out);
+    const struct control_config_node *place = control_config_node_get(root, "partitions");
+    place = place ? place : control_config_node_get(root, "topic");
+    out->topic.line = place ? place->line : root->line;
+    out->topic.column = place ? place->column : root->column;
     return !decoder->report->memory_failed && control_report_errors(decoder->report) == errors;
 }

@@ -45,6 +45,8 @@ static void a_name_is_enough(void **state)
     const struct control_catalog_topic *t = &d.contract.topic;
     assert_string_equal(t->name, "flights");
     assert_string_equal(t->file, "f");
+    assert_int_equal(t->line, 1);
+    assert_int_equal(t->column, 8);
     assert_null(t->description);
     assert_null(t->owner);
     assert_int_equal(t->partitions, 1);
@@ -85,6 +87,8 @@ static void every_field_is_read(void **state)
     assert_string_equal(t->description, "one record a scheduled flight");
     assert_string_equal(t->owner, "data-platform@example.com");
     assert_int_equal(t->partitions, 3);
+    assert_int_equal(t->line, 4);
+    assert_int_equal(t->column, 13);
     assert_string_equal(t->key, "carrier");
     assert_string_equal(t->event_time, "/times/departed_at");
     assert_int_equal(t->on_invalid, CONTROL_CATALOG_REJECT);

@@ -88,7 +88,7 @@ static void window_set(struct window *w, const struct log_wal_file *file)
 static err_t header_at(struct recovery *r, size_t index, uint64_t offset,
                        struct log_frame_header *out)
 {
-    struct slice bytes;
+    struct slice bytes = {0};
     out->lsn = 0;
     err_t err = window_get(&r->window, offset, LOG_FRAME_HEADER_SIZE, &bytes);
     if (err_is(err, ERR_END))
@@ -174,11 +174,11 @@ static err_t apply_frame(struct recovery *r, const struct log_frame_header *head
 static err_t try_frame(struct recovery *r, size_t index, uint64_t offset, uint64_t *next)
 {
     *next = offset;
-    struct log_frame_header header;
+    struct log_frame_header header = {0};
     TRY(header_at(r, index, offset, &header));
     if (header.lsn == 0 || !continues_chain(r, &header, offset))
         return err_ok();
-    struct slice bytes;
+    struct slice bytes = {0};
     uint64_t size = LOG_FRAME_HEADER_SIZE + (uint64_t)header.payload_size;
     err_t err = window_get(&r->window, offset, size, &bytes);
     if (err_is(err, ERR_END))
@@ -234,7 +234,7 @@ static err_t scan_rest(struct recovery *r)
     for (size_t i = r->wal->current; i < r->wal->file_count; i++, offset = 0) {
         window_set(&r->window, &r->wal->files[i]);
         for (; offset < r->wal->files[i].size; offset += IO_BLOCK) {
-            struct log_frame_header header;
+            struct log_frame_header header = {0};
             TRY(header_at(r, i, offset, &header));
             if (header.lsn == 0 || header.lsn <= r->result.lsn)
                 continue;
@@ -255,7 +255,7 @@ static err_t rewrite_last(struct recovery *r)
     struct log_wal_file *file = log_wal_find(r->wal, r->last.file_number);
     ASSERT(file && file->writer);
     window_set(&r->window, file);
-    struct slice bytes;
+    struct slice bytes = {0};
     TRY(window_get(&r->window, r->last.offset, r->last_disk_size, &bytes));
     TRY(io_file_write(file->writer, bytes.data, bytes.size, r->last.offset));
     return io_file_sync(file->writer);

@@ -332,6 +332,7 @@ static err_t open_sink(struct log_state *state, const struct log_entry *entry)
     if (!log_state_sink(state, entry->sink.sink_id))
         TRY(create_sink(state, entry->sink.sink_id, entry->sink.name));
     struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
+    ASSERT(sink);
     if (!slice_equal_string(entry->sink.name, sink->name))
         return err_make(ERR_CORRUPT);
     sink->open = true;

@@ -36,6 +36,7 @@ struct fixture {
     struct task **last;
     uint64_t now_ns;
     uint64_t tick_ns; /* how far the clock moves when it is read */
+    int64_t wall_ms;
     struct pipeline_check *check;
     bool hold;          /* commits wait for fixture_answer */
     err_t commit_error; /* else: what they are answered with */
@@ -76,8 +77,7 @@ static inline uint64_t fixture_now_ns(struct io_loop *loop)
 
 static inline int64_t fixture_wall_ms(struct io_loop *loop)
 {
-    (void)loop;
-    return ARRIVAL_MS;
+    return CONTAINER_OF(loop, struct fixture, loop)->wall_ms;
 }
 
 static inline void fixture_random(struct io_loop *loop, void *out, size_t size)
@@ -197,7 +197,8 @@ static const struct pipeline_check_topic fixture_topics[] = {
 
 static inline struct pipeline_check_options fixture_options(struct fixture *f)
 {
-    *f = (struct fixture){.loop.ops = &fixture_loop_ops, .log.ops = &fixture_log_ops};
+    *f = (struct fixture){
+        .loop.ops = &fixture_loop_ops, .log.ops = &fixture_log_ops, .wall_ms = ARRIVAL_MS};
     f->last = &f->first;
     return (struct pipeline_check_options){
         .loop = &f->loop, .log = &f->log, .topics = fixture_topics, .topic_count = 2};

@@ -211,6 +211,21 @@ static void a_dead_letter_tells_what_became_of_it(void **state)
     fixture_done(&f);
 }
 
+static void each_request_has_an_arrival_of_its_own(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    for (size_t i = 0; i < 2; i++) {
+        sent_done(fixture_send_text(&f, "events", NDJSON, "{"));
+        assert_int_equal(f.seen[i].timestamp_ms, f.wall_ms);
+        f.wall_ms = 0;
+    }
+    assert_non_null(strstr(f.seen[0].headers, "garner.received_at=" ARRIVAL_TEXT "\n"));
+    assert_non_null(strstr(f.seen[1].headers, "garner.received_at=1970-01-01T00:00:00.000Z\n"));
+    fixture_done(&f);
+}
+
 static void accepted_records_have_no_headers(void **state)
 {
     (void)state;
@@ -266,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_escaped_key_and_an_escaped_time_do_not_mix),
         cmocka_unit_test(a_key_and_a_time_may_be_one_field),
         cmocka_unit_test(a_dead_letter_tells_what_became_of_it),
+        cmocka_unit_test(each_request_has_an_arrival_of_its_own),
         cmocka_unit_test(accepted_records_have_no_headers),
         cmocka_unit_test(a_rejecting_contract_refuses_and_keeps_the_good_ones),
         cmocka_unit_test(a_request_of_refusals_alone_is_counted_in_the_log),

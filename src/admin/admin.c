@@ -203,6 +203,11 @@ static const struct route *find_route(struct slice path)
     return NULL;
 }
 
+/* What a request waits with from its head to its body, which is empty. */
+struct request_state {
+    const struct route *route;
+};
+
 static enum net_http_verdict on_head(void *owner, struct net_http_request *request,
                                      const struct net_http_head *head)
 {
@@ -219,20 +224,25 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
                              "no such path; there are /health, /ready, /metrics and /v1/ledger");
     else if (head->method != NET_HTTP_GET && head->method != NET_HTTP_HEAD)
         net_http_reply_not_allowed(request, "GET, HEAD");
-    else
-        route->serve(admin, request);
+    else if (head->fields.chunked || head->fields.length > 0)
+        net_http_reply_error(request, 413, "too_large", NULL, "no request here has a body");
+    else {
+        struct request_state *state = net_http_request_state(request);
+        state->route = route;
+        return NET_HTTP_ACCEPT;
+    }
     return NET_HTTP_ANSWERED;
 }
 
 static void on_body(void *owner, struct net_http_request *request, struct slice body)
 {
-    (void)owner;
-    (void)request;
-    (void)body;
-    UNREACHABLE("no request of the admin door has its body read");
+    const struct request_state *state = net_http_request_state(request);
+    ASSERT(state->route && body.size == 0);
+    state->route->serve(owner, request);
 }
 
-static const struct net_http_handler handler = {.on_head = on_head, .on_body = on_body};
+static const struct net_http_handler handler = {
+    .state_size = sizeof(struct request_state), .on_head = on_head, .on_body = on_body};
 
 static void adopt(void *owner, struct io_socket socket)
 {

@@ -17,7 +17,7 @@ struct admin;
 struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
-    const char *address; /* "host:port"; its host is allowed in Host */
+    const char *address;                    /* "host:port"; its host is allowed in Host */
     struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */
     size_t exporter_count;
 };

@@ -7,6 +7,7 @@
 #include "io/uv/uv.h"
 #include "server/server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -67,7 +67,8 @@ static err_t write_batch(struct sinks_call *call, const struct flow_batch *check
     err_t err = call->plugin->write(call->instance, &batch, &result, &call->why);
     if (err_is_ok(err)) {
         ASSERT(result.delivered + result.refusal_count == count);
-        err = add_letters(write, checked, &result);
+        if (result.refusal_count)
+            err = add_letters(write, checked, &result);
         write->delivered += result.delivered;
         write->dead_lettered += result.refusal_count;
         write->roll = write->roll || result.roll;

@@ -139,7 +139,7 @@ err_t pipeline_check_exporter_new(struct pipeline_check *const *checks, size_t c
                                   struct flow_exporter **out)
 {
     ASSERT(count > 0);
-    struct exporter *exporter = mem_alloc(sizeof(*exporter) + count * sizeof(exporter->checks[0]));
+    struct exporter *exporter = mem_alloc(sizeof(*exporter) + count * sizeof(void *));
     if (!exporter)
         return err_make(ERR_MEMORY);
     exporter->flow = (struct flow_exporter){.name = "pipeline", .collect = collect};

@@ -19,8 +19,8 @@ enum io_open_flags {
     IO_OPEN_WRITE = 2,
     IO_OPEN_CREATE = 4,    /* made when missing (mode 0640) */
     IO_OPEN_EXCLUSIVE = 8, /* with CREATE: ERR_EXISTS when there is one */
-    IO_OPEN_DIRECT = 16,   /* past the page cache: addresses, sizes, offsets in IO_BLOCK; ERR_UNSUPPORTED
-                              where the file system has none */
+    IO_OPEN_DIRECT = 16,   /* past the page cache: addresses, sizes, offsets in IO_BLOCK;
+                              ERR_UNSUPPORTED   where the file system has none */
     IO_OPEN_TRUNCATE = 32,
 };
 

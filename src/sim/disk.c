@@ -271,7 +271,8 @@ static err_t find_place(struct sim_disk *disk, const char *path, enum call call,
 static err_t rename_places(struct sim_disk *disk, const char *from, const char *to)
 {
     struct verdict verdict;
-    struct sim_place source, target;
+    struct sim_place source = {0};
+    struct sim_place target = {0};
     TRY(find_place(disk, from, CALL_CHANGE, &verdict, &source));
     TRY(sim_tree_find(&disk->tree, to, &target));
     if (!source.node)
@@ -295,7 +296,7 @@ static err_t disk_remove(struct io_disk *io, const char *path, struct err_text *
 {
     struct sim_disk *disk = disk_of(io);
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_place(disk, path, CALL_CHANGE, &verdict, &place);
     if (err_is_ok(err) && !place.node)
         err = err_make(ERR_NO_FILE);
@@ -309,7 +310,7 @@ static err_t disk_make_directory(struct io_disk *io, const char *path, struct er
 {
     struct sim_disk *disk = disk_of(io);
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_place(disk, path, CALL_CHANGE, &verdict, &place);
     if (err_is_ok(err) && place.node && place.node->kind != IO_KIND_DIRECTORY)
         err = err_make(ERR_EXISTS);
@@ -331,7 +332,7 @@ static err_t disk_sync_directory(struct io_disk *io, const char *path, struct er
 {
     struct sim_disk *disk = disk_of(io);
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_directory(disk, path, CALL_CHANGE, &verdict, &place);
     if (err_is_ok(err) && has_effect(disk, &verdict))
         err = sim_tree_sync(&disk->tree, place.node);
@@ -379,7 +380,7 @@ static err_t disk_list(struct io_disk *io, const char *path, io_list_fn *each, v
                        struct err_text *why)
 {
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_directory(disk_of(io), path, CALL_LOOK, &verdict, &place);
     if (err_is_ok(err))
         err = list_names(&place.node->live, each, context);
@@ -391,7 +392,7 @@ static err_t disk_kind(struct io_disk *io, const char *path, enum io_kind *out,
                        struct err_text *why)
 {
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_place(disk_of(io), path, CALL_LOOK, &verdict, &place);
     bool missing = err_is(err, ERR_NO_FILE) && verdict.kind == VERDICT_RUN;
     if (!err_is_ok(err) && !missing)
@@ -406,7 +407,7 @@ static err_t disk_space(struct io_disk *io, const char *path, struct io_space *o
 {
     struct sim_disk *disk = disk_of(io);
     struct verdict verdict;
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = find_place(disk, path, CALL_LOOK, &verdict, &place);
     if (err_is_ok(err) && !place.node)
         err = err_make(ERR_NO_FILE);
@@ -531,7 +532,7 @@ void sim_disk_crash(struct sim_disk *disk)
 
 bool sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t offset, unsigned bit)
 {
-    struct sim_place place;
+    struct sim_place place = {0};
     err_t err = sim_tree_find(&disk->tree, path, &place);
     ASSERT(err_is_ok(err) && place.node && place.node->kind == IO_KIND_FILE);
     return sim_content_flip(&place.node->content, offset, bit);

@@ -88,7 +88,11 @@ static void encode(const char *base_offset)
 
 static void print_bytes(struct slice bytes)
 {
-    fputs(bytes.data ? " x" : " -", stdout);
+    if (!bytes.data) {
+        fputs(" -", stdout);
+        return;
+    }
+    fputs(" x", stdout);
     for (size_t i = 0; i < bytes.size; i++)
         printf("%02x", bytes.data[i]);
 }

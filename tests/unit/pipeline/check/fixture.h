@@ -322,7 +322,8 @@ static inline const struct seen *assert_seen(const struct fixture *f, size_t ind
 static inline struct slice body_alloc(const char *text, size_t size)
 {
     uint8_t *data = mem_alloc(size);
-    memcpy(data, text, size);
+    if (size > 0)
+        memcpy(data, text, size);
     return slice_make(data, size);
 }
 

@@ -345,15 +345,13 @@ static void any_body_balances(void **state)
     struct fixture f;
     fixture_init(&f);
     for (int round = 0; round < 3000; round++) {
-        char text[600];
-        size_t size = 0;
+        struct buf text = {0};
         for (uint64_t n = unit_random(&random) % 20; n > 0; n--) {
             const char *piece = pieces[unit_random(&random) % (sizeof(pieces) / sizeof(pieces[0]))];
-            size_t piece_size = *piece ? strlen(piece) : 1;
-            memcpy(text + size, piece, piece_size);
-            size += piece_size;
+            buf_add(&text, piece, *piece ? strlen(piece) : 1);
         }
-        struct slice body = body_alloc(text, size);
+        struct slice body = body_alloc((const char *)text.data, text.size);
+        buf_done(&text);
         struct sent *s =
             fixture_send(&f, round % 2 ? "events" : "orders", round % 3 ? NDJSON : JSON, body);
         body_free(body);

@@ -521,6 +521,7 @@ static void file_discard(void *instance)
 
 const struct sinks_plugin sinks_file_plugin = {
     .name = "file",
+    .help = "complete files of a record a line below a directory",
     .options = options_table,
     .options_size = sizeof(struct sinks_file_options),
     .check = file_check,

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/number.h"
+#include "sim/disk.h"
 #include "sinks/file/file.h"
 
 #define DAY_MS INT64_C(86400000)
@@ -506,6 +507,100 @@ static void a_lack_of_memory_at_any_point_is_made_good(void **state)
     }
 }
 
+/* `some`, on a simulated disk: whole and nowhere else, whatever the power did. */
+static void assert_some_survived(struct io_disk *disk)
+{
+#define NAME "t-0-00000000000000000000-00000000000000000002.ndjson"
+    static const char *const files[][2] = {{"/data/lake/31/a/" NAME, "1\n"},
+                                           {"/data/lake/31/b/" NAME, "2\n"},
+                                           {"/data/lake/01/a/" NAME, "3\n"}};
+#undef NAME
+    for (size_t i = 0; i < 3; i++) {
+        struct buf content = {0};
+        struct err_text why = {0};
+        if (!err_is_ok(io_disk_read_file(disk, files[i][0], 100, &content, &why)))
+            fail_msg("%s: %s", files[i][0], why.text);
+        assert_slice(buf_slice(&content), files[i][1]);
+        buf_done(&content);
+    }
+}
+
+static void open_on(struct test *t, struct io_disk *disk)
+{
+    (void)snprintf(t->path, sizeof(t->path), "/data/lake/{event_time:%%d}/{key}");
+    struct sinks_open open = {"s", &t->options, disk, 7};
+    assert_ok(sinks_file_plugin.open(&open, &t->sink, &t->why));
+}
+
+static void close_sink(struct test *t)
+{
+    sinks_file_plugin.close(t->sink);
+    t->sink = NULL;
+}
+
+/* Prepares, loses power in the `n`-th change of publishing (0: before it), and publishes in the
+ * next life until nothing fails; true when there were fewer changes than that. */
+static bool lose_power_while_publishing(struct test *t, uint64_t seed, uint64_t n)
+{
+    struct sim_disk *sim = sim_disk_new(seed);
+    struct io_disk *disk = sim_disk_io(sim);
+    open_on(t, disk);
+    assert_ok(try_write(t, "t", 0, 0, some, 3));
+    assert_ok(prepare(t, (struct flow_sink_range[]){range("t", 0, 0, 3)}, 1));
+    sim_disk_die_after(sim, n);
+    err_t err = n ? publish(t) : err_ok();
+    bool over = n && err_is_ok(err);
+    close_sink(t);
+    sim_disk_crash(sim);
+    open_on(t, disk);
+    assert_ok(publish(t));
+    /* What is published stays. */
+    close_sink(t);
+    sim_disk_crash(sim);
+    assert_some_survived(disk);
+    sim_disk_free(&sim);
+    return over;
+}
+
+static void a_power_loss_after_prepare_loses_nothing(void **state)
+{
+    struct test *t = *state;
+    uint64_t seed = unit_seed();
+    for (int round = 0; round < 12; round++) {
+        uint64_t of_round = unit_random(&seed);
+        uint64_t n = 0;
+        while (!lose_power_while_publishing(t, of_round, n))
+            n++;
+        assert_true(n > 10);
+    }
+}
+
+static void a_power_loss_before_that_leaves_nothing_visible(void **state)
+{
+    struct test *t = *state;
+    uint64_t seed = unit_seed();
+    for (int round = 0; round < 40; round++) {
+        struct sim_disk *sim = sim_disk_new(unit_random(&seed));
+        struct io_disk *disk = sim_disk_io(sim);
+        open_on(t, disk);
+        sim_disk_die_after(sim, 1 + unit_random(&seed) % 8);
+        err_t err = try_write(t, "t", 0, 0, some, 3);
+        if (err_is_ok(err))
+            err = prepare(t, (struct flow_sink_range[]){range("t", 0, 0, 3)}, 1);
+        close_sink(t);
+        sim_disk_crash(sim);
+        open_on(t, disk);
+        sinks_file_plugin.discard(t->sink);
+        enum io_kind kind = IO_KIND_OTHER;
+        assert_ok(io_disk_kind(disk, "/data/lake/31", &kind, NULL));
+        assert_int_equal(kind, IO_KIND_NONE);
+        assert_ok(deliver_some(t));
+        assert_some_survived(disk);
+        close_sink(t);
+        sim_disk_free(&sim);
+    }
+}
+
 static void an_unusable_directory_blocks_and_heals(void **state)
 {
     struct test *t = *state;
@@ -618,6 +713,8 @@ int main(void)
         TEST(any_single_failed_call_is_made_good),
         TEST(a_disk_that_fills_up_at_any_call_and_heals_loses_nothing),
         TEST(a_lack_of_memory_at_any_point_is_made_good),
+        TEST(a_power_loss_after_prepare_loses_nothing),
+        TEST(a_power_loss_before_that_leaves_nothing_visible),
         TEST(an_unusable_directory_blocks_and_heals),
         TEST(a_removed_directory_is_made_again_for_the_next_epoch),
         TEST(a_failed_write_says_where),

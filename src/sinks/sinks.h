@@ -58,8 +58,8 @@ struct sinks_result {
 };
 
 struct sinks_plugin {
-    const char *name; /* as in `type: file` */
-    const char *help; /* one line for the reference page */
+    const char *name;             /* as in `type: file` */
+    const char *help;             /* one line for the reference page */
     const struct option *options; /* besides `type` and `topics`, which every sink has */
     size_t options_size;
     /* Checks values that a table cannot express; detail says what to write instead. May be NULL. */

@@ -89,6 +89,15 @@ static void fail_verb(struct test *t, enum sinks_verb verb, enum err_code code, 
     t->plug.fail_times[verb] = times;
 }
 
+/* Where the first sink's cursor stands. */
+static int64_t *cursor_at(const struct test *t, uint32_t topic_id, uint32_t partition)
+{
+    struct world_cursor *cursor = world_cursor(&t->world->sinks[0], topic_id, partition);
+    if (!cursor)
+        abort();
+    return &cursor->offset;
+}
+
 static void an_epoch_ends_by_its_time_since_the_first_record(void **state)
 {
     struct test *t = *state;
@@ -152,7 +161,7 @@ static void a_cursor_within_a_batch_delivers_the_rest_of_it(void **state)
     begin(t);
     world_settle(t->world);
     world_crash(t->world, &t->runner, &t->plug);
-    world_cursor(&t->world->sinks[0], 1, 0)->offset = 4;
+    *cursor_at(t, 1, 0) = 4;
     t->world->sinks[0].delivered = 4;
     memset(t->plug.visible[1][0], 1, 4);
     begin(t);
@@ -501,11 +510,9 @@ static void a_corrupt_batch_stops_its_partition_alone(void **state)
     assert_int_equal(status_of(t).partitions_stopped, 1);
     assert_int_equal(status_of(t).failures, 0);
     assert_int_equal(world_events(t->world, "sink_partition_stopped"), 1);
-    assert_int_equal(world_cursor(&t->world->sinks[0], 1, 1)->offset, bad->base_offset);
-    assert_int_equal(world_cursor(&t->world->sinks[0], 1, 0)->offset,
-                     t->world->partitions[1][0].end_offset);
-    assert_int_equal(world_cursor(&t->world->sinks[0], 2, 1)->offset,
-                     t->world->partitions[2][1].end_offset);
+    assert_int_equal(*cursor_at(t, 1, 1), bad->base_offset);
+    assert_int_equal(*cursor_at(t, 1, 0), t->world->partitions[1][0].end_offset);
+    assert_int_equal(*cursor_at(t, 2, 1), t->world->partitions[2][1].end_offset);
     bad->bytes[bad->size - 1] ^= 1;
     world_advance(t->world, 100 * IO_SECOND);
     assert_int_equal(status_of(t).partitions_stopped, 0);
@@ -521,8 +528,7 @@ static void a_read_that_fails_stops_its_partition_alone(void **state)
     world_advance(t->world, 100 * IO_SECOND);
     assert_int_equal(status_of(t).partitions_stopped, 1);
     assert_int_equal(world_events(t->world, "sink_partition_stopped"), 1);
-    assert_int_equal(world_cursor(&t->world->sinks[0], 1, 0)->offset,
-                     t->world->partitions[1][0].end_offset);
+    assert_int_equal(*cursor_at(t, 1, 0), t->world->partitions[1][0].end_offset);
     t->world->partitions[2][0].read_error = err_ok();
     world_advance(t->world, 100 * IO_SECOND);
     assert_all_delivered(t->world, &t->plug, "first");

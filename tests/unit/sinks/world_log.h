@@ -75,7 +75,10 @@ static inline err_t world_sink_commit(struct world *w, const struct flow_sink_ch
         return err_make(ERR_INVALID);
     for (uint32_t i = 0; i < sink->range_count; i++) {
         const struct flow_sink_range *range = &sink->ranges[i];
-        world_cursor(sink, range->topic_id, range->partition)->offset = range->end_offset;
+        struct world_cursor *cursor = world_cursor(sink, range->topic_id, range->partition);
+        if (!cursor)
+            return err_make(ERR_NOT_FOUND);
+        cursor->offset = range->end_offset;
         sink->delivered += range->delivered;
         sink->dead_lettered += range->dead_lettered;
     }

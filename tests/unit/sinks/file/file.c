@@ -678,10 +678,10 @@ static void two_sinks_need_directories_of_their_own(void **state)
 static void defaults_can_be_parsed(void **state)
 {
     (void)state;
-    const struct option *roll = NULL;
-    for (const struct option *o = sinks_file_plugin.options; o->name; o++)
-        roll = strcmp(o->name, "roll") == 0 ? o->table : roll;
-    assert_non_null(roll);
+    const struct option *roll = sinks_file_plugin.options;
+    while (strcmp(roll->name, "roll") != 0)
+        roll++;
+    roll = roll->table;
     uint64_t value = 0;
     assert_ok(number_parse_size(slice_string(roll[0].fallback), &value));
     assert_int_equal(value, 64 << 20);

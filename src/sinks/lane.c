@@ -77,7 +77,8 @@ void sinks_lane_ask(struct sinks_lane *lane)
 {
     struct sinks_runner *runner = lane->runner;
     if (lane->state != SINKS_LANE_IDLE || !err_is_ok(lane->stopped) ||
-        runner->state != SINKS_READING || runner->stopping)
+        runner->state != SINKS_READING || runner->drained ||
+        (runner->stopping && lane->next >= lane->end))
         return;
     ASSERT(!lane->stale && runner->chunk_size > 0);
     lane->state = SINKS_LANE_ASKED;
@@ -92,6 +93,29 @@ void sinks_lane_ask(struct sinks_lane *lane)
     };
     runner->asked++;
     flow_log_read(runner->options.log, &lane->read);
+}
+
+void sinks_lanes_learn_ends(struct sinks_runner *runner, const struct flow_snapshot *snapshot)
+{
+    ASSERT(runner->stopping);
+    for (uint32_t i = 0; i < runner->lane_count; i++) {
+        struct sinks_lane *lane = runner->lanes[i];
+        const struct flow_topic_state *topic = flow_snapshot_topic_by_id(snapshot, lane->topic->id);
+        if (topic && lane->partition < topic->partition_count &&
+            topic->end_offset[lane->partition] > lane->end)
+            lane->end = topic->end_offset[lane->partition];
+    }
+}
+
+bool sinks_lanes_at_end(const struct sinks_runner *runner)
+{
+    for (uint32_t i = 0; i < runner->lane_count; i++) {
+        const struct sinks_lane *lane = runner->lanes[i];
+        ASSERT(lane->next >= lane->committed);
+        if (lane->next < lane->end && err_is_ok(lane->stopped))
+            return false;
+    }
+    return true;
 }
 
 void sinks_lanes_ask(struct sinks_runner *runner)

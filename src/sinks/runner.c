@@ -381,7 +381,7 @@ void sinks_runner_pump(struct sinks_runner *runner)
 {
     if (runner->calling || runner->abandoned)
         return;
-    if (runner->state == SINKS_CLOSING && runner->asked == 0) {
+    if (runner->state == SINKS_CLOSING && runner->asked == 0 && !runner->ends_asked) {
         if (runner->call.instance)
             call(runner, SINKS_VERB_CLOSE);
         else
@@ -390,7 +390,8 @@ void sinks_runner_pump(struct sinks_runner *runner)
     }
     if (runner->state != SINKS_READING)
         return;
-    bool last = runner->stopping && list_empty(&runner->ready);
+    bool at_end = runner->drained || (runner->ends_known && sinks_lanes_at_end(runner));
+    bool last = runner->stopping && at_end && list_empty(&runner->ready);
     if (runner->begun && (runner->roll || last)) {
         enter(runner, SINKS_PREPARING);
     } else if (last) {
@@ -518,17 +519,49 @@ static void stop_overdue(struct io_timer *timer)
         leave_pause(runner);
 }
 
+/* A sink that is far behind does not get to the end: what it has is delivered in the rest of the
+ * time. */
+static void drain_overdue(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, stop_timer);
+    ASSERT(runner->stopping && !runner->drained);
+    runner->drained = true;
+    runner->stop_timer.run = stop_overdue;
+    io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns / 3);
+    sinks_runner_pump(runner);
+}
+
+/* What the log holds by now is delivered before the sink stops. */
+static void ends_done(struct flow_snapshot *snapshot)
+{
+    struct sinks_runner *runner = CONTAINER_OF(snapshot, struct sinks_runner, ends);
+    ASSERT(runner->ends_asked);
+    if (err_is_ok(snapshot->error))
+        sinks_lanes_learn_ends(runner, snapshot);
+    flow_snapshot_done(snapshot);
+    runner->ends_asked = false;
+    runner->ends_known = true;
+    if (runner->abandoned)
+        return;
+    sinks_lanes_ask(runner);
+    sinks_runner_pump(runner);
+}
+
 static void stop_arrived(struct task *task)
 {
     struct sinks_runner *runner = CONTAINER_OF(task, struct sinks_runner, stop_task);
     runner->stopping = true;
-    io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns);
-    if (runner->state == SINKS_NEW)
+    runner->stop_timer.run = drain_overdue;
+    io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns / 3 * 2);
+    if (runner->state == SINKS_NEW) {
         enter(runner, SINKS_CLOSING);
-    else if (runner->state == SINKS_WAITING)
+        return;
+    }
+    runner->ends_asked = true;
+    runner->ends = (struct flow_snapshot){.home = runner->options.loop, .done = ends_done};
+    flow_log_snapshot(runner->options.log, &runner->ends);
+    if (runner->state == SINKS_WAITING)
         leave_pause(runner);
-    else
-        sinks_runner_pump(runner);
 }
 
 void sinks_runner_stop(struct sinks_runner *runner, uint64_t timeout_ms,
@@ -576,7 +609,6 @@ static void set_callbacks(struct sinks_runner *runner)
     runner->pause_timer.run = pause_over;
     runner->roll_timer.run = roll_due;
     runner->stall_timer.run = stall;
-    runner->stop_timer.run = stop_overdue;
     runner->lane_timer.run = lanes_due;
     runner->exporter = (struct flow_exporter){runner->name, sinks_report_collect};
 }

@@ -60,9 +60,10 @@ struct sinks_status {
 err_t sinks_runner_new(const struct sinks_runner_options *options, struct sinks_runner **out);
 /* Registers the sink in the log and begins to deliver. Once. */
 void sinks_runner_start(struct sinks_runner *runner);
-/* Reads no more, delivers what has been read, closes the plug-in and calls `stopped`, after
- * `timeout_ms` without what could not be delivered by then: its epoch stays open in the log and
- * is finished or read again by the next start. Once; also without a start.
+/* Delivers what the log holds at this moment, or as much of it as it gets to in two thirds of
+ * `timeout_ms`, closes the plug-in and calls `stopped`; after `timeout_ms` without what could not
+ * be delivered by then: its epoch stays open in the log and is finished or read again by the next
+ * start. Once; also without a start.
  *
  * `stopped` gets OK when nothing of the runner is in use any more. It gets ERR_TIMEOUT when a call
  * of the plug-in has not returned: runner, worker, options, loop and log must then live until the

@@ -123,6 +123,10 @@ struct sinks_runner {
     struct err_text error;
 
     bool stopping;
+    bool ends_asked; /* a snapshot is on its way that says up to where to deliver yet */
+    bool ends_known;
+    struct flow_snapshot ends;
+    bool drained; /* nothing more is read: its share of the time to stop in is over */
     bool give_up; /* the time to stop in is over */
     bool abandoned;
     void (*stopped)(void *context, err_t err);
@@ -150,6 +154,10 @@ err_t sinks_lanes_learn(struct sinks_runner *runner, const struct flow_snapshot 
 void sinks_lane_ask(struct sinks_lane *lane);
 /* The same for all lanes. */
 void sinks_lanes_ask(struct sinks_runner *runner);
+/* Learns up to where the log goes when the sink is to stop. */
+void sinks_lanes_learn_ends(struct sinks_runner *runner, const struct flow_snapshot *snapshot);
+/* True when every lane that can be read is written up to the end that is known. */
+bool sinks_lanes_at_end(const struct sinks_runner *runner);
 /* Gives all batches back and calls all reads home; what they bring is stale. */
 void sinks_lanes_recall(struct sinks_runner *runner);
 /* Gives the batches of a lane back. */

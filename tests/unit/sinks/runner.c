@@ -550,6 +550,22 @@ static void stopping_delivers_what_was_read(void **state)
     assert_all_delivered(t->world, &t->plug, "first");
 }
 
+static void stopping_delivers_what_the_log_holds_though_it_was_not_read(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    append_some(t, 2);
+    world_settle(t->world);
+    /* Nobody has had a turn in which to read these. */
+    append_some(t, 40);
+    sinks_runner_stop(t->runner, 10000, note_stopped, t);
+    world_settle(t->world);
+    assert_true(t->stopped);
+    assert_true(err_is_ok(t->stop_error));
+    sinks_runner_free(&t->runner);
+    assert_all_delivered(t->world, &t->plug, "first");
+}
+
 static void stopping_works_at_any_turn(void **state)
 {
     struct test *t = *state;
@@ -753,6 +769,7 @@ int main(void)
         TEST(a_corrupt_batch_stops_its_partition_alone),
         TEST(a_read_that_fails_stops_its_partition_alone),
         TEST(stopping_delivers_what_was_read),
+        TEST(stopping_delivers_what_the_log_holds_though_it_was_not_read),
         TEST(stopping_works_at_any_turn),
         TEST(a_runner_that_was_never_started_stops_too),
         TEST(a_blocked_sink_is_left_at_the_deadline_and_finished_by_the_next_start),

@@ -1,11 +1,12 @@
 #include "observe/prometheus.h"
 
+#include "base/alloc.h"
 #include "base/assert.h"
 
-#include <math.h>
-
-/* Every fourth bound of our histograms: powers of two keep a scrape small. */
+/* Every fourth bound of our histograms, from the first: powers of two keep a scrape small. */
 #define BUCKET_STEP 4u
+/* Decimal digits that every whole number up to 2^53 and every duration in nanoseconds fits in. */
+#define VALUE_FORMAT "%.16g"
 
 static int compare_samples(const void *a, const void *b)
 {
@@ -28,27 +29,17 @@ static void merge_samples(struct metric_set *set)
         struct metric_sample *sample = &set->samples[i];
         struct metric_sample *into = kept > 0 ? &set->samples[kept - 1] : NULL;
         if (!into || !same_series(into, sample)) {
-            struct metric_sample moved = set->samples[kept];
             set->samples[kept++] = *sample;
-            *sample = moved;
             continue;
         }
-        into->value += sample->value;
-        if (into->histogram && sample->histogram)
-            histogram_merge(into->histogram, sample->histogram);
         ASSERT(!into->histogram == !sample->histogram);
+        into->value += sample->value;
+        if (into->histogram)
+            histogram_merge(into->histogram, sample->histogram);
+        mem_free(sample->labels);
+        mem_free(sample->histogram);
     }
-    /* What was merged away stands behind `kept` and is freed with the set. */
-    for (size_t i = kept; i < set->count; i++)
-        set->samples[i].family = NULL;
-}
-
-static void add_value(struct buf *out, double value)
-{
-    if (value < 9e15 && value > -9e15 && fabs(value - trunc(value)) < 1e-9)
-        buf_add_i64(out, (int64_t)value);
-    else
-        buf_add_format(out, "%.9g", value);
+    set->count = kept;
 }
 
 static void add_line(struct buf *out, const char *name, const char *suffix, const char *labels,
@@ -58,9 +49,7 @@ static void add_line(struct buf *out, const char *name, const char *suffix, cons
     buf_add_string(out, suffix);
     if (labels[0])
         buf_add_format(out, "{%s}", labels);
-    buf_add_byte(out, ' ');
-    add_value(out, value);
-    buf_add_byte(out, '\n');
+    buf_add_format(out, " " VALUE_FORMAT "\n", value);
 }
 
 static void add_histogram(struct buf *out, const struct metric_sample *sample)
@@ -70,9 +59,9 @@ static void add_histogram(struct buf *out, const struct metric_sample *sample)
     uint64_t below = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         below += h->counts[i];
-        if (i % BUCKET_STEP != BUCKET_STEP - 1)
+        if (i % BUCKET_STEP != 0)
             continue;
-        buf_add_format(out, "%s_bucket{%s%sle=\"%.9g\"} %llu\n", sample->family->name,
+        buf_add_format(out, "%s_bucket{%s%sle=\"" VALUE_FORMAT "\"} %llu\n", sample->family->name,
                        sample->labels, separator, (double)histogram_bound_ns(i) / 1e9,
                        (unsigned long long)below);
     }
@@ -96,7 +85,7 @@ void observe_prometheus_render(struct metric_set *set, struct buf *out)
         qsort(set->samples, set->count, sizeof *set->samples, compare_samples);
     merge_samples(set);
     const char *last = "";
-    for (size_t i = 0; i < set->count && set->samples[i].family; i++) {
+    for (size_t i = 0; i < set->count; i++) {
         const struct metric_sample *sample = &set->samples[i];
         if (strcmp(last, sample->family->name) != 0)
             add_family(out, sample->family);

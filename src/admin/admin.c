@@ -25,7 +25,6 @@ struct admin {
     uint64_t stop_deadline_ms;
     void (*stopped)(void *owner);
     void *stopped_owner;
-    bool server_stopped;
 };
 
 struct inquiry {
@@ -48,8 +47,6 @@ static void end_inquiry(struct inquiry *inquiry)
     ASSERT(inquiry->waiting == 0 && admin->inquiries > 0);
     admin->inquiries--;
     mem_free(inquiry);
-    if (admin->stopped && admin->server_stopped && admin->inquiries == 0)
-        admin->stopped(admin->stopped_owner);
 }
 
 static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_request *request,
@@ -168,10 +165,12 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     if (err_is_ok(snapshot->error)) {
         admin_ledger_render(snapshot, &body);
         buf_add_byte(&body, '\n');
+        reply_text(inquiry->request, 200, NULL, &body);
     } else {
-        body.failed = true;
+        net_http_reply_error(inquiry->request, err_http_status(snapshot->error), "ledger",
+                             err_retriable(snapshot->error) ? "Retry-After: 1\r\n" : NULL,
+                             "the log gives no ledger: %s", err_string(snapshot->error));
     }
-    reply_text(inquiry->request, 200, NULL, &body);
     buf_done(&body);
     flow_snapshot_done(snapshot);
     end_inquiry(inquiry);
@@ -279,18 +278,12 @@ uint16_t admin_port(const struct admin *admin)
     return net_listener_port(admin->listener);
 }
 
-static void server_stopped(void *owner)
-{
-    struct admin *admin = owner;
-    admin->server_stopped = true;
-    if (admin->inquiries == 0)
-        admin->stopped(admin->stopped_owner);
-}
-
+/* Requests under way, and with them every inquiry, outlive their connections until answered. */
 static void listener_stopped(void *owner)
 {
     struct admin *admin = owner;
-    net_http_server_stop(admin->server, admin->stop_deadline_ms, server_stopped, admin);
+    net_http_server_stop(admin->server, admin->stop_deadline_ms, admin->stopped,
+                         admin->stopped_owner);
 }
 
 void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void *owner),
@@ -307,6 +300,7 @@ void admin_free(struct admin **admin)
 {
     if (!*admin)
         return;
+    ASSERT((*admin)->inquiries == 0);
     net_listener_free(&(*admin)->listener);
     net_http_server_free(&(*admin)->server);
     mem_free(*admin);

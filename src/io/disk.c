@@ -1,3 +1,12 @@
+/*
+ * What is made of single calls on files, and so works on every disk: the real one, the simulated
+ * one, and one with faults on purpose.
+ *
+ * A file that is replaced is written under another name, flushed, and renamed; a crash leaves the
+ * old one or the new one, and perhaps the other name, which the next write takes over. A directory
+ * is flushed into its parent before anything is made in it: a file is no safer than its path.
+ */
+
 #include "io/disk.h"
 
 #include "base/alloc.h"
@@ -34,8 +43,19 @@ static err_t sync_parent(struct io_disk *disk, struct slice path, struct err_tex
     return err;
 }
 
-/* One step of a path: `name` is a prefix of the whole, zero-terminated. */
-static err_t make_step(struct io_disk *disk, const char *name, struct err_text *why)
+/* The directory at `name` was there before. If its maker was killed before it could flush it into
+ * its parent, nobody else has; those above it were flushed before it was made. Where we may not
+ * even look, it was not ours to make. */
+static err_t sync_existing(struct io_disk *disk, const char *name, struct err_text *why)
+{
+    ASSERT(name[0] != '\0');
+    err_t err = sync_parent(disk, slice_string(name), why);
+    return err_is(err, ERR_PERMISSION) ? err_ok() : err;
+}
+
+/* One step of a path: `name` is a prefix of the whole. `*missing` is set from the first that has
+ * to be made on. */
+static err_t make_step(struct io_disk *disk, const char *name, bool *missing, struct err_text *why)
 {
     ASSERT(name[0] != '\0');
     enum io_kind kind = IO_KIND_NONE;
@@ -44,6 +64,15 @@ static err_t make_step(struct io_disk *disk, const char *name, struct err_text *
         return err_ok();
     if (kind != IO_KIND_NONE)
         return err_set(why, ERR_EXISTS, "%s: exists and is not a directory", name);
+    if (!*missing) {
+        struct buf parent = {0};
+        err_t err = parent_of(slice_string(name), &parent);
+        if (err_is_ok(err))
+            err = sync_existing(disk, (const char *)parent.data, why);
+        buf_done(&parent);
+        TRY(err);
+        *missing = true;
+    }
     TRY(io_disk_make_directory(disk, name, why));
     return sync_parent(disk, slice_string(name), why);
 }
@@ -56,14 +85,18 @@ err_t io_disk_make_path(struct io_disk *disk, const char *path, struct err_text 
     if (!prefix)
         return err_make(ERR_MEMORY);
     err_t err = err_ok();
+    bool missing = false;
     for (size_t i = 1; i <= size && err_is_ok(err); i++) {
+        /* At each end of a name; the root and repeated slashes are none. */
         bool step = (path[i] == '/' || path[i] == '\0') && path[i - 1] != '/';
         if (!step)
             continue;
         prefix[i] = '\0';
-        err = make_step(disk, prefix, why);
+        err = make_step(disk, prefix, &missing, why);
         prefix[i] = path[i];
     }
+    if (err_is_ok(err) && !missing)
+        err = sync_existing(disk, path, why);
     mem_free(prefix);
     return err;
 }
@@ -94,6 +127,7 @@ err_t io_disk_read_file(struct io_disk *disk, const char *path, size_t size_max,
     ASSERT(buf_ok(out));
     struct io_file *file = NULL;
     TRY(io_disk_open(disk, path, IO_OPEN_READ, &file, why));
+    /* Into a buffer of its own, so that a failure half way leaves `out` as it was. */
     struct buf content = {0};
     err_t err = read_all(file, size_max, &content);
     err_t closed = io_file_close(file);
@@ -104,6 +138,7 @@ err_t io_disk_read_file(struct io_disk *disk, const char *path, size_t size_max,
         err = buf_error(out);
     }
     buf_done(&content);
+    /* Calls on an open file know no path, so the detail is made here. */
     if (err_is(err, ERR_TOO_LARGE))
         return err_set(why, ERR_TOO_LARGE, "%s: larger than %zu bytes", path, size_max);
     if (!err_is_ok(err))
@@ -115,10 +150,12 @@ static err_t write_synced(struct io_disk *disk, const char *path, struct slice c
                           struct err_text *why)
 {
     struct io_file *file = NULL;
+    ASSERT(content.data || content.size == 0);
     TRY(io_disk_open(disk, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_TRUNCATE, &file, why));
     err_t err = io_file_write(file, content.data, content.size, 0);
     if (err_is_ok(err))
         err = io_file_sync(file);
+    /* Some file systems report only here that they could not store it. */
     err_t closed = io_file_close(file);
     if (err_is_ok(err))
         err = closed;

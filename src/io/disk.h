@@ -7,6 +7,7 @@
  * a detail always names the path and the system's reason. Any thread, one at a time a file.
  */
 
+#include "base/assert.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
@@ -72,6 +73,7 @@ struct io_file {
 static inline err_t io_disk_open(struct io_disk *disk, const char *path, unsigned flags,
                                  struct io_file **out, struct err_text *why)
 {
+    ASSERT(flags & (IO_OPEN_READ | IO_OPEN_WRITE));
     return disk->ops->open(disk, path, flags, out, why);
 }
 
@@ -85,6 +87,7 @@ static inline err_t io_file_close(struct io_file *file)
 static inline err_t io_file_read(struct io_file *file, void *data, size_t size, uint64_t offset,
                                  size_t *got)
 {
+    ASSERT(data || size == 0);
     return file->ops->read(file, data, size, offset, got);
 }
 
@@ -92,6 +95,7 @@ static inline err_t io_file_read(struct io_file *file, void *data, size_t size, 
 static inline err_t io_file_write(struct io_file *file, const void *data, size_t size,
                                   uint64_t offset)
 {
+    ASSERT(data || size == 0);
     return file->ops->write(file, data, size, offset);
 }
 
@@ -99,16 +103,19 @@ static inline err_t io_file_write(struct io_file *file, const void *data, size_t
  * failure nothing is known of what was written since the last success. */
 static inline err_t io_file_sync(struct io_file *file)
 {
+    ASSERT(file);
     return file->ops->sync(file);
 }
 
 static inline err_t io_file_truncate(struct io_file *file, uint64_t size)
 {
+    ASSERT(size <= INT64_MAX);
     return file->ops->truncate(file, size);
 }
 
 static inline err_t io_file_size(struct io_file *file, uint64_t *size)
 {
+    ASSERT(size);
     return file->ops->size(file, size);
 }
 
@@ -116,6 +123,7 @@ static inline err_t io_file_size(struct io_file *file, uint64_t *size)
  * has it. */
 static inline err_t io_file_lock(struct io_file *file)
 {
+    ASSERT(file);
     return file->ops->lock(file);
 }
 
@@ -123,12 +131,14 @@ static inline err_t io_file_lock(struct io_file *file)
 static inline err_t io_disk_rename(struct io_disk *disk, const char *from, const char *to,
                                    struct err_text *why)
 {
+    ASSERT(from[0] && to[0]);
     return disk->ops->rename(disk, from, to, why);
 }
 
 /* Removes a file or an empty directory; ERR_NO_FILE when there is none. */
 static inline err_t io_disk_remove(struct io_disk *disk, const char *path, struct err_text *why)
 {
+    ASSERT(path[0]);
     return disk->ops->remove(disk, path, why);
 }
 
@@ -136,6 +146,7 @@ static inline err_t io_disk_remove(struct io_disk *disk, const char *path, struc
 static inline err_t io_disk_make_directory(struct io_disk *disk, const char *path,
                                            struct err_text *why)
 {
+    ASSERT(path[0]);
     return disk->ops->make_directory(disk, path, why);
 }
 
@@ -143,12 +154,14 @@ static inline err_t io_disk_make_directory(struct io_disk *disk, const char *pat
 static inline err_t io_disk_sync_directory(struct io_disk *disk, const char *path,
                                            struct err_text *why)
 {
+    ASSERT(path[0]);
     return disk->ops->sync_directory(disk, path, why);
 }
 
 static inline err_t io_disk_list(struct io_disk *disk, const char *path, io_list_fn *each,
                                  void *context, struct err_text *why)
 {
+    ASSERT(each);
     return disk->ops->list(disk, path, each, context, why);
 }
 
@@ -156,16 +169,19 @@ static inline err_t io_disk_list(struct io_disk *disk, const char *path, io_list
 static inline err_t io_disk_kind(struct io_disk *disk, const char *path, enum io_kind *out,
                                  struct err_text *why)
 {
+    ASSERT(path[0] && out);
     return disk->ops->kind(disk, path, out, why);
 }
 
 static inline err_t io_disk_space(struct io_disk *disk, const char *path, struct io_space *out,
                                   struct err_text *why)
 {
+    ASSERT(path[0] && out);
     return disk->ops->space(disk, path, out, why);
 }
 
-/* Makes `path` and every directory missing above it, each synced in its parent. */
+/* Makes `path` and every directory missing above it, each synced in its parent, also one that is
+ * there but whose maker may have been killed before it came to that. */
 err_t io_disk_make_path(struct io_disk *disk, const char *path, struct err_text *why);
 /* Reads a whole file of `size_max` bytes at the most (ERR_TOO_LARGE) into `out`. */
 err_t io_disk_read_file(struct io_disk *disk, const char *path, size_t size_max, struct buf *out,

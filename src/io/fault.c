@@ -113,6 +113,7 @@ static bool parse_name(struct slice text, const char *const *names, uint32_t *ou
 /* "3", "3+" or "3x5". */
 static bool parse_count(struct slice text, struct rule *rule)
 {
+    ASSERT(rule);
     bool open_ended = slice_ends_with(text, SLICE_LITERAL("+"));
     if (open_ended)
         text.size--;
@@ -121,6 +122,7 @@ static bool parse_count(struct slice text, struct rule *rule)
     uint64_t times = 1;
     if (!err_is_ok(number_parse_u64(first, &rule->first)) || rule->first == 0)
         return false;
+    /* Without an "x" there is no rest; with one, it has to be a number. */
     if (rest.data && (open_ended || !err_is_ok(number_parse_u64(rest, &times)) || times == 0))
         return false;
     rule->last = open_ended ? UINT64_MAX : rule->first + times - 1;
@@ -152,6 +154,7 @@ static bool parse_effect(struct slice *rest, struct rule *rule)
     rule->effect = EFFECT_SLOW;
     bool known = slice_equal_string(name, "slow") && err_is_ok(number_parse_duration(detail, &ms));
     rule->delay_ns = ms * UINT64_C(1000000);
+    /* What is longer than weeks is a mistake, and would overflow in nanoseconds. */
     return known && ms <= UINT32_MAX;
 }
 
@@ -162,6 +165,7 @@ static bool parse_rule(struct slice text, struct rule *rule)
         return false;
     rule->op = (enum op)op;
     rule->path = slice_split(&text, ':');
+    /* Nothing but a write can be done by half. */
     bool halves = rule->effect == EFFECT_SHORT || rule->effect == EFFECT_KILL_DURING;
     ASSERT(rule->effect <= EFFECT_SLOW);
     return parse_count(text, rule) && (!halves || rule->op == OP_WRITE);
@@ -249,12 +253,14 @@ static err_t injected(const struct plan *plan, const char *path, struct err_text
                    err_string(plan->error));
 }
 
+/* A file's head points to the same calls as the disk's. */
 static const struct io_disk_ops fault_ops;
 
 static err_t fault_open(struct io_disk *io, const char *path, unsigned flags, struct io_file **out,
                         struct err_text *why)
 {
     struct fault_disk *disk = disk_of(io);
+    /* All memory comes first: a file that was made must be given back to the caller. */
     struct fault_file *file = mem_zalloc(1, sizeof(*file));
     char *copy = mem_string(path, strlen(path));
     err_t err = file && copy ? err_ok() : err_make(ERR_MEMORY);
@@ -282,6 +288,7 @@ static err_t fault_close(struct io_file *io)
 {
     struct fault_file *file = file_of(io);
     struct plan plan = begin(file->disk, OP_CLOSE, file->path);
+    /* Closed in any case, as close(2) does: a file that stayed open would keep its lock. */
     err_t err = io_file_close(file->inner);
     err_t result = finish(file->disk, &plan, err_is_ok(plan.error) ? err : plan.error);
     mem_free(file->path);
@@ -306,6 +313,7 @@ static err_t fault_write(struct io_file *io, const void *data, size_t size, uint
     if (!plan.half)
         return finish(file->disk, &plan, io_file_write(file->inner, data, size, offset));
     size_t half = size / 2;
+    /* A direct write of anything but blocks would be refused instead of cut. */
     if (size >= IO_BLOCK)
         half -= half % IO_BLOCK;
     ASSERT(half <= size);
@@ -440,6 +448,7 @@ err_t io_fault_disk_new(struct io_disk *inner, const char *spec, const struct io
     struct fault_disk *disk = mem_zalloc(1, sizeof(*disk));
     if (!disk)
         return err_make(ERR_MEMORY);
+    /* Freed by the same function as a complete one, which takes what is missing as NULL. */
     struct io_disk *made = &disk->io;
     disk->io.ops = &fault_ops;
     disk->inner = inner;

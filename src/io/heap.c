@@ -1,3 +1,12 @@
+/*
+ * A binary heap in an array: a timer's two followers are at 2i + 1 and 2i + 2, and none is due
+ * before the one above it. Each timer knows its place, so that stopping one, which is what becomes
+ * of most, costs no search. A counter of starts breaks ties, and so keeps equal times in order.
+ *
+ * What goes wrong: memory for one more may be missing. Starting a timer has no way to fail, so
+ * room is made while a quarter is still free.
+ */
+
 #include "io/heap.h"
 
 #include "base/alloc.h"
@@ -7,6 +16,7 @@
 
 static bool before(const struct io_timer *a, const struct io_timer *b)
 {
+    ASSERT(a && b);
     return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->order < b->order;
 }
 
@@ -44,6 +54,7 @@ static size_t sift_down(struct io_heap *heap, size_t index, const struct io_time
 /* Puts `timer` where it belongs, given that the place at `index` is free. */
 static void settle(struct io_heap *heap, size_t index, struct io_timer *timer)
 {
+    ASSERT(index < heap->count);
     size_t up = sift_up(heap, index, timer);
     set(heap, up == index ? sift_down(heap, index, timer) : up, timer);
 }
@@ -96,6 +107,7 @@ void io_heap_remove(struct io_heap *heap, struct io_timer *timer)
     if (!is_in(heap, timer))
         return;
     size_t index = timer->heap_index - 1;
+    /* The last one fills the gap, and settles upwards or downwards from there. */
     struct io_timer *last = heap->timers[--heap->count];
     timer->heap_index = 0;
     if (last != timer)
@@ -110,6 +122,7 @@ struct io_timer *io_heap_first(const struct io_heap *heap)
 
 void io_heap_done(struct io_heap *heap)
 {
+    /* Their owners may look at them, or start them elsewhere, after the loop has gone. */
     for (size_t i = 0; i < heap->count; i++)
         heap->timers[i]->heap_index = 0;
     mem_free(heap->timers);

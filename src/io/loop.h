@@ -12,6 +12,7 @@
  * called on the thread of the loop it is given.
  */
 
+#include "base/assert.h"
 #include "base/err.h"
 #include "base/task.h"
 
@@ -67,6 +68,7 @@ struct io_job {
  * one sender. From any thread. */
 static inline void io_post(struct io_loop *loop, struct task *task)
 {
+    ASSERT(task->run);
     loop->ops->post(loop, task);
 }
 
@@ -74,42 +76,49 @@ static inline void io_post(struct io_loop *loop, struct task *task)
  * been read: the place to hand over what one turn has gathered. */
 static inline void io_defer(struct io_loop *loop, struct task *task)
 {
+    ASSERT(task->run);
     loop->ops->defer(loop, task);
 }
 
 /* Monotonic nanoseconds. From any thread. */
 static inline uint64_t io_now_ns(struct io_loop *loop)
 {
+    ASSERT(loop);
     return loop->ops->now_ns(loop);
 }
 
 /* Milliseconds since 1970 UTC; may jump. From any thread. */
 static inline int64_t io_wall_ms(struct io_loop *loop)
 {
+    ASSERT(loop);
     return loop->ops->wall_ms(loop);
 }
 
 /* Unpredictable bytes (in the simulator: the seed's). */
 static inline void io_random(struct io_loop *loop, void *out, size_t size)
 {
+    ASSERT(out || size == 0);
     loop->ops->random(loop, out, size);
 }
 
 /* Calls `timer->run` once, not before `delay_ns`; starting a started timer moves it. */
 static inline void io_timer_start(struct io_loop *loop, struct io_timer *timer, uint64_t delay_ns)
 {
+    ASSERT(timer->run);
     loop->ops->timer_start(loop, timer, delay_ns);
 }
 
 /* Stops it; harmless when it is not started. */
 static inline void io_timer_stop(struct io_loop *loop, struct io_timer *timer)
 {
+    ASSERT(timer);
     loop->ops->timer_stop(loop, timer);
 }
 
 /* Queues `job` on `worker`. From any thread. */
 static inline void io_offload(struct io_worker *worker, struct io_job *job)
 {
+    ASSERT(job->work && job->done && job->home);
     worker->ops->submit(worker, job);
 }
 

@@ -7,6 +7,7 @@
  * sent when it can be.
  */
 
+#include "base/assert.h"
 #include "base/slice.h"
 #include "io/loop.h"
 
@@ -75,18 +76,21 @@ static inline err_t io_listen(struct io_loop *loop, const char *address,
                               const struct io_listener_events *events, void *owner,
                               struct io_listener **out, struct err_text *why)
 {
+    ASSERT(loop->tcp && out);
     return loop->tcp->listen(loop, address, events, owner, out, why);
 }
 
 /* The port it listens on, host order. */
 static inline uint16_t io_listener_port(struct io_loop *loop, const struct io_listener *listener)
 {
+    ASSERT(loop->tcp && listener);
     return loop->tcp->listener_port(listener);
 }
 
 /* Stops accepting; `closed` follows. */
 static inline void io_listener_close(struct io_loop *loop, struct io_listener *listener)
 {
+    ASSERT(loop->tcp && listener);
     loop->tcp->listener_close(listener);
 }
 
@@ -96,6 +100,7 @@ static inline err_t io_tcp_open(struct io_loop *loop, struct io_socket socket,
                                 const struct io_tcp_events *events, void *owner,
                                 struct io_tcp **out)
 {
+    ASSERT(loop->tcp);
     return loop->tcp->open(loop, socket, events, owner, out);
 }
 
@@ -104,22 +109,26 @@ static inline err_t io_tcp_connect(struct io_loop *loop, const char *address,
                                    const struct io_tcp_events *events, void *owner,
                                    struct io_tcp **out, struct err_text *why)
 {
+    ASSERT(loop->tcp && out);
     return loop->tcp->connect(loop, address, events, owner, out, why);
 }
 
 /* Closes a socket that no connection was made of. */
 static inline void io_socket_close(struct io_loop *loop, struct io_socket socket)
 {
+    ASSERT(loop->tcp);
     loop->tcp->socket_close(loop, socket);
 }
 
 static inline void io_tcp_read_start(struct io_loop *loop, struct io_tcp *tcp)
 {
+    ASSERT(loop->tcp && tcp);
     loop->tcp->read_start(tcp);
 }
 
 static inline void io_tcp_read_stop(struct io_loop *loop, struct io_tcp *tcp)
 {
+    ASSERT(loop->tcp && tcp);
     loop->tcp->read_stop(tcp);
 }
 
@@ -128,23 +137,27 @@ static inline void io_tcp_read_stop(struct io_loop *loop, struct io_tcp *tcp)
 static inline err_t io_tcp_write(struct io_loop *loop, struct io_tcp *tcp,
                                  const struct slice *parts, size_t count)
 {
+    ASSERT(parts || count == 0);
     return loop->tcp->write(tcp, parts, count);
 }
 
 /* Bytes written that the kernel has not taken yet. */
 static inline size_t io_tcp_write_queued(struct io_loop *loop, const struct io_tcp *tcp)
 {
+    ASSERT(loop->tcp && tcp);
     return loop->tcp->write_queued(tcp);
 }
 
 /* Says to the peer that no more will be sent, after what is queued. */
 static inline void io_tcp_shutdown(struct io_loop *loop, struct io_tcp *tcp)
 {
+    ASSERT(loop->tcp && tcp);
     loop->tcp->shutdown(tcp);
 }
 
 /* Closes at once (what is queued is dropped); `closed` follows. Harmless when called twice. */
 static inline void io_tcp_close(struct io_loop *loop, struct io_tcp *tcp)
 {
+    ASSERT(loop->tcp && tcp);
     loop->tcp->close(tcp);
 }

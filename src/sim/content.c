@@ -84,6 +84,7 @@ static bool make_room(struct sim_pages *pages, size_t count)
     if (count <= pages->count)
         return true;
     ASSERT(pages->count <= SIZE_MAX / 2);
+    /* Doubled: files grow from the front in small steps. */
     size_t wanted = count > 2 * pages->count ? count : 2 * pages->count;
     struct sim_page **items = mem_realloc(pages->items, wanted, sizeof(struct sim_page *));
     if (!items)
@@ -219,6 +220,7 @@ size_t sim_content_read(const struct sim_content *content, void *data, size_t si
     return size;
 }
 
+/* Compares all bytes with their neighbours; what is not constant is found out at once. */
 static bool is_constant(const uint8_t *data, size_t size)
 {
     ASSERT(size > 1);
@@ -294,6 +296,7 @@ err_t sim_content_write(struct sim_content *content, struct sim_store *store, co
         if (err_is_ok(err))
             done += step;
     }
+    /* The size follows the bytes, also where only a part was written. */
     if (done > 0)
         TRY(grow(content, offset + done));
     return err;
@@ -357,6 +360,7 @@ void sim_content_sync_failed(struct sim_content *content, struct sim_store *stor
             bool applied = apply(content, change, page_ref(change->page));
             ASSERT(applied);
         } else if (fate == 1 && change->page && get(&content->live, change->index)) {
+            /* Evicted: the next read comes from the device, which has the old bytes. */
             put_live(content, store, change->index,
                      page_ref(get(&content->durable, change->index)));
         }
@@ -405,6 +409,7 @@ static enum fate draw_fate(struct doom *doom, struct sim_random *random)
     switch (doom->kind) {
     case DOOM_NONE_KEPT: return FATE_LOST;
     case DOOM_ALL_KEPT: return FATE_KEPT;
+    /* As a device that writes in order. */
     case DOOM_PREFIX:
         if (doom->sectors_left > 0) {
             doom->sectors_left--;
@@ -449,6 +454,7 @@ static struct sim_page *crash_page(const struct sim_content *content,
         kept += fates[i] == FATE_KEPT;
     }
     struct sim_page *old = get(&content->durable, change->index);
+    /* Most pages are kept or lost whole, and need no copy. */
     if (lost == SECTORS_PER_PAGE)
         return page_ref(old);
     if (kept == SECTORS_PER_PAGE)
@@ -476,6 +482,7 @@ static void copy_durable_to_live(struct sim_content *content)
 void sim_content_crash(struct sim_content *content, struct sim_store *store)
 {
     struct doom doom = draw_doom(content, &store->random);
+    /* Drawn once a file: devices lose a moment, or nothing, or (seldom) this and that. */
     uint64_t before = pages_in_use(&content->live);
     for (size_t i = 0; i < content->pending_count; i++) {
         const struct sim_change *change = &content->pending[i];
@@ -486,6 +493,7 @@ void sim_content_crash(struct sim_content *content, struct sim_store *store)
             done = apply(content, change, NULL);
         ASSERT(done);
     }
+    /* Bytes whose size did not survive are out of the file, and must be zeros if it grows again. */
     bool done = cut(&content->durable, content->durable_size);
     ASSERT(done);
     forget_pending(content);
@@ -495,6 +503,7 @@ void sim_content_crash(struct sim_content *content, struct sim_store *store)
 
 static void flip_in(struct sim_pages *pages, uint64_t offset, unsigned bit)
 {
+    /* A copy, since other places share the page. */
     struct sim_page *page = page_copy(get(pages, offset / SIM_PAGE_SIZE));
     ASSERT(page && bit < 8);
     page->data[offset % SIM_PAGE_SIZE] ^= (uint8_t)(1u << bit);

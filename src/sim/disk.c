@@ -1,3 +1,17 @@
+/*
+ * The calls of io/disk.h on a simulated tree. Each goes the same way: judge says whether it is
+ * made, fails (by number or by chance), is the one in which the power fails, or comes after that;
+ * then the tree or the content does what is to be done.
+ *
+ * What goes wrong is the purpose. A write that fails has written a part from the front, in whole
+ * sectors; a sync that fails leaves nothing known; a change of names is done or not. The call in
+ * which the power fails does by chance all, a part, or nothing of it, and the caller is never told
+ * which: its process is gone.
+ *
+ * Handles outlive a crash, since the actors that hold them are freed after it, not before; they are
+ * stale then, and nothing but closing reaches what is on the disk.
+ */
+
 #include "sim/disk.h"
 
 #include "base/alloc.h"
@@ -73,6 +87,7 @@ static struct verdict judge(struct sim_disk *disk, enum call call)
     ASSERT(disk->calls < UINT64_MAX);
     if (disk->dead)
         return (struct verdict){VERDICT_DEAD, err_make(ERR_IO)};
+    /* Reading cannot be the last thing: it changes nothing that the next start could see. */
     if (call >= CALL_CHANGE && ++disk->changes == disk->die_at) {
         disk->dead = true;
         return (struct verdict){VERDICT_DIE, err_make(ERR_IO)};
@@ -131,6 +146,7 @@ static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned
         return err_make(ERR_IO);
     if ((flags & IO_OPEN_DIRECT) && disk->options.no_direct)
         return err_make(ERR_UNSUPPORTED);
+    /* Opening changes something only where it makes or empties a file. */
     bool empties = place->node && (flags & IO_OPEN_TRUNCATE) && place->node->content.live_size > 0;
     struct verdict verdict = judge(disk, !place->node || empties ? CALL_CHANGE : CALL_LOOK);
     if (!has_effect(disk, &verdict))
@@ -171,6 +187,7 @@ static err_t disk_close(struct io_file *file)
 {
     struct sim_handle *handle = handle_of(file);
     ASSERT(handle->node);
+    /* A lock lives as long as the handle, and dies with the power. */
     if (handle->node->locked_by == handle)
         handle->node->locked_by = NULL;
     sim_node_unref(&handle->disk->tree, handle->node);
@@ -201,6 +218,7 @@ static err_t disk_write(struct io_file *file, const void *data, size_t size, uin
     if (verdict.kind == VERDICT_DEAD)
         return verdict.err;
     if (verdict.kind != VERDICT_RUN) {
+        /* Of what was not written yet, a crash decides about the part as about any other write. */
         size = (size_t)sim_random_between(random_of(handle->disk), 0, size);
         size -= size % SIM_SECTOR_SIZE;
     }
@@ -394,6 +412,7 @@ static err_t disk_kind(struct io_disk *io, const char *path, enum io_kind *out,
     struct verdict verdict;
     struct sim_place place = {0};
     err_t err = find_place(disk_of(io), path, CALL_LOOK, &verdict, &place);
+    /* A path through nothing leads to nothing, which is an answer; a fault is not. */
     bool missing = err_is(err, ERR_NO_FILE) && verdict.kind == VERDICT_RUN;
     if (!err_is_ok(err) && !missing)
         return named(err, path, why);
@@ -414,6 +433,7 @@ static err_t disk_space(struct io_disk *io, const char *path, struct io_space *o
     if (!err_is_ok(err))
         return named(err, path, why);
     uint64_t total = disk->options.capacity_bytes ? disk->options.capacity_bytes : UNLIMITED_BYTES;
+    /* Removed files count until they are closed, as everywhere. */
     uint64_t used = disk->tree.store.page_count * SIM_PAGE_SIZE;
     *out = (struct io_space){.total_bytes = total,
                              .free_bytes = used < total ? total - used : 0,

@@ -1,3 +1,8 @@
+/*
+ * xoshiro256** by Blackman and Vigna: small, fast and good enough that no test depends on its
+ * flaws. The state comes from splitmix64, as they advise, because seeds are small numbers here.
+ */
+
 #include "sim/random.h"
 
 #include <string.h>

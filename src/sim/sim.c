@@ -1,3 +1,18 @@
+/*
+ * A step surveys the actors: how many have something to do now, and when the next one will. If none
+ * has, the clock jumps to that moment and they are surveyed again. One of those that can run is
+ * drawn and runs: a loop one turn, a worker one job. Loops and workers are few, so the survey is a
+ * walk over lists.
+ *
+ * A turn is as in the real loop: due timers, mail, what was deferred. The real loop takes all its
+ * mail; here a turn may also take only a part, which is what it would have seen had it come by a
+ * little earlier. Without this, work that is gathered in a turn would nearly always be gathered
+ * whole.
+ *
+ * What goes wrong: nothing by itself. Faults are the disk's (sim/disk.h) and the test's, which
+ * stops the world between two steps and starts another on what is left.
+ */
+
 #include "sim/sim.h"
 
 #include "base/alloc.h"
@@ -6,8 +21,10 @@
 #include "io/heap.h"
 #include "sim/random.h"
 
+/* A date in 2023; nothing should depend on which. */
 #define WALL_START_MS INT64_C(1700000000000)
 #define STEP_NS_MAX (20 * IO_MS / 1000)
+/* Now and then a machine stalls, and timers become due that usually do not. */
 #define LONG_STEP_NS_MAX (20 * IO_MS)
 #define LONG_STEP_EVERY 100u
 #define LATENCY_NS_MAX IO_MS
@@ -187,6 +204,7 @@ struct sim *sim_new(uint64_t seed)
     list_init(&sim->loops);
     list_init(&sim->workers);
     sim->random = sim_random_seed(seed);
+    /* Monotonic clocks start anywhere. */
     sim->now_ns = sim_random_below(&sim->random, IO_SECOND);
     ASSERT(!sim->in_step);
     return sim;
@@ -199,6 +217,7 @@ void sim_free(struct sim **sim)
     ASSERT(!(*sim)->in_step);
     LIST_EACH_SAFE (link, &(*sim)->loops) {
         struct sim_loop *loop = CONTAINER_OF(link, struct sim_loop, link);
+        /* Timers that are started are told; tasks and jobs may be gone, and are not touched. */
         io_heap_done(&loop->timers);
         mem_free(loop);
     }
@@ -292,6 +311,7 @@ static void run_worker(struct sim_worker *worker)
 {
     struct io_job *job = CONTAINER_OF(queue_take(&worker->jobs), struct io_job, task);
     ASSERT(worker->ready_ns <= worker->sim->now_ns);
+    /* The next one's time runs from here on, also while this one works. */
     if (worker->jobs.first)
         job_to_front(worker);
     job->work(job);
@@ -343,6 +363,7 @@ bool sim_step(struct sim *sim)
     bool slow = sim_random_chance(&sim->random, 1, LONG_STEP_EVERY);
     sim->now_ns += sim_random_below(&sim->random, slow ? LONG_STEP_NS_MAX : STEP_NS_MAX);
     struct survey survey = {.chosen = SIZE_MAX};
+    /* SIZE_MAX chooses nobody: this only counts. */
     (void)visit(sim, &survey);
     if (survey.ready == 0 && survey.next_ns != NEVER) {
         sim->now_ns = survey.next_ns;
@@ -377,6 +398,7 @@ void sim_drop_all(struct sim *sim)
         struct sim_loop *loop = CONTAINER_OF(link, struct sim_loop, link);
         queue_init(&loop->mail);
         queue_init(&loop->deferred);
+        /* One by one, so that timers know that they are stopped; the heap keeps its room. */
         while (io_heap_first(&loop->timers))
             io_heap_remove(&loop->timers, io_heap_first(&loop->timers));
     }

@@ -47,6 +47,7 @@ static void names_remove(struct sim_tree *tree, struct sim_names *names, struct 
 {
     ASSERT(name >= names->items && name < names->items + names->count);
     struct sim_name gone = *name;
+    /* The order of names is nobody's business; that of a real directory is none either. */
     *name = names->items[--names->count];
     mem_free(gone.text);
     sim_node_unref(tree, gone.node);
@@ -101,6 +102,7 @@ static bool names_put(struct sim_tree *tree, struct sim_names *names, struct sli
         *name = (struct sim_name){.text = copy};
     }
     ASSERT(name->node != node);
+    /* The new one first: the two may be kept alive by one another. */
     struct sim_node *replaced = name->node;
     name->node = sim_node_ref(node);
     sim_node_unref(tree, replaced);
@@ -212,6 +214,7 @@ err_t sim_tree_make(struct sim_tree *tree, struct sim_place *out, enum io_kind k
 err_t sim_tree_remove(struct sim_tree *tree, const struct sim_place *place)
 {
     ASSERT(place->node);
+    /* The root stays. */
     if (!place->directory || place->node->live.count > 0)
         return err_make(ERR_IN_USE);
     TRY(journal_add(tree, place->node, place, NULL));
@@ -235,6 +238,7 @@ err_t sim_tree_rename(struct sim_tree *tree, const struct sim_place *from,
 {
     ASSERT(from->node);
     struct sim_node *node = from->node;
+    /* Renaming a file to itself does nothing (rename(2)). */
     if (to->node == node)
         return err_ok();
     if (!from->directory || !to->directory || is_within(to->directory, node))
@@ -263,9 +267,9 @@ static bool apply(struct sim_tree *tree, const struct sim_rename *change)
         return true;
     struct sim_names *names = &change->from_directory->durable;
     struct sim_name *name = find(names, slice_string(change->from));
-    /* Absent, or another's already, where the change that gave the name did not survive. */
-    if (name && name->node == change->node)
-        names_remove(tree, names, name);
+    /* Changes are applied together with all they depend on, so the name is there and its own. */
+    ASSERT(name && name->node == change->node);
+    names_remove(tree, names, name);
     return true;
 }
 
@@ -308,6 +312,7 @@ err_t sim_tree_sync(struct sim_tree *tree, struct sim_node *directory)
     bool failed = false;
     for (size_t i = 0; i < tree->journal_count; i++) {
         struct sim_rename change = tree->journal[i];
+        /* After a failure the rest stays in the journal, in order. */
         failed = failed || (change.selected && !apply(tree, &change));
         if (change.selected && !failed)
             rename_done(tree, &change);
@@ -337,6 +342,7 @@ static bool is_name_taken(const struct sim_tree *tree, size_t index)
 static void select_survivors(struct sim_tree *tree)
 {
     struct sim_random *random = &tree->store.random;
+    /* A journal keeps the order; POSIX promises none. */
     bool in_order = sim_random_chance(random, 1, 2);
     uint64_t point = sim_random_between(random, 0, tree->journal_count);
     for (size_t i = 0; i < tree->journal_count; i++) {
@@ -355,6 +361,7 @@ static void select_survivors(struct sim_tree *tree)
 static void restore(struct sim_tree *tree, struct sim_node *directory)
 {
     ASSERT(directory->kind == IO_KIND_DIRECTORY);
+    /* Names that did not survive go; nodes that only they held go with them. */
     names_done(tree, &directory->live);
     for (size_t i = 0; i < directory->durable.count; i++) {
         const struct sim_name *name = &directory->durable.items[i];

@@ -1,3 +1,9 @@
+/*
+ * The last colon parts host and port, since an IPv6 address has colons of its own; the brackets
+ * say which family it is. Only "localhost" is a name that is understood, and it means 127.0.0.1:
+ * what /etc/hosts or a resolver says of it could open a door on another interface.
+ */
+
 #include "io/uv/address.h"
 
 #include <arpa/inet.h>
@@ -33,6 +39,7 @@ static bool parse_ipv4(struct slice host, uint16_t port, struct io_uv_address *o
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     else if (!parse_host(AF_INET, host, &address.sin_addr))
         return false;
+    /* Copied, not cast: the storage's declared type is another. */
     memcpy(&out->storage, &address, sizeof(address));
     out->size = sizeof(address);
     return true;

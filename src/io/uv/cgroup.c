@@ -1,3 +1,13 @@
+/*
+ * /proc/self/cgroup names the group; its limits and those of the groups above it are single files
+ * under /sys/fs/cgroup. A limit holds for the whole subtree, so the least one counts. Version 1 has
+ * a tree a controller, version 2 one for all; machines that are between the two have both, and all
+ * are looked at.
+ *
+ * What goes wrong: any of the files may be missing (no controller, no cgroup, a container that sees
+ * only its own part of the tree). Each such file sets no limit, and the machine's own remain.
+ */
+
 #include "io/uv/cgroup.h"
 
 #include "base/assert.h"
@@ -45,6 +55,7 @@ static struct slice read_file(struct buf *out, const char *root, const char *tre
 static uint64_t parse_limit(struct slice text)
 {
     uint64_t value = 0;
+    ASSERT(text.data || text.size == 0);
     return err_is_ok(number_parse_u64(text, &value)) ? value : UNLIMITED;
 }
 

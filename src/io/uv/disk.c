@@ -1,3 +1,12 @@
+/*
+ * The system's calls, with what they leave to their callers: a call that a signal interrupted is
+ * made again, and a transfer that was cut is continued until all is done or the end is met.
+ *
+ * What goes wrong: an error of a write or a flush is passed on and never retried here. After one
+ * the kernel may have dropped the very pages it failed to write and call the next flush a success,
+ * so only the caller, who still has the bytes, can put things right.
+ */
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -131,6 +140,8 @@ static err_t disk_write(struct io_file *io, const void *data, size_t size, uint6
     ASSERT(fits(file, data, size, offset));
     size_t total = 0;
     while (total < size) {
+        /* What was cut continues where it stopped: a device cuts at its own blocks, so a direct
+         * write stays aligned. */
         ssize_t n =
             pwrite(file->fd, (const uint8_t *)data + total, size - total, (off_t)(offset + total));
         if (n < 0 && errno == EINTR)
@@ -181,6 +192,7 @@ static err_t disk_lock(struct io_file *io)
     while (result < 0 && errno == EINTR);
     if (result == 0)
         return err_ok();
+    /* Of the open file, not of the process: a second one in here is kept out too. */
     return errno == EWOULDBLOCK ? err_make(ERR_IN_USE) : err_from_errno(errno);
 }
 
@@ -206,6 +218,7 @@ static err_t disk_make_directory(struct io_disk *disk, const char *path, struct 
     ASSERT(disk->ops == &disk_ops);
     if (mkdir(path, 0750) == 0)
         return err_ok();
+    /* Made by an earlier run, or by another in the same moment; a file of that name is neither. */
     int error = errno;
     struct stat status;
     if (error == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
@@ -216,6 +229,7 @@ static err_t disk_make_directory(struct io_disk *disk, const char *path, struct 
 static err_t disk_sync_directory(struct io_disk *disk, const char *path, struct err_text *why)
 {
     ASSERT(disk->ops == &disk_ops);
+    /* fsync, not fdatasync: the names are what a directory holds. */
     int fd = open_retrying(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return failed(errno, path, why);
@@ -253,6 +267,8 @@ static err_t disk_list(struct io_disk *disk, const char *path, io_list_fn *each,
     DIR *directory = opendir(path);
     if (!directory)
         return failed(errno, path, why);
+    /* readdir says NULL for the end and for an error, told apart by errno alone, which the callback
+     * may change. */
     const struct dirent *entry;
     int stopped = 0;
     errno = 0;
@@ -276,6 +292,7 @@ static err_t disk_kind(struct io_disk *disk, const char *path, enum io_kind *out
         *out = kind_of_mode(status.st_mode);
         return err_ok();
     }
+    /* Below something that is no directory there is nothing either. */
     if (errno != ENOENT && errno != ENOTDIR)
         return failed(errno, path, why);
     *out = IO_KIND_NONE;
@@ -284,6 +301,7 @@ static err_t disk_kind(struct io_disk *disk, const char *path, enum io_kind *out
 
 static bool is_network(uint32_t magic)
 {
+    /* Locks and flushes of these depend on another machine. */
     static const uint32_t magics[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, SMB2_SUPER_MAGIC,
                                       CIFS_MAGIC,      AFS_SUPER_MAGIC, CEPH_SUPER_MAGIC,
                                       V9FS_MAGIC,      CODA_SUPER_MAGIC};
@@ -297,6 +315,7 @@ static err_t disk_space(struct io_disk *disk, const char *path, struct io_space 
                         struct err_text *why)
 {
     ASSERT(disk->ops == &disk_ops);
+    /* Two calls: one says what kind of file system it is, the other counts in one unit on all. */
     struct statfs system;
     struct statvfs space;
     if (statfs(path, &system) < 0 || statvfs(path, &space) < 0)

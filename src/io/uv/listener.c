@@ -63,6 +63,7 @@ static void pause_accepting(struct io_listener *listener, int error)
     ASSERT(error > 0);
     io_uv_socket_watch(&listener->socket, 0, on_ready);
     io_timer_start(listener->loop, &listener->pause, PAUSE_NS);
+    /* Last, because the owner may close the listener. */
     listener->events->failed(listener->owner, err_from_errno(error));
 }
 
@@ -97,6 +98,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         return;
     }
     for (uint32_t i = 0; i < ACCEPTS_PER_TURN && listener->socket.fd >= 0; i++) {
+        /* The owner may have closed the listener in the callback before; the loop's condition sees
+         * it. */
         int fd = accept4(listener->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int error = fd < 0 ? errno : 0;
         if (error == EAGAIN)
@@ -136,6 +139,7 @@ static int start_listening(int fd, const struct io_uv_address *where, uint16_t *
     /* Not a claim on a port in use: only on one whose last connections are still being closed. */
     int on = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    /* What was bound is asked for, since port 0 is whichever was free. */
     struct io_uv_address bound = {.size = sizeof(bound.storage)};
     if (bind(fd, (const struct sockaddr *)&where->storage, where->size) < 0 ||
         listen(fd, BACKLOG) < 0 ||

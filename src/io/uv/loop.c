@@ -16,7 +16,6 @@
 #include "io/uv/loop_int.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/random.h>
 
 #include "base/alloc.h"
@@ -65,6 +64,7 @@ static void post(struct io_loop *io, struct task *task)
         task->next = head;
     while (!atomic_compare_exchange_weak_explicit(&loop->mail, &head, task, memory_order_release,
                                                   memory_order_relaxed));
+    /* The task may have run and be gone by here; only the loop itself is touched. */
     if (!head)
         uv_async_send(&loop->wake);
 }
@@ -74,6 +74,7 @@ static void take_mail(uv_async_t *wake)
     struct io_uv_loop *loop = CONTAINER_OF(wake, struct io_uv_loop, wake);
     ASSERT(wake->loop == &loop->uv);
     struct task *newest = atomic_exchange_explicit(&loop->mail, NULL, memory_order_acquire);
+    /* Reversed on the way: the stack has the newest on top. */
     struct task *oldest = NULL;
     while (newest) {
         struct task *next = newest->next;
@@ -160,6 +161,7 @@ static void run_timers(uv_timer_t *clock)
     /* 0: timers started meanwhile leave the clock alone until all that are due have run. */
     loop->clock_ns = 0;
     uint64_t now = uv_hrtime();
+    /* What is started by these waits for the next round, however short its delay. */
     uint64_t order_max = loop->timers.order;
     for (;;) {
         struct io_timer *first = io_heap_first(&loop->timers);
@@ -204,6 +206,7 @@ static void stop_now(struct task *task)
     struct io_uv_loop *loop = CONTAINER_OF(task, struct io_uv_loop, stop);
     ASSERT(atomic_load(&loop->stopping));
     atomic_store(&loop->stopping, false);
+    /* The turn is finished first: what it has deferred still runs. */
     uv_stop(&loop->uv);
 }
 
@@ -231,6 +234,7 @@ err_t io_uv_loop_new(struct io_loop **out)
     struct io_uv_loop *loop = mem_alloc_aligned(_Alignof(struct io_uv_loop), sizeof(*loop));
     if (!loop)
         return err_make(ERR_MEMORY);
+    /* The mailbox's cache line is why this is not mem_zalloc. */
     memset(loop, 0, sizeof(*loop));
     loop->io = (struct io_loop){.ops = &loop_ops, .tcp = &io_uv_tcp_ops};
     loop->clock_ns = UINT64_MAX;
@@ -244,8 +248,6 @@ err_t io_uv_loop_new(struct io_loop **out)
         mem_free(loop);
         return err;
     }
-    /* A peer that has gone is an error of the write, not the end of the process. */
-    ASSERT(sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL) == 0);
     *out = &loop->io;
     return err_ok();
 }
@@ -321,6 +323,8 @@ void io_uv_loop_free(struct io_loop **io)
         return;
     struct io_uv_loop *loop = io_uv_loop_of(*io);
     ASSERT(!loop->started);
+    /* Callbacks of what is closing run below and may start timers or defer; nothing of libuv may be
+     * started for them any more. */
     loop->freeing = true;
     uv_walk(&loop->uv, close_handle, NULL);
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0)

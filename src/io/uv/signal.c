@@ -1,3 +1,9 @@
+/*
+ * A signal's task is the owner's and must not be queued while it waits, so a task of the watch is
+ * queued in its place, at most once. It is deferred, not called: the handler runs between the reads
+ * of a turn, and what a signal asks for (stop, reload) should find the turn complete.
+ */
+
 #include <signal.h>
 
 #include "base/alloc.h"

@@ -1,3 +1,9 @@
+/*
+ * libuv watches a descriptor through epoll, level-triggered: what is not taken is reported again in
+ * the next turn. Each change of what is watched costs system calls, so callers change it only when
+ * an event that nobody wants has come.
+ */
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>

@@ -1,3 +1,8 @@
+/*
+ * What the machine and its limits allow. A limit that cannot be read is no limit: a guess that is
+ * too low would make every container without these files slow.
+ */
+
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>

@@ -68,6 +68,7 @@ static void watch(struct io_tcp *tcp)
 static void break_off(struct io_tcp *tcp)
 {
     ASSERT(is_open(tcp));
+    /* The failing write has told the owner; `ended` would tell it a second time. */
     tcp->broken = true;
     tcp->reading = false;
     watch(tcp);
@@ -99,6 +100,7 @@ static err_t send_parts(struct io_tcp *tcp, const struct slice *parts, size_t co
                 (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
             total += parts[i].size;
         }
+        /* A peer that has gone is an error of this call, not the end of the process. */
         ssize_t n;
         do
             n = total ? sendmsg(tcp->socket.fd, &message, MSG_NOSIGNAL) : 0;
@@ -159,6 +161,7 @@ static void on_writable(struct io_tcp *tcp)
 {
     if (queued(tcp) == 0)
         return;
+    ASSERT(!tcp->connecting);
     struct slice rest = slice_make(tcp->queue.data + tcp->sent, queued(tcp));
     size_t sent = 0;
     err_t err = send_parts(tcp, &rest, 1, &sent);
@@ -170,6 +173,7 @@ static void on_writable(struct io_tcp *tcp)
     }
     if (queued(tcp) > 0)
         return;
+    /* Given back, not kept for the next time: most connections never queue again. */
     buf_done(&tcp->queue);
     tcp->sent = 0;
     watch(tcp);
@@ -194,6 +198,7 @@ static void on_readable(struct io_tcp *tcp)
             end(tcp, n == 0 ? err_make(ERR_END) : err_from_errno(errno));
             return;
         }
+        /* The owner may stop or close in here; the loop's condition and the size see both. */
         tcp->events->read(tcp->owner, (size_t)n);
         if ((size_t)n < room.size)
             return;
@@ -203,6 +208,7 @@ static void on_readable(struct io_tcp *tcp)
 /* Why the socket broke; asking clears it. */
 static err_t socket_error(const struct io_tcp *tcp)
 {
+    /* The errno of a socket that epoll reports as broken is not in any call's result. */
     int error = 0;
     socklen_t size = sizeof(error);
     ASSERT(is_open(tcp));
@@ -216,6 +222,7 @@ static void on_connected(struct io_tcp *tcp)
     err_t err = socket_error(tcp);
     ASSERT(tcp->connecting);
     tcp->connecting = false;
+    /* A connection that never stood has no end to report later. */
     tcp->broken = !err_is_ok(err);
     watch(tcp);
     tcp->events->connected(tcp->owner, err);
@@ -258,6 +265,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void tcp_close(struct io_tcp *tcp)
 {
+    ASSERT(tcp->events);
     if (!io_uv_socket_close(&tcp->socket, on_closed))
         return;
     ASSERT(!is_open(tcp));
@@ -353,6 +361,7 @@ static void read_stop(struct io_tcp *tcp)
 
 static size_t write_queued(const struct io_tcp *tcp)
 {
+    ASSERT(tcp->events);
     return queued(tcp);
 }
 

@@ -10,7 +10,7 @@
 #include "io/loop.h"
 #include "io/tcp.h"
 
-/* A loop, not running yet. Posts to it are kept until it runs. SIGPIPE is ignored from here on. */
+/* A loop, not running yet. Posts to it are kept until it runs. */
 err_t io_uv_loop_new(struct io_loop **out);
 /* Runs the loop on the calling thread until io_uv_loop_stop. */
 void io_uv_loop_run(struct io_loop *loop);

@@ -1,3 +1,12 @@
+/*
+ * A queue under a lock, taken whole: a worker's jobs take far longer than the lock is held, so
+ * there is nothing to gain from being clever. `work` runs without the lock, and the job goes back
+ * to its home through the home's mailbox, where the lock of the queue does not matter.
+ *
+ * What goes wrong: a job that never returns keeps its worker, and the freeing of it, for ever;
+ * deadlines are the business of those who make jobs.
+ */
+
 #include <pthread.h>
 
 #include "base/alloc.h"
@@ -46,6 +55,7 @@ static void submit(struct io_worker *io, struct io_job *job)
 static struct task *take(struct io_uv_worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
+    /* What was submitted before the end is still done. */
     while (!worker->first && !worker->ending)
         pthread_cond_wait(&worker->changed, &worker->lock);
     struct task *first = worker->first;

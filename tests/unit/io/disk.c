@@ -50,6 +50,27 @@ static void every_missing_directory_is_made_and_survives(void **state)
     }
 }
 
+/* The process dies at each call, the machine stays up; a second process makes the path; then the
+ * power fails. */
+static void a_path_made_after_a_killed_one_survives_too(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 20; n++) {
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            struct sim_disk *disk = sim_disk_new(seed);
+            sim_disk_fail_after(disk, n, ERR_IO);
+            err_t ignored = io_disk_make_path(sim_disk_io(disk), "a/b/c", NULL);
+            (void)ignored;
+            sim_disk_fail_after(disk, 0, ERR_OK);
+            assert_true(err_is_ok(io_disk_make_path(sim_disk_io(disk), "a/b/c", NULL)));
+            sim_disk_crash(disk);
+            if (kind_at(disk, "a/b/c") != IO_KIND_DIRECTORY)
+                fail_msg("call %zu, seed %zu", (size_t)n, (size_t)seed);
+            sim_disk_free(&disk);
+        }
+    }
+}
+
 static void a_file_in_the_way_is_named(void **state)
 {
     (void)state;
@@ -203,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_missing_directory_is_made_and_survives),
+        cmocka_unit_test(a_path_made_after_a_killed_one_survives_too),
         cmocka_unit_test(a_file_in_the_way_is_named),
         cmocka_unit_test(a_file_is_read_as_it_was_written),
         cmocka_unit_test(what_is_read_goes_behind_what_is_there),

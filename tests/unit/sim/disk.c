@@ -209,6 +209,22 @@ static void a_file_replaced_the_careful_way_is_the_old_or_the_new_one(void **sta
     assert_true(fresh > 0 && fresh < SEEDS);
 }
 
+struct walk {
+    struct io_disk *disk;
+    uint32_t files;
+    uint32_t directories;
+    uint32_t stop_after;
+};
+
+static int remove_each(void *context, const char *name, enum io_kind kind)
+{
+    struct walk *walk = context;
+    walk->files += kind == IO_KIND_FILE;
+    walk->directories += kind == IO_KIND_DIRECTORY;
+    assert_true(err_is_ok(io_disk_remove(walk->disk, name, NULL)));
+    return walk->files + walk->directories == walk->stop_after;
+}
+
 static void after_the_power_failed_nothing_works_until_it_returns(void **state)
 {
     (void)state;
@@ -239,7 +255,7 @@ static void after_the_power_failed_nothing_works_until_it_returns(void **state)
             assert_true(err_is(io_disk_remove(io, "a", NULL), ERR_IO));
             assert_true(err_is(io_disk_make_directory(io, "d", NULL), ERR_IO));
             assert_true(err_is(io_disk_sync_directory(io, "/", NULL), ERR_IO));
-            assert_true(err_is(io_disk_list(io, "/", NULL, NULL, NULL), ERR_IO));
+            assert_true(err_is(io_disk_list(io, "/", remove_each, NULL, NULL), ERR_IO));
             assert_true(err_is(io_disk_kind(io, "a", &kind, NULL), ERR_IO));
             assert_true(err_is(io_disk_space(io, "/", &space, NULL), ERR_IO));
             sim_disk_crash(disk);
@@ -296,6 +312,27 @@ static void the_nth_call_fails_once(void **state)
     assert_int_equal(sim_disk_call_count(disk), 0);
     file_close(file);
     sim_disk_free(&disk);
+}
+
+static void a_write_that_fails_has_written_some_sectors_from_the_front(void **state)
+{
+    (void)state;
+    uint32_t part = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io_file *file = file_open(disk, "a", READ_WRITE | IO_OPEN_CREATE);
+        char data[4000];
+        memset(data, 'x', sizeof(data));
+        sim_disk_fail_after(disk, 1, ERR_IO);
+        assert_true(err_is(io_file_write(file, data, sizeof(data), 0), ERR_IO));
+        uint64_t size = 0;
+        assert_true(err_is_ok(io_file_size(file, &size)));
+        assert_true(size % 512 == 0 && size < sizeof(data));
+        part += size > 0;
+        file_close(file);
+        sim_disk_free(&disk);
+    }
+    assert_true(part > SEEDS / 2 && part < SEEDS);
 }
 
 static void failures_come_at_the_rate_that_was_set(void **state)
@@ -432,22 +469,6 @@ static void one_bit_rots_and_stays_rotten(void **state)
     sim_disk_free(&disk);
 }
 
-struct walk {
-    struct io_disk *disk;
-    uint32_t files;
-    uint32_t directories;
-    uint32_t stop_after;
-};
-
-static int remove_each(void *context, const char *name, enum io_kind kind)
-{
-    struct walk *walk = context;
-    walk->files += kind == IO_KIND_FILE;
-    walk->directories += kind == IO_KIND_DIRECTORY;
-    assert_true(err_is_ok(io_disk_remove(walk->disk, name, NULL)));
-    return walk->files + walk->directories == walk->stop_after;
-}
-
 static void names_may_be_removed_while_they_are_listed(void **state)
 {
     (void)state;
@@ -536,6 +557,7 @@ int main(void)
         cmocka_unit_test(after_the_power_failed_nothing_works_until_it_returns),
         cmocka_unit_test(after_a_failed_sync_nothing_is_known),
         cmocka_unit_test(the_nth_call_fails_once),
+        cmocka_unit_test(a_write_that_fails_has_written_some_sectors_from_the_front),
         cmocka_unit_test(failures_come_at_the_rate_that_was_set),
         cmocka_unit_test(a_full_disk_takes_no_more_but_lets_overwrite),
         cmocka_unit_test(space_comes_back_with_the_last_handle),

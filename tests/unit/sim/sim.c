@@ -175,6 +175,26 @@ static void one_seed_is_one_run_and_others_are_others(void **state)
     assert_int_equal(different, 20);
 }
 
+static void any_actor_that_can_run_may_be_the_first(void **state)
+{
+    (void)state;
+    uint32_t first[LOOPS] = {0};
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        struct world world;
+        struct step steps[LOOPS];
+        world_open(&world, seed);
+        for (size_t i = 0; i < LOOPS; i++) {
+            steps[i] = step_named(&world, i, (char)('0' + i));
+            io_post(world.loops[i], &steps[i].task);
+        }
+        assert_false(sim_run_until(world.sim, never, NULL, STEPS_MAX));
+        first[world.trace[0] - '0']++;
+        sim_free(&world.sim);
+    }
+    for (size_t i = 0; i < LOOPS; i++)
+        assert_true(first[i] > 15);
+}
+
 static void timers_run_in_the_order_they_are_due(void **state)
 {
     (void)state;
@@ -316,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_and_jobs_keep_their_order_on_every_seed),
         cmocka_unit_test(one_seed_is_one_run_and_others_are_others),
+        cmocka_unit_test(any_actor_that_can_run_may_be_the_first),
         cmocka_unit_test(timers_run_in_the_order_they_are_due),
         cmocka_unit_test(what_is_deferred_runs_at_the_end_of_the_turn),
         cmocka_unit_test(a_slow_worker_takes_its_time),

@@ -43,14 +43,28 @@ static err_t sync_parent(struct io_disk *disk, struct slice path, struct err_tex
     return err;
 }
 
+static int stop_at_once(void *context, const char *name, enum io_kind kind)
+{
+    ASSERT(!context && name && kind != IO_KIND_NONE);
+    return 1;
+}
+
 /* The directory at `name` was there before. If its maker was killed before it could flush it into
- * its parent, nobody else has; those above it were flushed before it was made. Where we may not
- * even look, it was not ours to make. */
+ * its parent, nobody else has; those above it were flushed before it was made. A parent that we
+ * may not even read is one that we made nothing in. */
 static err_t sync_existing(struct io_disk *disk, const char *name, struct err_text *why)
 {
     ASSERT(name[0] != '\0');
-    err_t err = sync_parent(disk, slice_string(name), why);
-    return err_is(err, ERR_PERMISSION) ? err_ok() : err;
+    struct buf parent = {0};
+    err_t err = parent_of(slice_string(name), &parent);
+    const char *path = (const char *)parent.data;
+    if (err_is_ok(err))
+        err = io_disk_sync_directory(disk, path, why);
+    if (err_is(err, ERR_PERMISSION) &&
+        err_is(io_disk_list(disk, path, stop_at_once, NULL, NULL), ERR_PERMISSION))
+        err = err_ok();
+    buf_done(&parent);
+    return err;
 }
 
 /* One step of a path: `name` is a prefix of the whole. `*missing` is set from the first that has

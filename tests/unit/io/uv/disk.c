@@ -275,7 +275,12 @@ static int try_as_nobody(void)
     if (!err_is(err, ERR_PERMISSION) || !strstr(why.text, "closed/a"))
         return 2;
     err = io_disk_make_directory(io_uv_disk(), "closed/d", &why);
-    return err_is(err, ERR_PERMISSION) && strstr(why.text, "closed/d") ? 0 : 3;
+    if (!err_is(err, ERR_PERMISSION) || !strstr(why.text, "closed/d"))
+        return 3;
+    /* Its parent cannot be read, so it cannot be flushed; but it is there. */
+    if (!err_is_ok(io_disk_make_path(io_uv_disk(), "hidden/ours/new", &why)))
+        return 4;
+    return err_is(io_disk_make_path(io_uv_disk(), "hidden/new", &why), ERR_PERMISSION) ? 0 : 5;
 }
 
 static void what_is_not_allowed_is_a_permission(void **state)
@@ -283,6 +288,10 @@ static void what_is_not_allowed_is_a_permission(void **state)
     (void)state;
     assert_int_equal(chmod(".", 0755), 0);
     assert_int_equal(mkdir("closed", 0555), 0);
+    assert_int_equal(mkdir("hidden", 0700), 0);
+    assert_int_equal(mkdir("hidden/ours", 0777), 0);
+    assert_int_equal(chmod("hidden/ours", 0777), 0);
+    assert_int_equal(chmod("hidden", 0111), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)

@@ -28,20 +28,20 @@ def delivered():
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Mounts a file system in memory at a new folder: small, and without direct I/O."""
+def mount(tmp_path):
+    """Mounts a file system in memory at a new folder: "tmpfs" is as small as its option `size`
+    says, "ramfs" has no direct I/O."""
     mounted = []
 
-    def mount(name, size, *options):
+    def make(name, kind, *options):
         folder = tmp_path / name
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "garner",
-                   str(folder)]
+        command = ["mount", "-t", kind, "-o", ",".join(["rw", *options]), "garner", str(folder)]
         if subprocess.run(command, capture_output=True, check=False).returncode != 0:
             pytest.skip("mounting a file system needs more rights than this test has")
         mounted.append(folder)
         return folder
 
-    yield mount
+    yield make
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

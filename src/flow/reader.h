@@ -31,8 +31,9 @@ struct flow_read {
     err_t error; /* ERR_OFFSET_RANGE, ERR_NOT_FOUND, ERR_CORRUPT, ERR_CANCELLED, ERR_IO */
     struct slice batches[FLOW_READ_BATCHES];
     uint32_t batch_count;
-    int64_t next_offset; /* where the next read goes on */
-    int64_t end_offset;  /* one past the last flushed record of the partition */
+    int64_t next_offset;    /* where the next read goes on */
+    int64_t end_offset;     /* one past the last flushed record of the partition */
+    int64_t commit_time_ms; /* of the first batch; within 49 days of the log's newest commit */
     void *lease;
 
     /* The log's: itself, and what a cancel that crosses an answer needs. */

@@ -13,6 +13,9 @@ static const struct metric_family read_bytes_total = {
 static const struct metric_family epoch_seconds = {"garner_sink_epoch_duration_seconds",
                                                    "From an epoch's first record to its end.",
                                                    METRIC_HISTOGRAM};
+static const struct metric_family end_to_end_seconds = {
+    "garner_sink_end_to_end_duration_seconds",
+    "From the commit of an epoch's oldest record until the epoch was delivered.", METRIC_HISTOGRAM};
 static const struct metric_family blocked = {
     "garner_sink_blocked", "1 while a sink has failed five times in a row or more.", METRIC_GAUGE};
 static const struct metric_family stalled = {
@@ -56,6 +59,7 @@ static void add_all(const struct sinks_runner *runner, struct metric_set *set)
     metric_add(set, &failures_total, (double)c->failures, "sink=\"%s\"", sink);
     metric_add(set, &read_bytes_total, (double)c->read_bytes, "sink=\"%s\"", sink);
     metric_add_histogram(set, &epoch_seconds, &c->epoch_duration, "sink=\"%s\"", sink);
+    metric_add_histogram(set, &end_to_end_seconds, &c->end_to_end, "sink=\"%s\"", sink);
     metric_add(set, &blocked, status.blocked, "sink=\"%s\"", sink);
     metric_add(set, &stalled, status.stalled, "sink=\"%s\"", sink);
     metric_add(set, &partitions_stopped, status.partitions_stopped, "sink=\"%s\"", sink);

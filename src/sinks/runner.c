@@ -204,8 +204,12 @@ static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
     /* After a failure a small epoch shows soon whether the sink works again. */
     runner->roll =
         runner->roll || write->roll || runner->letters_size > LETTERS_SIZE_MAX || runner->failures;
-    if (!runner->begun && lane->next > lane->committed)
+    if (!runner->begun && lane->next > lane->committed) {
         begin_epoch(runner);
+        runner->oldest_ms = lane->read.commit_time_ms;
+    }
+    if (lane->read.commit_time_ms < runner->oldest_ms)
+        runner->oldest_ms = lane->read.commit_time_ms;
 }
 
 static void written(struct sinks_runner *runner)
@@ -263,6 +267,16 @@ static void call_done(struct io_job *job)
 
 /* Commits and snapshots. */
 
+/* An epoch that this process read has ended. */
+static void count_epoch(struct sinks_runner *runner)
+{
+    struct io_loop *loop = runner->options.loop;
+    int64_t age_ms = io_wall_ms(loop) - runner->oldest_ms;
+    histogram_add(&runner->counters.epoch_duration, io_now_ns(loop) - runner->begun_ns);
+    histogram_add(&runner->counters.end_to_end, age_ms > 0 ? (uint64_t)age_ms * IO_MS : 0);
+    sinks_lanes_advance(runner);
+}
+
 static void commit_done(struct flow_commit *commit)
 {
     struct sinks_runner *runner = CONTAINER_OF(commit, struct sinks_runner, commit);
@@ -282,11 +296,8 @@ static void commit_done(struct flow_commit *commit)
         ASSERT(runner->state == SINKS_COMMITTING);
         runner->epoch++;
         runner->counters.epochs++;
-        if (!runner->recovered) {
-            uint64_t duration_ns = io_now_ns(runner->options.loop) - runner->begun_ns;
-            histogram_add(&runner->counters.epoch_duration, duration_ns);
-            sinks_lanes_advance(runner);
-        }
+        if (!runner->recovered)
+            count_epoch(runner);
         runner->behind = false;
         enter(runner, runner->recovered ? SINKS_LEARNING : SINKS_READING);
     }

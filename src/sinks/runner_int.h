@@ -78,6 +78,7 @@ struct sinks_counters {
     uint64_t failures;
     uint64_t read_bytes;
     struct histogram epoch_duration; /* from the first record to the end of the commit */
+    struct histogram end_to_end;     /* from the commit of an epoch's oldest record to its end */
 };
 
 struct sinks_runner {
@@ -113,6 +114,7 @@ struct sinks_runner {
     bool begun;       /* something was written to the open epoch */
     bool roll;        /* it is to be closed */
     uint64_t begun_ns;
+    int64_t oldest_ms;     /* commit time of the oldest record of the epoch */
     uint64_t letters_size; /* bytes of its dead letters */
     bool behind;           /* a record is known that is not delivered */
     uint64_t behind_ns;    /* since then */

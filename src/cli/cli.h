@@ -43,6 +43,8 @@ struct cli_command {
 
 /* All commands but serve, which is server's; ends with a NULL name. */
 extern const struct cli_command cli_commands[];
+/* The one of them that is called `name`. */
+const struct cli_command *cli_command(const char *name);
 
 /* Parsed words of a command line. */
 struct cli_words {
@@ -52,8 +54,9 @@ struct cli_words {
 
 /* Parses `argv` by `command->options` into `out` (the struct that the table describes, filled
  * with defaults first): `--flag value`, `--flag=value`, `--bool`, `--` ends flags. Strings point
- * into argv. Returns -1 to go on, else the exit code to return: after --help (printed on standard
- * output, CLI_OK) or a wrong word (said on standard error with what is right, CLI_USAGE). */
+ * into argv. Returns -1 to go on, else the exit code to return, with nothing to free: after --help
+ * (printed on standard output, CLI_OK) or a wrong word (said on standard error with what is
+ * right, CLI_USAGE). Words are wrong where the command has no `arguments`. */
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *out,
               struct cli_words *words);
 /* Frees what cli_parse allocated. */

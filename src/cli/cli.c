@@ -1,0 +1,72 @@
+#include "cli/cli.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "cli/check.h"
+#include "cli/gen.h"
+#include "cli/ledger.h"
+
+struct version_flags {
+    bool json;
+};
+
+static const struct option version_options[] = {
+    {.name = "json",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct version_flags, json),
+     .help = "one JSON object on standard output"},
+    {0},
+};
+
+const struct cli_command cli_commands[] = {
+    {.name = "check",
+     .summary = "check configuration and contracts",
+     .arguments = "",
+     .text = cli_check_text,
+     .run = cli_check,
+     .options = cli_check_options},
+    {.name = "gen",
+     .summary = "make load, and prove that nothing acknowledged is lost",
+     .arguments = "",
+     .text = cli_gen_text,
+     .run = cli_gen,
+     .options = cli_gen_options},
+    {.name = "ledger",
+     .summary = "show what became of every record",
+     .arguments = "",
+     .text = cli_ledger_text,
+     .run = cli_ledger,
+     .options = cli_ledger_options},
+    {.name = "version",
+     .summary = "print the version",
+     .arguments = "",
+     .text = "Prints name and version.\n",
+     .run = cli_version,
+     .options = version_options},
+    {0},
+};
+
+const struct cli_command *cli_command(const char *name)
+{
+    const struct cli_command *command = cli_commands;
+    while (command->name && strcmp(command->name, name) != 0)
+        command++;
+    ASSERT(command->name);
+    return command;
+}
+
+int cli_version(struct cli *cli, int argc, char **argv)
+{
+    ASSERT(cli);
+    struct version_flags flags;
+    struct cli_words words;
+    int code = cli_parse(cli_command("version"), argc, argv, &flags, &words);
+    if (code >= 0)
+        return code;
+    cli_words_done(&words);
+    if (flags.json)
+        printf("{\"name\":\"garner\",\"version\":\"%s\"}\n", GARNER_VERSION);
+    else
+        printf("garner %s\n", GARNER_VERSION);
+    return CLI_OK;
+}

@@ -1,0 +1,563 @@
+/*
+ * A lane is a connection and the request that it carries. The request is composed when the lane
+ * is free and a request is due, sent, and kept as it is until its outcome is known; the connection
+ * comes and goes meanwhile. Lanes that are free while nothing is due wait in a list.
+ *
+ * What goes wrong: a connection that closes before the answer leaves the outcome open, which is
+ * written down, and the same bytes are sent again over the next connection. An answer that says
+ * "later" is followed by a pause; whether it leaves the outcome open is for it to say. Any other
+ * answer than counts would be the same next time, so it ends the load. A server that is away is
+ * looked for again and again, until patience is over.
+ */
+
+#include "cli/load.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/number.h"
+#include "base/time.h"
+#include "net/http/client.h"
+
+#define RESPONSE_BYTES_MAX (4u << 20)
+#define SWEEP_NS (250 * IO_MS)
+#define BACKOFF_MIN_NS (5 * IO_MS)
+#define BACKOFF_MAX_NS (250 * IO_MS)
+#define RETRY_AFTER_MAX_S 10u
+
+struct lane {
+    struct list link; /* of the load's free lanes */
+    struct cli_load *load;
+    struct net_http_client *client;
+    struct io_timer timer; /* until it connects or sends again */
+    struct cli_request request;
+    uint8_t *body;
+    struct buf head;
+    uint32_t head_count; /* records of the body that `head` is for */
+    uint32_t tries;
+    uint32_t failures; /* connections without an answer, in a row */
+    uint64_t due_ns;
+    uint64_t sent_ns;
+    bool ready;     /* connected */
+    bool open;      /* `request` is composed and has no outcome */
+    bool in_flight; /* sent, not answered */
+    bool pausing;   /* `timer` is started */
+};
+
+struct cli_load {
+    struct cli_load_options options;
+    struct cli_load_stats stats;
+    struct format_json_paths *paths;
+    struct list free_lanes;
+    struct io_timer pace;  /* until the next request is due */
+    struct io_timer sweep; /* looks for what takes too long */
+    struct task end_task;
+    uint64_t started_ns;
+    uint64_t heard_ns; /* when there was progress last, or nothing to wait for */
+    uint64_t random;
+    uint32_t open_count;
+    uint32_t client_count;
+    bool reached; /* a connection was made once */
+    bool stopping;
+    bool ending;
+    err_t ended_for;
+    struct err_text why;
+    void (*ended)(void *owner, err_t err, const struct err_text *why);
+    void *owner;
+    int64_t time_ms; /* that `time` says */
+    char time[CLI_EVENTS_TIME_SIZE];
+    struct lane lanes[];
+};
+
+static void lane_connect(struct lane *lane);
+static void lane_go(struct lane *lane);
+
+static uint32_t record_count(const struct cli_request *request)
+{
+    return request->fresh + request->again_count;
+}
+
+static uint64_t now_ns(const struct cli_load *load)
+{
+    return io_now_ns(load->options.loop);
+}
+
+static void finish_if_over(struct cli_load *load)
+{
+    if (load->ending && load->client_count == 0)
+        io_defer(load->options.loop, &load->end_task);
+}
+
+/* The request goes nowhere any more. */
+static void lane_drop(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    ASSERT(lane->open && load->open_count > 0);
+    lane->open = false;
+    load->open_count--;
+}
+
+static void lane_give_up(struct lane *lane)
+{
+    lane->load->stats.given_up += record_count(&lane->request);
+    lane_drop(lane);
+}
+
+static void end_with(struct cli_load *load, err_t err)
+{
+    if (load->ending)
+        return;
+    load->ending = true;
+    load->ended_for = err;
+    io_timer_stop(load->options.loop, &load->pace);
+    io_timer_stop(load->options.loop, &load->sweep);
+    for (uint32_t i = 0; i < load->options.connections; i++) {
+        struct lane *lane = &load->lanes[i];
+        io_timer_stop(load->options.loop, &lane->timer);
+        if (lane->open && !lane->in_flight)
+            lane_give_up(lane);
+        if (lane->client)
+            net_http_client_close(lane->client);
+    }
+    finish_if_over(load);
+}
+
+/* Everything has been composed that will be. */
+static bool is_exhausted(const struct cli_load *load)
+{
+    uint64_t count = load->options.count > 0 ? load->options.count : CLI_EVENTS_COUNT_MAX;
+    return load->stopping || load->stats.sent >= count;
+}
+
+static void end_if_all_is_told(struct cli_load *load)
+{
+    if (is_exhausted(load) && load->open_count == 0)
+        end_with(load, err_ok());
+}
+
+/* The time of now, formatted once a millisecond. */
+static const char *time_text(struct cli_load *load)
+{
+    int64_t ms = io_wall_ms(load->options.loop);
+    struct buf text = {0};
+    if (ms == load->time_ms)
+        return load->time;
+    buf_add_time(&text, ms);
+    if (text.size == CLI_EVENTS_TIME_SIZE) {
+        memcpy(load->time, text.data, CLI_EVENTS_TIME_SIZE);
+        load->time_ms = ms;
+    }
+    buf_done(&text);
+    return load->time;
+}
+
+/* Which records come next. */
+static struct cli_request choose(struct cli_load *load)
+{
+    const struct cli_load_options *options = &load->options;
+    uint64_t sent = load->stats.sent;
+    uint64_t slots = sent + load->stats.again;
+    uint32_t batch = options->events->options.batch;
+    uint64_t again =
+        cli_share_of(options->duplicates, slots + batch) - cli_share_of(options->duplicates, slots);
+    if (again > sent)
+        again = 0;
+    uint64_t fresh = batch - again;
+    if (options->count > 0 && fresh > options->count - sent)
+        fresh = options->count - sent;
+    return (struct cli_request){
+        .first = sent,
+        .fresh = (uint32_t)fresh,
+        .again = again > 0 ? cli_draw(&load->random, sent - again + 1) : 0,
+        .again_count = (uint32_t)again,
+    };
+}
+
+static void make_head(struct lane *lane)
+{
+    const struct cli_load_options *options = &lane->load->options;
+    uint32_t count = record_count(&lane->request);
+    if (count == lane->head_count)
+        return;
+    lane->head_count = count;
+    buf_reset(&lane->head);
+    buf_add_format(&lane->head,
+                   "POST /v1/topics/%s/records HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n"
+                   "Content-Length: %zu\r\n\r\n",
+                   options->topic, options->address, options->content_type,
+                   cli_events_size(options->events, count));
+}
+
+/* Whether a request is due now; when it is due later, sees to it that a free lane will send it. */
+static bool is_due(struct cli_load *load, uint64_t *due_ns)
+{
+    uint64_t now = now_ns(load);
+    *due_ns = now;
+    if (load->options.rate == 0)
+        return true;
+    uint64_t slots = load->stats.sent + load->stats.again;
+    *due_ns =
+        load->started_ns + (uint64_t)((unsigned __int128)slots * IO_SECOND / load->options.rate);
+    if (*due_ns <= now)
+        return true;
+    io_timer_start(load->options.loop, &load->pace, *due_ns - now);
+    return false;
+}
+
+/* Makes the lane's next request; false when there is none now. */
+static bool compose(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    const struct cli_events *events = load->options.events;
+    ASSERT(!lane->open);
+    if (load->ending || is_exhausted(load) || !is_due(load, &lane->due_ns))
+        return false;
+    struct cli_request request = choose(load);
+    err_t err = err_ok();
+    if (load->options.keeps_acks)
+        err = cli_acks_reserve(load->options.acks, request.first + request.fresh);
+    lane->request = request;
+    make_head(lane);
+    if (err_is_ok(err))
+        err = buf_error(&lane->head);
+    if (!err_is_ok(err)) {
+        end_with(load, err);
+        return false;
+    }
+    const char *time = time_text(load);
+    cli_events_fill(events, lane->body, 0, request.fresh, request.first, time);
+    cli_events_fill(events, lane->body, request.fresh, request.again_count, request.again, time);
+    cli_events_end(events, lane->body, record_count(&request));
+    load->stats.sent += request.fresh;
+    load->stats.again += request.again_count;
+    lane->open = true;
+    lane->tries = 0;
+    load->open_count++;
+    return true;
+}
+
+static void lane_send(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    const struct slice parts[] = {
+        buf_slice(&lane->head),
+        slice_make(lane->body, cli_events_size(load->options.events, record_count(&lane->request))),
+    };
+    load->stats.retries += lane->tries > 0;
+    lane->tries++;
+    lane->in_flight = true;
+    lane->sent_ns = now_ns(load);
+    /* A failure closes the connection, which is where it is dealt with. */
+    (void)net_http_client_send(lane->client, parts, 2, false);
+}
+
+static void lane_go(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    ASSERT(lane->ready && !lane->in_flight);
+    if (lane->open || compose(lane))
+        lane_send(lane);
+    else if (!load->ending)
+        list_add_tail(&load->free_lanes, &lane->link);
+}
+
+static void on_pace(struct io_timer *timer)
+{
+    struct cli_load *load = CONTAINER_OF(timer, struct cli_load, pace);
+    while (!list_empty(&load->free_lanes)) {
+        struct lane *lane = CONTAINER_OF(load->free_lanes.next, struct lane, link);
+        if (!compose(lane))
+            return;
+        list_remove(&lane->link);
+        lane_send(lane);
+    }
+}
+
+/* Looks at what takes too long: an answer, or any progress at all. */
+static void on_sweep(struct io_timer *timer)
+{
+    struct cli_load *load = CONTAINER_OF(timer, struct cli_load, sweep);
+    const struct cli_load_options *options = &load->options;
+    uint64_t now = now_ns(load);
+    for (uint32_t i = 0; i < options->connections; i++) {
+        struct lane *lane = &load->lanes[i];
+        if (!lane->in_flight || now - lane->sent_ns < options->timeout_ms * IO_MS)
+            continue;
+        load->stats.timeouts++;
+        net_http_client_close(lane->client);
+    }
+    if (load->open_count == 0 && !list_empty(&load->free_lanes))
+        load->heard_ns = now;
+    if (now - load->heard_ns >= options->patience_ms * IO_MS) {
+        err_set(&load->why, ERR_TIMEOUT, "no answer from %s for %llu s", options->address,
+                (unsigned long long)(options->patience_ms / 1000));
+        end_with(load, err_make(ERR_TIMEOUT));
+        return;
+    }
+    io_timer_start(options->loop, timer, SWEEP_NS);
+}
+
+static void pause_for(struct lane *lane, uint64_t delay_ns)
+{
+    lane->pausing = true;
+    io_timer_start(lane->load->options.loop, &lane->timer, delay_ns);
+}
+
+static void on_timer(struct io_timer *timer)
+{
+    struct lane *lane = CONTAINER_OF(timer, struct lane, timer);
+    lane->pausing = false;
+    if (!lane->client)
+        lane_connect(lane);
+    else if (lane->ready && !lane->in_flight)
+        lane_go(lane);
+}
+
+static void outcome_unknown(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    load->stats.lost++;
+    cli_acks_unanswered(load->options.acks, &lane->request);
+}
+
+/* The request's counts have come. */
+static void take_answer(struct lane *lane, const struct cli_answer *answer)
+{
+    struct cli_load *load = lane->load;
+    struct cli_load_stats *stats = &load->stats;
+    uint64_t now = now_ns(load);
+    uint64_t latency = now - lane->due_ns;
+    if (!cli_acks_answered(load->options.acks, &lane->request, answer))
+        stats->wrong++;
+    stats->accepted += answer->accepted;
+    stats->duplicates += answer->duplicates;
+    stats->dead_lettered += answer->dead_lettered;
+    stats->refused += answer->refused;
+    stats->requests++;
+    stats->bytes += cli_events_size(load->options.events, record_count(&lane->request));
+    stats->answered_ns = load->heard_ns = now;
+    histogram_add(&stats->latency, latency);
+    if (latency > stats->latency_max_ns)
+        stats->latency_max_ns = latency;
+    lane_drop(lane);
+}
+
+static bool says_later(int status)
+{
+    return status == 408 || status == 429 || status >= 500;
+}
+
+/* Whether an answer that says "later" says too that nothing was taken. */
+static bool says_not_taken(const struct net_http_client_response *response)
+{
+    struct format_json_value error = {0};
+    if (response->status == 408 || response->status == 429)
+        return true;
+    return response->status == 503 && err_is_ok(format_json_get(response->body, "error", &error)) &&
+           error.kind == FORMAT_JSON_STRING && !slice_equal_string(error.raw, "\"fenced\"");
+}
+
+static uint64_t pause_ns(const struct net_http_client_response *response)
+{
+    uint64_t seconds;
+    struct slice text = net_http_fields_get(response->fields, "retry-after");
+    if (!text.data || !err_is_ok(number_parse_u64(text, &seconds)))
+        return BACKOFF_MAX_NS;
+    return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * IO_SECOND;
+}
+
+/* Everything else than counts; the request may be sent again. */
+static void take_refusal(struct lane *lane, const struct net_http_client_response *response)
+{
+    struct cli_load *load = lane->load;
+    struct slice body = slice_sub(slice_trim(response->body), 0, 300);
+    if (!says_later(response->status)) {
+        err_set(&load->why, ERR_INVALID, "%s answered %d: %.*s", load->options.address,
+                response->status, SLICE_PRINTF(body));
+        lane_give_up(lane);
+        end_with(load, err_make(ERR_INVALID));
+        return;
+    }
+    if (!says_not_taken(response))
+        outcome_unknown(lane);
+    if (!load->options.retry)
+        lane_give_up(lane);
+    pause_for(lane, pause_ns(response));
+}
+
+static void on_response(void *owner, const struct net_http_client_response *response)
+{
+    struct lane *lane = owner;
+    struct cli_load *load = lane->load;
+    struct cli_answer answer;
+    lane->in_flight = false;
+    lane->failures = 0;
+    if (response->status >= 0 && response->status < (int)CLI_LOAD_STATUS_MAX)
+        load->stats.statuses[response->status]++;
+    bool counts = response->status == 200 || response->status == 422;
+    if (!counts || !err_is_ok(cli_answer_parse(load->paths, response->body, &answer))) {
+        take_refusal(lane, response);
+    } else {
+        take_answer(lane, &answer);
+        if (response->persistent)
+            lane_go(lane);
+    }
+    end_if_all_is_told(load);
+}
+
+static void on_ready(void *owner)
+{
+    struct lane *lane = owner;
+    lane->ready = true;
+    lane->load->reached = true;
+    lane_go(lane);
+}
+
+/* The next connection: at once after an answer, else later and later. */
+static void reconnect(struct lane *lane)
+{
+    uint64_t delay = 0;
+    if (lane->failures > 0)
+        delay = BACKOFF_MIN_NS << (lane->failures < 8 ? lane->failures : 8);
+    lane->failures++;
+    if (delay > BACKOFF_MAX_NS)
+        delay = BACKOFF_MAX_NS;
+    pause_for(lane, delay);
+}
+
+/* The lane has no connection. */
+static void disconnected(struct lane *lane, err_t err, const char *detail)
+{
+    struct cli_load *load = lane->load;
+    if (!load->ending && !load->reached && !load->options.waits_for_server) {
+        err_set(&load->why, ERR_CLOSED, "no server at %s: %s", load->options.address, detail);
+        end_with(load, err);
+    }
+    /* A pause that the server has asked for is not cut short. */
+    if (!load->ending && !lane->pausing)
+        reconnect(lane);
+    end_if_all_is_told(load);
+}
+
+static void on_closed(void *owner, err_t err)
+{
+    struct lane *lane = owner;
+    struct cli_load *load = lane->load;
+    net_http_client_free(&lane->client);
+    load->client_count--;
+    list_remove(&lane->link);
+    lane->ready = false;
+    if (lane->in_flight) {
+        lane->in_flight = false;
+        outcome_unknown(lane);
+        if (load->ending || !load->options.retry)
+            lane_give_up(lane);
+    }
+    if (load->ending)
+        finish_if_over(load);
+    else
+        disconnected(lane, err, err_string(err));
+}
+
+static const struct net_http_client_events lane_events = {
+    .ready = on_ready,
+    .response = on_response,
+    .closed = on_closed,
+};
+
+static void lane_connect(struct lane *lane)
+{
+    struct cli_load *load = lane->load;
+    struct err_text why = {0};
+    ASSERT(!lane->client && !load->ending);
+    err_t err = net_http_client_new(load->options.loop, load->options.address, RESPONSE_BYTES_MAX,
+                                    &lane_events, lane, &lane->client, &why);
+    if (err_is_ok(err))
+        load->client_count++;
+    else
+        disconnected(lane, err, err_detail(err, &why));
+}
+
+static void run_end(struct task *task)
+{
+    struct cli_load *load = CONTAINER_OF(task, struct cli_load, end_task);
+    ASSERT(load->ending && load->client_count == 0);
+    load->ended(load->owner, load->ended_for, &load->why);
+}
+
+static err_t lane_init(struct lane *lane, struct cli_load *load)
+{
+    lane->load = load;
+    lane->timer.run = on_timer;
+    lane->body = cli_events_body(load->options.events);
+    return lane->body ? err_ok() : err_make(ERR_MEMORY);
+}
+
+err_t cli_load_new(const struct cli_load_options *options, struct cli_load **out)
+{
+    ASSERT(options->connections > 0 && options->duplicates.whole > 0);
+    struct cli_load *load =
+        mem_zalloc(1, sizeof(*load) + options->connections * sizeof(load->lanes[0]));
+    if (!load)
+        return err_make(ERR_MEMORY);
+    load->options = *options;
+    load->random = options->seed;
+    load->pace.run = on_pace;
+    load->sweep.run = on_sweep;
+    load->end_task.run = run_end;
+    load->time_ms = INT64_MIN;
+    list_init(&load->free_lanes);
+    err_t err = cli_answer_paths(&load->paths);
+    for (uint32_t i = 0; i < options->connections && err_is_ok(err); i++)
+        err = lane_init(&load->lanes[i], load);
+    if (err_is_ok(err))
+        *out = load;
+    else
+        cli_load_free(&load);
+    return err;
+}
+
+void cli_load_start(struct cli_load *load,
+                    void (*ended)(void *owner, err_t err, const struct err_text *why), void *owner)
+{
+    ASSERT(!load->ended && ended);
+    load->ended = ended;
+    load->owner = owner;
+    load->started_ns = load->heard_ns = now_ns(load);
+    io_timer_start(load->options.loop, &load->sweep, SWEEP_NS);
+    for (uint32_t i = 0; i < load->options.connections && !load->ending; i++)
+        lane_connect(&load->lanes[i]);
+}
+
+void cli_load_stop(struct cli_load *load)
+{
+    ASSERT(load->ended);
+    load->stopping = true;
+    end_if_all_is_told(load);
+}
+
+void cli_load_cancel(struct cli_load *load)
+{
+    ASSERT(load->ended);
+    end_with(load, err_make(ERR_CANCELLED));
+}
+
+const struct cli_load_stats *cli_load_stats(const struct cli_load *load)
+{
+    return &load->stats;
+}
+
+void cli_load_free(struct cli_load **pointer)
+{
+    struct cli_load *load = *pointer;
+    if (!load)
+        return;
+    ASSERT(load->client_count == 0);
+    for (uint32_t i = 0; i < load->options.connections; i++) {
+        mem_free(load->lanes[i].body);
+        buf_done(&load->lanes[i].head);
+    }
+    format_json_paths_free(&load->paths);
+    mem_free(load);
+    *pointer = NULL;
+}

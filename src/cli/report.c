@@ -1,0 +1,268 @@
+#include "cli/report.h"
+
+#include "base/assert.h"
+
+/* 1234567 as "1,234,567". */
+static void add_count(struct buf *out, uint64_t value)
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+    for (int i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0)
+            buf_add_byte(out, ',');
+        buf_add_byte(out, (uint8_t)digits[i]);
+    }
+}
+
+static void add_duration(struct buf *out, uint64_t ns)
+{
+    if (ns < 10000000)
+        buf_add_format(out, "%.2f ms", (double)ns / 1e6);
+    else if (ns < 1000000000)
+        buf_add_format(out, "%.0f ms", (double)ns / 1e6);
+    else
+        buf_add_format(out, "%.2f s", (double)ns / 1e9);
+}
+
+static double per_second(uint64_t value, uint64_t elapsed_ns)
+{
+    return elapsed_ns > 0 ? (double)value * 1e9 / (double)elapsed_ns : 0.0;
+}
+
+static uint64_t answered(const struct cli_load_stats *stats)
+{
+    return stats->accepted + stats->duplicates + stats->dead_lettered + stats->refused;
+}
+
+bool cli_report_good(const struct cli_report *report)
+{
+    return !report->failure && report->stats->wrong == 0 && report->foreign == 0 &&
+           report->verified.missing == 0 && report->verified.unexplained == 0;
+}
+
+static void add_item(struct buf *out, uint64_t value, const char *what)
+{
+    if (value == 0)
+        return;
+    buf_add_string(out, ", ");
+    add_count(out, value);
+    buf_add_byte(out, ' ');
+    buf_add_string(out, what);
+}
+
+static void add_records(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_load_stats *stats = report->stats;
+    buf_add_format(out, "run         %s\nrecords     ", report->run);
+    add_count(out, stats->sent);
+    buf_add_string(out, " sent, ");
+    add_count(out, stats->accepted);
+    buf_add_string(out, " accepted");
+    add_item(out, stats->duplicates, "duplicates");
+    add_item(out, stats->dead_lettered, "dead-lettered");
+    add_item(out, stats->refused, "refused");
+    add_item(out, stats->given_up, "given up");
+    add_item(out, stats->again, "sent twice on purpose");
+    buf_add_byte(out, '\n');
+}
+
+static void add_speed(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_load_stats *stats = report->stats;
+    buf_add_format(out, "throughput  %.1f MB/s, ",
+                   per_second(stats->bytes, report->elapsed_ns) / 1e6);
+    add_count(out, (uint64_t)per_second(answered(stats), report->elapsed_ns));
+    buf_add_string(out, " records/s, ");
+    add_count(out, (uint64_t)per_second(stats->requests, report->elapsed_ns));
+    buf_add_format(out, " requests/s in %.2f s\nlatency     p50 ",
+                   (double)report->elapsed_ns / 1e9);
+    add_duration(out, histogram_quantile_ns(&stats->latency, 0.5));
+    buf_add_string(out, ", p99 ");
+    add_duration(out, histogram_quantile_ns(&stats->latency, 0.99));
+    buf_add_string(out, ", p99.9 ");
+    add_duration(out, histogram_quantile_ns(&stats->latency, 0.999));
+    buf_add_string(out, ", max ");
+    add_duration(out, stats->latency_max_ns);
+    buf_add_byte(out, '\n');
+}
+
+static void add_troubles(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_load_stats *stats = report->stats;
+    if (stats->retries > 0 || stats->lost > 0) {
+        buf_add_string(out, "retries     ");
+        add_count(out, stats->retries);
+        buf_add_string(out, " requests sent again; ");
+        add_count(out, stats->lost);
+        buf_add_string(out, " answers lost");
+        add_item(out, stats->timeouts, "of them waited for too long");
+        buf_add_byte(out, '\n');
+    }
+    for (uint32_t status = 0; status < CLI_LOAD_STATUS_MAX; status++) {
+        if (status == 200 || stats->statuses[status] == 0)
+            continue;
+        buf_add_format(out, "status %u  ", status);
+        add_count(out, stats->statuses[status]);
+        buf_add_string(out, " answers\n");
+    }
+    if (stats->wrong > 0) {
+        buf_add_string(out, "wrong       ");
+        add_count(out, stats->wrong);
+        buf_add_string(out, " answers do not add up to their request\n");
+    }
+    if (report->tortured) {
+        buf_add_format(out, "kills       %u, answered again within ", report->kills);
+        add_duration(out, report->slowest_return_ns);
+        buf_add_byte(out, '\n');
+    }
+}
+
+static void add_files(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_verify_result *verified = &report->verified;
+    buf_add_string(out, "files       ");
+    add_count(out, report->file_records);
+    buf_add_string(out, " records in ");
+    add_count(out, report->files);
+    buf_add_format(out, " files below %s\nmissing     ", report->directory);
+    add_count(out, verified->missing);
+    if (verified->missing > 0)
+        buf_add_format(out, ", the first is %s", verified->missing_id);
+    buf_add_string(out, "\nrepeated    ");
+    add_count(out, verified->repeated);
+    if (verified->explained > 0)
+        buf_add_string(out, ", sent again since an answer was lost or on purpose: ");
+    if (verified->explained > 0)
+        add_count(out, verified->explained);
+    buf_add_string(out, "\nunexplained ");
+    add_count(out, verified->unexplained);
+    if (verified->unexplained > 0)
+        buf_add_format(out, ", the first is %s", verified->unexplained_id);
+    add_item(out, report->foreign, "ids that were never sent");
+    buf_add_byte(out, '\n');
+}
+
+void cli_report_text(const struct cli_report *report, struct buf *out)
+{
+    add_records(report, out);
+    add_speed(report, out);
+    add_troubles(report, out);
+    if (report->directory)
+        add_files(report, out);
+    if (report->failure)
+        buf_add_format(out, "ended early %s\n", report->failure);
+    buf_add_format(out, "verdict     %s\n", cli_report_good(report) ? "good" : "NOT good");
+}
+
+static void add_field(struct buf *out, const char *name, uint64_t value)
+{
+    buf_add_format(out, ",\"%s\":", name);
+    buf_add_u64(out, value);
+}
+
+static void add_json_statuses(const struct cli_load_stats *stats, struct buf *out)
+{
+    const char *comma = "";
+    buf_add_string(out, ",\"statuses\":{");
+    for (uint32_t status = 0; status < CLI_LOAD_STATUS_MAX; status++) {
+        if (stats->statuses[status] == 0)
+            continue;
+        buf_add_format(out, "%s\"%u\":%llu", comma, status,
+                       (unsigned long long)stats->statuses[status]);
+        comma = ",";
+    }
+    buf_add_byte(out, '}');
+}
+
+static void add_json_counts(const struct cli_load_stats *stats, struct buf *out)
+{
+    add_field(out, "sent", stats->sent);
+    add_field(out, "accepted", stats->accepted);
+    add_field(out, "duplicates", stats->duplicates);
+    add_field(out, "dead_lettered", stats->dead_lettered);
+    add_field(out, "refused", stats->refused);
+    add_field(out, "given_up", stats->given_up);
+    add_field(out, "sent_again", stats->again);
+    add_field(out, "requests", stats->requests);
+    add_field(out, "bytes", stats->bytes);
+    add_field(out, "retries", stats->retries);
+    add_field(out, "answers_lost", stats->lost);
+    add_field(out, "timeouts", stats->timeouts);
+    add_field(out, "wrong_answers", stats->wrong);
+    add_json_statuses(stats, out);
+}
+
+static void add_json_speed(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_load_stats *stats = report->stats;
+    const struct histogram *latency = &stats->latency;
+    buf_add_format(out,
+                   ",\"seconds\":%.3f,\"mb_per_second\":%.3f,\"records_per_second\":%.1f,"
+                   "\"requests_per_second\":%.1f",
+                   (double)report->elapsed_ns / 1e9,
+                   per_second(stats->bytes, report->elapsed_ns) / 1e6,
+                   per_second(answered(stats), report->elapsed_ns),
+                   per_second(stats->requests, report->elapsed_ns));
+    buf_add_format(out, ",\"latency_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,\"max\":%.3f}",
+                   (double)histogram_quantile_ns(latency, 0.5) / 1e6,
+                   (double)histogram_quantile_ns(latency, 0.99) / 1e6,
+                   (double)histogram_quantile_ns(latency, 0.999) / 1e6,
+                   (double)stats->latency_max_ns / 1e6);
+}
+
+void cli_report_json(const struct cli_report *report, struct buf *out)
+{
+    const struct cli_verify_result *verified = &report->verified;
+    buf_add_format(out, "{\"good\":%s,\"run\":\"%s\"", cli_report_good(report) ? "true" : "false",
+                   report->run);
+    add_json_counts(report->stats, out);
+    add_json_speed(report, out);
+    if (report->tortured) {
+        add_field(out, "kills", report->kills);
+        buf_add_format(out, ",\"slowest_return_ms\":%.3f", (double)report->slowest_return_ns / 1e6);
+    }
+    if (report->directory) {
+        buf_add_string(out, ",\"verified\":{\"directory\":");
+        buf_add_json_string(out, slice_string(report->directory));
+        add_field(out, "files", report->files);
+        add_field(out, "records", report->file_records);
+        add_field(out, "missing", verified->missing);
+        add_field(out, "repeated", verified->repeated);
+        add_field(out, "explained", verified->explained);
+        add_field(out, "unexplained", verified->unexplained);
+        add_field(out, "never_sent", report->foreign);
+        buf_add_byte(out, '}');
+    }
+    if (report->failure) {
+        buf_add_string(out, ",\"failure\":");
+        buf_add_json_string(out, slice_string(report->failure));
+    }
+    buf_add_string(out, "}\n");
+}
+
+/* The latencies of the time between two looks. */
+static void subtract(struct histogram *from, const struct histogram *part)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        from->counts[i] -= part->counts[i];
+    from->count -= part->count;
+    from->sum_ns -= part->sum_ns;
+}
+
+void cli_report_progress(const struct cli_load_stats *stats, const struct cli_load_stats *before,
+                         uint64_t elapsed_ns, struct buf *out)
+{
+    struct histogram latency = stats->latency;
+    ASSERT(stats->sent >= before->sent && stats->latency.count >= before->latency.count);
+    subtract(&latency, &before->latency);
+    add_count(out, stats->sent);
+    buf_add_string(out, " sent, ");
+    add_count(out, answered(stats));
+    buf_add_format(out, " answered, %.1f MB/s",
+                   per_second(stats->bytes - before->bytes, elapsed_ns) / 1e6);
+    add_item(out, stats->lost, "answers lost");
+    buf_add_string(out, ", p50 ");
+    add_duration(out, histogram_quantile_ns(&latency, 0.5));
+    buf_add_string(out, ", p99 ");
+    add_duration(out, histogram_quantile_ns(&latency, 0.99));
+}

@@ -24,9 +24,9 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
         return err_make(ERR_NOT_FOUND);
     if (append->kind != FLOW_APPEND_RECORDS && topic->parent_id == 0)
         return err_make(ERR_INVALID);
-    TRY(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch));
-    bool valid = batch.bytes.size == append->batch_size && append->record_count > 0 &&
-                 batch.record_count == append->record_count;
+    err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
+    bool valid = err_is_ok(parsed) && batch.bytes.size == append->batch_size &&
+                 append->record_count > 0 && batch.record_count == append->record_count;
     return valid ? err_ok() : err_make(ERR_INVALID);
 }
 
@@ -200,8 +200,8 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
         /* A reservation too many, when a later one fails, is only room that is used later. */
-        TRY(log_state_reserve(&log->state, log_state_partition(&log->state, append->topic_id,
-                                                               append->partition)));
+        TRY(log_state_reserve(
+            &log->state, log_state_partition(&log->state, append->topic_id, append->partition)));
     }
     add_topics(log, frame, commit);
     for (uint32_t i = 0; i < commit->append_count; i++)
@@ -234,8 +234,10 @@ void log_compose_seal(struct log *log, struct log_frame *frame)
     err_t placed = log_wal_place(&log->wal, frame->disk_size, &frame->position);
     ASSERT(err_is_ok(placed));
     ASSERT(!log->epoch_begins || frame->position.offset == 0);
+    const struct log_wal_file *file = log_wal_find(&log->wal, frame->position.file_number);
     int64_t now_ms = io_wall_ms(log->options.loop);
     log->time_ms = now_ms > log->time_ms ? now_ms : log->time_ms;
+    frame->position.commit_time_ms = log->time_ms;
     frame->header = (struct log_frame_header){
         .flags = log->epoch_begins ? LOG_FRAME_EPOCH_START : 0,
         .uuid = log->meta.uuid,
@@ -247,11 +249,13 @@ void log_compose_seal(struct log *log, struct log_frame *frame)
         .previous_crc = log->durable_crc,
         .commit_time_ms = log->time_ms,
         .valid_to_lsn = log->epoch_begins ? log->durable_lsn : 0,
-        .file_number = frame->position.file_number,
+        .file_number = file->number,
+        .block = (uint32_t)(frame->position.offset / IO_BLOCK),
+        .file_blocks = (uint32_t)(file->size / IO_BLOCK),
     };
     log_frame_encode(&frame->header, frame->data);
     zero_padding(frame);
-    frame->file = log_wal_find(&log->wal, frame->position.file_number)->writer;
+    frame->file = file->writer;
     ASSERT(frame->file);
     if (!frame->own)
         log_tail_seal(&log->tail, frame->data, frame->disk_size);

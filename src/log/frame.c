@@ -11,17 +11,17 @@ enum header_offset {
     AT_FLAGS = 6,
     AT_UUID = 8,
     AT_EPOCH = 24,
-    AT_RESERVED_A = 28,
+    AT_RESERVED = 28,
     AT_LSN = 32,
     AT_DURABLE_LSN = 40,
     AT_PAYLOAD_SIZE = 48,
     AT_PAYLOAD_CRC = 52,
     AT_PREVIOUS_CRC = 56,
-    AT_RESERVED_B = 60,
+    AT_BLOCK = 60,
     AT_COMMIT_TIME = 64,
     AT_VALID_TO_LSN = 72,
     AT_FILE_NUMBER = 80,
-    AT_RESERVED_C = 88,
+    AT_FILE_BLOCKS = 88,
     AT_HEADER_CRC = 92,
 };
 _Static_assert(AT_HEADER_CRC + 4 == LOG_FRAME_HEADER_SIZE, "the header ends with its CRC");
@@ -37,7 +37,7 @@ uint64_t log_frame_disk_size(uint64_t payload_size)
 void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FRAME_HEADER_SIZE])
 {
     ASSERT(header->lsn > header->durable_lsn);
-    ASSERT(header->epoch > 0);
+    ASSERT(header->epoch > 0 && header->block < header->file_blocks);
     memset(out, 0, LOG_FRAME_HEADER_SIZE);
     put_u32le(out + AT_MAGIC, LOG_FRAME_MAGIC);
     put_u16le(out + AT_VERSION, LOG_FRAME_VERSION);
@@ -52,6 +52,8 @@ void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FR
     put_u64le(out + AT_COMMIT_TIME, (uint64_t)header->commit_time_ms);
     put_u64le(out + AT_VALID_TO_LSN, header->valid_to_lsn);
     put_u64le(out + AT_FILE_NUMBER, header->file_number);
+    put_u32le(out + AT_BLOCK, header->block);
+    put_u32le(out + AT_FILE_BLOCKS, header->file_blocks);
     header->header_crc = crc32c(0, out, AT_HEADER_CRC);
     put_u32le(out + AT_HEADER_CRC, header->header_crc);
 }
@@ -75,10 +77,12 @@ err_t log_frame_decode(struct slice bytes, struct log_frame_header *out)
         .commit_time_ms = (int64_t)get_u64le(in + AT_COMMIT_TIME),
         .valid_to_lsn = get_u64le(in + AT_VALID_TO_LSN),
         .file_number = get_u64le(in + AT_FILE_NUMBER),
+        .block = get_u32le(in + AT_BLOCK),
+        .file_blocks = get_u32le(in + AT_FILE_BLOCKS),
         .header_crc = get_u32le(in + AT_HEADER_CRC),
     };
     memcpy(header.uuid.bytes, in + AT_UUID, sizeof header.uuid.bytes);
-    if (header.epoch == 0 || header.lsn <= header.durable_lsn)
+    if (header.epoch == 0 || header.lsn <= header.durable_lsn || header.block >= header.file_blocks)
         return err_make(ERR_CORRUPT);
     *out = header;
     return err_ok();
@@ -225,6 +229,13 @@ size_t log_entry_put_clean_stop(uint8_t *out)
     return LOG_ENTRY_HEADER_SIZE;
 }
 
+/* The bytes that end a body. */
+static struct slice take_rest(struct cursor *c)
+{
+    ASSERT(c->rest.data || c->rest.size == 0);
+    return cursor_bytes(c, c->rest.size);
+}
+
 static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out)
 {
     struct flow_append *append = &out->append;
@@ -232,12 +243,13 @@ static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out
     append->partition = cursor_u32le(c);
     append->record_count = cursor_u32le(c);
     cursor_u32le(c);
-    if (!cursor_ok(c) || flags > FLOW_APPEND_SINK_LETTERS || append->record_count == 0 ||
-        c->rest.size < FLOW_BATCH_HEADER_SIZE)
+    struct slice batch = take_rest(c);
+    if (flags > FLOW_APPEND_SINK_LETTERS || append->record_count == 0 ||
+        batch.size < FLOW_BATCH_HEADER_SIZE)
         return err_make(ERR_CORRUPT);
     append->kind = (enum flow_append_kind)flags;
-    append->batch = (uint8_t *)(uintptr_t)c->rest.data;
-    append->batch_size = c->rest.size;
+    append->batch = (uint8_t *)(uintptr_t)batch.data;
+    append->batch_size = batch.size;
     return err_ok();
 }
 
@@ -261,7 +273,7 @@ static err_t decode_topic(struct cursor *c, struct log_entry *out)
         struct slice uuid = cursor_bytes(c, sizeof topic->uuid.bytes);
         if (cursor_ok(c))
             memcpy(topic->uuid.bytes, uuid.data, uuid.size);
-        topic->name = c->rest;
+        topic->name = take_rest(c);
         if (topic->name.size == 0 || topic->name.size > FLOW_TOPIC_NAME_MAX)
             return err_make(ERR_CORRUPT);
     }
@@ -278,7 +290,9 @@ static void decode_sink(struct cursor *c, struct log_entry *out)
         sink->op = FLOW_SINK_OPEN;
         sink->topic_count = cursor_u32le(c);
         out->ids = cursor_bytes(c, (size_t)4 * sink->topic_count);
-        sink->name = c->rest;
+        sink->name = take_rest(c);
+        if (sink->name.size == 0)
+            cursor_fail(c);
     } else if (out->kind == LOG_ENTRY_SINK_CLOSE) {
         sink->op = FLOW_SINK_CLOSE;
     } else {
@@ -286,7 +300,10 @@ static void decode_sink(struct cursor *c, struct log_entry *out)
         sink->range_count = cursor_u32le(c);
         sink->epoch = cursor_u64le(c);
         out->ranges = cursor_bytes(c, (size_t)LOG_RANGE_SIZE * sink->range_count);
-        sink->outputs = c->rest;
+        if (out->kind == LOG_ENTRY_SINK_PREPARE)
+            sink->outputs = take_rest(c);
+        else if (sink->range_count > 0)
+            cursor_fail(c);
     }
     if (sink->sink_id == 0)
         cursor_fail(c);
@@ -312,7 +329,7 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_LOG_START:
     default: return err_make(ERR_VERSION);
     }
-    return cursor_ok(&c) ? err_ok() : err_make(ERR_CORRUPT);
+    return cursor_ok(&c) && c.rest.size == 0 ? err_ok() : err_make(ERR_CORRUPT);
 }
 
 err_t log_entry_next(struct slice *payload, struct log_entry *out)
@@ -327,6 +344,9 @@ err_t log_entry_next(struct slice *payload, struct log_entry *out)
     if (size > payload->size - LOG_ENTRY_HEADER_SIZE)
         return err_make(ERR_CORRUPT);
     struct log_entry entry = {.kind = (enum log_entry_kind)in[0]};
+    /* Bits that this program gives no meaning to came from one that does. */
+    if ((in[1] != 0 && entry.kind != LOG_ENTRY_BATCH) || get_u16le(in + 2) != 0)
+        return err_make(ERR_VERSION);
     TRY(decode_body(slice_make(in + LOG_ENTRY_HEADER_SIZE, size), in[1], &entry));
     *payload = slice_sub(*payload, LOG_ENTRY_HEADER_SIZE + (size_t)size, SIZE_MAX);
     *out = entry;

@@ -35,8 +35,12 @@ struct log_frame_header {
     uint32_t previous_crc; /* header CRC of frame lsn - 1; 0 for the first */
     int64_t commit_time_ms;
     uint64_t valid_to_lsn; /* EPOCH_START: the last frame of earlier epochs that counts */
-    uint64_t file_number;  /* of the file it was written to: recycled files hold older frames */
-    uint32_t header_crc;   /* result of encode and decode */
+    /* Where it was written: bytes that lie elsewhere are no frame. Recycled files hold older
+     * frames, and a record may hold a copy of one. */
+    uint64_t file_number;
+    uint32_t block;       /* in the file, in blocks of IO_BLOCK */
+    uint32_t file_blocks; /* how long the file is: one that is shorter has been cut */
+    uint32_t header_crc;  /* result of encode and decode */
 };
 
 /* Bytes that a frame with this payload takes on disk: a multiple of IO_BLOCK. */

@@ -97,8 +97,7 @@ static err_t write_first_frame(struct log *log)
     log->epoch_begins = true;
     TRY(log_compose_begin(log, frame, 0));
     log_compose_seal(log, frame);
-    TRY(io_file_write(frame->file, frame->data, (size_t)frame->disk_size,
-                      frame->position.offset));
+    TRY(io_file_write(frame->file, frame->data, (size_t)frame->disk_size, frame->position.offset));
     TRY(io_file_sync(frame->file));
     log->durable_lsn = frame->header.lsn;
     log->durable_crc = frame->header.header_crc;
@@ -131,12 +130,11 @@ static void say_recovered(const struct log *log)
 {
     const struct log_recovery *r = &log->recovered;
     ASSERT(r->lsn > 0);
-    logger_write(log->logger, r->clean ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "log_recovered",
-                 "%llu frames, %llu MiB, %s%s", (unsigned long long)r->frames,
-                 (unsigned long long)(r->bytes >> 20),
-                 r->clean ? "after a clean stop" : "after a crash",
-                 r->torn ? "; an unfinished frame at the end was cut, it had not been acknowledged"
-                         : "");
+    logger_write(
+        log->logger, r->clean ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "log_recovered",
+        "%llu frames, %llu MiB, %s%s", (unsigned long long)r->frames,
+        (unsigned long long)(r->bytes >> 20), r->clean ? "after a clean stop" : "after a crash",
+        r->torn ? "; an unfinished frame at the end was cut, it had not been acknowledged" : "");
 }
 
 static err_t recover_log(struct log *log, struct err_text *why)
@@ -230,6 +228,7 @@ void log_free(struct log **log)
     /* A simulated power loss ends an actor where it stands; a server frees a stopped one. */
     for (size_t i = 0; i < 2; i++)
         mem_free(l->frames[i].own);
+    log_reader_forget_all(l);
     if (l->maker.making.wal)
         log_wal_make_done(&l->maker.making);
     log_wal_done(&l->wal);

@@ -19,7 +19,7 @@
 struct log;
 
 struct log_options {
-    struct io_loop *loop;       /* the sequencer's */
+    struct io_loop *loop; /* the sequencer's */
     struct io_worker *flusher;
     struct io_worker *maker;
     struct io_worker *reader;

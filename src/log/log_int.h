@@ -25,21 +25,21 @@ enum log_mode { LOG_RUNNING, LOG_FENCED, LOG_STOPPING, LOG_STOPPED };
 struct log_frame {
     struct io_job job;
     struct log *log;
-    uint8_t *data;         /* header and payload; in the tail's ring, or `own` */
-    uint8_t *own;          /* of a frame over LOG_FRAME_SIZE_TARGET */
-    uint64_t capacity;     /* of payload */
+    uint8_t *data;     /* header and payload; in the tail's ring, or `own` */
+    uint8_t *own;      /* of a frame over LOG_FRAME_SIZE_TARGET */
+    uint64_t capacity; /* of payload */
     uint64_t payload_size;
     uint64_t disk_size;
     uint32_t payload_crc;
-    bool control;          /* it changes topics or sinks */
+    bool control;           /* it changes topics or sinks */
     uint32_t early_answers; /* commits of it that were answered before the flush */
-    struct list commits;   /* to be answered once it is durable */
+    struct list commits;    /* to be answered once it is durable */
     struct log_frame_header header;
     struct log_position position;
     struct io_file *file;
-    uint64_t composed_ns;  /* when its first commit came in */
-    err_t error;           /* of the flush */
-    uint64_t flush_ns;     /* how long it took */
+    uint64_t composed_ns; /* when its first commit came in */
+    err_t error;          /* of the flush */
+    uint64_t flush_ns;    /* how long it took */
 };
 
 struct log_counters {
@@ -64,7 +64,7 @@ struct log_maker {
     struct log_wal_making making;
     bool running;
     bool reported; /* the failure has been logged */
-    err_t error; /* of the last try; OK again once one worked */
+    err_t error;   /* of the last try; OK again once one worked */
     struct err_text why;
 };
 
@@ -95,7 +95,7 @@ struct log {
     struct log_maker maker;
     struct io_timer heal;
     uint64_t heal_delay_ns;
-    uint32_t reads; /* jobs of the reader on their way */
+    struct list reads; /* struct log_lease: jobs of the reader on their way */
 
     struct task stop_task;
     struct io_loop *stop_home;
@@ -139,6 +139,8 @@ void log_reader_submit(struct log *log, struct flow_read *read);
 void log_reader_wake(struct log *log);
 /* Answers every waiting read with ERR_CANCELLED. */
 void log_reader_cancel_all(struct log *log);
+/* Forgets waiting reads and those on their way, without answers: their askers are gone. */
+void log_reader_forget_all(struct log *log);
 void log_reader_cancel(struct flow_log *flow, struct flow_read *read);
 void log_reader_release(struct flow_log *flow, struct flow_read *read);
 void log_reader_read(struct flow_log *flow, struct flow_read *read);

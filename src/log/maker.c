@@ -42,11 +42,18 @@ static void make_done(struct io_job *job)
     struct log_maker *maker = CONTAINER_OF(job, struct log_maker, job);
     struct log *log = CONTAINER_OF(maker, struct log, maker);
     ASSERT(maker->running);
-    if (err_is_ok(maker->error) && maker->making.wal) {
+    bool unfinished = err_is_ok(maker->error) && maker->making.wal;
+    /* Who stops and has nothing to write needs no file: log_free takes away what there is of it. */
+    bool wanted = log->mode != LOG_STOPPING || !list_empty(&log->queue);
+    if (unfinished && wanted) {
         io_offload(log->options.maker, &maker->job);
         return;
     }
     maker->running = false;
+    if (unfinished) {
+        log_sequencer_pump(log);
+        return;
+    }
     if (err_is_ok(maker->error))
         maker->error = log_wal_add(&log->wal, log_wal_next_number(&log->wal), &maker->why);
     if (err_is_ok(maker->error))
@@ -78,8 +85,7 @@ void log_maker_kick(struct log *log)
         log->mode == LOG_STOPPING)
         return;
     maker->why = (struct err_text){0};
-    maker->error =
-        log_wal_make_begin(&maker->making, &log->wal, log_wal_next_number(&log->wal));
+    maker->error = log_wal_make_begin(&maker->making, &log->wal, log_wal_next_number(&log->wal));
     if (!err_is_ok(maker->error)) {
         make_failed(log);
         return;

@@ -14,7 +14,8 @@ static err_t meta_path(const char *directory, char out[static PATH_MAX_BYTES], s
     return size < PATH_MAX_BYTES ? err_ok() : err_set(why, ERR_CONFIG, "data_dir: too long");
 }
 
-static err_t parse_line(struct slice line, struct log_meta *meta, struct err_text *why)
+static err_t parse_line(struct slice line, struct log_meta *meta, bool *complete,
+                        struct err_text *why)
 {
     struct slice value = line;
     struct slice name = slice_split(&value, ' ');
@@ -31,6 +32,7 @@ static err_t parse_line(struct slice line, struct log_meta *meta, struct err_tex
         return uuid_parse(value, &meta->uuid);
     } else if (slice_equal_string(name, "state")) {
         meta->ready = slice_equal_string(value, "ready");
+        *complete = meta->ready || slice_equal_string(value, "new");
     }
     return err_ok();
 }
@@ -38,13 +40,14 @@ static err_t parse_line(struct slice line, struct log_meta *meta, struct err_tex
 err_t log_meta_parse(struct slice text, struct log_meta *out, struct err_text *why)
 {
     struct log_meta meta = {0};
+    bool complete = false;
     struct slice first = slice_split(&text, '\n');
     err_t err = err_make(slice_equal_string(first, FIRST_LINE) ? ERR_OK : ERR_CORRUPT);
     while (err_is_ok(err) && text.size > 0)
-        err = parse_line(slice_split(&text, '\n'), &meta, why);
+        err = parse_line(slice_split(&text, '\n'), &meta, &complete, why);
     if (err_is(err, ERR_VERSION))
         return err;
-    if (!err_is_ok(err) || meta.format == 0 || uuid_is_zero(&meta.uuid))
+    if (!err_is_ok(err) || !complete || meta.format == 0 || uuid_is_zero(&meta.uuid))
         return err_set(why, ERR_CORRUPT,
                        "garner.meta is not what garner wrote; restore it from a copy");
     *out = meta;

@@ -10,9 +10,10 @@
  * read from the WAL by the reader's worker, one contiguous span a read, and every batch checked
  * by its CRC. A read that finds nothing waits in the partition's list until a frame adds to it.
  *
- * Failure modes: an offset outside the partition, bytes that rotted on disk (ERR_CORRUPT: the
- * answer holds the batches before them), a failed read. A cancel may cross the answer on its
- * way: `done` is called when both have come home, so that the asker can free the read then.
+ * Failure modes: an offset outside the partition, a failed read, bytes that rotted on disk. Whole
+ * batches before those are given as if nothing was wrong; the next read begins with ERR_CORRUPT. A
+ * cancel may cross the answer on its way: `done` is called when both have come home, so that the
+ * asker can free the read then.
  */
 
 /* Batches of one read from disk lie within so many times the size that was asked for. */
@@ -21,6 +22,7 @@
 /* Bytes that an answer points into; and, while it is read from disk, the job. */
 struct log_lease {
     struct io_job job;
+    struct list link; /* in log->reads */
     struct log *log;
     struct flow_read *read;
     struct io_file *file;
@@ -59,6 +61,7 @@ static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint
     struct log_lease *lease = mem_alloc(sizeof *lease);
     if (!lease)
         return NULL;
+    lease->link = (struct list){0};
     lease->log = log;
     lease->read = read;
     lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
@@ -70,7 +73,7 @@ static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint
 
 static struct log_position entry_position(const struct log_index_entry *entry)
 {
-    return (struct log_position){entry->file_number, entry->file_offset};
+    return (struct log_position){.file_number = entry->file_number, .offset = entry->file_offset};
 }
 
 /* How many entries from `at` on go into one answer, and their bytes: either all from the tail or
@@ -111,8 +114,7 @@ static void read_from_tail(struct log *log, struct flow_read *read,
     uint8_t *out = lease->data;
     for (uint32_t i = 0; i < count; i++) {
         const struct log_index_entry *entry = &partition->index[at + i];
-        const uint8_t *bytes_at =
-            log_tail_find(&log->tail, entry_position(entry), entry->size);
+        const uint8_t *bytes_at = log_tail_find(&log->tail, entry_position(entry), entry->size);
         ASSERT(bytes_at);
         memcpy(out, bytes_at, entry->size);
         read->batches[i] = slice_make(out, entry->size);
@@ -140,8 +142,8 @@ static void read_work(struct io_job *job)
     struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
     struct flow_read *read = lease->read;
     size_t got = 0;
-    err_t err = io_file_read(lease->file, lease->data, (size_t)lease->span_size,
-                             lease->span_start, &got);
+    err_t err =
+        io_file_read(lease->file, lease->data, (size_t)lease->span_size, lease->span_start, &got);
     uint32_t good = 0;
     for (; err_is_ok(err) && good < lease->count; good++) {
         const struct log_index_entry *entry = &lease->entries[good];
@@ -157,11 +159,9 @@ static void read_work(struct io_job *job)
         read->batches[good] = bytes;
     }
     read->batch_count = good;
-    if (good > 0 && good < lease->count) {
-        read->next_offset = lease->entries[good].base_offset;
-        err = err_ok();
-    }
-    read->error = err;
+    if (good < lease->count)
+        read->next_offset = good > 0 ? lease->entries[good].base_offset : read->offset;
+    read->error = good > 0 ? err_ok() : err;
 }
 
 static void read_done(struct io_job *job)
@@ -169,8 +169,8 @@ static void read_done(struct io_job *job)
     struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
     struct log *log = lease->log;
     struct flow_read *read = lease->read;
-    ASSERT(log->reads > 0);
-    log->reads--;
+    ASSERT(list_linked(&lease->link));
+    list_remove(&lease->link);
     log->counters.reads_disk++;
     if (err_is(read->error, ERR_CORRUPT))
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_read_corrupt",
@@ -216,11 +216,17 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     lease->span_size = end - start;
     lease->count = count;
     memcpy(lease->entries, first, count * sizeof *first);
-    lease->job = (struct io_job){
-        .home = log->options.loop, .work = read_work, .done = read_done};
-    log->reads++;
+    lease->job = (struct io_job){.home = log->options.loop, .work = read_work, .done = read_done};
+    list_add_tail(&log->reads, &lease->link);
     io_offload(log->options.reader, &lease->job);
     return err_ok();
+}
+
+/* The commit time whose low half the entry has: the newest that is not in the future. */
+static int64_t commit_time(const struct log *log, const struct log_index_entry *entry)
+{
+    uint32_t age_ms = (uint32_t)log->time_ms - entry->commit_time_low;
+    return log->time_ms - (int64_t)age_ms;
 }
 
 /* Answers a read that has something to find. */
@@ -233,8 +239,9 @@ static void serve(struct log *log, struct flow_read *read, const struct log_part
     uint64_t bytes;
     uint32_t count = choose(log, partition, at, read, from_tail, &bytes);
     size_t next = at + count;
-    read->next_offset = next < partition->index_count ? partition->index[next].base_offset
-                                                      : partition->end_offset;
+    read->next_offset =
+        next < partition->index_count ? partition->index[next].base_offset : partition->end_offset;
+    read->commit_time_ms = commit_time(log, entry);
     log->counters.read_bytes += bytes;
     if (from_tail) {
         read_from_tail(log, read, partition, at, count, bytes);
@@ -273,17 +280,37 @@ void log_reader_wake(struct log *log)
         log_reader_submit(log, CONTAINER_OF(link, struct flow_read, link));
 }
 
+/* Takes a waiting read out of its partition's list; NULL when none waits any more. */
+static struct flow_read *take_waiter(struct log *log)
+{
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        const struct log_topic *topic = log->state.topics[t];
+        ASSERT(topic->partitions);
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            struct list *link = list_pop(&topic->partitions[p].waiters);
+            if (link)
+                return CONTAINER_OF(link, struct flow_read, link);
+        }
+    }
+    return NULL;
+}
+
 void log_reader_cancel_all(struct log *log)
 {
     ASSERT(log->mode >= LOG_STOPPING);
-    for (uint32_t t = 0; t < log->state.topic_count; t++) {
-        const struct log_topic *topic = log->state.topics[t];
-        for (uint32_t p = 0; p < topic->partition_count; p++) {
-            struct list *link;
-            while ((link = list_pop(&topic->partitions[p].waiters)))
-                answer(CONTAINER_OF(link, struct flow_read, link), err_make(ERR_CANCELLED));
-        }
+    struct flow_read *read;
+    while ((read = take_waiter(log)))
+        answer(read, err_make(ERR_CANCELLED));
+}
+
+void log_reader_forget_all(struct log *log)
+{
+    ASSERT(list_empty(&log->state.ready));
+    while (take_waiter(log)) {
     }
+    struct list *link;
+    while ((link = list_pop(&log->reads)))
+        free_lease(CONTAINER_OF(link, struct log_lease, link));
 }
 
 static void read_arrived(struct task *task)

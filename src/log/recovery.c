@@ -18,15 +18,25 @@
  *
  * Where the chain ends, two things can have happened. A crash in the middle of the last write:
  * one flush is in flight at a time, so nothing that follows can have been written. Or bytes that
- * were durable are gone: then a later frame, anywhere, says so with its durable lsn. A scan tells
- * them apart. Older frames of recycled files prove nothing: their durable lsn is below.
+ * were durable are gone: then a later frame, anywhere, says so with its durable lsn, or by being
+ * in an epoch whose beginning is missing. A scan tells them apart. Older frames of recycled files
+ * prove nothing: their durable lsn is below. A file that is shorter than its frames say, or zero
+ * where the next frame belongs, was damaged too, since files are made whole and never of zeros.
+ *
+ * The last frame is written again, since it may have been read from a cache that a failed flush
+ * left behind; a copy beside the log makes that safe, because losing power in the middle may
+ * destroy what is overwritten. Once the copy is durable its frame is part of the log for good: the
+ * next recovery puts it back. The mark of a clean stop spares the scan and is taken away, so that
+ * it says nothing about what is written after it.
  */
 
 #define WINDOW_SIZE (UINT64_C(8) << 20)
+#define COPY_NAME "last.frame"
 
 /* A file read through a sliding window. */
 struct window {
     struct io_file *file;
+    uint64_t file_number;
     uint64_t file_size;
     uint8_t *data;
     uint64_t capacity;
@@ -41,11 +51,26 @@ struct recovery {
     struct log_recovery result;
     struct log_frame_header *firsts; /* of each file; lsn 0 when it begins with none of ours */
     struct window window;
-    struct log_position last; /* of the last accepted frame */
-    uint64_t last_disk_size;
-    uint64_t tail_offset; /* in wal->current, behind the last accepted frame */
+    struct log_frame_header last; /* of the last accepted frame */
+    uint64_t tail_offset;         /* in wal->current, behind the last accepted frame */
     struct err_text *why;
 };
+
+/* Room for `size` bytes; what was in the window is forgotten. */
+static err_t window_reserve(struct window *w, uint64_t size)
+{
+    ASSERT(size % IO_BLOCK == 0);
+    w->size = 0;
+    if (size <= w->capacity)
+        return err_ok();
+    uint8_t *data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
+    if (!data)
+        return err_make(ERR_MEMORY);
+    mem_free(w->data);
+    w->data = data;
+    w->capacity = size;
+    return err_ok();
+}
 
 /* Bytes [offset, offset + size) of the file, or ERR_END when it is shorter. */
 static err_t window_get(struct window *w, uint64_t offset, uint64_t size, struct slice *out)
@@ -56,16 +81,8 @@ static err_t window_get(struct window *w, uint64_t offset, uint64_t size, struct
     if (offset < w->start || offset + size > w->start + w->size) {
         uint64_t wanted = (size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
         wanted = wanted < WINDOW_SIZE ? WINDOW_SIZE : wanted;
-        if (wanted > w->capacity) {
-            uint8_t *data = mem_alloc_aligned(IO_BLOCK, (size_t)wanted);
-            if (!data)
-                return err_make(ERR_MEMORY);
-            mem_free(w->data);
-            w->data = data;
-            w->capacity = wanted;
-        }
+        TRY(window_reserve(w, wanted));
         size_t got = 0;
-        w->size = 0;
         TRY(io_file_read(w->file, w->data, (size_t)wanted, offset, &got));
         w->start = offset;
         w->size = got;
@@ -80,29 +97,49 @@ static void window_set(struct window *w, const struct log_wal_file *file)
 {
     ASSERT(file->writer);
     w->file = file->writer;
+    w->file_number = file->number;
     w->file_size = file->size;
     w->start = w->size = 0;
 }
 
-/* Reads the header at `offset` of file `index` if it is one of ours; lsn 0 when it is not. */
-static err_t header_at(struct recovery *r, size_t index, uint64_t offset,
-                       struct log_frame_header *out)
+/* Reads the header at `offset` of the file in the window, whosever it is; lsn 0 without one. */
+static err_t any_header_at(struct recovery *r, uint64_t offset, struct log_frame_header *out)
 {
     struct slice bytes = {0};
-    out->lsn = 0;
+    *out = (struct log_frame_header){0};
     err_t err = window_get(&r->window, offset, LOG_FRAME_HEADER_SIZE, &bytes);
     if (err_is(err, ERR_END))
         return err_ok();
-    TRY(err);
-    struct log_frame_header header;
-    err = log_frame_decode(bytes, &header);
+    if (!err_is_ok(err))
+        return err_set(r->why, (enum err_code)err.code,
+                       "log file %" PRIu64 " cannot be read at byte %" PRIu64 ": %s",
+                       r->window.file_number, offset, err_string(err));
+    err = log_frame_decode(bytes, out);
     if (err_is(err, ERR_VERSION))
         return err_set(r->why, ERR_VERSION,
                        "the log was written by a newer garner; start that version, or another "
                        "data_dir");
-    if (err_is_ok(err) && uuid_equal(&header.uuid, r->uuid) &&
-        header.file_number == r->wal->files[index].number)
-        *out = header;
+    ASSERT(!err_is_ok(err) || out->lsn > 0);
+    return err_ok();
+}
+
+/* The same for frames that belong where they stand. */
+static err_t header_at(struct recovery *r, uint64_t offset, struct log_frame_header *out)
+{
+    const struct window *w = &r->window;
+    struct log_frame_header header;
+    *out = (struct log_frame_header){0};
+    TRY(any_header_at(r, offset, &header));
+    if (header.lsn == 0 || !uuid_equal(&header.uuid, r->uuid) ||
+        header.file_number != w->file_number || header.block != offset / IO_BLOCK)
+        return err_ok();
+    uint64_t made_size = (uint64_t)header.file_blocks * IO_BLOCK;
+    if (w->file_size < made_size)
+        return err_set(r->why, ERR_CORRUPT,
+                       "log file %" PRIu64 " was cut: it ends at byte %" PRIu64
+                       " and was made with %" PRIu64 " bytes; restore it from a copy",
+                       w->file_number, w->file_size, made_size);
+    *out = header;
     return err_ok();
 }
 
@@ -114,7 +151,14 @@ static err_t read_firsts(struct recovery *r)
         return err_make(ERR_MEMORY);
     for (size_t i = 0; i < r->wal->file_count; i++) {
         window_set(&r->window, &r->wal->files[i]);
-        TRY(header_at(r, i, 0, &r->firsts[i]));
+        struct log_frame_header header;
+        TRY(any_header_at(r, 0, &header));
+        if (header.lsn > 0 && !uuid_equal(&header.uuid, r->uuid))
+            return err_set(r->why, ERR_CORRUPT,
+                           "log file %" PRIu64 " does not belong to this garner.meta: one of the "
+                           "two is missing or from another directory; restore it from a copy",
+                           r->wal->files[i].number);
+        TRY(header_at(r, 0, &r->firsts[i]));
     }
     return err_ok();
 }
@@ -158,24 +202,23 @@ static err_t apply_frame(struct recovery *r, const struct log_frame_header *head
                        "frame %" PRIu64 " holds an entry of a newer garner; start that version",
                        header->lsn);
     TRY(err);
-    r->last = position;
-    r->last_disk_size = log_frame_disk_size(header->payload_size);
+    r->last = *header;
     r->result.lsn = header->lsn;
     r->result.last_crc = header->header_crc;
     r->result.epoch = header->epoch;
     r->result.time_ms = header->commit_time_ms;
     r->result.frames++;
-    r->result.bytes += r->last_disk_size;
+    r->result.bytes += log_frame_disk_size(header->payload_size);
     return err_ok();
 }
 
 /* Accepts the frame at `offset` when it goes on with the chain; `*next` is behind it, or
  * `offset` itself when it does not. */
-static err_t try_frame(struct recovery *r, size_t index, uint64_t offset, uint64_t *next)
+static err_t try_frame(struct recovery *r, uint64_t offset, uint64_t *next)
 {
     *next = offset;
-    struct log_frame_header header = {0};
-    TRY(header_at(r, index, offset, &header));
+    struct log_frame_header header;
+    TRY(header_at(r, offset, &header));
     if (header.lsn == 0 || !continues_chain(r, &header, offset))
         return err_ok();
     struct slice bytes = {0};
@@ -187,20 +230,20 @@ static err_t try_frame(struct recovery *r, size_t index, uint64_t offset, uint64
     struct slice payload = slice_sub(bytes, LOG_FRAME_HEADER_SIZE, SIZE_MAX);
     if (crc32c(0, payload.data, payload.size) != header.payload_crc)
         return err_ok();
-    struct log_position position = {r->wal->files[index].number, offset};
+    struct log_position position = {header.file_number, offset, header.commit_time_ms};
     TRY(apply_frame(r, &header, payload, position));
-    *next = offset + r->last_disk_size;
+    *next = offset + log_frame_disk_size(header.payload_size);
     return err_ok();
 }
 
-/* Walks the frames of one file; true in `*any` when it held at least one of the chain. */
+/* Walks the frames of one file. */
 static err_t walk_file(struct recovery *r, size_t index)
 {
     window_set(&r->window, &r->wal->files[index]);
     uint64_t offset = 0;
     for (;;) {
-        uint64_t next;
-        TRY(try_frame(r, index, offset, &next));
+        uint64_t next = offset;
+        TRY(try_frame(r, offset, &next));
         if (next == offset)
             break;
         offset = next;
@@ -220,45 +263,160 @@ static err_t damaged(const struct recovery *r, const struct log_frame_header *pr
     return err_set(r->why, ERR_CORRUPT,
                    "the log is damaged: frame %" PRIu64 " should begin in file %" PRIu64
                    " at byte %" PRIu64 " and is missing or broken, but frame %" PRIu64
-                   " in file %" PRIu64 " at byte %" PRIu64
-                   " proves that frames up to %" PRIu64
+                   " in file %" PRIu64 " at byte %" PRIu64 " proves that frames up to %" PRIu64
                    " had been acknowledged; nothing was changed, restore the file from a copy",
                    r->result.lsn + 1, at, r->tail_offset, proof->lsn, file_number, offset,
                    proof->durable_lsn);
 }
 
-/* Looks behind the chain for a frame that proves that something of it is gone. */
+/* A frame that cannot be where it is without one that recovery has not found. */
+static bool proves_damage(const struct recovery *r, const struct log_frame_header *header)
+{
+    ASSERT(header->lsn > 0);
+    if (header->epoch > r->result.epoch && !(header->flags & LOG_FRAME_EPOCH_START))
+        return true;
+    return header->lsn > r->result.lsn && header->durable_lsn > r->result.lsn;
+}
+
+/* Files are filled with a pattern before they are used: where the next frame belongs there is
+ * the pattern, an older frame or a torn one. */
+static err_t check_not_zeroed(struct recovery *r, uint64_t offset)
+{
+    static const uint8_t zeros[IO_BLOCK];
+    struct slice block = {0};
+    err_t err = window_get(&r->window, offset, IO_BLOCK, &block);
+    if (err_is(err, ERR_END))
+        return err_ok();
+    TRY(err);
+    ASSERT(block.size == sizeof zeros);
+    if (memcmp(block.data, zeros, sizeof zeros) != 0)
+        return err_ok();
+    return err_set(r->why, ERR_CORRUPT,
+                   "log file %" PRIu64 " holds zeros from byte %" PRIu64
+                   " on, which garner never writes there: frames from %" PRIu64
+                   " on may be missing; restore it from a copy",
+                   r->window.file_number, offset, r->result.lsn + 1);
+}
+
+/* Looks behind the chain for a sign that something of it is gone. */
 static err_t scan_rest(struct recovery *r)
 {
     uint64_t offset = r->tail_offset;
     for (size_t i = r->wal->current; i < r->wal->file_count; i++, offset = 0) {
         window_set(&r->window, &r->wal->files[i]);
+        TRY(check_not_zeroed(r, offset));
         for (; offset < r->wal->files[i].size; offset += IO_BLOCK) {
-            struct log_frame_header header = {0};
-            TRY(header_at(r, i, offset, &header));
-            if (header.lsn == 0 || header.lsn <= r->result.lsn)
-                continue;
-            if (header.durable_lsn > r->result.lsn)
+            struct log_frame_header header;
+            TRY(header_at(r, offset, &header));
+            if (header.lsn > 0 && proves_damage(r, &header))
                 return damaged(r, &header, r->wal->files[i].number, offset);
-            r->result.torn = true;
+            r->result.torn = r->result.torn || header.lsn > r->result.lsn;
         }
     }
     return err_ok();
 }
 
-/* The last frame may have been read from a cache that a failed flush left behind: it is written
- * again and flushed before anybody is told that it is there. */
+static void copy_path(const struct log_wal *wal, char out[static LOG_WAL_PATH_MAX])
+{
+    int size = snprintf(out, LOG_WAL_PATH_MAX, "%s/" COPY_NAME, wal->directory);
+    ASSERT(size > 0 && size < LOG_WAL_PATH_MAX);
+}
+
+static err_t remove_copy(const struct log_wal *wal, struct err_text *why)
+{
+    char path[LOG_WAL_PATH_MAX];
+    copy_path(wal, path);
+    err_t err = io_disk_remove(wal->disk, path, why);
+    ASSERT(wal->file_count > 0);
+    return err_is(err, ERR_NO_FILE) ? err_ok() : err;
+}
+
+/* Reads the copy into the window. ERR_NO_FILE when there is none. */
+static err_t read_copy(struct recovery *r, struct slice *out)
+{
+    char path[LOG_WAL_PATH_MAX];
+    copy_path(r->wal, path);
+    enum io_kind kind = IO_KIND_NONE;
+    TRY(io_disk_kind(r->wal->disk, path, &kind, r->why));
+    if (kind != IO_KIND_FILE)
+        return err_make(ERR_NO_FILE);
+    struct io_file *file = NULL;
+    TRY(io_disk_open(r->wal->disk, path, IO_OPEN_READ, &file, r->why));
+    uint64_t size = 0;
+    size_t got = 0;
+    err_t err = io_file_size(file, &size);
+    if (err_is_ok(err))
+        err = window_reserve(&r->window, (size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK);
+    if (err_is_ok(err) && size > 0)
+        err = io_file_read(file, r->window.data, (size_t)size, 0, &got);
+    err_t closed = io_file_close(file);
+    TRY(err);
+    *out = slice_make(r->window.data, got);
+    return closed;
+}
+
+/* The place of the frame in `copy`, or NULL when it is none of this log's. */
+static struct log_wal_file *place_of_copy(const struct recovery *r, struct slice copy,
+                                          struct log_frame_header *header)
+{
+    if (!err_is_ok(log_frame_decode(copy, header)) || !uuid_equal(&header->uuid, r->uuid) ||
+        copy.size != log_frame_disk_size(header->payload_size))
+        return NULL;
+    const uint8_t *payload = copy.data + LOG_FRAME_HEADER_SIZE;
+    if (crc32c(0, payload, header->payload_size) != header->payload_crc)
+        return NULL;
+    struct log_wal_file *file = log_wal_find(r->wal, header->file_number);
+    uint64_t offset = (uint64_t)header->block * IO_BLOCK;
+    return file && offset + copy.size <= file->size ? file : NULL;
+}
+
+/* What the last recovery did not finish. */
+static err_t put_copy_back(struct recovery *r)
+{
+    ASSERT(r->result.lsn == 0);
+    struct slice copy = {0};
+    err_t err = read_copy(r, &copy);
+    if (err_is(err, ERR_NO_FILE))
+        return err_ok();
+    TRY(err);
+    struct log_frame_header header;
+    const struct log_wal_file *file = place_of_copy(r, copy, &header);
+    if (!file)
+        return err_ok();
+    TRY(io_file_write(file->writer, copy.data, copy.size, (uint64_t)header.block * IO_BLOCK));
+    return io_file_sync(file->writer);
+}
+
 static err_t rewrite_last(struct recovery *r)
 {
-    if (r->result.lsn == 0)
-        return err_ok();
     struct log_wal_file *file = log_wal_find(r->wal, r->last.file_number);
     ASSERT(file && file->writer);
+    uint64_t offset = (uint64_t)r->last.block * IO_BLOCK;
     window_set(&r->window, file);
     struct slice bytes = {0};
-    TRY(window_get(&r->window, r->last.offset, r->last_disk_size, &bytes));
-    TRY(io_file_write(file->writer, bytes.data, bytes.size, r->last.offset));
+    TRY(window_get(&r->window, offset, log_frame_disk_size(r->last.payload_size), &bytes));
+    char path[LOG_WAL_PATH_MAX];
+    copy_path(r->wal, path);
+    TRY(io_disk_write_file(r->wal->disk, path, bytes, r->why));
+    TRY(io_file_write(file->writer, bytes.data, bytes.size, offset));
     return io_file_sync(file->writer);
+}
+
+/* The frame that said so stays, without saying so. It holds nothing else: losing it loses nothing,
+ * so that it needs no copy. */
+static err_t take_stop_mark_away(struct recovery *r)
+{
+    ASSERT(r->last.payload_size == LOG_ENTRY_HEADER_SIZE);
+    struct log_wal_file *file = log_wal_find(r->wal, r->last.file_number);
+    TRY(window_reserve(&r->window, IO_BLOCK));
+    memset(r->window.data, 0, IO_BLOCK);
+    r->last.payload_size = 0;
+    r->last.payload_crc = 0;
+    log_frame_encode(&r->last, r->window.data);
+    TRY(io_file_write(file->writer, r->window.data, IO_BLOCK, (uint64_t)r->last.block * IO_BLOCK));
+    TRY(io_file_sync(file->writer));
+    r->result.last_crc = r->last.header_crc;
+    return err_ok();
 }
 
 /* Readers come through handles of their own; only files that are still written keep a writer. */
@@ -275,15 +433,21 @@ static err_t close_old_writers(struct log_wal *wal)
 
 static err_t recover(struct recovery *r)
 {
+    struct log_wal *wal = r->wal;
+    TRY(put_copy_back(r));
     TRY(read_firsts(r));
-    for (size_t i = 0; i < r->wal->file_count; i++)
+    for (size_t i = 0; i < wal->file_count; i++)
         TRY(walk_file(r, i));
-    r->result.clean = r->state->clean_stop;
+    r->result.clean = r->state->clean_stop && r->last.payload_size == LOG_ENTRY_HEADER_SIZE;
     if (!r->result.clean)
         TRY(scan_rest(r));
-    TRY(rewrite_last(r));
-    r->wal->offset = r->tail_offset;
-    return close_old_writers(r->wal);
+    if (r->result.clean)
+        TRY(take_stop_mark_away(r));
+    else if (r->result.lsn > 0)
+        TRY(rewrite_last(r));
+    wal->offset = r->tail_offset;
+    TRY(close_old_writers(wal));
+    return wal->file_count > 0 ? remove_copy(wal, r->why) : err_ok();
 }
 
 err_t log_recover(struct log_wal *wal, const struct uuid *uuid, struct log_state *state,

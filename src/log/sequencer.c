@@ -37,8 +37,7 @@ static void answer(struct log *log, struct flow_commit *commit, err_t error)
     commit->task.run = run_done;
     if (err_is_ok(error)) {
         log->counters.commits++;
-        histogram_add(&log->counters.commit,
-                      io_now_ns(log->options.loop) - commit->started_ns);
+        histogram_add(&log->counters.commit, io_now_ns(log->options.loop) - commit->started_ns);
     } else if (err_is(error, ERR_LOG_FULL) || err_is(error, ERR_NO_SPACE)) {
         log->counters.refused_full++;
     }
@@ -113,10 +112,9 @@ static bool must_wait(struct log *log, const struct flow_commit *commit, uint64_
                       enum room room)
 {
     bool fits = !log->open || log->open->payload_size + size <= log->open->capacity;
-    bool control_in_flight = (log->flushing && log->flushing->control) ||
-                             (log->open && log->open->control);
-    return !fits || room == ROOM_WAIT ||
-           (log_compose_is_control(commit) && control_in_flight);
+    bool control_in_flight =
+        (log->flushing && log->flushing->control) || (log->open && log->open->control);
+    return !fits || room == ROOM_WAIT || (log_compose_is_control(commit) && control_in_flight);
 }
 
 static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t size)
@@ -138,6 +136,9 @@ static bool compose_first(struct log *log)
     bool intake = !log_compose_is_control(commit);
     bool index_full = intake && log->state.index_bytes >= log->options.index_bytes;
     enum room room = room_for(log, frame_size, intake);
+    /* Together with what is in the open frame it is too much; alone it may find room. */
+    if (room == ROOM_NO && log->open)
+        room = ROOM_WAIT;
     if (!index_full && must_wait(log, commit, size, room))
         return false;
     err_t err = err_make(ERR_LOG_FULL);
@@ -309,7 +310,7 @@ static void move_stop(struct log *log)
     if (idle && !log->stop_marked)
         write_stop_mark(log);
     if (!list_empty(&log->queue) || log->open || log->flushing || log->maker.running ||
-        log->reads > 0)
+        !list_empty(&log->reads))
         return;
     log->mode = LOG_STOPPED;
     io_timer_stop(log->options.loop, &log->heal);
@@ -339,8 +340,7 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit)
         answer(log, commit, err_make(log->mode == LOG_FENCED ? ERR_BUSY : ERR_CANCELLED));
         return;
     }
-    ASSERT(commit->append_count > 0 || commit->count_count > 0 ||
-           log_compose_is_control(commit));
+    ASSERT(commit->append_count > 0 || commit->count_count > 0 || log_compose_is_control(commit));
     list_add_tail(&log->queue, &commit->link);
     log->queue_bytes += log_entries_size(commit);
     log_sequencer_pump(log);
@@ -349,13 +349,14 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit)
 void log_sequencer_init(struct log *log)
 {
     list_init(&log->queue);
+    list_init(&log->reads);
     log->heal.run = try_to_heal;
     log->heal_delay_ns = HEAL_DELAY_MIN_NS;
     for (size_t i = 0; i < 2; i++) {
         struct log_frame *frame = &log->frames[i];
         *frame = (struct log_frame){.log = log};
         list_init(&frame->commits);
-        frame->job = (struct io_job){
-            .home = log->options.loop, .work = flush_work, .done = flush_done};
+        frame->job =
+            (struct io_job){.home = log->options.loop, .work = flush_work, .done = flush_done};
     }
 }

@@ -167,14 +167,16 @@ static err_t apply_batch(struct log_state *state, const struct flow_append *appe
     struct flow_batch batch;
     if (!partition || (append->kind != FLOW_APPEND_RECORDS && !topic->parent_id))
         return err_make(ERR_CORRUPT);
-    TRY(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch));
-    if (batch.bytes.size != append->batch_size || batch.base_offset < partition->end_offset ||
-        batch.record_count != append->record_count)
+    err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
+    if (!err_is_ok(parsed) || batch.bytes.size != append->batch_size ||
+        batch.base_offset < partition->end_offset || batch.record_count != append->record_count ||
+        batch.base_offset == INT64_MAX - batch.last_offset_delta)
         return err_make(ERR_CORRUPT);
     TRY(index_add(state, partition,
                   &(struct log_index_entry){.base_offset = batch.base_offset,
                                             .records_before = partition->records,
-                                            .file_offset = position.offset,
+                                            .file_offset = (uint32_t)position.offset,
+                                            .commit_time_low = (uint32_t)position.commit_time_ms,
                                             .file_number = (uint32_t)position.file_number,
                                             .size = (uint32_t)append->batch_size}));
     partition->end_offset = batch.base_offset + batch.last_offset_delta + 1;
@@ -271,8 +273,8 @@ static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
 
 static err_t create_topic(struct log_state *state, const struct flow_topic_change *change)
 {
-    if (change->topic_id != state->topic_count + 1 ||
-        log_state_topic_named(state, change->name) || change->parent_id > change->topic_id)
+    if (change->topic_id != state->topic_count + 1 || log_state_topic_named(state, change->name) ||
+        change->parent_id >= change->topic_id)
         return err_make(ERR_CORRUPT);
     struct log_topic **topics =
         mem_realloc(state->topics, state->topic_count + 1u, sizeof(struct log_topic *));
@@ -365,7 +367,8 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
         sink->ranges[i] = log_entry_range(entry, i);
         const struct log_cursor *cursor =
             find_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
-        if (!cursor || cursor->offset != sink->ranges[i].first_offset)
+        if (!cursor || cursor->offset != sink->ranges[i].first_offset ||
+            sink->ranges[i].end_offset < cursor->offset)
             return err_make(ERR_CORRUPT);
     }
     sink->range_count = change->range_count;
@@ -415,7 +418,6 @@ static err_t apply_sink(struct log_state *state, const struct log_entry *entry)
 static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
                          struct log_position batch_position)
 {
-    state->clean_stop = false;
     switch (entry->kind) {
     case LOG_ENTRY_BATCH: return apply_batch(state, &entry->append, batch_position);
     case LOG_ENTRY_COUNTS: return apply_counts(state, &entry->counts);
@@ -440,6 +442,7 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
     const uint8_t *begin = payload.data;
     struct log_entry entry;
     err_t err;
+    state->clean_stop = false;
     while (err_is_ok(err = log_entry_next(&payload, &entry))) {
         struct log_position batch = position;
         if (entry.kind == LOG_ENTRY_BATCH)

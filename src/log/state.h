@@ -16,27 +16,30 @@
 #include "flow/snapshot.h"
 #include "log/frame.h"
 
-/* Where bytes lie in the WAL. */
+/* Where bytes lie in the WAL, and when they were committed. */
 struct log_position {
     uint64_t file_number;
     uint64_t offset; /* in the file */
+    int64_t commit_time_ms;
 };
 
 /* One batch of a partition. Offsets of consecutive batches rise; a gap is a hole. */
 struct log_index_entry {
     int64_t base_offset;
     uint64_t records_before; /* records of the partition before this batch */
-    uint64_t file_offset;
-    uint32_t file_number; /* a directory never sees 2^32 files of 256 MiB */
+    uint32_t file_offset;    /* files are no longer than LOG_WAL_FILE_SIZE_MAX */
+    uint32_t file_number;    /* a directory never sees 2^32 files of 256 MiB */
     uint32_t size;
+    uint32_t commit_time_low; /* the low half of its frame's commit time in milliseconds */
 };
+_Static_assert(sizeof(struct log_index_entry) == 32, "there is one for every batch");
 
 struct log_partition {
     int64_t start_offset;
-    int64_t end_offset;      /* durable */
-    int64_t next_offset;     /* the sequencer's: what the next batch gets; >= end_offset */
-    uint64_t records;        /* ever, up to end_offset */
-    uint64_t records_start;  /* before start_offset */
+    int64_t end_offset;     /* durable */
+    int64_t next_offset;    /* the sequencer's: what the next batch gets; >= end_offset */
+    uint64_t records;       /* ever, up to end_offset */
+    uint64_t records_start; /* before start_offset */
     struct log_index_entry *index;
     size_t index_count;
     size_t index_capacity;
@@ -90,7 +93,7 @@ struct log_state {
     struct map sinks_by_name;
     uint64_t index_bytes;
     struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
-    bool clean_stop; /* the last frame applied was the mark of a clean stop */
+    bool clean_stop;   /* the last frame applied was the mark of a clean stop */
 };
 
 /* Empty. `seed` is for the maps of names. */
@@ -116,8 +119,8 @@ err_t log_state_reserve(struct log_state *state, struct log_partition *partition
 /* Takes back what frames that will never be applied had reserved: room and next offsets. */
 void log_state_forget_reserved(struct log_state *state);
 
-/* The index of the entry that holds `offset`, or of the first one after it where it lies in a
- * hole; index_count when there is none. */
+/* The index of the last entry that begins at or before `offset`: the one that holds it unless it
+ * lies in a hole. 0 when none begins before it. */
 size_t log_partition_find(const struct log_partition *partition, int64_t offset);
 /* Records of the partition that come before `offset`. */
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);

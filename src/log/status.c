@@ -2,14 +2,15 @@
 
 #include "base/assert.h"
 
-static const struct metric_family commits_total = {
-    "garner_log_commits_total", "Commits that are on disk.", METRIC_COUNTER};
+static const struct metric_family commits_total = {"garner_log_commits_total",
+                                                   "Commits that are on disk.", METRIC_COUNTER};
 static const struct metric_family frames_total = {
-    "garner_log_frames_total", "Frames flushed; a frame holds the commits that came while the one "
-                               "before it was flushed.",
+    "garner_log_frames_total",
+    "Frames flushed; a frame holds the commits that came while the one "
+    "before it was flushed.",
     METRIC_COUNTER};
-static const struct metric_family frame_bytes_total = {
-    "garner_log_written_bytes_total", "Bytes written to the log.", METRIC_COUNTER};
+static const struct metric_family frame_bytes_total = {"garner_log_written_bytes_total",
+                                                       "Bytes written to the log.", METRIC_COUNTER};
 static const struct metric_family fences_total = {
     "garner_log_fences_total", "Failed writes or flushes of the log.", METRIC_COUNTER};
 static const struct metric_family refused_total = {
@@ -27,22 +28,22 @@ static const struct metric_family commit_seconds = {
     METRIC_HISTOGRAM};
 static const struct metric_family flush_seconds = {
     "garner_log_flush_duration_seconds", "Write and flush of one frame.", METRIC_HISTOGRAM};
-static const struct metric_family queue_bytes = {
-    "garner_log_queue_bytes", "Commits waiting to be composed.", METRIC_GAUGE};
-static const struct metric_family disk_bytes = {
-    "garner_log_disk_bytes", "Size of the log's files.", METRIC_GAUGE};
+static const struct metric_family queue_bytes = {"garner_log_queue_bytes",
+                                                 "Commits waiting to be composed.", METRIC_GAUGE};
+static const struct metric_family disk_bytes = {"garner_log_disk_bytes", "Size of the log's files.",
+                                                METRIC_GAUGE};
 static const struct metric_family limit_bytes = {
     "garner_log_limit_bytes", "wal_limit: what the log's files may take together.", METRIC_GAUGE};
 static const struct metric_family room_bytes = {
     "garner_log_room_bytes", "Room in the current file and the spare ones.", METRIC_GAUGE};
-static const struct metric_family index_bytes = {
-    "garner_log_index_bytes", "Memory of the index of batches.", METRIC_GAUGE};
-static const struct metric_family tail_bytes = {
-    "garner_log_tail_bytes", "Memory for the newest frames.", METRIC_GAUGE};
-static const struct metric_family durable_lsn = {
-    "garner_log_durable_lsn", "Number of the last frame on disk.", METRIC_GAUGE};
-static const struct metric_family epoch = {
-    "garner_log_epoch", "Grows with each fence.", METRIC_GAUGE};
+static const struct metric_family index_bytes = {"garner_log_index_bytes",
+                                                 "Memory of the index of batches.", METRIC_GAUGE};
+static const struct metric_family tail_bytes = {"garner_log_tail_bytes",
+                                                "Memory for the newest frames.", METRIC_GAUGE};
+static const struct metric_family durable_lsn = {"garner_log_durable_lsn",
+                                                 "Number of the last frame on disk.", METRIC_GAUGE};
+static const struct metric_family epoch = {"garner_log_epoch", "Grows with each fence.",
+                                           METRIC_GAUGE};
 
 static void add_counters(const struct log *log, struct metric_set *set)
 {

@@ -49,8 +49,8 @@ uint8_t *log_tail_reserve(struct log_tail *tail, uint64_t size)
     }
     while (tail->count > 0) {
         const struct log_tail_frame *oldest = frame_at(tail, 0);
-        bool overlaps = oldest->start < tail->head + size &&
-                        oldest->start + oldest->disk_size > tail->head;
+        bool overlaps =
+            oldest->start < tail->head + size && oldest->start + oldest->disk_size > tail->head;
         if (!overlaps)
             break;
         evict_oldest(tail);

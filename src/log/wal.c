@@ -37,6 +37,7 @@ struct listing {
     size_t count;
     size_t capacity;
     err_t error;
+    struct err_text *why;
 };
 
 static err_t listing_add(struct listing *listing, uint64_t number)
@@ -69,7 +70,7 @@ static int list_name(void *context, const char *name, enum io_kind kind)
     if (slice_equal_string(suffix, SUFFIX_MAKING)) {
         char path[LOG_WAL_PATH_MAX];
         making_path(listing->wal, number, path);
-        listing->error = io_disk_remove(listing->wal->disk, path, NULL);
+        listing->error = io_disk_remove(listing->wal->disk, path, listing->why);
     } else if (slice_equal_string(suffix, SUFFIX)) {
         listing->error = listing_add(listing, number);
     }
@@ -82,8 +83,8 @@ static err_t probe_direct(struct log_wal *wal, struct err_text *why)
     char path[LOG_WAL_PATH_MAX];
     making_path(wal, 0, path);
     struct io_file *file = NULL;
-    err_t err = io_disk_open(wal->disk, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT,
-                             &file, why);
+    err_t err =
+        io_disk_open(wal->disk, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, &file, why);
     wal->direct = err_is_ok(err);
     if (!err_is_ok(err) && !err_is(err, ERR_UNSUPPORTED))
         return err;
@@ -108,12 +109,18 @@ static uint64_t choose_file_size(uint64_t limit_bytes)
 
 static err_t open_files(struct log_wal *wal, struct err_text *why)
 {
-    struct listing listing = {.wal = wal};
+    struct listing listing = {.wal = wal, .why = why};
     err_t err = io_disk_list(wal->disk, wal->directory, list_name, &listing, why);
     if (err_is_ok(err))
         err = listing.error;
-    for (size_t i = 0; i < listing.count && err_is_ok(err); i++)
-        err = log_wal_add(wal, listing.numbers[i], why);
+    for (size_t i = 0; i < listing.count && err_is_ok(err); i++) {
+        if (i > 0 && listing.numbers[i] != listing.numbers[i - 1] + 1)
+            err = err_set(why, ERR_CORRUPT,
+                          "log file %" PRIu64 " is missing from %s; restore it from a copy",
+                          listing.numbers[i - 1] + 1, wal->directory);
+        else
+            err = log_wal_add(wal, listing.numbers[i], why);
+    }
     mem_free(listing.numbers);
     return err;
 }
@@ -122,7 +129,7 @@ err_t log_wal_open(struct log_wal *wal, struct io_disk *disk, struct logger *log
                    const char *data_directory, uint64_t limit_bytes, uint64_t file_size,
                    struct err_text *why)
 {
-    ASSERT(file_size % IO_BLOCK == 0);
+    ASSERT(file_size % IO_BLOCK == 0 && file_size <= LOG_WAL_FILE_SIZE_MAX);
     *wal = (struct log_wal){
         .disk = disk,
         .logger = logger,
@@ -170,6 +177,11 @@ err_t log_wal_add(struct log_wal *wal, uint64_t number, struct err_text *why)
         return err;
     }
     file.size = file.size / IO_BLOCK * IO_BLOCK;
+    if (file.size == 0) {
+        err_t ignored = io_file_close(file.writer);
+        (void)ignored;
+        return err_set(why, ERR_CORRUPT, "%s is empty: it was cut; restore it from a copy", path);
+    }
     wal->files[wal->file_count++] = file;
     return err_ok();
 }
@@ -192,10 +204,11 @@ err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uin
 {
     ASSERT(number > 0);
     *making = (struct log_wal_making){.wal = wal, .number = number};
-    making->pattern = mem_alloc_aligned(IO_BLOCK, LOG_WAL_STEP);
+    size_t size = (size_t)(wal->file_size < LOG_WAL_STEP ? wal->file_size : LOG_WAL_STEP);
+    making->pattern = mem_alloc_aligned(IO_BLOCK, size);
     if (!making->pattern)
         return err_make(ERR_MEMORY);
-    memset(making->pattern, FILL_BYTE, LOG_WAL_STEP);
+    memset(making->pattern, FILL_BYTE, size);
     return err_ok();
 }
 
@@ -296,7 +309,8 @@ err_t log_wal_place(struct log_wal *wal, uint64_t disk_size, struct log_position
             return err_make(ERR_LOG_FULL);
         TRY(log_wal_roll(wal));
     }
-    *out = (struct log_position){wal->files[wal->current].number, wal->offset};
+    *out = (struct log_position){.file_number = wal->files[wal->current].number,
+                                 .offset = wal->offset};
     wal->offset += disk_size;
     return err_ok();
 }

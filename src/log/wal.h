@@ -27,13 +27,13 @@ struct log_wal {
     struct io_disk *disk;
     struct logger *logger;
     char directory[LOG_WAL_PATH_MAX - 64];
-    uint64_t limit_bytes; /* of all files together */
-    uint64_t file_size;   /* of files made from here on */
-    bool direct;          /* the file system takes direct I/O */
+    uint64_t limit_bytes;       /* of all files together */
+    uint64_t file_size;         /* of files made from here on */
+    bool direct;                /* the file system takes direct I/O */
     struct log_wal_file *files; /* by number */
     size_t file_count;
-    size_t current;       /* index in files */
-    uint64_t offset;      /* in the current file: where the next frame goes */
+    size_t current;  /* index in files */
+    uint64_t offset; /* in the current file: where the next frame goes */
 };
 
 /* Making the next file, step by step, so that each step is a short job. */
@@ -42,7 +42,7 @@ struct log_wal_making {
     uint64_t number;
     uint64_t offset; /* written so far */
     struct io_file *file;
-    uint8_t *pattern; /* LOG_WAL_STEP bytes */
+    uint8_t *pattern; /* what a step writes */
     bool finished;
 };
 

@@ -1,0 +1,144 @@
+#include "sim/damage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define META "data/garner.meta"
+#define BLOCKS_MAX 64u
+
+struct wal_files {
+    uint32_t count; /* numbered from 1, without gaps */
+};
+
+static int count_file(void *context, const char *name, enum io_kind kind)
+{
+    struct wal_files *files = context;
+    files->count +=
+        kind == IO_KIND_FILE && slice_ends_with(slice_string(name), slice_string(".wal"));
+    return 0;
+}
+
+static uint32_t count_files(struct world *w)
+{
+    struct wal_files files = {0};
+    err_t err = io_disk_list(sim_disk_io(w->disk), "data/wal", count_file, &files, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    return files.count;
+}
+
+static void wal_path(char *out, size_t size, uint32_t number)
+{
+    snprintf(out, size, "data/wal/%020u.wal", number);
+}
+
+static uint64_t size_of(struct world *w, const char *path)
+{
+    struct io_file *file = NULL;
+    uint64_t size = 0;
+    err_t err = io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_READ, &file, NULL);
+    if (err_is_ok(err))
+        err = io_file_size(file, &size);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    err = io_file_close(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    return size;
+}
+
+static void overwrite(struct world *w, const char *path, uint64_t offset, uint64_t size,
+                      bool garbage)
+{
+    static uint8_t bytes[BLOCKS_MAX * IO_BLOCK];
+    memset(bytes, 0, sizeof bytes);
+    if (garbage)
+        sim_random_bytes(&w->random, bytes, (size_t)size);
+    struct io_file *file = NULL;
+    err_t err = io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_WRITE, &file, NULL);
+    if (err_is_ok(err))
+        err = io_file_write(file, bytes, (size_t)size, offset);
+    if (err_is_ok(err))
+        err = io_file_sync(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    err = io_file_close(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+}
+
+static void cut(struct world *w, const char *path, uint64_t size)
+{
+    struct io_file *file = NULL;
+    err_t err = io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_WRITE, &file, NULL);
+    if (err_is_ok(err))
+        err = io_file_truncate(file, size);
+    if (err_is_ok(err))
+        err = io_file_sync(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    err = io_file_close(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+}
+
+static void remove_file(struct world *w, const char *path)
+{
+    err_t err = io_disk_remove(sim_disk_io(w->disk), path, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+}
+
+static const char *damage_meta(struct world *w)
+{
+    if (chance(w, 1, 2)) {
+        remove_file(w, META);
+        return "garner.meta is gone";
+    }
+    sim_disk_flip(w->disk, META, below(w, size_of(w, META)), (unsigned)below(w, 8));
+    return "a bit of garner.meta turned over";
+}
+
+static const char *damage_blocks(struct world *w, const char *path, uint64_t size)
+{
+    uint64_t first = below(w, size / IO_BLOCK);
+    uint64_t most = size / IO_BLOCK - first;
+    uint64_t count = 1 + below(w, most < BLOCKS_MAX ? most : BLOCKS_MAX);
+    /* More than a block of garbage at the end looks like a frame that was never finished. */
+    bool garbage = chance(w, 1, 2);
+    overwrite(w, path, first * IO_BLOCK, (garbage ? 1 : count) * IO_BLOCK, garbage);
+    return garbage ? "a block was overwritten" : "blocks were zeroed";
+}
+
+const char *damage_something(struct world *w)
+{
+    char path[64];
+    uint32_t count = count_files(w);
+    if (count == 0)
+        return NULL;
+    uint32_t number = 1 + (uint32_t)below(w, count);
+    wal_path(path, sizeof path, number);
+    uint64_t size = size_of(w, path);
+    world_say(w, "damaging %s of %u files", path, count);
+    switch (below(w, 6)) {
+    case 0: return damage_meta(w);
+    case 1: cut(w, path, below(w, size)); return "a file was cut";
+    case 2:
+        /* Nothing tells that the last one was there. */
+        if (number == count)
+            return NULL;
+        remove_file(w, path);
+        return "a file is gone";
+    case 3:
+    case 4:
+        sim_disk_flip(w->disk, path, below(w, size), (unsigned)below(w, 8));
+        return "a bit turned over";
+    default: return damage_blocks(w, path, size);
+    }
+}
+
+void damage_rot(struct world *w)
+{
+    char path[64];
+    const struct log_wal *wal = &w->log->wal;
+    size_t index = below(w, wal->current + 1);
+    uint64_t end = index == wal->current ? wal->offset : wal->files[index].size;
+    if (end == 0)
+        return;
+    wal_path(path, sizeof path, (uint32_t)wal->files[index].number);
+    sim_disk_flip(w->disk, path, below(w, end), (unsigned)below(w, 8));
+    w->rotten = true;
+}

@@ -1,0 +1,10 @@
+#pragma once
+
+/* Damage to what is on the simulated disk, done while nobody has it open. */
+
+#include "sim/world.h"
+
+/* What was done, for a person; NULL when there was nothing to damage. */
+const char *damage_something(struct world *w);
+/* A bit of what the log has written so far turns over, while it runs. */
+void damage_rot(struct world *w);

@@ -1,0 +1,162 @@
+#pragma once
+
+/*
+ * One run of the simulation: the log on its disk, those who use it, and the model of what it owes
+ * them. Lives of a process follow each other on the same disk; each begins with world_open and
+ * ends with world_stop, world_kill or world_lose_power.
+ */
+
+#include "base/logger.h"
+#include "log/log_int.h"
+#include "sim/disk.h"
+#include "sim/model.h"
+#include "sim/random.h"
+#include "sim/recycling_disk.h"
+#include "sim/sim.h"
+
+#define WORLD_PRODUCERS 3u
+#define WORLD_SLOTS 3u /* commits of a producer on their way */
+#define WORLD_SINKS 2u
+#define WORLD_PROBERS 2u
+
+struct world;
+
+struct world_slot {
+    struct flow_commit commit;
+    struct flow_append appends[MODEL_APPENDS];
+    struct flow_count counts;
+    struct flow_batch_builder builders[MODEL_APPENDS];
+    struct world_producer *producer;
+    uint32_t number; /* in the model */
+    bool busy;
+};
+
+/* Commits records, dead letters and counts, several at a time. */
+struct world_producer {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    uint32_t index;
+    struct world_slot slots[WORLD_SLOTS];
+};
+
+/* An epoch of a sink on its way: the same until it is known to be committed. */
+struct world_epoch {
+    struct flow_sink_range range;
+    uint32_t topic; /* index */
+    uint8_t outputs[16];
+    bool prepared;      /* acknowledged */
+    bool prepare_asked; /* it may be there */
+    bool commit_asked;
+};
+
+/* Reads, prepares an epoch, commits it with the dead letters of its range. */
+struct world_sink {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    uint32_t index;
+    struct flow_snapshot snapshot;
+    struct flow_read read;
+    struct flow_commit commit;
+    struct flow_sink_change change;
+    uint32_t topic_ids[MODEL_TOPICS];
+    struct flow_append append;
+    struct flow_batch_builder letters;
+    uint32_t number; /* of the commit of letters in the model */
+    bool busy;
+    /* What it was told. */
+    uint32_t id;
+    uint64_t epoch;
+    uint64_t delivered;
+    uint64_t dead_lettered;
+    int64_t cursors[MODEL_TOPICS][MODEL_PARTITIONS];
+    struct world_epoch next;
+};
+
+/* Reads anywhere, cancels now and then, asks for snapshots. */
+struct world_prober {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    struct io_timer cancel;
+    struct flow_read read;
+    struct flow_snapshot snapshot;
+    uint32_t topic; /* index */
+    bool reading;
+    bool asking;
+    bool cancelled;
+};
+
+struct world {
+    uint64_t seed;
+    bool trace;
+    struct sim_random random;
+    struct logger logger;
+    struct model model;
+    struct sim *sim;
+    struct sim_disk *disk;
+    struct recycling_disk recycling;
+    struct io_loop *loops[3]; /* the sequencer's, then those of who uses it */
+    struct io_worker *workers[3];
+    struct log_options options;
+    struct log *log; /* NULL between lives */
+    uint32_t topic_ids[MODEL_TOPICS];
+    uint32_t partitions[MODEL_TOPICS];
+    bool acting;      /* actors begin new things */
+    bool read_faults; /* reads may fail */
+    bool rotten;      /* bytes on disk have changed */
+    bool no_sinks;
+    uint32_t value_size_max;
+    struct world_producer producers[WORLD_PRODUCERS];
+    struct world_sink sinks[WORLD_SINKS];
+    struct world_prober probers[WORLD_PROBERS];
+    struct task stopped;
+    bool is_stopped;
+    uint64_t fences;      /* of the life that ended last */
+    uint64_t durable_lsn; /* likewise */
+    bool lost_last;       /* damage took the last frame: sinks may know more than the log */
+};
+
+/* World of `seed`; prints what happens when `trace`. */
+void world_init(struct world *w, uint64_t seed, bool trace);
+void world_done(struct world *w);
+void world_say(const struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Opens the log on what the disk holds. On failure there is no life. */
+err_t world_open(struct world *w, struct err_text *why);
+/* Makes what topics are missing, learns ids. Without faults. */
+void world_setup(struct world *w);
+/* Reads everything and compares it with the model. Without faults. */
+void world_verify(struct world *w);
+/* Runs some steps of everybody. */
+void world_run(struct world *w, uint64_t steps);
+/* Lets everybody come to an end: all commits, reads and snapshots are answered. */
+void world_quiesce(struct world *w);
+/* Ends of a life. */
+void world_stop(struct world *w);
+void world_kill(struct world *w);
+void world_lose_power(struct world *w);
+
+/* Ask and run until it is answered. The snapshot is the caller's to free. */
+err_t world_change_topics(struct world *w, struct flow_topic_change *changes, uint32_t count);
+struct flow_snapshot world_snapshot(struct world *w);
+
+/* actors.c: readies the actors for a life; starts them; frees what they hold after it. */
+void world_actors_init(struct world *w);
+void world_actors_start(struct world *w);
+bool world_actors_idle(const struct world *w);
+void world_actors_forget(struct world *w);
+/* The state of the sinks after a recovery fits what they were told. */
+void world_sinks_check(struct world *w, const struct flow_snapshot *snapshot);
+
+static inline uint64_t below(struct world *w, uint64_t limit)
+{
+    return sim_random_below(&w->random, limit);
+}
+
+static inline bool chance(struct world *w, uint64_t part, uint64_t whole)
+{
+    return sim_random_chance(&w->random, part, whole);
+}

@@ -3,13 +3,21 @@
 #include "base/assert.h"
 #include "base/time.h"
 
+/* Names of files and answers of peers end up in texts: they must not begin a line of their own or
+ * move a terminal's cursor. */
+static void add_plain(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        buf_add_byte(out, text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : text.data[i]);
+}
+
 void server_logline(struct buf *out, bool plain, int64_t now_ms, enum log_level level,
                     const char *event, struct slice text)
 {
     if (plain) {
         buf_add_time(out, now_ms);
         buf_add_format(out, " %-7s %s: ", log_level_name(level), event);
-        buf_add_slice(out, text);
+        add_plain(out, text);
     } else {
         buf_add_string(out, "{\"time\":\"");
         buf_add_time(out, now_ms);

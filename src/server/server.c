@@ -9,8 +9,9 @@
 /*
  * Starting: configuration and contracts, loops and workers, the log (which recovers), topics,
  * then the doors, then the sinks. Until the doors are open everything is on this thread, waiting
- * for what it asks; a failure anywhere frees what there is, in the opposite order, and nothing
- * has been served. Stopping is in stop.c.
+ * for what it asks; a failure anywhere frees what there is, in the opposite order, and no record
+ * has been taken. The intake's door is the last thing that can fail, so that it never has to be
+ * closed again by a start; the admin door before it can be. Stopping is in stop.c.
  */
 
 /* memory_limit by name: what bodies, batches under way, the tail and the index may take. */
@@ -178,16 +179,67 @@ static err_t new_admin(struct server *server, struct err_text *why)
     return admin_new(&options, &server->admin, why);
 }
 
-static err_t start_intakes(struct server *server, struct err_text *why)
+/* The intake's door as it is opened: on the first of the intake loops, which all run. */
+struct opening {
+    struct task task;
+    struct server *server;
+    struct err_text *why;
+    err_t error;
+    uint16_t port;
+};
+
+static void open_intake(struct task *task)
 {
-    err_t err = sources_http_start(server->http, why);
-    if (!err_is_ok(err))
-        err_prefix(why, "intake.listen");
-    for (size_t i = 0; i < server->intake_count && err_is_ok(err); i++) {
-        err = io_uv_loop_start(server->intakes[i].loop, "intake");
-        server->intakes[i].started = err_is_ok(err);
+    struct opening *opening = CONTAINER_OF(task, struct opening, task);
+    struct server *server = opening->server;
+    opening->error = sources_http_start(server->http, opening->why);
+    if (err_is_ok(opening->error))
+        opening->port = sources_http_port(server->http);
+    io_uv_loop_stop(server->control);
+}
+
+static err_t start_intakes(struct server *server, uint16_t *port, struct err_text *why)
+{
+    for (size_t i = 0; i < server->intake_count; i++) {
+        TRY(io_uv_loop_start(server->intakes[i].loop, "intake"));
+        server->intakes[i].started = true;
     }
-    return err;
+    struct opening opening = {.task = {.run = open_intake}, .server = server, .why = why};
+    io_post(server->intakes[0].loop, &opening.task);
+    io_uv_loop_run(server->control);
+    *port = opening.port;
+    return opening.error;
+}
+
+static void admin_closed(void *owner)
+{
+    struct server *server = owner;
+    io_uv_loop_stop(server->control);
+}
+
+/* The intake could not be opened. Where a signal has come meanwhile, its stop is under way and
+ * closes the admin door too; one that comes from here on ends the process at once. */
+static void close_admin(struct server *server)
+{
+    if (!server->stopping) {
+        server->stopping = true;
+        admin_stop(server->admin, 0, admin_closed, server);
+    }
+    io_uv_loop_run(server->control);
+}
+
+/* Says where the doors are: with port 0 only the system knows. */
+static void say_serving(struct server *server, uint16_t intake_port)
+{
+    const struct control_config *config = server->config;
+    const char *intake = config->intake.listen;
+    const char *admin = config->admin.listen;
+    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "serving",
+                 "garner %s: intake on %.*s:%u, admin on %.*s:%u, %zu topics, %zu sinks, data in "
+                 "%s",
+                 GARNER_VERSION, (int)(strrchr(intake, ':') - intake), intake, intake_port,
+                 (int)(strrchr(admin, ':') - admin), admin, admin_port(server->admin),
+                 server->catalog->topic_count, server->sink_count, config->data_dir);
 }
 
 static err_t start(struct server *server, const struct server_options *options,
@@ -206,15 +258,18 @@ static err_t start(struct server *server, const struct server_options *options,
     TRY(server_close_removed_sinks(server, why));
     TRY(server_new_sinks(server, why));
     TRY(new_intake(server));
-    TRY(new_admin(server, why));
     TRY(server_watch_signals(server));
-    TRY(start_intakes(server, why));
-    for (size_t i = 0; i < server->sink_count; i++)
+    TRY(new_admin(server, why));
+    uint16_t intake_port = 0;
+    err = start_intakes(server, &intake_port, why);
+    if (!err_is_ok(err)) {
+        close_admin(server);
+        return err;
+    }
+    /* A signal may have come while the control loop waited for the door. */
+    for (size_t i = 0; i < server->sink_count && !server->stopping; i++)
         sinks_runner_start(server->sinks[i].runner);
-    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "serving",
-                 "garner %s: intake on %s, admin on %s, %zu topics, %zu sinks, data in %s",
-                 GARNER_VERSION, server->config->intake.listen, server->config->admin.listen,
-                 server->catalog->topic_count, server->sink_count, server->config->data_dir);
+    say_serving(server, intake_port);
     return err_ok();
 }
 

@@ -74,7 +74,8 @@ err_t server_bind_topics(struct server *server, struct pipeline_check_topic **ou
 err_t server_close_removed_sinks(struct server *server, struct err_text *why);
 /* Makes the runner of each sink of the configuration. */
 err_t server_new_sinks(struct server *server, struct err_text *why);
-/* Asks the log and runs the control loop until it answers. `snapshot` is freed by the caller. */
+/* Asks the log and runs the control loop until it answers. On success `snapshot` is freed by the
+ * caller. */
 err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot);
 
 /* stop.c: installs the signals. */

@@ -44,7 +44,10 @@ err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot)
     *snapshot = (struct flow_snapshot){.home = server->control, .done = snapshot_back};
     flow_log_snapshot(log_flow(server->log), snapshot);
     io_uv_loop_run(server->control);
-    return snapshot->error;
+    err_t err = snapshot->error;
+    if (!err_is_ok(err))
+        flow_snapshot_done(snapshot);
+    return err;
 }
 
 static struct uuid random_uuid(struct server *server)
@@ -99,10 +102,10 @@ static err_t add_topic(struct server *server, const struct flow_snapshot *snapsh
         changes->count++;
     } else if (known->partition_count > topic->partitions) {
         return err_set(why, ERR_CONFIG,
-                       "%s: partitions: topic %s has %u partitions and cannot be lowered to %u, "
-                       "their records would be lost; expected at least %u",
-                       topic->file, topic->name, known->partition_count, topic->partitions,
-                       known->partition_count);
+                       "%s:%u:%u: partitions: topic %s has %u partitions and cannot be lowered "
+                       "to %u, their records would be lost; expected at least %u",
+                       topic->file, topic->line, topic->column, topic->name, known->partition_count,
+                       topic->partitions, known->partition_count);
     } else if (known->partition_count < topic->partitions) {
         *change = (struct flow_topic_change){.op = FLOW_TOPIC_PARTITIONS,
                                              .topic_id = known->id,
@@ -123,7 +126,8 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
 {
     char *name = changes->names[changes->count];
     if (!dlq_name(topic->name, name))
-        return err_set(why, ERR_CONFIG, "%s: topic: the name is too long", topic->file);
+        return err_set(why, ERR_CONFIG, "%s:%u:%u: topic: the name is too long", topic->file,
+                       topic->line, topic->column);
     if (flow_snapshot_topic(snapshot, slice_string(name)))
         return err_ok();
     const struct flow_topic_state *parent =

@@ -20,6 +20,10 @@
 #define PAUSE_MAX_NS (30 * IO_SECOND)
 #define BREAKER_FAILURES 5u
 #define STALL_NS (60 * IO_SECOND)
+/* A partition whose end was reached with little rests so long, so that a trickle is read a handful
+ * at a time: a read a flush would take the intake a good part of a core. */
+#define REST_NS (10 * IO_MS)
+#define REST_SIZE_MAX (UINT64_C(64) << 10)
 #define MEMORY_LIMIT_DEFAULT (UINT64_C(16) << 20)
 /* An epoch's dead letters are held in memory until its commit. */
 #define LETTERS_SIZE_MAX (UINT64_C(1) << 20)
@@ -188,6 +192,14 @@ static void begin_epoch(struct sinks_runner *runner)
     io_timer_start(runner->options.loop, &runner->roll_timer, time_ms * IO_MS);
 }
 
+static uint64_t read_size(const struct sinks_lane *lane)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < lane->read.batch_count; i++)
+        size += lane->read.batches[i].size;
+    return size;
+}
+
 /* Takes over what a write did to its lane. */
 static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
 {
@@ -198,8 +210,7 @@ static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
     lane->delivered += write->delivered;
     lane->dead_lettered += write->dead_lettered;
     lane->said = whole ? err_ok() : lane->said;
-    for (uint32_t i = 0; i < lane->read.batch_count; i++)
-        runner->counters.read_bytes += lane->read.batches[i].size;
+    runner->counters.read_bytes += read_size(lane);
     runner->letters_size += write->letters_size;
     /* After a failure a small epoch shows soon whether the sink works again. */
     runner->roll =
@@ -218,6 +229,7 @@ static void written(struct sinks_runner *runner)
     struct sinks_lane *lane = runner->writing;
     runner->writing = NULL;
     count_write(runner, lane);
+    bool rests = read_size(lane) <= REST_SIZE_MAX && lane->next >= lane->end && !runner->stopping;
     sinks_lane_release(lane);
     if (write->dead_lettered && lane->topic->dlq_id == 0) {
         fail(runner, err_make(ERR_NOT_FOUND), "a record was refused, and its topic has no DLQ");
@@ -225,8 +237,18 @@ static void written(struct sinks_runner *runner)
     }
     if (!err_is_ok(write->unreadable))
         sinks_lane_stop(lane, write->unreadable, err_detail(write->unreadable, &runner->call.why));
-    sinks_lane_ask(lane);
+    if (!rests)
+        sinks_lane_ask(lane);
+    else if (runner->rest_timer.heap_index == 0)
+        io_timer_start(runner->options.loop, &runner->rest_timer, REST_NS);
     sinks_runner_pump(runner);
+}
+
+static void rest_over(struct io_timer *timer)
+{
+    struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, rest_timer);
+    ASSERT(runner->state != SINKS_STOPPED);
+    sinks_lanes_ask(runner);
 }
 
 static void opened(struct sinks_runner *runner);
@@ -455,6 +477,7 @@ static void stop_timers(struct sinks_runner *runner)
     io_timer_stop(loop, &runner->stall_timer);
     io_timer_stop(loop, &runner->stop_timer);
     io_timer_stop(loop, &runner->lane_timer);
+    io_timer_stop(loop, &runner->rest_timer);
 }
 
 static void finish(struct sinks_runner *runner)
@@ -621,6 +644,7 @@ static void set_callbacks(struct sinks_runner *runner)
     runner->roll_timer.run = roll_due;
     runner->stall_timer.run = stall;
     runner->lane_timer.run = lanes_due;
+    runner->rest_timer.run = rest_over;
     runner->exporter = (struct flow_exporter){runner->name, sinks_report_collect};
 }
 

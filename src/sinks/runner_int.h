@@ -141,6 +141,7 @@ struct sinks_runner {
     struct io_timer stall_timer;
     struct io_timer stop_timer;
     struct io_timer lane_timer;
+    struct io_timer rest_timer; /* lanes that rest are asked again */
     struct sinks_counters counters;
 };
 

@@ -360,14 +360,14 @@ static void many_dead_letters_end_the_epoch(void **state)
         for (uint32_t topic = 1; topic <= 2; topic++)
             for (uint32_t p = 0; p < 2; p++)
                 world_append(t->world, topic, p, 128);
-        world_settle(t->world);
+        world_advance(t->world, 20 * IO_MS);
     }
     assert_int_equal(t->plug.published_count, 0);
     assert_true(t->runner->letters_size > 3 * 4 * 128 * 200);
     /* As if there had been more of them. */
     t->runner->letters_size += UINT64_C(1) << 20;
     world_append(t->world, 1, 1, 1);
-    world_settle(t->world);
+    world_advance(t->world, 20 * IO_MS);
     assert_int_equal(t->plug.published_count, 1);
     assert_all_delivered(t->world, &t->plug, "first");
 }
@@ -532,6 +532,21 @@ static void a_read_that_fails_stops_its_partition_alone(void **state)
     t->world->partitions[2][0].read_error = err_ok();
     world_advance(t->world, 100 * IO_SECOND);
     assert_all_delivered(t->world, &t->plug, "first");
+}
+
+static void a_partition_that_trickles_is_read_a_handful_at_a_time(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    append_some(t, 1);
+    world_settle(t->world);
+    uint64_t read = t->runner->counters.read_bytes;
+    assert_true(read > 0);
+    append_some(t, 1);
+    world_settle(t->world);
+    assert_int_equal(t->runner->counters.read_bytes, read);
+    world_advance(t->world, 20 * IO_MS);
+    assert_true(t->runner->counters.read_bytes > read);
 }
 
 static void stopping_delivers_what_was_read(void **state)
@@ -768,6 +783,7 @@ int main(void)
         TEST(a_sink_that_fails_delays_no_other_either),
         TEST(a_corrupt_batch_stops_its_partition_alone),
         TEST(a_read_that_fails_stops_its_partition_alone),
+        TEST(a_partition_that_trickles_is_read_a_handful_at_a_time),
         TEST(stopping_delivers_what_was_read),
         TEST(stopping_delivers_what_the_log_holds_though_it_was_not_read),
         TEST(stopping_works_at_any_turn),

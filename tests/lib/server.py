@@ -150,7 +150,9 @@ class Garner:
         """Waits until nothing is pending for `sink`; the ledger of that moment."""
         def drained():
             ledger = self.ledger()
-            return ledger["sinks"][sink]["pending"] == 0 and ledger
+            # A sink has its row once it is opened, which a start does not wait for.
+            row = ledger["sinks"].get(sink)
+            return row is not None and row["pending"] == 0 and ledger
         return until(drained, f"the sink {sink} to have nothing pending", seconds)
 
     def sink_files(self, path):

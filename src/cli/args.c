@@ -206,8 +206,11 @@ static void add_value(struct buf *out, const struct option *option)
         [OPTION_DURATION] = "DURATION", [OPTION_STRING] = "TEXT", [OPTION_PATH] = "PATH",
         [OPTION_ADDRESS] = "HOST:PORT",
     };
-    if (option->type == OPTION_BOOL)
+    if (option->type == OPTION_BOOL) {
+        /* A switch that is on can only be turned off. */
+        buf_add_string(out, option->fallback ? "=false" : "");
         return;
+    }
     buf_add_byte(out, ' ');
     if (option->type == OPTION_ENUM)
         add_choices(out, option);
@@ -231,7 +234,7 @@ static void add_option(struct buf *out, const struct option *option)
     while (buf_ok(out) && out->size - start < HELP_COLUMN)
         buf_add_byte(out, ' ');
     buf_add_string(out, option->help);
-    if (option->fallback)
+    if (option->fallback && option->type != OPTION_BOOL)
         buf_add_format(out, " (%s)", option->fallback);
     buf_add_byte(out, '\n');
 }

@@ -93,7 +93,7 @@ static err_t run(struct get *get, const char *address, uint64_t timeout_ms, stru
     net_http_client_free(&get->client);
     if (!err_is_ok(get->err))
         return err_set(why, (enum err_code)get->err.code, "no answer from %s: %s", address,
-                       err_string(get->err));
+                       cli_door_reason(get->err));
     return err_ok();
 }
 
@@ -115,4 +115,9 @@ err_t cli_door_get(const char *address, const char *target, uint64_t timeout_ms,
     if (!err_is_ok(err))
         buf_done(&answer->body);
     return err;
+}
+
+const char *cli_door_reason(err_t err)
+{
+    return err_is(err, ERR_IO) ? "the connection was refused" : err_string(err);
 }

@@ -28,3 +28,5 @@ err_t cli_door_address(const struct cli *cli, const char *given, const char *var
  * ERR_TIMEOUT, or what the connection failed with, with a detail. */
 err_t cli_door_get(const char *address, const char *target, uint64_t timeout_ms,
                    struct cli_door_answer *answer, struct err_text *why);
+/* Why a connection failed, for a person: what the system calls an I/O error is a refusal mostly. */
+const char *cli_door_reason(err_t err);

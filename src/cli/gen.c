@@ -85,7 +85,7 @@ const struct option cli_gen_options[] = {
     {FLAG("broken", OPTION_STRING, broken), .fallback = "0%",
      .help = "records that are no JSON: a share, or with --count a number"},
     {FLAG("retry", OPTION_BOOL, retry), .fallback = "true",
-     .help = "send again what got no answer or a \"later\""},
+     .help = "send nothing again that got no answer or a \"later\""},
     {FLAG("timeout", OPTION_DURATION, timeout_ms), .fallback = "30s", .min = 1,
      .help = "for one answer; then the request is sent again"},
     {FLAG("patience", OPTION_DURATION, patience_ms), .fallback = "60s", .min = 1,
@@ -504,7 +504,7 @@ static int print_report(struct gen *gen)
         fprintf(stderr, "\r\033[K");
     if (gen->flags.json)
         cli_report_json(report, &out);
-    else if (report->stats->sent > 0)
+    else if (report->stats->requests > 0)
         cli_report_text(report, &out);
     fwrite(out.data, 1, out.size, stdout);
     buf_done(&out);

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/number.h"
 #include "base/time.h"
+#include "cli/door.h"
 #include "net/http/client.h"
 
 #define RESPONSE_BYTES_MAX (4u << 20)
@@ -430,7 +431,10 @@ static void disconnected(struct lane *lane, err_t err, const char *detail)
 {
     struct cli_load *load = lane->load;
     if (!load->ending && !load->reached && !load->options.waits_for_server) {
-        err_set(&load->why, ERR_CLOSED, "no server at %s: %s", load->options.address, detail);
+        err_set(&load->why, ERR_CLOSED,
+                "no server at %s (%s); start one with `garner serve`, or say where it is with "
+                "--server",
+                load->options.address, detail);
         end_with(load, err);
     }
     /* A pause that the server has asked for is not cut short. */
@@ -456,7 +460,7 @@ static void on_closed(void *owner, err_t err)
     if (load->ending)
         finish_if_over(load);
     else
-        disconnected(lane, err, err_string(err));
+        disconnected(lane, err, cli_door_reason(err));
 }
 
 static const struct net_http_client_events lane_events = {

@@ -40,6 +40,13 @@ bool cli_report_good(const struct cli_report *report)
            report->verified.missing == 0 && report->verified.unexplained == 0;
 }
 
+/* The bound of a bucket may be over the largest sample. */
+static uint64_t quantile(const struct cli_load_stats *stats, double share)
+{
+    uint64_t bound = histogram_quantile_ns(&stats->latency, share);
+    return bound < stats->latency_max_ns ? bound : stats->latency_max_ns;
+}
+
 static void add_item(struct buf *out, uint64_t value, const char *what)
 {
     if (value == 0)
@@ -76,11 +83,11 @@ static void add_speed(const struct cli_report *report, struct buf *out)
     add_count(out, (uint64_t)per_second(stats->requests, report->elapsed_ns));
     buf_add_format(out, " requests/s in %.2f s\nlatency     p50 ",
                    (double)report->elapsed_ns / 1e9);
-    add_duration(out, histogram_quantile_ns(&stats->latency, 0.5));
+    add_duration(out, quantile(stats, 0.5));
     buf_add_string(out, ", p99 ");
-    add_duration(out, histogram_quantile_ns(&stats->latency, 0.99));
+    add_duration(out, quantile(stats, 0.99));
     buf_add_string(out, ", p99.9 ");
-    add_duration(out, histogram_quantile_ns(&stats->latency, 0.999));
+    add_duration(out, quantile(stats, 0.999));
     buf_add_string(out, ", max ");
     add_duration(out, stats->latency_max_ns);
     buf_add_byte(out, '\n');
@@ -195,7 +202,6 @@ static void add_json_counts(const struct cli_load_stats *stats, struct buf *out)
 static void add_json_speed(const struct cli_report *report, struct buf *out)
 {
     const struct cli_load_stats *stats = report->stats;
-    const struct histogram *latency = &stats->latency;
     buf_add_format(out,
                    ",\"seconds\":%.3f,\"mb_per_second\":%.3f,\"records_per_second\":%.1f,"
                    "\"requests_per_second\":%.1f",
@@ -204,10 +210,8 @@ static void add_json_speed(const struct cli_report *report, struct buf *out)
                    per_second(answered(stats), report->elapsed_ns),
                    per_second(stats->requests, report->elapsed_ns));
     buf_add_format(out, ",\"latency_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,\"max\":%.3f}",
-                   (double)histogram_quantile_ns(latency, 0.5) / 1e6,
-                   (double)histogram_quantile_ns(latency, 0.99) / 1e6,
-                   (double)histogram_quantile_ns(latency, 0.999) / 1e6,
-                   (double)stats->latency_max_ns / 1e6);
+                   (double)quantile(stats, 0.5) / 1e6, (double)quantile(stats, 0.99) / 1e6,
+                   (double)quantile(stats, 0.999) / 1e6, (double)stats->latency_max_ns / 1e6);
 }
 
 void cli_report_json(const struct cli_report *report, struct buf *out)

@@ -124,15 +124,17 @@ static err_t pass_request(struct pipeline_check_pass *pass)
     size_t open_size = check->open ? check->open->size : 0;
     if (check->size_under_way + open_size >= check->memory_bytes)
         return err_make(ERR_BUSY);
-    TRY(pipeline_check_commit_begin(check, pass->topic));
-    TRY(pipeline_check_split(pass));
-    /* Nothing to count and nothing to keep: no commit is made for it. */
-    if (pass->received == 0) {
+    err_t err = pipeline_check_commit_begin(check, pass->topic);
+    if (err_is_ok(err))
+        err = pipeline_check_split(pass);
+    /* What failed, and what has nothing to count and nothing to keep, leaves the open commit as it
+     * found it. Only what has begun may be rolled back: before that the marks are those of the
+     * last request, which has been kept. */
+    if (!err_is_ok(err) || pass->received == 0)
         pipeline_check_commit_rollback(check);
-        return err_ok();
-    }
-    pipeline_check_commit_keep(check, pass->topic, pass->received, &pass->tally);
-    return err_ok();
+    else
+        pipeline_check_commit_keep(check, pass->topic, pass->received, &pass->tally);
+    return err;
 }
 
 static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
@@ -155,7 +157,6 @@ static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
         request->dead_lettered = pass.tally.records[PIPELINE_CHECK_DEAD_LETTERED];
         request->refused = pass.tally.records[PIPELINE_CHECK_REFUSED];
     } else {
-        pipeline_check_commit_rollback(check);
         fail_request(request, err);
     }
     stand_in_line(check, request);

@@ -377,6 +377,31 @@ static void a_log_that_does_not_answer_makes_the_intake_busy(void **state)
     fixture_done(&f);
 }
 
+static void a_busy_answer_leaves_what_waits_in_the_open_commit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.memory_bytes = 100;
+    fixture_start(&f, &options);
+    struct sent a = line(&f, 'a', "events", "{\"n\":1}");
+    struct sent b = line(&f, 'b', "events", "{\"n\":2}");
+    struct sent c = line(&f, 'c', "events", "{\"n\":3}");
+    fixture_submit(&f, &a);
+    fixture_submit(&f, &b);
+    fixture_submit(&f, &c);
+    fixture_run(&f);
+    assert_failed_with(&c, "BUSY");
+    assert_counts(&a, 1, 0, 0);
+    assert_counts(&b, 1, 0, 0);
+    assert_int_equal(f.seen_count, 2);
+    assert_seen(&f, 0, EVENTS, "{\"n\":1}");
+    assert_seen(&f, 1, EVENTS, "{\"n\":2}");
+    assert_int_equal(f.counts[EVENTS].received, 2);
+    assert_answered(&f, "abc");
+    fixture_done(&f);
+}
+
 static const char all_kinds[] = "{\"key\":\"LH\",\"at\":1}\n{bad}\n{}\n"
                                 "{\"key\":\"\\u0061\",\"at\":\"1970\\u002d01-01T00:00:00Z\"}\n"
                                 "{\"key\":7}\n{\"key\":\"foobar\"}\n{\"a\":\n";
@@ -439,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_request_may_be_submitted_from_an_answer),
         cmocka_unit_test(short_broken_lines_do_not_grow_without_end),
         cmocka_unit_test(a_log_that_does_not_answer_makes_the_intake_busy),
+        cmocka_unit_test(a_busy_answer_leaves_what_waits_in_the_open_commit),
         cmocka_unit_test(any_failed_allocation_fails_one_request_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,7 @@ err_t flow_batch_builder_add(struct flow_batch_builder *builder, int64_t timesta
                        .headers = headers,
                        .header_count = header_count};
     layout_measure(&l);
+    /* The header's room comes with the first record, so that an empty builder holds no memory. */
     size_t head = first ? FLOW_BATCH_HEADER_SIZE : 0;
     size_t size = head + varint_size((int64_t)l.size) + l.size;
     /* A buffer latches its failures; this one is to go on, so its state is put back. */
@@ -230,6 +231,8 @@ static bool header_sane(const struct flow_batch *b)
         return false;
     /* Whoever sizes something by the count can trust it to be in proportion to the bytes. */
     uint64_t records_size = b->bytes.size - FLOW_BATCH_HEADER_SIZE;
+    /* Compressed records have no bound by their packed size; flow_batch_next refuses them
+     * anyway. */
     return compression(b) != 0 || (uint64_t)b->record_count * RECORD_SIZE_MIN <= records_size;
 }
 
@@ -310,6 +313,7 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
         return err_make(ERR_UNSUPPORTED);
     if (it->left == 0)
         return err_make(it->rest.size == 0 ? ERR_END : ERR_CORRUPT); /* or bytes of no record */
+    /* Two cursors: a record that lies about its own fields cannot read into the one behind it. */
     struct cursor outer = cursor_make(it->rest);
     struct slice body = read_bytes(&outer);
     struct cursor c = cursor_make(body);

@@ -4,6 +4,19 @@
 #include "base/assert.h"
 #include "base/list.h"
 
+/*
+ * One listening socket whose connections are dealt to the loops in turn. SO_REUSEPORT would save
+ * the hop from loop to loop, but it deals by a hash: a few busy connections may share one loop
+ * while another idles, and a loop's accept queue dies with its socket.
+ *
+ * Happy path: accept, take the next target, post the socket to its loop. A socket has one owner
+ * throughout: the passage from here on, the target from `accept` on.
+ *
+ * Failure modes: out of file descriptors, accepting goes on after a pause (io/tcp.h) and is
+ * counted; without memory for a passage the socket is closed, which the peer sees. After a stop
+ * sockets may still be on their way; a target takes or closes them for as long as its loop runs.
+ */
+
 struct net_listener {
     struct io_loop *loop;
     struct io_listener *listener;
@@ -22,6 +35,7 @@ struct passage {
     struct io_socket socket;
 };
 
+/* Runs on the target's loop; nothing of the listener is touched there. */
 static void arrive(struct task *task)
 {
     struct passage *passage = CONTAINER_OF(task, struct passage, task);
@@ -33,6 +47,7 @@ static void on_accepted(void *owner, struct io_socket socket)
 {
     struct net_listener *listener = owner;
     struct passage *passage = mem_alloc(sizeof(*passage));
+    /* The peer sees a reset and tries again; there is no place to keep its socket meanwhile. */
     if (!passage) {
         listener->failures++;
         io_socket_close(listener->loop, socket);
@@ -111,6 +126,7 @@ void net_listener_stop(struct net_listener *listener, void (*stopped)(void *owne
     ASSERT(listener->listener && !listener->stopped && stopped);
     listener->stopped = stopped;
     listener->stopped_owner = owner;
+    /* `stopped` follows from `on_closed`, never from within this call. */
     io_listener_close(listener->loop, listener->listener);
 }
 

@@ -3,6 +3,16 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/*
+ * The text format of Prometheus (exposition format 0.0.4). Each loop and each part adds its own
+ * samples to the set, without a lock and without knowing of the others; here they are sorted, equal
+ * series are added up, and each family is written with its HELP and TYPE once, in front of all its
+ * series, as the format asks.
+ *
+ * Failure: memory that runs out is latched in `out`, and its owner answers with an error; a
+ * half-rendered page is never sent as a whole one.
+ */
+
 /* Every fourth bound of our histograms, from the first: powers of two keep a scrape small. */
 #define BUCKET_STEP 4u
 /* Decimal digits that every whole number up to 2^53 and every duration in nanoseconds fits in. */
@@ -32,6 +42,7 @@ static void merge_samples(struct metric_set *set)
             set->samples[kept++] = *sample;
             continue;
         }
+        /* The type is the family's, and equal series are of one family. */
         ASSERT(!into->histogram == !sample->histogram);
         into->value += sample->value;
         if (into->histogram)
@@ -55,9 +66,11 @@ static void add_line(struct buf *out, const char *name, const char *suffix, cons
 static void add_histogram(struct buf *out, const struct metric_sample *sample)
 {
     const struct histogram *h = sample->histogram;
+    /* Labels come ready to print, escaped by who made the sample. */
     const char *separator = sample->labels[0] ? "," : "";
     uint64_t below = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        /* Prometheus's buckets are cumulative, also over those that are left out. */
         below += h->counts[i];
         if (i % BUCKET_STEP != 0)
             continue;

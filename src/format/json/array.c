@@ -35,6 +35,8 @@ struct brackets {
 
 static void open_bracket(struct brackets *b, bool object)
 {
+    /* Deeper brackets are counted and not told apart: the element is refused for its depth anyway,
+     * and all that is wanted is where it ends. */
     if (b->depth < FORMAT_JSON_DEPTH_MAX) {
         uint64_t bit = UINT64_C(1) << (b->depth & 63);
         uint64_t *word = &b->objects[b->depth / 64];
@@ -64,6 +66,7 @@ static size_t delimit(struct slice text, size_t at)
             at = skip_string(text, at + 1);
             continue;
         }
+        /* A comma within brackets belongs to the element, however broken it is. */
         if (b.depth == 0 && (byte == ',' || byte == ']'))
             return at;
         if (byte == '{' || byte == '[')
@@ -109,6 +112,7 @@ err_t format_json_array_begin(struct format_json_array *a, struct slice text,
         return err_make(ERR_SYNTAX);
     }
     at = skip_space(text, at + 1);
+    /* "[]" is a batch of no record, not an error; "[" alone is found out by the first step. */
     bool empty = at < text.size && text.data[at] == ']';
     *a = (struct format_json_array){text, at, !empty};
     if (empty)
@@ -124,6 +128,7 @@ enum format_json_step format_json_array_next(struct format_json_array *a,
     if (!a->has_next && a->at == a->text.size)
         return FORMAT_JSON_ARRAY_END;
     *out = (struct format_json_element){.err = err_make(ERR_SYNTAX)};
+    /* What stands behind the array is one more outcome and never hides the elements before it. */
     if (!a->has_next) {
         out->why = (struct format_json_error){"bytes after the array", 0};
         return take_rest(a, out);

@@ -31,6 +31,7 @@ struct scan {
     uint64_t objects[FORMAT_JSON_DEPTH_MAX / 64]; /* bit depth - 1: an object, for those around */
 };
 
+/* Out of line and cold, so that the refusals cost the hot path neither code nor registers. */
 static __attribute__((noinline, cold)) const uint8_t *fail(struct scan *s, const uint8_t *at,
                                                            const char *message)
 {
@@ -39,9 +40,11 @@ static __attribute__((noinline, cold)) const uint8_t *fail(struct scan *s, const
     return NULL;
 }
 
+/* White space as RFC 8259 section 2 has it. The look in front of the loop is the usual case:
+ * compact text has none. */
 static inline const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
 {
-    if (at<end && * at> ' ')
+    if (at != end && *at > ' ')
         return at;
     while (at < end && format_json_is_space(*at))
         at++;
@@ -73,6 +76,7 @@ static const uint8_t *scan_rich_string(struct scan *s, const uint8_t *at)
             at = behind;
             continue;
         }
+        /* RFC 8259 section 7: U+0000 to U+001F have to be escaped; U+007F need not. */
         if (*at < 0x20)
             return fail(s, at, "control character in a string");
         at = format_json_plain_end(at, s->end);
@@ -118,6 +122,7 @@ static inline const uint8_t *scan_number(struct scan *s, const uint8_t *at)
     return at;
 }
 
+/* Whatever follows the literal is judged by who called: "truex" fails as bytes behind a value. */
 static inline const uint8_t *scan_literal(struct scan *s, const uint8_t *at, const char *name,
                                           size_t size)
 {
@@ -184,10 +189,13 @@ static inline const uint8_t *open_container(struct scan *s, const uint8_t *at)
 {
     if (s->depth == s->depth_max) {
         (void)fail(s, at, "nested too deep");
+        /* Told apart from bad syntax: the text may be JSON, only not for us. */
         s->code = ERR_TOO_DEEP;
         return NULL;
     }
     bool object = *at == '{';
+    /* The kind of the container around goes into the set; the innermost one's is `in_object`, which
+     * every item asks for. */
     if (s->depth > 0) {
         uint64_t bit = UINT64_C(1) << ((s->depth - 1) & 63);
         uint64_t *word = &s->objects[(s->depth - 1) / 64];
@@ -248,6 +256,8 @@ static const uint8_t *walk(struct scan *s, const uint8_t *at)
             at = open_container(s, at);
             if (!at)
                 return NULL;
+            /* An empty container ends at once; only here may a closing bracket follow what is no
+             * value, so that a trailing comma is refused. */
             if (at == s->end || *at != closing_bracket(s))
                 continue;
         } else {
@@ -265,6 +275,8 @@ static const uint8_t *begin(struct scan *s, struct slice text)
     const uint8_t *at = skip_space(s->start, s->end);
     if (at == s->end)
         return fail(s, at, "nothing but white space");
+    /* RFC 8259 section 8.1 lets a parser ignore a BOM or refuse it. Refused: the record is kept
+     * byte for byte, and its readers may be less patient. */
     if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
         return fail(s, at, "byte order mark before the value");
     return walk(s, at);
@@ -315,6 +327,7 @@ err_t format_json_scan(struct slice text, const struct format_json_paths *paths,
     return scan_text(text, false, paths, depth_max, found, size, why);
 }
 
+/* Guesses by the first byte alone; whether the value is one is for the scan. */
 enum format_json_kind format_json_peek(struct slice text)
 {
     size_t i = 0;
@@ -342,6 +355,7 @@ err_t format_json_explain(err_t err, const struct format_json_error *e, struct e
 
 err_t format_json_get(struct slice object, const char *key, struct format_json_value *out)
 {
+    /* A tree of one path on the stack: this way needs no memory and cannot fail for want of it. */
     struct format_json_node nodes[2] = {format_json_node_root()};
     size_t count = 1;
     uint16_t node = format_json_node_add(nodes, &count, 0, slice_string(key));

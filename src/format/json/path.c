@@ -75,6 +75,7 @@ uint16_t format_json_node_add(struct format_json_node *nodes, size_t *count, uin
     nodes[index] = (struct format_json_node){
         .key = key, .parent = parent, .child = FORMAT_JSON_NO_NODE, .sibling = nodes[parent].child};
     nodes[parent].child = index;
+    /* A filter by length: in the pass most keys are refused by one bit, without a comparison. */
     nodes[parent].sizes |= UINT64_C(1) << (key.size < 63 ? key.size : 63);
     return index;
 }
@@ -150,6 +151,7 @@ size_t format_json_paths_count(const struct format_json_paths *paths)
     return paths->count;
 }
 
+/* One value can be the end of several paths that were written differently. */
 void format_json_watch_set(struct format_json_watch *w, uint16_t paths,
                            struct format_json_value value)
 {
@@ -166,6 +168,9 @@ const struct format_json_node *format_json_watch_match(struct format_json_watch 
         struct slice key = nodes[i].key;
         if (plain ? !slice_equal(raw, key) : !format_json_string_equal(raw, key))
             continue;
+        /* A key that comes again replaces the first one, with all that was found below it: the last
+         * one counts, as in every common parser, so that a contract and a reader see the same
+         * value. */
         struct format_json_value missing = {.kind = FORMAT_JSON_MISSING};
         format_json_watch_set(w, w->seen & nodes[i].below, missing);
         w->seen &= (uint16_t)~nodes[i].below;

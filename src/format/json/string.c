@@ -5,6 +5,15 @@
 #include "base/utf8.h"
 #include "format/json/json.h"
 
+/*
+ * Escapes (RFC 8259 section 7) have one reader, used twice: when a text is checked, where it may
+ * refuse, and again on strings that were checked, where a refusal would be our own mistake.
+ * Comparing and decoding unescape as they go; only what a caller keeps is ever copied.
+ *
+ * A surrogate stands only with its other half. A lone one has no UTF-8, so a record with it could
+ * not be handed to a reader as the text that it claims to be.
+ */
+
 /* Four hexadecimal digits; false when there are fewer. */
 static bool read_hex4(const uint8_t *at, const uint8_t *end, uint64_t *out)
 {
@@ -37,6 +46,7 @@ static const uint8_t *unicode_escape(const uint8_t *at, const uint8_t *end, uint
         return NULL;
     }
     at += 4;
+    /* Outside of the surrogates a unit is its code point, U+0000 included. */
     if (unit < 0xD800 || unit > 0xDFFF) {
         *code_point = (uint32_t)unit;
         return at;
@@ -100,6 +110,8 @@ bool format_json_string_equal(struct slice raw, struct slice key)
 err_t format_json_string_decode(struct slice raw, struct buf *out)
 {
     ASSERT(raw.size >= 2 && raw.data[0] == '"' && raw.data[raw.size - 1] == '"');
+    /* Between escapes bytes are taken in runs: most strings have no escape, and memchr finds that
+     * out at several bytes a cycle. */
     const uint8_t *at = raw.data + 1, *end = raw.data + raw.size - 1;
     while (at < end) {
         const uint8_t *backslash = memchr(at, '\\', (size_t)(end - at));

@@ -36,6 +36,8 @@ static int hex_digit(uint8_t byte)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+/* RFC 9112 section 7.1. Extensions are refused: they mean nothing to us, and parsers have differed
+ * over where one ends, which makes two requests of one. */
 static enum net_http_parse size_byte(struct net_http_chunk *chunk, uint8_t byte,
                                      struct net_http_refusal *refusal)
 {
@@ -72,10 +74,13 @@ static enum net_http_parse frame_byte(struct net_http_chunk *chunk, uint8_t byte
     case DATA_LF:
         if (byte != (chunk->state == DATA_CR ? '\r' : '\n'))
             return refuse(refusal, "a chunk is longer than its size");
+        /* `left` is 0 here; the next size is gathered in it from there. */
         chunk->state = chunk->state == DATA_CR ? DATA_LF : IN_SIZE;
         chunk->digits = 0;
         return NET_HTTP_MORE;
     case END_CR:
+        /* Trailer fields (section 7.1.2) could only be dropped, and a field that one hop drops and
+         * another obeys is a way to smuggle. */
         if (byte != '\r')
             return refuse(refusal, "trailers are not accepted");
         chunk->state = END_LF;

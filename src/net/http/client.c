@@ -38,6 +38,8 @@ struct net_http_client {
     struct net_http_response_head head;
 };
 
+/* The first reason stands; `closed` tells it once the socket is gone. The client must outlive
+ * that. */
 static void end_with(struct net_http_client *client, err_t err)
 {
     if (client->closing)
@@ -58,6 +60,8 @@ static void respond(struct net_http_client *client, struct slice body, size_t us
             net_http_response_head_parse(buf_slice(&client->in), &scanned, &client->head, &refusal);
         ASSERT(parsed == NET_HTTP_DONE);
     }
+    /* Bytes behind the answer are the answer to nothing: such a connection is not trusted with
+     * another request. */
     struct net_http_client_response response = {
         .status = client->head.status,
         .fields = &client->head.fields,
@@ -65,6 +69,7 @@ static void respond(struct net_http_client *client, struct slice body, size_t us
         .persistent =
             client->head.persistent && client->kind != BODY_TO_END && used == client->in.size,
     };
+    /* Before the callback, which may send the next request from within. */
     client->busy = client->in_body = false;
     client->events->response(client->owner, &response);
     buf_reset(&client->in);
@@ -81,6 +86,7 @@ static void begin_body(struct net_http_client *client)
     client->decoded = head->size;
     client->chunk = (struct net_http_chunk){0};
     client->kind = BODY_LENGTH;
+    /* RFC 9112 section 6.3: these have no body, whatever their fields say. */
     bool none = client->to_head || head->status == 204 || head->status == 304;
     client->length = none ? 0 : head->fields.length;
     if (none)
@@ -142,6 +148,7 @@ static bool take_head(struct net_http_client *client)
     case NET_HTTP_DONE: break;
     }
     client->scanned = 0;
+    /* 100 Continue and the like come in front of the answer, any number of them. */
     if (client->head.status < 200)
         buf_consume(&client->in, client->head.size);
     else
@@ -168,6 +175,7 @@ static void on_read(void *owner, size_t size)
         end_with(client, err_make(client->in.failed ? ERR_MEMORY : ERR_TOO_LARGE));
         return;
     }
+    /* Nothing was asked. Taking it for the next answer would shift every answer by one. */
     if (!client->busy) {
         end_with(client, err_make(ERR_SYNTAX));
         return;
@@ -194,6 +202,8 @@ static void on_connected(void *owner, err_t err)
 static void on_ended(void *owner, err_t err)
 {
     struct net_http_client *client = owner;
+    /* Only this framing makes the end of the connection the end of a body; anywhere else the answer
+     * was cut, and its outcome is unknown. */
     if (err_is(err, ERR_END) && client->in_body && client->kind == BODY_TO_END)
         respond(client, slice_sub(buf_slice(&client->in), client->head.size, client->in.size),
                 client->in.size);

@@ -24,6 +24,7 @@
 
 #define AFTER(state) (1u << (state))
 
+/* A step that is not in here is our own mistake: no peer can bring it about. */
 static const unsigned allowed_after[] = {
     [CONN_HEAD] = AFTER(CONN_WAIT) | AFTER(CONN_BODY) | AFTER(CONN_SKIP) | AFTER(CONN_DONE) |
                   AFTER(CONN_CLOSED),
@@ -39,6 +40,7 @@ void net_http_conn_enter(struct net_http_conn *conn, enum net_http_conn_state st
 {
     ASSERT(allowed_after[conn->state] & AFTER(state));
     conn->state = state;
+    /* Every state has its own time limit, which begins here. */
     conn->since_ns = io_now_ns(conn->server->loop);
     conn->window_bytes = 0;
 }
@@ -51,6 +53,8 @@ static bool is_blocked(const struct net_http_conn *conn)
            io_tcp_write_queued(server->loop, conn->tcp) > server->limits.queued_bytes_max;
 }
 
+/* Not reading is how pressure goes back: the kernel's buffer fills, then the peer's, then he
+ * waits. */
 static void update_reading(struct net_http_conn *conn)
 {
     bool wanted = false;
@@ -84,6 +88,7 @@ static struct net_http_request *abort_current(struct net_http_conn *conn)
     request->step = REQUEST_HEAD;
     request->continue_due = false;
     const struct net_http_handler *handler = conn->server->handler;
+    /* The handler gives back what it took for the body; it may not answer any more. */
     if (handler->on_abort)
         handler->on_abort(conn->server->owner, request);
     return request;
@@ -96,6 +101,8 @@ void net_http_conn_refuse(struct net_http_conn *conn, int status, const char *fo
     va_start(arguments, format);
     vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
+    /* The request whose body is refused carries the answer; a head that never became one needs one
+     * made for it. Without memory for that the connection ends without a word. */
     struct net_http_request *request = abort_current(conn);
     net_http_conn_enter(conn, CONN_DONE);
     if (!request)
@@ -115,6 +122,8 @@ void net_http_conn_close(struct net_http_conn *conn)
     struct net_http_request *current = abort_current(conn);
     conn->server->counters.aborted += current != NULL;
     net_http_conn_enter(conn, CONN_CLOSED);
+    /* What the handler has may be in a commit already; it goes on without a connection and is freed
+     * with its answer, which nobody hears. Its outcome stands in the ledger all the same. */
     LIST_EACH_SAFE (link, &conn->requests) {
         struct net_http_request *request = CONTAINER_OF(link, struct net_http_request, link);
         if (request->step != REQUEST_HANDED) {
@@ -132,6 +141,7 @@ void net_http_conn_close(struct net_http_conn *conn)
 /* Takes no more requests and tells the peer so with the last answer; what has begun goes on. */
 static void finish(struct net_http_conn *conn)
 {
+    /* What is held came before the stop and is still answered. */
     if (conn->state != CONN_HEAD || conn->held.size)
         return;
     net_http_conn_enter(conn, CONN_DONE);
@@ -155,6 +165,8 @@ static void hold(struct net_http_conn *conn, struct slice rest)
         conn->head_begun = true;
         conn->since_ns = io_now_ns(server->loop);
     }
+    /* A budget over all connections: ten thousand heads that stop a byte before their end are 160
+     * MB. */
     if (server->held_bytes + rest.size <= server->limits.held_bytes_max)
         buf_add_slice(&conn->held, rest);
     server->held_bytes += conn->held.size;
@@ -171,6 +183,7 @@ static size_t unhold(struct net_http_conn *conn)
     size_t size = conn->held.size;
     ASSERT(size <= server->buffer_size && size <= server->held_bytes);
     if (size)
+        /* The buffer is the loop's and free between reads: nothing stays in it over a turn. */
         memcpy(server->buffer, conn->held.data, size);
     server->held_bytes -= size;
     buf_reset(&conn->held);
@@ -184,8 +197,11 @@ static void deliver(struct net_http_conn *conn, struct slice body)
     conn->current = NULL;
     request->step = REQUEST_HANDED;
     request->continue_due = false;
+    /* Stopping: the answer says Connection: close, so that the peer does not send another request
+     * into a connection that is going away. */
     request->last |= conn->server->stopping;
     net_http_conn_enter(conn, request->last ? CONN_DONE : CONN_HEAD);
+    /* Last: the handler may answer from within, and the request may be gone after that. */
     conn->server->handler->on_body(conn->server->owner, request, body);
     buf_done(&request->body);
 }
@@ -200,6 +216,7 @@ static void take_declared(struct net_http_conn *conn, struct slice *in)
         deliver(conn, body);
         return;
     }
+    /* At once at its full size: the handler has credited that much, and the body never moves. */
     if (!buf_reserve(&request->body, length - request->body.size)) {
         net_http_conn_refuse(conn, 503, "no memory for the body");
         return;
@@ -230,6 +247,7 @@ static void take_chunked(struct net_http_conn *conn, struct slice *in)
             net_http_conn_refuse(conn, refusal.status, "%s", refusal.detail);
             return;
         }
+        /* By the size the chunk claims, before its bytes have come. */
         if (data.size + net_http_chunk_pending(&conn->chunk) >
             request->body_max - request->body.size) {
             refuse_chunked(conn);
@@ -251,6 +269,7 @@ static void start_body(struct net_http_conn *conn, bool here)
     conn->chunk = (struct net_http_chunk){0};
     net_http_conn_enter(conn, CONN_BODY);
     request->continue_due = request->expects && !here;
+    /* No 100 when the body has begun to come (RFC 9110 section 10.1.1: MAY omit). */
     if (request->continue_due)
         net_http_server_turn(conn);
 }
@@ -276,6 +295,7 @@ static void begin_request(struct net_http_conn *conn, struct slice *in)
     conn->current = request;
     switch (server->handler->on_head(server->owner, request, head)) {
     case NET_HTTP_ANSWERED: ASSERT(request->step == REQUEST_ANSWERED); return;
+    /* The handler was asked, and will call net_http_body_start; until then nothing is read. */
     case NET_HTTP_WAIT:
         ASSERT(request->step == REQUEST_HEAD && has_body);
         ASSERT(request->length <= request->body_max);
@@ -351,6 +371,8 @@ static void check_end(struct net_http_conn *conn)
         return;
     switch (conn->state) {
     case CONN_HEAD:
+        /* Whole requests may lie there, whose turn is still to come: a peer may send, then shut
+         * down his side, and read the answers. */
         if (conn->held.size && is_blocked(conn))
             return;
         if (conn->held.size)
@@ -359,6 +381,8 @@ static void check_end(struct net_http_conn *conn)
             finish(conn);
         return;
     case CONN_BODY:
+        /* Half a body commits nothing. The answer is for a peer that shut down only his sending
+         * side. */
         conn->server->counters.aborted++;
         net_http_conn_refuse(conn, 400, "the connection ended within a body");
         return;
@@ -378,6 +402,7 @@ static void check_end(struct net_http_conn *conn)
 
 void net_http_conn_resume(struct net_http_conn *conn)
 {
+    /* WAIT holds its body's first bytes until the handler has room. */
     bool takes = conn->state == CONN_HEAD ? !is_blocked(conn) : conn->state != CONN_WAIT;
     if (conn->held.size && takes) {
         size_t size = unhold(conn);
@@ -402,11 +427,13 @@ static struct io_room direct_room(struct net_http_conn *conn)
             return (struct io_room){0};
     } else {
         left = (size_t)request->length - request->body.size;
+        /* Nothing gathered yet: the body may still come whole into the shared buffer. */
         if (request->body.size == 0)
             return (struct io_room){0};
     }
     if (left > DIRECT_MAX)
         left = DIRECT_MAX;
+    /* Without memory the room is NULL and the way over the shared buffer refuses it properly. */
     return (struct io_room){buf_reserve(&request->body, left), left};
 }
 
@@ -418,6 +445,8 @@ static struct io_room on_room(void *owner)
     conn->direct = room.data;
     if (conn->direct)
         return room;
+    /* Reading goes on only with less than a whole head held: the buffer has room for that and a
+     * read. */
     ASSERT(conn->held.size <= NET_HTTP_HEAD_MAX);
     return (struct io_room){server->buffer + conn->held.size, server->limits.read_size};
 }
@@ -438,6 +467,7 @@ static void on_read(void *owner, size_t size)
     struct net_http_server *server = conn->server;
     server->counters.bytes_in += size;
     conn->window_bytes += size;
+    /* Lingering is a courtesy to who was still sending; it does not last for 100 GB. */
     if (conn->state == CONN_LINGER && conn->window_bytes > server->limits.skip_bytes_max) {
         net_http_conn_close(conn);
         return;
@@ -449,6 +479,7 @@ static void on_read(void *owner, size_t size)
     update_reading(conn);
 }
 
+/* ERR_END is half a close: answers can still be sent. Anything else means nobody listens. */
 static void on_ended(void *owner, err_t err)
 {
     struct net_http_conn *conn = owner;
@@ -464,6 +495,7 @@ static void on_drained(void *owner)
 {
     struct net_http_conn *conn = owner;
     conn->write_since_ns = 0;
+    /* The time to read begins when all is with the kernel. */
     if (conn->state == CONN_LINGER)
         conn->since_ns = io_now_ns(conn->server->loop);
     if (conn->state != CONN_CLOSED)
@@ -502,6 +534,7 @@ static void time_out(struct net_http_conn *conn, const char *detail)
 static void check_window(struct net_http_conn *conn, uint64_t now_ns)
 {
     const struct net_http_limits *limits = &conn->server->limits;
+    /* While our 100 waits behind earlier answers, it is we who hold the body up. */
     bool ours = conn->current && conn->current->continue_due;
     if (!ours && now_ns - conn->since_ns < limits->body_window_ms * IO_MS)
         return;
@@ -525,6 +558,7 @@ void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns)
         return;
     if (conn->write_since_ns) {
         size_t left = io_tcp_write_queued(server->loop, conn->tcp);
+        /* Any progress counts: a slow reader is fine, one that has stopped is not. */
         if (left != conn->write_left) {
             conn->write_left = left;
             conn->write_since_ns = now_ns;
@@ -538,6 +572,7 @@ void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns)
     case CONN_HEAD:
         if (!conn->reading)
             net_http_server_turn(conn);
+        /* Time in which we do not read, or owe an answer, is not the peer's idleness. */
         if (!conn->reading || (conn->request_count && !conn->head_begun))
             conn->since_ns = now_ns;
         else if (conn->head_begun && spent_ns >= limits->head_ms * IO_MS)
@@ -561,6 +596,7 @@ void net_http_body_start(struct net_http_request *request)
 {
     struct net_http_conn *conn = request->conn;
     ASSERT(conn && conn->state == CONN_WAIT && conn->current == request);
+    /* Bytes of the body may have come with the head and been held. */
     start_body(conn, conn->held.size > 0);
     net_http_server_turn(conn);
 }

@@ -61,6 +61,8 @@ static enum net_http_parse refuse(struct net_http_refusal *refusal, int status, 
     return NET_HTTP_REFUSED;
 }
 
+/* The whole of `s` is looked at, without a branch a byte: values are short and nearly always
+ * fine. */
 static bool all_of(struct slice s, uint8_t class)
 {
     uint8_t common = class;
@@ -81,6 +83,9 @@ static enum net_http_parse find_end(struct slice in, size_t start, size_t *scann
         if (!lf)
             break;
         at = (size_t)(lf - in.data);
+        /* RFC 9112 section 2.2 lets a recipient take a bare LF as a line's end. Who does and who
+         * does not then see different fields: refused. A bare CR is no TARGET or VALUE byte and
+         * falls there. */
         if (at == 0 || in.data[at - 1] != '\r')
             return refuse(refusal, 400, "a line ends in LF without CR");
         if (at > start && (at == start + 1 || in.data[at - 2] == '\n')) {
@@ -89,6 +94,7 @@ static enum net_http_parse find_end(struct slice in, size_t start, size_t *scann
         }
         at++;
     }
+    /* A head that comes a byte at a time is looked through once, not once a byte. */
     *scanned = in.size;
     return NET_HTTP_MORE;
 }
@@ -100,11 +106,14 @@ static enum net_http_parse delimit(struct slice in, size_t *scanned, size_t *sta
     *start = in.size >= 2 && in.data[0] == '\r' && in.data[1] == '\n' ? 2 : 0;
     if (in.size > *start) {
         uint8_t first = in.data[*start];
+        /* A lone CR at the front may be the first half of the empty line that is skipped. */
         if (!(classes[first] & TOKEN) && !(first == '\r' && in.size == *start + 1))
             return refuse(refusal, 400, "this is not HTTP/1.1");
     }
     if (in.size >= *start + NET_HTTP_LINE_MAX && !memchr(in.data + *start, '\n', NET_HTTP_LINE_MAX))
         return refuse(refusal, 414, "the request line is over 8 KiB");
+    /* A head that fits is taken even if more has come with it: only the first 16 KiB are looked
+     * at. */
     bool full = in.size >= NET_HTTP_HEAD_MAX;
     enum net_http_parse found =
         find_end(slice_sub(in, 0, NET_HTTP_HEAD_MAX), *start, scanned, size, refusal);
@@ -139,11 +148,13 @@ static enum net_http_parse parse_fields(struct slice rest, struct net_http_field
 {
     fields->count = 0;
     for (struct slice line = take_line(&rest); line.size; line = take_line(&rest)) {
+        /* obs-fold (RFC 9112 section 5.2): one hop joins the lines, another takes two fields. */
         if (line.data[0] == ' ' || line.data[0] == '\t')
             return refuse(refusal, 400, "a field line begins with white space");
         size_t colon = 0;
         while (colon < line.size && (classes[line.data[colon]] & TOKEN))
             colon++;
+        /* White space before the colon is refused here too (section 5.1: a server MUST). */
         if (colon == 0 || colon == line.size || line.data[colon] != ':')
             return refuse(refusal, 400, "a field name is not a token followed by a colon");
         struct slice value = trim_blanks(slice_make(line.data + colon + 1, line.size - colon - 1));
@@ -218,16 +229,21 @@ static enum net_http_parse parse_framing(struct net_http_fields *fields, uint8_t
     struct slice coding = single_field(fields, SLICE_LITERAL("transfer-encoding"), &codings);
     if (lengths || codings)
         return refuse(refusal, 400, "Content-Length or Transfer-Encoding is given twice");
+    /* RFC 9112 section 6.1 lets the coding win. The hop before us may have let the length win. */
     if (length.data && coding.data)
         return refuse(refusal, 400, "Content-Length and Transfer-Encoding exclude each other");
     fields->has_length = length.data;
     fields->length = 0;
+    /* Digits alone: "+5" and "5, 5" have been read as 5 by some and refused by others. */
     if (length.data && !err_is_ok(number_parse_u64(length, &fields->length)))
         return refuse(refusal, 400, "Content-Length is not a number");
     fields->chunked = coding.data;
+    /* Section 6.1: an HTTP/1.0 message with a coding has faulty framing. */
     if (coding.data && minor == 0)
         return refuse(refusal, 400, "Transfer-Encoding is not HTTP/1.0");
     if (coding.data && !slice_equal_nocase(coding, SLICE_LITERAL("chunked"))) {
+        /* Without chunked at its end the body's size is unknown: 400. A coding that we do not know
+         * in front of a chunked is well framed: 501. */
         struct slice last = coding;
         for (struct slice rest = coding; rest.data;)
             last = trim_blanks(slice_split(&rest, ','));
@@ -245,6 +261,8 @@ static enum net_http_parse parse_version(struct slice s, uint8_t *minor,
     if (s.size != 8 || memcmp(s.data, "HTTP/", 5) != 0 || s.data[6] != '.' || s.data[5] < '0' ||
         s.data[5] > '9' || s.data[7] < '0' || s.data[7] > '9')
         return refuse(refusal, 400, "the request line does not end in HTTP/1.1");
+    /* A higher minor version is to be read as 1.1 (RFC 9110 section 2.5); none exists, and what
+     * says so is a probe. */
     if (s.data[5] != '1' || s.data[7] > '1')
         return refuse(refusal, 505, "the version is neither HTTP/1.0 nor HTTP/1.1");
     *minor = (uint8_t)(s.data[7] - '0');
@@ -293,6 +311,7 @@ static enum net_http_parse parse_target(struct net_http_head *head,
         return refuse(refusal, 400, "the request target has a character that must be encoded");
     if (slice_equal_string(head->method_name, "CONNECT"))
         return refuse(refusal, 501, "CONNECT is not served");
+    /* Asterisk-form is OPTIONS' alone (RFC 9112 section 3.2.4). */
     bool asterisk = head->method == NET_HTTP_OPTIONS && slice_equal_string(origin, "*");
     if (origin.data[0] != '/' && !asterisk && !split_absolute(origin, &head->host, &origin))
         return refuse(refusal, 400, "the request target is neither a path nor an http URI");
@@ -312,6 +331,8 @@ static enum net_http_parse parse_host(struct net_http_head *head, struct net_htt
         return refuse(refusal, 400, "Host is given twice");
     if (!field.data && head->minor == 1)
         return refuse(refusal, 400, "Host is missing");
+    /* Section 3.2.2 lets the target's host win; whoever routed by Host would then have been
+     * fooled. */
     if (field.data && head->host.data && !slice_equal_nocase(field, head->host))
         return refuse(refusal, 400, "Host and the request target name different hosts");
     bool given = field.data || head->host.data;
@@ -328,6 +349,7 @@ static enum net_http_parse parse_expect(struct net_http_head *head,
     bool several;
     struct slice expect = single_field(&head->fields, SLICE_LITERAL("expect"), &several);
     bool known = slice_equal_nocase(expect, SLICE_LITERAL("100-continue"));
+    /* RFC 9110 section 10.1.1: an HTTP/1.0 client's expectation is ignored. */
     head->expect_continue = expect.data && head->minor == 1;
     if (head->expect_continue && (several || !known))
         return refuse(refusal, 417, "the only expectation met is 100-continue");
@@ -392,6 +414,8 @@ enum net_http_parse net_http_response_head_parse(struct slice in, size_t *scanne
     struct slice rest = slice_sub(in, start, size - start);
     struct slice line = take_line(&rest);
     uint64_t status = 0;
+    /* A client is no door: it reads what our own server and a few known ones send, and refuses the
+     * same doubtful framings, since an answer that is misread reports a record as safe. */
     result = parse_version(slice_sub(line, 0, 8), &head->minor, refusal);
     if (result != NET_HTTP_DONE)
         return result;

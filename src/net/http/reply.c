@@ -47,6 +47,7 @@ static const struct {
 
 #define STATUS_COUNT (sizeof(statuses) / sizeof(statuses[0]))
 
+/* A walk over twenty lines, once an answer: less than the answer's own formatting. */
 static size_t find_status(int status)
 {
     size_t i = 0;
@@ -71,16 +72,21 @@ static void encode(struct net_http_request *request, const struct net_http_respo
 {
     const char *type = response->content_type ? response->content_type : "application/json";
     const char *headers = response->headers ? response->headers : "";
+    /* HTTP/1.1 lives on unless told otherwise, HTTP/1.0 the other way round (RFC 9112 section
+     * 9.3). */
     const char *connection = "";
     if (request->last)
         connection = "Connection: close\r\n";
     else if (request->minor_zero)
         connection = "Connection: keep-alive\r\n";
     char content[160] = "";
+    /* RFC 9110 section 8.6: a 204 has no Content-Length. HEAD's has the one that GET would get. */
     if (response->status != 204)
         snprintf(content, sizeof(content), "Content-Type: %s\r\nContent-Length: %zu\r\n", type,
                  response->body.size);
     size_t body_size = request->to_head ? 0 : response->body.size;
+    /* 256: the status line with the longest of the texts above, Date, Connection, and the empty
+     * line. */
     size_t room = 256 + sizeof(content) + strlen(headers) + body_size;
     uint8_t *out = request->inline_answer;
     if (room > sizeof(request->inline_answer))
@@ -91,6 +97,7 @@ static void encode(struct net_http_request *request, const struct net_http_respo
             .headers = "Retry-After: 1\r\n",
             .body = SLICE_LITERAL("{\"error\":\"memory\",\"detail\":\"\"}\n"),
         };
+        /* Fits in `inline_answer`, so this goes one level deep. */
         encode(request, &no_memory);
         return;
     }
@@ -108,6 +115,8 @@ static void leave_body(struct net_http_conn *conn, struct net_http_request *requ
 {
     ASSERT(conn->current == request);
     conn->current = NULL;
+    /* How much of a chunked body is to come is not known. After Expect the peer may send the body
+     * or not (RFC 9110 section 10.1.1): where the next head begins is unsure. */
     if (request->chunked || request->expects ||
         request->length > conn->server->limits.skip_bytes_max)
         request->last = true;
@@ -126,6 +135,8 @@ void net_http_reply(struct net_http_request *request, const struct net_http_resp
     ASSERT(request->step == REQUEST_HEAD || request->step == REQUEST_HANDED);
     ASSERT(response->status >= 200 && response->status < 600);
     counters->responses[index]++;
+    /* What was read whole counts by its duration; an error before that is a refusal at the door,
+     * whose records no ledger has seen. */
     if (request->step == REQUEST_HANDED)
         histogram_add(&counters->duration, io_now_ns(request->server->loop) - request->started_ns);
     else if (response->status >= 400)
@@ -134,6 +145,8 @@ void net_http_reply(struct net_http_request *request, const struct net_http_resp
         net_http_request_free(request);
         return;
     }
+    /* The peer's next head may be taken from here on, but this answer goes out first: the list has
+     * their order. */
     if (conn->current == request)
         leave_body(conn, request);
     request->step = REQUEST_ANSWERED;
@@ -185,6 +198,7 @@ static bool send_some(struct net_http_conn *conn)
         if (count == PARTS_MAX)
             break;
         if (request->step != REQUEST_ANSWERED) {
+            /* Not before the answers in front of it: a 100 out of turn would be read as theirs. */
             if (request->continue_due)
                 parts[count++] = go_on;
             request->continue_due = false;
@@ -220,6 +234,8 @@ void net_http_conn_flush(struct net_http_conn *conn)
     }
     if (conn->state == CONN_DONE && list_empty(&conn->requests)) {
         net_http_conn_enter(conn, CONN_LINGER);
+        /* The peer reads our answers up to this end. It is closed later: bytes of his that we never
+         * read would turn a close into a reset, which can take the answers with it. */
         io_tcp_shutdown(loop, conn->tcp);
     }
 }

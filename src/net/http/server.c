@@ -17,6 +17,10 @@
 
 void net_http_limits_init(struct net_http_limits *limits)
 {
+    /* The manual's table says what each means; here is why they are as they are. An idle
+     * connection is a small struct without a buffer, so ten thousand are cheap; 75 s and a KiB
+     * a second are what slow but honest clients need and what makes holding a connection cost
+     * an attacker something. */
     *limits = (struct net_http_limits){
         .connections_max = 10000,
         .pipeline_max = 64,
@@ -78,6 +82,7 @@ struct net_http_request *net_http_request_new(struct net_http_conn *conn)
         if (!request)
             return NULL;
     }
+    /* The answer's room is written before it is read; clearing half a KiB a request would show. */
     memset(request, 0, offsetof(struct net_http_request, inline_answer));
     memset(request->state, 0, state_size);
     request->server = server;
@@ -117,6 +122,7 @@ void net_http_server_turn(struct net_http_conn *conn)
     defer_turn(conn->server);
 }
 
+/* Flush before resume: answers that leave may unblock what is held. */
 static void run_turn(struct task *task)
 {
     struct net_http_server *server = CONTAINER_OF(task, struct net_http_server, turn_task);
@@ -127,6 +133,7 @@ static void run_turn(struct task *task)
         net_http_conn_resume(conn);
     }
     server->turn_deferred = false;
+    /* Last, since the owner may free the server from within `stopped`. */
     if (server->stopped && list_empty(&server->connections) && server->requests_open == 0) {
         void (*stopped)(void *) = server->stopped;
         server->stopped = NULL;
@@ -138,8 +145,10 @@ static void run_turn(struct task *task)
 /* RFC 9110 section 5.6.7. */
 static void write_date(struct net_http_server *server)
 {
+    /* Not by strftime: its names follow the locale. 1 January 1970 was a Thursday. */
     static const char days[] = "ThuFriSatSunMonTueWed";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    /* A clock that is off is no reason to fail: 1970 is a date too. */
     int64_t wall_ms = io_wall_ms(server->loop);
     if (wall_ms < 0 || wall_ms > TIME_MS_MAX)
         wall_ms = 0;
@@ -165,6 +174,7 @@ static void run_tick(struct io_timer *timer)
             net_http_conn_check_time(conn, now_ns);
     }
     write_date(server);
+    /* A server with nobody there does not wake up; the next connection starts it again. */
     server->ticking = !list_empty(&server->connections);
     if (server->ticking)
         io_timer_start(server->loop, &server->tick, server->limits.tick_ms * IO_MS);
@@ -225,6 +235,8 @@ void net_http_server_adopt(struct net_http_server *server, struct io_socket sock
 {
     struct net_http_counters *counters = &server->counters;
     bool over = counters->connections_open >= server->limits.connections_max;
+    /* Over the limit a few are told why; without a bound to that, telling would be the load
+     * itself. */
     bool far_over = counters->connections_open >=
                     (uint64_t)server->limits.connections_max + NET_HTTP_REFUSALS_MAX;
     counters->connections_refused += over;

@@ -2,6 +2,18 @@
 
 #include "base/number.h"
 
+/*
+ * Paths, queries, hosts and origins: what a handler asks about a target that head.c has found well
+ * formed. Nothing here normalises: "/a/../b" and "/a//b" are other paths than "/b" and "/a/b" and
+ * match nothing, so no rule about a path can be passed by writing it in another way.
+ *
+ * Host and Origin are how a page in somebody's browser is kept from talking to a server on that
+ * person's own machine: by DNS rebinding (a foreign name that resolves to 127.0.0.1) or by a
+ * request from a foreign page. A browser always sends the name it looked up; a literal address was
+ * not looked up and is fine.
+ */
+
+/* `plus_is_space`: in a query, as HTML forms write it (application/x-www-form-urlencoded). */
 static err_t decode(struct slice in, bool plus_is_space, uint8_t *out, size_t capacity,
                     struct slice *decoded)
 {
@@ -9,6 +21,8 @@ static err_t decode(struct slice in, bool plus_is_space, uint8_t *out, size_t ca
     for (size_t i = 0; i < in.size; i++) {
         uint8_t byte = in.data[i];
         if (byte == '%') {
+            /* Decoded bytes may be anything, NUL too: `decoded` has a size, and names are judged by
+             * who takes them. */
             uint64_t value;
             struct slice digits = slice_sub(in, i + 1, 2);
             if (digits.size != 2 || !err_is_ok(number_parse_hex(digits, &value)))
@@ -58,6 +72,7 @@ err_t net_http_query_get(struct slice query, const char *name, void *out, size_t
     while (query.data) {
         struct slice pair = slice_split(&query, '&');
         struct slice key = slice_split(&pair, '=');
+        /* The first one of a name counts. The key itself is not decoded: ours need no escapes. */
         if (slice_equal_string(key, name))
             return decode(pair, true, out, capacity, value);
     }
@@ -94,6 +109,7 @@ static bool is_literal_address(struct slice host)
 bool net_http_host_allowed(struct slice host, const char *listen, const char *const *names,
                            size_t count)
 {
+    /* HTTP/1.0 without Host: no browser sends that. */
     if (host.size == 0)
         return true;
     struct slice name = without_port(host);
@@ -112,10 +128,13 @@ bool net_http_origin_allowed(const struct net_http_head *head)
     struct slice origin = net_http_fields_next(&head->fields, "origin", &index);
     if (!origin.data)
         return true;
+    /* Two Origins: no browser sends them, and which one counts is anybody's guess. */
     if (net_http_fields_next(&head->fields, "origin", &index).data)
         return false;
     static const struct slice schemes[] = {SLICE_LITERAL("http://"), SLICE_LITERAL("https://")};
     for (size_t i = 0; i < 2; i++)
+        /* https too: a proxy in front of us may have ended TLS. "null" and other schemes are
+         * foreign. */
         if (slice_starts_with(origin, schemes[i]))
             return head->host.size &&
                    slice_equal_nocase(slice_sub(origin, schemes[i].size, origin.size), head->host);

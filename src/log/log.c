@@ -202,6 +202,14 @@ struct flow_exporter *log_exporter(struct log *log)
     return &log->exporter;
 }
 
+uint64_t log_commit_size_max(const struct log *log)
+{
+    /* What entries and their headers take beside the batches is little; this is plenty for it. */
+    uint64_t taken = LOG_RESERVE_BYTES + log->wal.file_size / 16;
+    ASSERT(taken < log->wal.file_size);
+    return log->wal.file_size - taken;
+}
+
 static void stop_arrived(struct task *task)
 {
     struct log *log = CONTAINER_OF(task, struct log, stop_task);

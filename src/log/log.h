@@ -44,6 +44,9 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
 struct flow_log *log_flow(struct log *log);
 /* Metrics and readiness. */
 struct flow_exporter *log_exporter(struct log *log);
+/* Bytes of batches that one commit can hold: a frame lies in one file of the log. A larger commit
+ * gets ERR_TOO_LARGE. Constant; any thread. */
+uint64_t log_commit_size_max(const struct log *log);
 /* Refuses new commits, finishes those it has, cancels waiting reads, writes the mark of a clean
  * stop (unless the disk refuses) and posts `stopped` to `home`. From any loop. */
 void log_stop(struct log *log, struct io_loop *home, struct task *stopped);

@@ -13,6 +13,9 @@
 #include "log/tail.h"
 #include "log/wal.h"
 
+/* Room that records leave for the commits of sinks and for the mark of a clean stop. */
+#define LOG_RESERVE_BYTES (UINT64_C(256) << 10)
+
 /*
  *            first frame flushed                   log_stop
  *  FENCED ────────────────────────► RUNNING ───────────────────► STOPPING ──► STOPPED

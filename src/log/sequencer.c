@@ -19,8 +19,6 @@
  * that first frame is durable, new commits are refused and the frame is tried again and again.
  */
 
-/* Room that records leave for the commits of sinks and for the mark of a clean stop. */
-#define RESERVE_BYTES (UINT64_C(256) << 10)
 #define HEAL_DELAY_MIN_NS (IO_SECOND / 10)
 #define HEAL_DELAY_MAX_NS (5 * IO_SECOND)
 
@@ -80,7 +78,7 @@ enum room { ROOM_YES, ROOM_WAIT, ROOM_NO };
 static enum room room_for(const struct log *log, uint64_t payload_size, bool reserved)
 {
     const struct log_wal *wal = &log->wal;
-    uint64_t size = log_frame_disk_size(payload_size) + (reserved ? RESERVE_BYTES : 0);
+    uint64_t size = log_frame_disk_size(payload_size) + (reserved ? LOG_RESERVE_BYTES : 0);
     uint64_t left = wal->files[wal->current].size - wal->offset;
     bool spare = wal->current + 1 < wal->file_count;
     if (wal->offset <= wal->files[wal->current].size && size <= left)
@@ -92,7 +90,7 @@ static enum room room_for(const struct log *log, uint64_t payload_size, bool res
 
 static err_t no_room_error(const struct log *log, uint64_t payload_size)
 {
-    if (log_frame_disk_size(payload_size) + RESERVE_BYTES > log->wal.file_size)
+    if (log_frame_disk_size(payload_size) + LOG_RESERVE_BYTES > log->wal.file_size)
         return err_make(ERR_TOO_LARGE);
     bool disk = !err_is_ok(log->maker.error) && log_wal_may_make(&log->wal);
     return disk ? log->maker.error : err_make(ERR_LOG_FULL);

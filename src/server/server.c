@@ -19,6 +19,7 @@
 #define SHARE_BATCHES 4u
 #define SHARE_TAIL 8u
 #define SHARE_INDEX 8u
+#define REQUEST_SIZE_MAX (UINT64_C(64) << 20)
 #define TAIL_MIN (UINT64_C(16) << 20)
 #define TAIL_MAX (UINT64_C(64) << 20)
 #define ADMIN_EXPORTERS 4u
@@ -102,6 +103,13 @@ static err_t open_log(struct server *server, struct err_text *why)
     return err_ok();
 }
 
+/* A request is wholly in one commit, together with what came in the same turn of its loop. */
+static uint64_t request_size_max(const struct server *server)
+{
+    uint64_t bytes = log_commit_size_max(server->log) - PIPELINE_CHECK_COMMIT_TARGET;
+    return bytes < REQUEST_SIZE_MAX ? bytes : REQUEST_SIZE_MAX;
+}
+
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
                         struct err_text *why)
 {
@@ -120,6 +128,7 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
             .topics = topics,
             .topic_count = server->catalog->topic_count,
             .record_size_max = config->intake.record_bytes_max,
+            .request_size_max = request_size_max(server),
             .memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count,
         };
         flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);

@@ -19,6 +19,9 @@
 #include "flow/status.h"
 #include "io/loop.h"
 
+/* A commit this large is handed over at once. */
+#define PIPELINE_CHECK_COMMIT_TARGET (1u << 20)
+
 struct pipeline_check;
 
 enum pipeline_check_on_invalid { PIPELINE_CHECK_DEAD_LETTER, PIPELINE_CHECK_REJECT };

@@ -13,8 +13,6 @@
 #include "format/json/json.h"
 #include "pipeline/check/check.h"
 
-/* A commit this large is handed over at once. */
-#define PIPELINE_CHECK_COMMIT_TARGET (1u << 20)
 
 enum pipeline_check_outcome {
     PIPELINE_CHECK_ACCEPTED,

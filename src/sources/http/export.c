@@ -74,6 +74,7 @@ static void add_statuses(struct metric_set *set, const struct metric_family *fam
                          const uint64_t counts[static NET_HTTP_STATUS_COUNT])
 {
     for (int i = 0; i < NET_HTTP_STATUS_COUNT; i++)
+        /* Only what has been seen: 500 series of zero would be most of the page. */
         if (counts[i])
             metric_add(set, family, (double)counts[i], "status=\"%d\"", i + NET_HTTP_STATUS_MIN);
 }
@@ -105,6 +106,7 @@ static void come_home(struct task *task)
     metric_add_histogram(set, &families[DURATION], &counters->duration, "%s", "");
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         metric_add(set, &families[values[i].family], (double)values[i].value, "%s", "");
+    /* Kubernetes and the like stop sending what would not be taken. */
     if (!visit->listening)
         snprintf(report->not_ready, sizeof(report->not_ready), "the HTTP intake does not listen");
     mem_free(visit);
@@ -117,6 +119,7 @@ static void visit_door(struct task *task)
     struct sources_http *http = visit->http;
     ASSERT(visit->next < http->door_count);
     const struct sources_http_door *door = &http->doors[visit->next];
+    /* The listener lives on the first door's loop, where this is. */
     if (visit->next == 0) {
         visit->listening = http->listening;
         visit->accept_failures = http->listener ? net_listener_failures(http->listener) : 0;
@@ -129,9 +132,12 @@ static void visit_door(struct task *task)
     bool last = visit->next == http->door_count;
     if (last)
         visit->task.run = come_home;
+    /* Behind this the visit is another thread's: nothing of it may be touched here. */
     io_post(last ? visit->report->home : http->doors[visit->next].loop, &visit->task);
 }
 
+/* Posted, since `done` is never called from within `collect`. The report has a task of its own, so
+ * that saying that memory is short needs none. */
 static void report_failure(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);

@@ -12,6 +12,7 @@
 #define BODY_MAX_DEFAULT (UINT64_C(8) << 20)
 #define CREDIT_WAIT_MS_DEFAULT 5000u
 
+/* On the first loop, so that the count of open doors has one thread. */
 static void report_stopped(struct task *task)
 {
     struct sources_http *http = CONTAINER_OF(task, struct sources_http_door, stopped_task)->http;
@@ -48,6 +49,8 @@ static err_t open_door(struct sources_http *http, const struct sources_http_opti
                                &door->server);
 }
 
+/* Nothing listens yet: requests may only come once all loops and what stands behind them are
+ * there. */
 err_t sources_http_new(const struct sources_http_options *options, struct sources_http **out)
 {
     ASSERT(options->address && options->loop_count > 0);
@@ -92,6 +95,7 @@ err_t sources_http_start(struct sources_http *http, struct err_text *why)
             .loop = http->doors[i].loop, .accept = adopt, .owner = &http->doors[i]};
     err_t err = net_listener_new(http->doors[0].loop, http->address, targets, http->door_count,
                                  &http->listener, why);
+    /* The listener has its own copy. */
     mem_free(targets);
     http->listening = err_is_ok(err);
     if (!http->listening)
@@ -105,6 +109,8 @@ uint16_t sources_http_port(const struct sources_http *http)
     return net_listener_port(http->listener);
 }
 
+/* Tasks of one sender arrive in order: behind each socket that the listener handed over comes the
+ * task that stops its server, so no connection is lost between them. */
 static void stop_doors(void *owner)
 {
     struct sources_http *http = owner;
@@ -120,6 +126,7 @@ void sources_http_stop(struct sources_http *http, uint64_t deadline_ms,
     http->stopped = stopped;
     http->stopped_owner = owner;
     http->stop_deadline_ms = deadline_ms;
+    /* A start that failed half way is stopped like any other. */
     if (!http->listening) {
         stop_doors(http);
         return;

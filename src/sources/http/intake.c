@@ -64,6 +64,8 @@ static bool check_type(struct intake *intake, const struct net_http_head *head)
     struct slice value = net_http_fields_next(&head->fields, "content-type", &index);
     bool several = net_http_fields_next(&head->fields, "content-type", &index).data;
     struct slice type;
+    /* No guess by the first byte: curl -d says application/x-www-form-urlencoded, and its body has
+     * lost the line ends that NDJSON lives by. Better to say so than to keep one long record. */
     if (!value.data || several) {
         net_http_reply_error(intake->request, 415, NULL, NULL,
                              "Content-Type must be given once: " TYPES);
@@ -86,6 +88,8 @@ static bool check_type(struct intake *intake, const struct net_http_head *head)
     return false;
 }
 
+/* RFC 9110 section 15.5.16 has the answer name what would be taken. A body that is packed must not
+ * pass as broken JSON and end in a DLQ. */
 static bool check_encoding(struct intake *intake, const struct net_http_head *head)
 {
     for (uint32_t index = 0;;) {
@@ -111,6 +115,8 @@ static bool check_path(struct intake *intake, const struct net_http_head *head)
                              "no such path; records are taken at /v1/topics/{topic}/records");
         return false;
     }
+    /* The path is known, so the answer can say which methods there are (RFC 9110 section
+     * 15.5.6). */
     if (head->method != NET_HTTP_POST) {
         net_http_reply_not_allowed(intake->request, "POST");
         return false;
@@ -119,6 +125,8 @@ static bool check_path(struct intake *intake, const struct net_http_head *head)
         net_http_reply_error(intake->request, 404, NULL, NULL, "this cannot be a topic's name");
         return false;
     }
+    /* A topic is never made by a request: a typo would be a place where records wait unread. A DLQ
+     * is not found here either. */
     intake->inlet.topic = flow_inlet_topic(intake->door->inlet, name);
     if (!intake->inlet.topic)
         net_http_reply_error(intake->request, 404, NULL, NULL,
@@ -185,14 +193,18 @@ static void on_patience_over(struct io_timer *timer)
 static enum net_http_verdict reserve(struct intake *intake, uint64_t bytes)
 {
     struct flow_credit *credit = intake->door->credit;
+    /* It would wait for ever. */
     if (bytes > credit->limit_bytes) {
         reply_busy(intake, "the body is larger than the memory for all bodies");
         return NET_HTTP_ANSWERED;
     }
+    /* Before a byte of the body is read: what is promised to the peer by reading on is there. */
     if (flow_credit_take(credit, bytes)) {
         intake->reserved_bytes = bytes;
         return NET_HTTP_ACCEPT;
     }
+    /* No memory: the peer is held back by not being read, which costs nothing, and told after a
+     * while, so that it can try elsewhere. */
     intake->waiter = (struct flow_credit_waiter){.bytes = bytes, .granted = on_granted};
     intake->patience.run = on_patience_over;
     flow_credit_wait(credit, &intake->waiter);
@@ -209,6 +221,8 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     struct intake *intake = net_http_request_state(request);
     intake->door = door;
     intake->request = request;
+    /* Before anything is said of paths or topics: a page that a foreign name brought here learns
+     * nothing. */
     if (!net_http_host_allowed(head->host, http->address, http->hosts, http->host_count)) {
         net_http_reply_error(request, 403, NULL, NULL, "Host %.*s is not a name of this server",
                              SLICE_PRINTF(head->host));
@@ -217,6 +231,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     if (!check_path(intake, head) || !check_type(intake, head) || !check_encoding(intake, head) ||
         !check_size(intake, &head->fields))
         return NET_HTTP_ANSWERED;
+    /* A chunked body has told no length; it is cut off at the limit. */
     net_http_request_limit(request, http->body_max);
     return reserve(intake, head->fields.chunked ? http->body_max : head->fields.length);
 }
@@ -232,12 +247,26 @@ static const char *lower_name(err_t err, char *out, size_t size)
     return out;
 }
 
+/* What the sender can do about it. */
+static const char *failure_detail(err_t err)
+{
+    if (err_is(err, ERR_TOO_LARGE))
+        return "the records of this request take more room than one commit has; send it in parts";
+    if (err_is(err, ERR_FENCED))
+        return "the log failed under this request, outcome unknown; send it again";
+    if (err_is(err, ERR_INVALID))
+        return "empty body";
+    return err_string(err);
+}
+
 static void reply_failed(struct intake *intake, err_t err)
 {
     char code[32];
+    /* Pressure is for the client to try again, whatever the status of the error elsewhere. Nothing
+     * of the request was kept, or, fenced, nobody knows: the answer never claims success. */
     int status = err_class(err) == ERR_CLASS_PRESSURE ? 503 : err_http_status(err);
     net_http_reply_error(intake->request, status, lower_name(err, code, sizeof(code)),
-                         status == 503 ? RETRY_AFTER : NULL, "%s", err_string(err));
+                         status == 503 ? RETRY_AFTER : NULL, "%s", failure_detail(err));
 }
 
 static void add_error(struct buf *b, const struct flow_inlet_error *error)
@@ -276,6 +305,8 @@ static void reply_counts(struct intake *intake)
         buf_add_u64(&b, inlet->errors_truncated);
     }
     buf_add_string(&b, "}\n");
+    /* The records are on disk. A 503 for want of memory makes the client send them again: twice is
+     * the lesser fault beside a success that could not be told. */
     if (buf_ok(&b))
         net_http_reply(intake->request,
                        &(struct net_http_response){.status = inlet->refused ? 422 : 200,
@@ -285,6 +316,8 @@ static void reply_counts(struct intake *intake)
     buf_done(&b);
 }
 
+/* The log has answered: this is the one place where a request that was read whole is told its
+ * end. */
 static void on_done(struct flow_inlet_request *inlet)
 {
     struct intake *intake = CONTAINER_OF(inlet, struct intake, inlet);

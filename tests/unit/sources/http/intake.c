@@ -75,14 +75,14 @@ static void what_the_inlet_cannot_do_is_an_error_to_try_again(void **state)
     } cases[] = {
         {ERR_LOG_FULL, "503 ", "{\"error\":\"log_full\",\"detail\":\"the log has no room", true},
         {ERR_FENCED, "503 ",
-         "{\"error\":\"fenced\",\"detail\":\"the log was fenced, outcome "
-         "unknown\"}",
+         "{\"error\":\"fenced\",\"detail\":\"the log failed under this request, outcome "
+         "unknown; send it again\"}",
          true},
         {ERR_BUSY, "503 ", "\"busy\"", true},
         {ERR_TIMEOUT, "503 ", "\"timeout\"", true},
         {ERR_MEMORY, "503 ", "\"memory\"", true},
         {ERR_CANCELLED, "503 ", "\"cancelled\"", true},
-        {ERR_TOO_LARGE, "413 ", "\"too_large\"", false},
+        {ERR_TOO_LARGE, "413 ", "\"too_large\",\"detail\":\"the records of this request", false},
         {ERR_CORRUPT, "500 ", "\"corrupt\"", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

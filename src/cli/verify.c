@@ -111,10 +111,15 @@ static err_t visit_file(struct walk *walk, char **path)
     if (map_get(&verify->files, slice_string(*path)))
         return err_ok();
     TRY(map_put(&verify->files, slice_string(*path), *path));
-    const char *kept = *path;
+    err_t err = read_file(verify, *path, walk->why);
+    /* Moved away since it was listed: it may come back. */
+    if (err_is(err, ERR_NO_FILE)) {
+        map_remove(&verify->files, slice_string(*path));
+        return err_ok();
+    }
     *path = NULL;
     ++*walk->added;
-    return read_file(verify, kept, walk->why);
+    return err;
 }
 
 static err_t visit(struct walk *walk, const char *name, enum io_kind kind)
@@ -159,9 +164,9 @@ err_t cli_verify_scan(struct cli_verify *verify, uint64_t *added, struct err_tex
 {
     enum io_kind kind;
     *added = 0;
-    /* A sink makes its directory with its first file. */
     TRY(io_disk_kind(verify->disk, verify->directory, &kind, why));
-    if (kind == IO_KIND_NONE)
+    /* A sink makes its directory with its first file, and an operator's mistake may hide it. */
+    if (kind != IO_KIND_DIRECTORY)
         return err_ok();
     return scan(verify, verify->directory, 0, added, why);
 }

@@ -26,7 +26,7 @@
 #include "server/plugins.h"
 #include "server/server.h"
 
-#define WORLD_SECONDS 60
+#define WORLD_SECONDS 30
 #define INTAKE_PORT 8080
 #define ADMIN_PORT 9600
 #define assert_ok(expression) assert_string_equal(err_name(expression), "OK")

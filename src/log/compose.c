@@ -13,11 +13,14 @@
 
 bool log_compose_is_control(const struct flow_commit *commit)
 {
+    ASSERT(commit->topics || commit->topic_count == 0);
+    ASSERT(commit->sinks || commit->sink_count == 0);
     return commit->topic_count > 0 || commit->sink_count > 0;
 }
 
 static err_t check_append(const struct log *log, const struct flow_append *append)
 {
+    ASSERT(append->batch && append->kind <= FLOW_APPEND_SINK_LETTERS);
     const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
     struct flow_batch batch;
     if (!topic || append->partition >= topic->partition_count)
@@ -32,6 +35,8 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
 
 static err_t check_topic(const struct log *log, const struct flow_topic_change *change)
 {
+    ASSERT(change->op == FLOW_TOPIC_CREATE || change->op == FLOW_TOPIC_PARTITIONS);
+    ASSERT(change->name.data || change->name.size == 0);
     if (change->partition_count == 0 || change->partition_count > FLOW_PARTITIONS_MAX)
         return err_make(ERR_INVALID);
     if (change->op == FLOW_TOPIC_PARTITIONS) {
@@ -49,6 +54,8 @@ static err_t check_topic(const struct log *log, const struct flow_topic_change *
 static err_t check_range(const struct log *log, const struct log_sink *sink,
                          const struct flow_sink_range *range)
 {
+    ASSERT(sink->id > 0 && !sink->prepared);
+    ASSERT(sink->cursors || sink->cursor_count == 0);
     const struct log_partition *partition =
         log_state_partition(&log->state, range->topic_id, range->partition);
     if (!partition || range->first_offset > range->end_offset ||
@@ -64,6 +71,8 @@ static err_t check_range(const struct log *log, const struct log_sink *sink,
 
 static err_t check_sink(const struct log *log, const struct flow_sink_change *change)
 {
+    ASSERT(change->ranges || change->range_count == 0);
+    ASSERT(change->topic_ids || change->topic_count == 0);
     if (change->op == FLOW_SINK_OPEN) {
         for (uint32_t i = 0; i < change->topic_count; i++) {
             if (!log_state_topic(&log->state, change->topic_ids[i]))
@@ -89,6 +98,7 @@ static err_t check_sink(const struct log *log, const struct flow_sink_change *ch
  * own. Creations of different names are independent. */
 static err_t check_repeats(const struct flow_commit *commit)
 {
+    ASSERT(commit->topics || commit->topic_count == 0);
     for (uint32_t i = 0; i < commit->topic_count; i++) {
         for (uint32_t j = 0; j < i; j++) {
             const struct flow_topic_change *a = &commit->topics[i];
@@ -150,6 +160,7 @@ static uint8_t *entry_room(struct log_frame *frame, size_t size)
 
 static void entry_added(struct log_frame *frame, size_t size)
 {
+    ASSERT(size >= LOG_ENTRY_HEADER_SIZE);
     const uint8_t *entry = entry_room(frame, size);
     frame->payload_crc = crc32c(frame->payload_crc, entry, size);
     frame->payload_size += size;
@@ -196,6 +207,7 @@ static void add_sinks(struct log *log, struct log_frame *frame, struct flow_comm
 
 err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit)
 {
+    ASSERT(frame->data);
     ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
@@ -230,6 +242,8 @@ static void zero_padding(struct log_frame *frame)
 
 void log_compose_seal(struct log *log, struct log_frame *frame)
 {
+    ASSERT(frame->payload_size <= frame->capacity);
+    ASSERT(frame->data && !frame->file);
     frame->disk_size = log_frame_disk_size(frame->payload_size);
     err_t placed = log_wal_place(&log->wal, frame->disk_size, &frame->position);
     ASSERT(err_is_ok(placed));

@@ -60,6 +60,7 @@ void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FR
 
 err_t log_frame_decode(struct slice bytes, struct log_frame_header *out)
 {
+    ASSERT(bytes.data || bytes.size == 0);
     const uint8_t *in = bytes.data;
     if (bytes.size < LOG_FRAME_HEADER_SIZE || get_u32le(in + AT_MAGIC) != LOG_FRAME_MAGIC ||
         get_u32le(in + AT_HEADER_CRC) != crc32c(0, in, AT_HEADER_CRC))
@@ -187,6 +188,8 @@ static void put_range(uint8_t *out, const struct flow_sink_range *range)
 
 static void put_sink_body(uint8_t *body, const struct flow_sink_change *change)
 {
+    ASSERT(change->topic_ids || change->topic_count == 0);
+    ASSERT(change->ranges || change->range_count == 0);
     put_u32le(body, change->sink_id);
     if (change->op == FLOW_SINK_OPEN) {
         put_u32le(body + 4, change->topic_count);
@@ -225,6 +228,7 @@ size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change)
 
 size_t log_entry_put_clean_stop(uint8_t *out)
 {
+    ASSERT(out);
     put_entry_header(out, LOG_ENTRY_CLEAN_STOP, 0, 0);
     return LOG_ENTRY_HEADER_SIZE;
 }
@@ -238,6 +242,7 @@ static struct slice take_rest(struct cursor *c)
 
 static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out)
 {
+    ASSERT(out->kind == LOG_ENTRY_BATCH);
     struct flow_append *append = &out->append;
     append->topic_id = cursor_u32le(c);
     append->partition = cursor_u32le(c);
@@ -255,6 +260,7 @@ static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out
 
 static void decode_counts(struct cursor *c, struct log_entry *out)
 {
+    ASSERT(out->kind == LOG_ENTRY_COUNTS);
     out->counts.topic_id = cursor_u32le(c);
     out->counts.received = cursor_u64le(c);
     out->counts.duplicates = cursor_u64le(c);
@@ -263,6 +269,7 @@ static void decode_counts(struct cursor *c, struct log_entry *out)
 
 static err_t decode_topic(struct cursor *c, struct log_entry *out)
 {
+    ASSERT(out->kind == LOG_ENTRY_TOPIC_CREATE || out->kind == LOG_ENTRY_TOPIC_PARTITIONS);
     struct flow_topic_change *topic = &out->topic;
     topic->topic_id = cursor_u32le(c);
     topic->partition_count = cursor_u32le(c);
@@ -284,6 +291,7 @@ static err_t decode_topic(struct cursor *c, struct log_entry *out)
 
 static void decode_sink(struct cursor *c, struct log_entry *out)
 {
+    ASSERT(out->kind >= LOG_ENTRY_SINK_OPEN && out->kind <= LOG_ENTRY_SINK_CLOSE);
     struct flow_sink_change *sink = &out->sink;
     sink->sink_id = cursor_u32le(c);
     if (out->kind == LOG_ENTRY_SINK_OPEN) {
@@ -311,6 +319,7 @@ static void decode_sink(struct cursor *c, struct log_entry *out)
 
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
+    ASSERT(body.data || body.size == 0);
     struct cursor c = cursor_make(body);
     switch (out->kind) {
     case LOG_ENTRY_BATCH: TRY(decode_batch(&c, flags, out)); break;

@@ -36,6 +36,7 @@ static const struct flow_log_ops log_ops = {
 
 static err_t lock_directory(struct log *log, struct err_text *why)
 {
+    ASSERT(!log->lock && log->options.data_directory);
     const char *directory = log->options.data_directory;
     TRY(io_disk_make_path(log->options.disk, directory, why));
     struct io_space space;
@@ -62,6 +63,7 @@ static err_t lock_directory(struct log *log, struct err_text *why)
 
 static err_t read_meta(struct log *log, struct err_text *why)
 {
+    ASSERT(log->lock);
     const struct log_options *options = &log->options;
     err_t err = log_meta_read(options->disk, options->data_directory, &log->meta, why);
     if (!err_is(err, ERR_NO_FILE))
@@ -74,6 +76,7 @@ static err_t read_meta(struct log *log, struct err_text *why)
 
 static err_t make_first_file(struct log *log, struct err_text *why)
 {
+    ASSERT(log->wal.file_size > 0);
     struct log_wal_making making;
     uint64_t number = log_wal_next_number(&log->wal);
     TRY(log_wal_make_begin(&making, &log->wal, number));
@@ -109,6 +112,7 @@ static err_t write_first_frame(struct log *log)
 
 static err_t begin_log(struct log *log, struct err_text *why)
 {
+    ASSERT(log->recovered.lsn == 0 && log->state.topic_count == 0);
     if (log->meta.ready)
         return err_set(why, ERR_CORRUPT,
                        "%s: the log is gone (no first frame in %s/wal) though garner.meta says "
@@ -139,6 +143,7 @@ static void say_recovered(const struct log *log)
 
 static err_t recover_log(struct log *log, struct err_text *why)
 {
+    ASSERT(log->lock && log->tail.data);
     TRY(log_recover(&log->wal, &log->meta.uuid, &log->state, &log->recovered, why));
     if (log->recovered.lsn == 0)
         return begin_log(log, why);
@@ -155,6 +160,7 @@ static err_t recover_log(struct log *log, struct err_text *why)
 
 static err_t open_log(struct log *log, struct err_text *why)
 {
+    ASSERT(log->mode == LOG_RUNNING && !log->open && !log->flushing);
     const struct log_options *options = &log->options;
     TRY(lock_directory(log, why));
     TRY(read_meta(log, why));
@@ -182,8 +188,14 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log_state_init(&log->state, seed);
     log_sequencer_init(log);
     log_maker_init(log);
-    err_t err = open_log(log, why);
+    struct err_text detail = {0};
+    err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
+        if (detail.text[0])
+            err = err_set(why, (enum err_code)err.code, "%s", detail.text);
+        else
+            err = err_set(why, (enum err_code)err.code, "%s: the log cannot be opened: %s",
+                          options->data_directory, err_string(err));
         log->mode = LOG_STOPPED;
         log_free(&log);
         return err;
@@ -194,11 +206,13 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
 
 struct flow_log *log_flow(struct log *log)
 {
+    ASSERT(log->flow.ops == &log_ops);
     return &log->flow;
 }
 
 struct flow_exporter *log_exporter(struct log *log)
 {
+    ASSERT(log->exporter.collect);
     return &log->exporter;
 }
 

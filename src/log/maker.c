@@ -73,6 +73,7 @@ void log_maker_init(struct log *log)
 
 bool log_maker_busy(const struct log *log)
 {
+    ASSERT(!log->maker.running || log->maker.job.home);
     return log->maker.running;
 }
 

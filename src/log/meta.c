@@ -17,6 +17,7 @@ static err_t meta_path(const char *directory, char out[static PATH_MAX_BYTES], s
 static err_t parse_line(struct slice line, struct log_meta *meta, bool *complete,
                         struct err_text *why)
 {
+    ASSERT(meta && complete);
     struct slice value = line;
     struct slice name = slice_split(&value, ' ');
     uint64_t number;
@@ -39,6 +40,7 @@ static err_t parse_line(struct slice line, struct log_meta *meta, bool *complete
 
 err_t log_meta_parse(struct slice text, struct log_meta *out, struct err_text *why)
 {
+    ASSERT(text.data || text.size == 0);
     struct log_meta meta = {0};
     bool complete = false;
     struct slice first = slice_split(&text, '\n');
@@ -57,6 +59,7 @@ err_t log_meta_parse(struct slice text, struct log_meta *out, struct err_text *w
 err_t log_meta_read(struct io_disk *disk, const char *directory, struct log_meta *out,
                     struct err_text *why)
 {
+    ASSERT(disk && directory);
     char path[PATH_MAX_BYTES];
     TRY(meta_path(directory, path, why));
     struct buf text;

@@ -51,6 +51,7 @@ static void answer(struct flow_read *read, err_t error)
 
 static void free_lease(struct log_lease *lease)
 {
+    ASSERT(lease->log && !list_linked(&lease->link));
     mem_free(lease->data);
     mem_free(lease);
 }
@@ -73,6 +74,7 @@ static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint
 
 static struct log_position entry_position(const struct log_index_entry *entry)
 {
+    ASSERT(entry->size > 0);
     return (struct log_position){.file_number = entry->file_number, .offset = entry->file_offset};
 }
 
@@ -128,6 +130,7 @@ static void read_from_tail(struct log *log, struct flow_read *read,
 
 static err_t check_batch(const struct log_index_entry *entry, struct slice bytes)
 {
+    ASSERT(bytes.size == entry->size);
     struct flow_batch batch;
     err_t err = flow_batch_parse(bytes, &batch);
     if (err_is_ok(err))
@@ -202,6 +205,7 @@ static err_t open_reader(struct log *log, uint32_t file_number, struct io_file *
 static err_t read_from_disk(struct log *log, struct flow_read *read,
                             const struct log_partition *partition, size_t at, uint32_t count)
 {
+    ASSERT(count > 0 && count <= FLOW_READ_BATCHES);
     const struct log_index_entry *first = &partition->index[at];
     const struct log_index_entry *last = &partition->index[at + count - 1];
     uint64_t start = first->file_offset / IO_BLOCK * IO_BLOCK;
@@ -225,6 +229,7 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
 /* The commit time whose low half the entry has: the newest that is not in the future. */
 static int64_t commit_time(const struct log *log, const struct log_index_entry *entry)
 {
+    ASSERT(entry->size > 0);
     uint32_t age_ms = (uint32_t)log->time_ms - entry->commit_time_low;
     return log->time_ms - (int64_t)age_ms;
 }
@@ -254,6 +259,7 @@ static void serve(struct log *log, struct flow_read *read, const struct log_part
 
 void log_reader_submit(struct log *log, struct flow_read *read)
 {
+    ASSERT(!list_linked(&read->link) && !read->lease);
     read->link = (struct list){0};
     struct log_partition *partition =
         log_state_partition(&log->state, read->topic_id, read->partition);
@@ -275,6 +281,7 @@ void log_reader_submit(struct log *log, struct flow_read *read)
 
 void log_reader_wake(struct log *log)
 {
+    ASSERT(log->mode != LOG_STOPPED);
     struct list *link;
     while ((link = list_pop(&log->state.ready)))
         log_reader_submit(log, CONTAINER_OF(link, struct flow_read, link));
@@ -285,7 +292,7 @@ static struct flow_read *take_waiter(struct log *log)
 {
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         const struct log_topic *topic = log->state.topics[t];
-        ASSERT(topic->partitions);
+        ASSERT(topic->partitions || topic->partition_count == 0);
         for (uint32_t p = 0; p < topic->partition_count; p++) {
             struct list *link = list_pop(&topic->partitions[p].waiters);
             if (link)

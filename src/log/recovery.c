@@ -126,6 +126,7 @@ static err_t any_header_at(struct recovery *r, uint64_t offset, struct log_frame
 /* The same for frames that belong where they stand. */
 static err_t header_at(struct recovery *r, uint64_t offset, struct log_frame_header *out)
 {
+    ASSERT(offset % IO_BLOCK == 0 && index < r->wal->file_count);
     const struct window *w = &r->window;
     struct log_frame_header header;
     *out = (struct log_frame_header){0};
@@ -166,6 +167,7 @@ static err_t read_firsts(struct recovery *r)
 /* The last lsn of `epoch` that later epochs let count. */
 static uint64_t epoch_end(const struct recovery *r, uint32_t epoch)
 {
+    ASSERT(r->firsts);
     uint64_t end = UINT64_MAX;
     for (size_t i = 0; i < r->wal->file_count; i++) {
         const struct log_frame_header *first = &r->firsts[i];
@@ -179,6 +181,7 @@ static uint64_t epoch_end(const struct recovery *r, uint32_t epoch)
 static bool continues_chain(const struct recovery *r, const struct log_frame_header *header,
                             uint64_t offset)
 {
+    ASSERT(header->lsn > 0 && offset % IO_BLOCK == 0);
     const struct log_recovery *last = &r->result;
     if (header->lsn != last->lsn + 1 || header->previous_crc != last->last_crc ||
         header->lsn > epoch_end(r, header->epoch))
@@ -191,6 +194,8 @@ static bool continues_chain(const struct recovery *r, const struct log_frame_hea
 static err_t apply_frame(struct recovery *r, const struct log_frame_header *header,
                          struct slice payload, struct log_position position)
 {
+    ASSERT(header->lsn == r->result.lsn + 1);
+    ASSERT(header->epoch >= r->result.epoch);
     err_t err = log_state_apply(r->state, payload, position);
     if (err_is(err, ERR_CORRUPT))
         return err_set(r->why, ERR_CORRUPT,
@@ -239,6 +244,7 @@ static err_t try_frame(struct recovery *r, uint64_t offset, uint64_t *next)
 /* Walks the frames of one file. */
 static err_t walk_file(struct recovery *r, size_t index)
 {
+    ASSERT(index < r->wal->file_count);
     window_set(&r->window, &r->wal->files[index]);
     uint64_t offset = 0;
     for (;;) {
@@ -258,6 +264,7 @@ static err_t walk_file(struct recovery *r, size_t index)
 static err_t damaged(const struct recovery *r, const struct log_frame_header *proof,
                      uint64_t file_number, uint64_t offset)
 {
+    ASSERT(proof->durable_lsn > r->result.lsn);
     const struct log_wal *wal = r->wal;
     uint64_t at = wal->file_count ? wal->files[wal->current].number : 1;
     return err_set(r->why, ERR_CORRUPT,
@@ -279,10 +286,14 @@ static bool proves_damage(const struct recovery *r, const struct log_frame_heade
 }
 
 /* Files are filled with a pattern before they are used: where the next frame belongs there is
- * the pattern, an older frame or a torn one. */
+ * the pattern, an older frame or a torn one, and behind a torn one the pattern or an older one. */
 static err_t check_not_zeroed(struct recovery *r, uint64_t offset)
 {
     static const uint8_t zeros[IO_BLOCK];
+    struct log_frame_header torn;
+    TRY(header_at(r, offset, &torn));
+    if (torn.lsn > r->result.lsn)
+        offset += log_frame_disk_size(torn.payload_size);
     struct slice block = {0};
     err_t err = window_get(&r->window, offset, IO_BLOCK, &block);
     if (err_is(err, ERR_END))
@@ -301,6 +312,7 @@ static err_t check_not_zeroed(struct recovery *r, uint64_t offset)
 /* Looks behind the chain for a sign that something of it is gone. */
 static err_t scan_rest(struct recovery *r)
 {
+    ASSERT(r->tail_offset % IO_BLOCK == 0);
     uint64_t offset = r->tail_offset;
     for (size_t i = r->wal->current; i < r->wal->file_count; i++, offset = 0) {
         window_set(&r->window, &r->wal->files[i]);
@@ -433,6 +445,7 @@ static err_t close_old_writers(struct log_wal *wal)
 
 static err_t recover(struct recovery *r)
 {
+    ASSERT(!r->firsts && r->result.lsn == 0);
     struct log_wal *wal = r->wal;
     TRY(put_copy_back(r));
     TRY(read_firsts(r));

@@ -44,6 +44,7 @@ static void answer(struct log *log, struct flow_commit *commit, err_t error)
 
 static void answer_all(struct log *log, struct list *commits, err_t error)
 {
+    ASSERT(commits->next && commits->prev);
     struct list *link;
     while ((link = list_pop(commits)))
         answer(log, CONTAINER_OF(link, struct flow_commit, link), error);
@@ -60,6 +61,7 @@ static void drop_frame(struct log_frame *frame)
 /* Early answers promise at most so many bytes and so much time before the flush. */
 static bool may_answer_early(const struct log *log, const struct flow_commit *commit)
 {
+    ASSERT(log->open);
     if (!log->options.early_answers || log_compose_is_control(commit))
         return false;
     uint64_t bytes = log->open->payload_size;
@@ -77,6 +79,8 @@ enum room { ROOM_YES, ROOM_WAIT, ROOM_NO };
 /* Whether a frame of `payload_size` will find room in the WAL behind the one in flight. */
 static enum room room_for(const struct log *log, uint64_t payload_size, bool reserved)
 {
+    ASSERT(log->wal.current < log->wal.file_count);
+    ASSERT(log->wal.offset % IO_BLOCK == 0);
     const struct log_wal *wal = &log->wal;
     uint64_t size = log_frame_disk_size(payload_size) + (reserved ? LOG_RESERVE_BYTES : 0);
     uint64_t left = wal->files[wal->current].size - wal->offset;
@@ -90,6 +94,7 @@ static enum room room_for(const struct log *log, uint64_t payload_size, bool res
 
 static err_t no_room_error(const struct log *log, uint64_t payload_size)
 {
+    ASSERT(log->wal.file_size > 0);
     if (log_frame_disk_size(payload_size) + LOG_RESERVE_BYTES > log->wal.file_size)
         return err_make(ERR_TOO_LARGE);
     bool disk = !err_is_ok(log->maker.error) && log_wal_may_make(&log->wal);
@@ -109,6 +114,7 @@ static void refuse(struct log *log, struct flow_commit *commit, uint64_t size, e
 static bool must_wait(struct log *log, const struct flow_commit *commit, uint64_t size,
                       enum room room)
 {
+    ASSERT(size > 0);
     bool fits = !log->open || log->open->payload_size + size <= log->open->capacity;
     bool control_in_flight =
         (log->flushing && log->flushing->control) || (log->open && log->open->control);
@@ -117,6 +123,7 @@ static bool must_wait(struct log *log, const struct flow_commit *commit, uint64_
 
 static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t size)
 {
+    ASSERT(size > 0 && !list_empty(&log->queue));
     if (!log->open) {
         struct log_frame *free_frame = &log->frames[log->flushing == &log->frames[0] ? 1 : 0];
         TRY(log_compose_begin(log, free_frame, size));
@@ -128,6 +135,7 @@ static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t s
 /* Composes the first commit of the queue. False when it must stay there. */
 static bool compose_first(struct log *log)
 {
+    ASSERT(!log->epoch_begins && !list_empty(&log->queue));
     struct flow_commit *commit = CONTAINER_OF(log->queue.next, struct flow_commit, link);
     uint64_t size = log_entries_size(commit);
     uint64_t frame_size = size + (log->open ? log->open->payload_size : 0);
@@ -164,6 +172,7 @@ static bool compose_first(struct log *log)
 
 static void flush_work(struct io_job *job)
 {
+    ASSERT(job->home);
     struct log_frame *frame = CONTAINER_OF(job, struct log_frame, job);
     uint64_t begin = io_now_ns(job->home);
     frame->error =
@@ -175,6 +184,7 @@ static void flush_work(struct io_job *job)
 
 static void flush_open(struct log *log)
 {
+    ASSERT(log->durable_lsn > 0 || log->epoch_begins);
     ASSERT(log->open && !log->flushing);
     log_compose_seal(log, log->open);
     log->flushing = log->open;
@@ -184,6 +194,7 @@ static void flush_open(struct log *log)
 
 static void fence(struct log *log, struct log_frame *frame)
 {
+    ASSERT(!err_is_ok(frame->error) && !log->flushing);
     log->counters.fences++;
     log->counters.early_answers_lost += frame->early_answers;
     if (log->mode == LOG_RUNNING)
@@ -250,6 +261,8 @@ static void try_to_heal(struct io_timer *timer)
 
 static void frame_durable(struct log *log, struct log_frame *frame)
 {
+    ASSERT(frame->header.previous_crc == log->durable_crc);
+    ASSERT(frame->header.epoch == log->epoch);
     ASSERT(frame->header.lsn == log->durable_lsn + 1);
     log->durable_lsn = frame->header.lsn;
     log->durable_crc = frame->header.header_crc;
@@ -346,6 +359,7 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit)
 
 void log_sequencer_init(struct log *log)
 {
+    ASSERT(!log->open && !log->flushing);
     list_init(&log->queue);
     list_init(&log->reads);
     log->heal.run = try_to_heal;

@@ -55,6 +55,7 @@ void log_state_done(struct log_state *state)
 
 struct log_topic *log_state_topic(const struct log_state *state, uint32_t id)
 {
+    ASSERT(state->topics || state->topic_count == 0);
     return id > 0 && id <= state->topic_count ? state->topics[id - 1] : NULL;
 }
 
@@ -72,6 +73,7 @@ struct log_partition *log_state_partition(const struct log_state *state, uint32_
 
 struct log_sink *log_state_sink(const struct log_state *state, uint32_t id)
 {
+    ASSERT(state->sinks || state->sink_count == 0);
     return id > 0 && id <= state->sink_count ? state->sinks[id - 1] : NULL;
 }
 
@@ -114,6 +116,7 @@ uint64_t log_partition_records_before(const struct log_partition *partition, int
 
 err_t log_state_reserve(struct log_state *state, struct log_partition *partition)
 {
+    ASSERT(partition->index || partition->index_capacity == 0);
     ASSERT(partition->index_count + partition->index_reserved <= partition->index_capacity);
     if (partition->index_count + partition->index_reserved == partition->index_capacity) {
         size_t capacity = partition->index_capacity ? partition->index_capacity * 2 : 8;
@@ -143,6 +146,7 @@ void log_state_forget_reserved(struct log_state *state)
 static err_t index_add(struct log_state *state, struct log_partition *partition,
                        const struct log_index_entry *entry)
 {
+    ASSERT(entry->size > 0 && entry->base_offset >= 0);
     if (partition->index_reserved == 0)
         TRY(log_state_reserve(state, partition));
     ASSERT(partition->index_count < partition->index_capacity);
@@ -153,6 +157,7 @@ static err_t index_add(struct log_state *state, struct log_partition *partition,
 
 static void wake_waiters(struct log_state *state, struct log_partition *partition)
 {
+    ASSERT(state->ready.next && partition->waiters.next);
     struct list *link;
     while ((link = list_pop(&partition->waiters)))
         list_add_tail(&state->ready, link);
@@ -161,6 +166,7 @@ static void wake_waiters(struct log_state *state, struct log_partition *partitio
 static err_t apply_batch(struct log_state *state, const struct flow_append *append,
                          struct log_position position)
 {
+    ASSERT(append->batch && append->record_count > 0);
     struct log_topic *topic = log_state_topic(state, append->topic_id);
     struct log_partition *partition =
         log_state_partition(state, append->topic_id, append->partition);
@@ -195,6 +201,7 @@ static err_t apply_batch(struct log_state *state, const struct flow_append *appe
 
 static err_t apply_counts(struct log_state *state, const struct flow_count *counts)
 {
+    ASSERT(state->topics || state->topic_count == 0);
     struct log_topic *topic = log_state_topic(state, counts->topic_id);
     if (!topic)
         return err_make(ERR_CORRUPT);
@@ -250,6 +257,7 @@ static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, ui
 static struct log_cursor *find_cursor(const struct log_sink *sink, uint32_t topic_id,
                                       uint32_t partition)
 {
+    ASSERT(sink->cursors || sink->cursor_count == 0);
     for (uint32_t i = 0; i < sink->cursor_count; i++) {
         if (sink->cursors[i].topic_id == topic_id && sink->cursors[i].partition == partition)
             return &sink->cursors[i];
@@ -273,6 +281,7 @@ static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
 
 static err_t create_topic(struct log_state *state, const struct flow_topic_change *change)
 {
+    ASSERT(change->op == FLOW_TOPIC_CREATE);
     if (change->topic_id != state->topic_count + 1 || log_state_topic_named(state, change->name) ||
         change->parent_id >= change->topic_id)
         return err_make(ERR_CORRUPT);
@@ -297,6 +306,7 @@ static err_t create_topic(struct log_state *state, const struct flow_topic_chang
 
 static err_t raise_partitions(struct log_state *state, const struct flow_topic_change *change)
 {
+    ASSERT(change->op == FLOW_TOPIC_PARTITIONS);
     struct log_topic *topic = log_state_topic(state, change->topic_id);
     if (!topic || change->partition_count < topic->partition_count)
         return err_make(ERR_CORRUPT);
@@ -311,6 +321,7 @@ static err_t raise_partitions(struct log_state *state, const struct flow_topic_c
 
 static err_t create_sink(struct log_state *state, uint32_t id, struct slice name)
 {
+    ASSERT(id > 0 && name.size > 0);
     if (id != state->sink_count + 1 || log_state_sink_named(state, name))
         return err_make(ERR_CORRUPT);
     struct log_sink **sinks =
@@ -331,6 +342,7 @@ static err_t create_sink(struct log_state *state, uint32_t id, struct slice name
 
 static err_t open_sink(struct log_state *state, const struct log_entry *entry)
 {
+    ASSERT(entry->kind == LOG_ENTRY_SINK_OPEN);
     if (!log_state_sink(state, entry->sink.sink_id))
         TRY(create_sink(state, entry->sink.sink_id, entry->sink.name));
     struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
@@ -351,6 +363,7 @@ static err_t open_sink(struct log_state *state, const struct log_entry *entry)
 
 static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
 {
+    ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE);
     const struct flow_sink_change *change = &entry->sink;
     if (sink->prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_CORRUPT);
@@ -378,6 +391,7 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
 
 static err_t commit_sink(const struct log_state *state, struct log_sink *sink, uint64_t epoch)
 {
+    ASSERT(sink->id > 0);
     if (!sink->prepared || epoch != sink->epoch + 1)
         return err_make(ERR_CORRUPT);
     for (uint32_t i = 0; i < sink->range_count; i++) {
@@ -439,6 +453,7 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
 
 err_t log_state_apply(struct log_state *state, struct slice payload, struct log_position position)
 {
+    ASSERT(payload.data || payload.size == 0);
     const uint8_t *begin = payload.data;
     struct log_entry entry;
     err_t err;
@@ -536,6 +551,7 @@ static err_t snapshot_sink(const struct log_state *state, const struct log_sink 
 
 err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *out)
 {
+    ASSERT(out->home || !out->done);
     struct arena *arena = &out->arena;
     arena_init(arena, 0);
     out->topics = arena_alloc(arena, (state->topic_count + 1u) * sizeof *out->topics);

@@ -47,6 +47,7 @@ static const struct metric_family epoch = {"garner_log_epoch", "Grows with each 
 
 static void add_counters(const struct log *log, struct metric_set *set)
 {
+    ASSERT(log->counters.frames <= log->durable_lsn);
     const struct log_counters *c = &log->counters;
     metric_add(set, &commits_total, (double)c->commits, "%s", "");
     metric_add(set, &frames_total, (double)c->frames, "%s", "");
@@ -98,6 +99,7 @@ static void report_home(struct task *task)
 
 static void report_arrived(struct task *task)
 {
+    ASSERT(report->home && report->exporter_data);
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
     const struct log *log = report->exporter_data;
     add_counters(log, &report->metrics);
@@ -124,6 +126,7 @@ static void snapshot_home(struct task *task)
 
 static void snapshot_arrived(struct task *task)
 {
+    ASSERT(snapshot->home && snapshot->log);
     struct flow_snapshot *snapshot = CONTAINER_OF(task, struct flow_snapshot, task);
     const struct log *log = snapshot->log;
     snapshot->log_uuid = log->meta.uuid;

@@ -19,6 +19,7 @@
 
 void log_wal_path(const struct log_wal *wal, uint64_t number, char out[static LOG_WAL_PATH_MAX])
 {
+    ASSERT(number > 0);
     int size = snprintf(out, LOG_WAL_PATH_MAX, "%s/%020" PRIu64 SUFFIX, wal->directory, number);
     ASSERT(size > 0 && size < LOG_WAL_PATH_MAX);
 }
@@ -60,6 +61,7 @@ static err_t listing_add(struct listing *listing, uint64_t number)
 
 static int list_name(void *context, const char *name, enum io_kind kind)
 {
+    ASSERT(context && name);
     struct listing *listing = context;
     struct slice text = slice_string(name);
     uint64_t number;
@@ -80,6 +82,7 @@ static int list_name(void *context, const char *name, enum io_kind kind)
 /* Direct I/O is a property of the file system; asked with a file that is removed again. */
 static err_t probe_direct(struct log_wal *wal, struct err_text *why)
 {
+    ASSERT(wal->directory[0]);
     char path[LOG_WAL_PATH_MAX];
     making_path(wal, 0, path);
     struct io_file *file = NULL;
@@ -109,6 +112,7 @@ static uint64_t choose_file_size(uint64_t limit_bytes)
 
 static err_t open_files(struct log_wal *wal, struct err_text *why)
 {
+    ASSERT(wal->file_count == 0);
     struct listing listing = {.wal = wal, .why = why};
     err_t err = io_disk_list(wal->disk, wal->directory, list_name, &listing, why);
     if (err_is_ok(err))
@@ -146,6 +150,7 @@ err_t log_wal_open(struct log_wal *wal, struct io_disk *disk, struct logger *log
 
 void log_wal_done(struct log_wal *wal)
 {
+    ASSERT(wal->files || wal->file_count == 0);
     for (size_t i = 0; i < wal->file_count; i++) {
         /* Nothing is unsynced that anybody was told of: an error here has nothing to say. */
         err_t ignored = io_file_close(wal->files[i].writer);
@@ -188,6 +193,7 @@ err_t log_wal_add(struct log_wal *wal, uint64_t number, struct err_text *why)
 
 struct log_wal_file *log_wal_find(const struct log_wal *wal, uint64_t number)
 {
+    ASSERT(wal->files || wal->file_count == 0);
     size_t low = 0;
     size_t high = wal->file_count;
     while (low < high) {
@@ -274,6 +280,7 @@ void log_wal_make_done(struct log_wal_making *making)
 
 uint64_t log_wal_bytes(const struct log_wal *wal)
 {
+    ASSERT(wal->files || wal->file_count == 0);
     uint64_t bytes = 0;
     for (size_t i = 0; i < wal->file_count; i++)
         bytes += wal->files[i].size;
@@ -288,6 +295,7 @@ bool log_wal_may_make(const struct log_wal *wal)
 
 uint64_t log_wal_next_number(const struct log_wal *wal)
 {
+    ASSERT(wal->files || wal->file_count == 0);
     return wal->file_count ? wal->files[wal->file_count - 1].number + 1 : 1;
 }
 

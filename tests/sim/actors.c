@@ -61,7 +61,7 @@ static void plan(struct world *w, struct model_commit *commit)
     struct model_append *first = add_append(w, commit, commit->topic, FLOW_APPEND_RECORDS, records);
     if (chance(w, 1, 100)) {
         records = first->count = 2;
-        first->value_size_max = 150000;
+        first->value_size_max = MODEL_VALUE_SIZE_MAX;
     }
     if (chance(w, 1, 3)) {
         uint32_t more = (uint32_t)(1 + below(w, 20));
@@ -300,8 +300,7 @@ static void plan_epoch(struct world_sink *sink)
 static void check_read_error(struct world *w, const struct flow_read *read)
 {
     bool expected = err_is_ok(read->error) || err_is(read->error, ERR_CANCELLED) ||
-                    err_is(read->error, ERR_MEMORY) ||
-                    (err_is(read->error, ERR_IO) && w->read_faults) ||
+                    (err_class(read->error) == ERR_CLASS_IO && w->read_faults) ||
                     (err_is(read->error, ERR_CORRUPT) && w->rotten);
     if (!expected)
         model_fail(&w->model, "read of topic id %u partition %u offset %lld: %s", read->topic_id,

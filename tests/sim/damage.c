@@ -45,13 +45,9 @@ static uint64_t size_of(struct world *w, const char *path)
     return size;
 }
 
-static void overwrite(struct world *w, const char *path, uint64_t offset, uint64_t size,
-                      bool garbage)
+static void overwrite(struct world *w, const char *path, uint64_t offset, const uint8_t *bytes,
+                      uint64_t size)
 {
-    static uint8_t bytes[BLOCKS_MAX * IO_BLOCK];
-    memset(bytes, 0, sizeof bytes);
-    if (garbage)
-        sim_random_bytes(&w->random, bytes, (size_t)size);
     struct io_file *file = NULL;
     err_t err = io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_WRITE, &file, NULL);
     if (err_is_ok(err))
@@ -99,8 +95,37 @@ static const char *damage_blocks(struct world *w, const char *path, uint64_t siz
     uint64_t count = 1 + below(w, most < BLOCKS_MAX ? most : BLOCKS_MAX);
     /* More than a block of garbage at the end looks like a frame that was never finished. */
     bool garbage = chance(w, 1, 2);
-    overwrite(w, path, first * IO_BLOCK, (garbage ? 1 : count) * IO_BLOCK, garbage);
+    static uint8_t bytes[BLOCKS_MAX * IO_BLOCK];
+    memset(bytes, 0, sizeof bytes);
+    if (garbage)
+        sim_random_bytes(&w->random, bytes, IO_BLOCK);
+    overwrite(w, path, first * IO_BLOCK, bytes, (garbage ? 1 : count) * IO_BLOCK);
     return garbage ? "a block was overwritten" : "blocks were zeroed";
+}
+
+/* A frame that would fit, but for what it follows: of another life of the same files. */
+static const char *forge(struct world *w)
+{
+    uint8_t block[IO_BLOCK] = {0};
+    struct log_frame_header header = w->next_frame;
+    if (header.block >= header.file_blocks)
+        return NULL;
+    header.previous_crc ^= 1;
+    log_frame_encode(&header, block);
+    char path[64];
+    wal_path(path, sizeof path, (uint32_t)header.file_number);
+    overwrite(w, path, (uint64_t)header.block * IO_BLOCK, block, sizeof block);
+    return "a frame of another history follows";
+}
+
+static const char *damage_first(struct world *w)
+{
+    char path[64];
+    wal_path(path, sizeof path, (uint32_t)w->begun_at.file_number);
+    uint64_t offset = w->begun_at.offset + below(w, LOG_FRAME_HEADER_SIZE);
+    return sim_disk_flip(w->disk, path, offset, (unsigned)below(w, 8))
+               ? "a bit of this life's first frame turned over"
+               : NULL;
 }
 
 const char *damage_something(struct world *w)
@@ -113,7 +138,7 @@ const char *damage_something(struct world *w)
     wal_path(path, sizeof path, number);
     uint64_t size = size_of(w, path);
     world_say(w, "damaging %s of %u files", path, count);
-    switch (below(w, 6)) {
+    switch (below(w, 8)) {
     case 0: return damage_meta(w);
     case 1: cut(w, path, below(w, size)); return "a file was cut";
     case 2:
@@ -126,6 +151,8 @@ const char *damage_something(struct world *w)
     case 4:
         sim_disk_flip(w->disk, path, below(w, size), (unsigned)below(w, 8));
         return "a bit turned over";
+    case 5: return forge(w);
+    case 6: return damage_first(w);
     default: return damage_blocks(w, path, size);
     }
 }

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "sim/damage.h"
+#include "sim/sweep.h"
 #include "sim/world.h"
 
 #define KIB UINT64_C(1024)
@@ -127,7 +127,7 @@ static void live(struct world *w, struct totals *totals, bool no_direct)
     world_verify(w);
     set_faults(w, no_direct);
     world_actors_start(w);
-    world_run(w, below(w, chance(w, 1, 3) ? 300 : 4000));
+    world_run(w, below(w, chance(w, 1, 3) ? 300 : 3000));
     if (chance(w, 1, 3)) {
         /* What failed so far heals. */
         sim_disk_set(w->disk, &(struct sim_disk_options){.no_direct = no_direct});
@@ -175,6 +175,8 @@ static void after_damage(struct world *w, const char *what, struct totals *total
     if (w->log->recovered.lsn + 1 < w->durable_lsn)
         model_fail(&w->model, "%s: frames %" PRIu64 " to %" PRIu64 " are gone unnoticed", what,
                    w->log->recovered.lsn + 1, w->durable_lsn);
+    if (w->log->recovered.lsn > w->durable_lsn)
+        model_fail(&w->model, "%s: it was taken for one of this log's", what);
     w->lost_last = w->log->recovered.lsn < w->durable_lsn;
     if (w->lost_last)
         memset(w->model.loss_allowed_from, 0, sizeof w->model.loss_allowed_from);
@@ -224,7 +226,10 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     err_t err = world_open(&w, &why);
     MODEL_EXPECT(&w.model, err_is_ok(err) && (w.log->recovered.clean || !clean));
     world_verify(&w);
-    world_kill(&w);
+    if (chance(&w, 1, 2))
+        world_stop(&w);
+    else
+        world_kill(&w);
     if (chance(&w, 1, 3) && !w.options.early_answers)
         live_on_damage(&w, totals);
     totals->commits += w.model.count;
@@ -239,6 +244,10 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--seed") == 0) {
         run_seed(strtoull(argv[2], NULL, 10), true, &totals);
         printf("seed %s is good\n", argv[2]);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "--sweep") == 0) {
+        printf("%" PRIu64 " failures, one a run\n", sweep_failures(1));
         return 0;
     }
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;

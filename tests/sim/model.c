@@ -63,24 +63,29 @@ static uint64_t mix(uint64_t value)
     return value ^ value >> 31;
 }
 
+/* Bytes that values are pieces of. */
+static const uint8_t *pool(void)
+{
+    static uint8_t bytes[MODEL_VALUE_SIZE_MAX + 8192];
+    static bool made;
+    for (uint64_t at = 0; !made && at < sizeof bytes; at += 8)
+        put_u64le(bytes + at, mix(at));
+    made = true;
+    return bytes;
+}
+
 /* The value of a record, in memory that is used again. */
 static struct slice value_of(const struct model *model, uint32_t commit, uint32_t append,
                              uint32_t index)
 {
-    static uint8_t *bytes;
-    static size_t capacity;
+    static uint8_t bytes[VALUE_HEAD + MODEL_VALUE_SIZE_MAX];
     const struct model_append *a = &model->commits[commit].appends[append];
-    uint64_t state = mix(mix(model->seed ^ commit) ^ (uint64_t)append << 32 ^ index);
-    size_t size = VALUE_HEAD + state % (a->value_size_max + 1);
-    if (size + 8 > capacity) {
-        capacity = 2 * (size + 8);
-        bytes = grow(bytes, capacity, 1);
-    }
+    uint64_t hash = mix(mix(model->seed ^ commit) ^ (uint64_t)append << 32 ^ index);
+    size_t size = VALUE_HEAD + hash % (a->value_size_max + 1);
     put_u64le(bytes, commit);
     put_u32le(bytes + 8, append);
     put_u32le(bytes + 12, index);
-    for (size_t at = VALUE_HEAD; at < size; at += 8)
-        put_u64le(bytes + at, state = mix(state));
+    memcpy(bytes + VALUE_HEAD, pool() + (hash >> 40) % 8192, size - VALUE_HEAD);
     return slice_make(bytes, size);
 }
 

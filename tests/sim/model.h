@@ -18,6 +18,7 @@
 #define MODEL_PARTITIONS 4u
 #define MODEL_PRODUCERS 5u /* the last stands for the sinks */
 #define MODEL_APPENDS 3u
+#define MODEL_VALUE_SIZE_MAX 200000u /* of value_size_max */
 
 enum model_state {
     MODEL_SENT,    /* not answered */

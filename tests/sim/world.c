@@ -72,9 +72,12 @@ err_t world_open(struct world *w, struct err_text *why)
     *why = (struct err_text){0};
     err_t err = log_open(&w->options, &w->log, why);
     world_say(w, "open: %s%s%s", err_name(err), why->text[0] ? ", " : "", why->text);
-    if (!err_is_ok(err))
-        MODEL_EXPECT(&w->model, why->text[0] || err_is(err, ERR_MEMORY) || err_is(err, ERR_IO));
+    if (!err_is_ok(err) && !why->text[0] && !err_is(err, ERR_MEMORY))
+        model_fail(&w->model, "the log does not open and gives no reason: %s", err_name(err));
     w->is_stopped = false;
+    if (err_is_ok(err))
+        w->begun_at = (struct log_position){w->log->wal.files[w->log->wal.current].number,
+                                            w->log->wal.offset};
     return err;
 }
 
@@ -278,6 +281,19 @@ static void end_life(struct world *w)
 {
     w->fences = w->log->counters.fences;
     w->durable_lsn = w->log->durable_lsn;
+    const struct log_wal *wal = &w->log->wal;
+    const struct log_wal_file *file = &wal->files[wal->current];
+    w->next_frame = (struct log_frame_header){
+        .uuid = w->log->meta.uuid,
+        .epoch = w->log->epoch,
+        .lsn = w->durable_lsn + 1,
+        .durable_lsn = w->durable_lsn,
+        .previous_crc = w->log->durable_crc,
+        .commit_time_ms = w->log->time_ms,
+        .file_number = file->number,
+        .block = (uint32_t)(wal->offset / IO_BLOCK),
+        .file_blocks = (uint32_t)(file->size / IO_BLOCK),
+    };
     log_free(&w->log);
     world_actors_forget(w);
 }

@@ -113,9 +113,12 @@ struct world {
     struct world_prober probers[WORLD_PROBERS];
     struct task stopped;
     bool is_stopped;
-    uint64_t fences;      /* of the life that ended last */
-    uint64_t durable_lsn; /* likewise */
-    bool lost_last;       /* damage took the last frame: sinks may know more than the log */
+    struct log_position begun_at; /* where the first frame of this life goes */
+    /* Of the life that ended last. */
+    uint64_t fences;
+    uint64_t durable_lsn;
+    struct log_frame_header next_frame; /* what the next one would have said */
+    bool lost_last; /* damage took the last frame: sinks may know more than the log */
 };
 
 /* World of `seed`; prints what happens when `trace`. */

@@ -52,6 +52,7 @@ static void end_inquiry(struct inquiry *inquiry)
 static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_request *request,
                                      size_t report_count)
 {
+    /* The limit bounds the memory too: a report of ten thousand partitions is a megabyte. */
     struct inquiry *inquiry = NULL;
     if (admin->inquiries < INQUIRIES_MAX)
         inquiry = mem_zalloc(1, sizeof *inquiry + report_count * sizeof inquiry->reports[0]);
@@ -66,6 +67,8 @@ static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_reques
     return inquiry;
 }
 
+/* A body that met the end of memory is never sent cut off: half a page of metrics would pass for
+ * counters that went back. */
 static void reply_text(struct net_http_request *request, int status, const char *type,
                        struct buf *body)
 {
@@ -80,6 +83,8 @@ static void reply_text(struct net_http_request *request, int status, const char 
 static void serve_health(struct admin *admin, struct net_http_request *request)
 {
     ASSERT(admin->server);
+    /* Says nothing but that the loop turns. Whoever restarts by this must not do so because a disk
+     * is slow; that is what readiness is for. */
     net_http_reply(request, &(struct net_http_response){
                                 .status = 200, .body = SLICE_LITERAL("{\"status\":\"alive\"}\n")});
 }
@@ -87,6 +92,7 @@ static void serve_health(struct admin *admin, struct net_http_request *request)
 static void reply_metrics(struct inquiry *inquiry)
 {
     size_t count = inquiry->admin->options.exporter_count;
+    /* Merged on this loop, once every part has handed its report over for good. */
     struct metric_set *all = &inquiry->reports[0].metrics;
     for (size_t i = 1; i < count; i++)
         metric_set_merge(all, &inquiry->reports[i].metrics);
@@ -102,6 +108,7 @@ static void reply_metrics(struct inquiry *inquiry)
 static void reply_ready(struct inquiry *inquiry)
 {
     const char *reason = "";
+    /* The first reason is told; the others show once it is gone. */
     for (size_t i = 0; i < inquiry->admin->options.exporter_count && !reason[0]; i++)
         reason = inquiry->reports[i].not_ready;
     struct buf body;
@@ -129,6 +136,8 @@ static void report_back(struct flow_report *report)
     end_inquiry(inquiry);
 }
 
+/* All are asked at once and answer in any order. No answer comes before this returns, so `waiting`
+ * cannot reach 0 in between. */
 static void ask_all(struct admin *admin, struct net_http_request *request, bool metrics)
 {
     size_t count = admin->options.exporter_count;
@@ -167,6 +176,7 @@ static void snapshot_back(struct flow_snapshot *snapshot)
         buf_add_byte(&body, '\n');
         reply_text(inquiry->request, 200, NULL, &body);
     } else {
+        /* No ledger rather than an old one: who balances books by this must know that he cannot. */
         net_http_reply_error(inquiry->request, err_http_status(snapshot->error), "ledger",
                              err_retriable(snapshot->error) ? "Retry-After: 1\r\n" : NULL,
                              "the log gives no ledger: %s", err_string(snapshot->error));
@@ -181,12 +191,14 @@ static void serve_ledger(struct admin *admin, struct net_http_request *request)
     struct inquiry *inquiry = begin_inquiry(admin, request, 0);
     if (!inquiry)
         return;
+    /* One snapshot is one moment: every number in the answer is from the same commit. */
     inquiry->snapshot.home = admin->options.loop;
     inquiry->snapshot.done = snapshot_back;
     flow_log_snapshot(admin->options.log, &inquiry->snapshot);
 }
 
 static const struct route routes[] = {
+    /* One line a path: on_head answers for all others, and names these. */
     {"/health", serve_health},
     {"/ready", serve_ready},
     {"/metrics", serve_metrics},
@@ -212,6 +224,8 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 {
     struct admin *admin = owner;
     const struct route *route = find_route(head->path);
+    /* The order is what may be told: who comes by a foreign name or from a foreign page learns not
+     * even which paths there are. */
     if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
         net_http_reply_error(request, 403, "host", NULL,
                              "this Host is not one of this server; use its address or localhost");
@@ -258,6 +272,7 @@ err_t admin_new(const struct admin_options *options, struct admin **out, struct 
     admin->options = *options;
     struct net_http_limits limits;
     net_http_limits_init(&limits);
+    /* Operators and scrapers, not producers: what is over is a mistake or an attack. */
     limits.connections_max = CONNECTIONS_MAX;
     struct net_listener_target target = {.loop = options->loop, .accept = adopt, .owner = admin};
     err_t err = net_http_server_new(options->loop, &limits, &handler, admin, &admin->server);

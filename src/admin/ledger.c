@@ -2,6 +2,15 @@
 
 #include "base/assert.h"
 
+/*
+ * The ledger as JSON, in the order of the snapshot, one section a line, so that it reads in a
+ * terminal as well. Every term of an equation is written, also when it is 0: a reader adds up what
+ * is there and needs no rule for what is not.
+ *
+ * `balanced` is computed from the same snapshot as the numbers, never remembered. Memory that runs
+ * out is latched in the buffer, and its owner answers with an error.
+ */
+
 /* One number of a row; the first of a row has no comma before it. */
 static void add_term(struct buf *out, bool *first, const char *name, uint64_t value)
 {
@@ -37,6 +46,7 @@ static void add_dlq(struct buf *out, const struct flow_snapshot *snapshot,
                     const struct flow_topic_state *dlq, bool *first_row)
 {
     const struct flow_topic_state *topic = flow_snapshot_topic_by_id(snapshot, dlq->parent_id);
+    /* A DLQ is created in the commit of its topic or behind it, and topics do not go. */
     ASSERT(topic);
     bool first = true;
     begin_row(out, first_row, topic->name);
@@ -71,6 +81,8 @@ static void add_sink(struct buf *out, const struct flow_snapshot *snapshot,
     add_term(out, &first, "compacted", sink->compacted);
     add_term(out, &first, "damaged", sink->damaged);
     add_term(out, &first, "pending", sink->pending);
+    /* A removed sink keeps its row, or the records that it delivered would be missing from the
+     * sum. */
     if (!sink->open)
         buf_add_string(out, ",\"closed\":true");
     buf_add_byte(out, '}');

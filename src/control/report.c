@@ -4,6 +4,15 @@
 
 #include "base/assert.h"
 
+/*
+ * What is wrong with a configuration, gathered: reading goes on behind a mistake, so that one run
+ * shows all of them and not the first. A report holds CONTROL_REPORT_MAX messages; the rest is
+ * counted, since behind a hundred mistakes nobody reads the next.
+ *
+ * Failure: memory that runs out is kept as such and outranks every message, because a report that
+ * lost some must not pass for one that is whole.
+ */
+
 void control_report_init(struct control_report *report)
 {
     *report = (struct control_report){0};
@@ -32,6 +41,7 @@ static char *arena_line(struct arena *arena, const char *text)
     return line;
 }
 
+/* Messages of two files keep the order in which the files were read. */
 static bool is_before(const struct control_place *a, const struct control_place *b)
 {
     if (strcmp(a->file, b->file) != 0)
@@ -56,6 +66,7 @@ static void add(struct control_report *report, struct control_messages *messages
                 struct control_place place, const char *text, va_list arguments)
 {
     ASSERT(messages->count <= CONTROL_REPORT_MAX);
+    /* Every message has a place: editors jump by it, and the manual promises file:line:column. */
     ASSERT(place.file && place.path && place.line > 0 && place.column > 0);
     if (messages->count == CONTROL_REPORT_MAX) {
         messages->omitted++;
@@ -63,6 +74,8 @@ static void add(struct control_report *report, struct control_messages *messages
     }
     char line[ERR_TEXT_SIZE * 2];
     vsnprintf(line, sizeof(line), text, arguments);
+    /* Copied: the place may point into a buffer of the caller's, and the report outlives the text
+     * that was read. */
     place.file = arena_line(&report->arena, place.file);
     place.path = arena_line(&report->arena, place.path);
     const char *copy = arena_line(&report->arena, line);
@@ -91,6 +104,7 @@ void control_report_note(struct control_report *report, struct control_place pla
     va_end(arguments);
 }
 
+/* The ones left out count too: a caller that compares before and after must see them. */
 size_t control_report_errors(const struct control_report *report)
 {
     return report->errors.count + report->errors.omitted;

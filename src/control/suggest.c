@@ -2,6 +2,13 @@
 
 #include "base/assert.h"
 
+/*
+ * "did you mean" for a name that is none. A candidate is offered when it is within a third of the
+ * name's length in edits, a swap of neighbours being one: further off the guess would mislead more
+ * often than help. The first of equally near ones stays, so that the answer does not depend on
+ * chance.
+ */
+
 /* Longer names are not compared: the rows below stand on the stack. */
 #define NAME_MAX_COMPARED 64u
 
@@ -36,6 +43,7 @@ static size_t edit_distance(struct slice a, struct slice b)
 
 struct control_suggest control_suggest_for(struct slice name)
 {
+    /* One edit even for names of one or two letters. */
     size_t near = name.size / 3 > 0 ? name.size / 3 : 1;
     return (struct control_suggest){.name = name, .distance = near + 1};
 }

@@ -36,7 +36,8 @@ static const struct cli_command serve_command = {
     .options = serve_options,
 };
 
-/* The exit code that stands for why the server did not start or end well. */
+/* Why the server did not start or end well. Stable, and those of sysexits.h where it has one: 78 is
+ * what a supervisor is told not to restart on. */
 static enum cli_exit exit_code(err_t err)
 {
     if (err_is_ok(err))
@@ -52,6 +53,7 @@ static int serve(struct cli *cli, int argc, char **argv)
 {
     struct serve_flags flags = {0};
     struct cli_words words = {0};
+    /* Not negative: the line was wrong or asked for help, and that has been answered. */
     int code = cli_parse(&serve_command, argc, argv, &flags, &words);
     if (code >= 0)
         return code;
@@ -66,6 +68,8 @@ static int serve(struct cli *cli, int argc, char **argv)
                                                     .config_file = flags.config,
                                                     .plain_log = cli->terminal},
                            &why);
+    /* A configuration that was refused has printed its messages, each with its place; a last line
+     * that says so again would only hide them. */
     if (err_is_ok(err) || (err_is(err, ERR_CONFIG) && !why.text[0]))
         return exit_code(err);
     return cli_fail(&serve_command, exit_code(err), "%s", err_detail(err, &why));
@@ -91,6 +95,7 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
+/* getenv here alone: everything behind main asks through the host, and a test gives its own. */
 static const char *environment(const char *name)
 {
     return getenv(name);
@@ -98,6 +103,8 @@ static const char *environment(const char *name)
 
 int main(int argc, char **argv)
 {
+    /* Without a command the list of them, as an error: a script that lost its argument must
+     * notice. */
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_commands(stdout);

@@ -23,6 +23,8 @@ static err_t check_batch(struct slice bytes, int64_t offset_min, struct flow_bat
     TRY(flow_batch_check(&batch));
     uint64_t wanted = 0;
     struct flow_record record;
+    /* Walked once more than needed for the write: the cost is small beside the copy, and a plug-in
+     * in the middle of a file cannot take half a batch back. */
     struct flow_batch_iterator it = flow_batch_records(&batch);
     err_t err = flow_batch_next(&it, &record);
     for (; err_is_ok(err); err = flow_batch_next(&it, &record))
@@ -66,6 +68,8 @@ static err_t write_batch(struct sinks_call *call, const struct flow_batch *check
     struct sinks_result result = {0};
     err_t err = call->plugin->write(call->instance, &batch, &result, &call->why);
     if (err_is_ok(err)) {
+        /* The one sum that a plug-in's mistakes would break: a record that it forgot would be
+         * pending for ever in the ledger, and gone in truth. */
         ASSERT(result.delivered + result.refusal_count == count);
         if (result.refusal_count)
             err = add_letters(write, checked, &result);
@@ -84,6 +88,8 @@ static err_t write_batches(struct sinks_call *call)
         struct flow_batch batch;
         uint64_t count = 0;
         err_t err = check_batch(write->batches[i], write->next_offset, &batch, &count);
+        /* Bit rot, or what somebody wrote by hand: this partition waits for an operator, the others
+         * go on. */
         if (!err_is_ok(err)) {
             write->unreadable =
                 err_set(&call->why, err.code, "%s %u at offset %" PRIi64 ": %s", write->about.topic,
@@ -92,6 +98,8 @@ static err_t write_batches(struct sinks_call *call)
         }
         if (count)
             TRY(write_batch(call, &batch, count));
+        /* Behind the batch and not behind its last record: offsets may have been taken out of its
+         * end. */
         int64_t end = batch.base_offset + batch.last_offset_delta + 1;
         write->next_offset = end > write->next_offset ? end : write->next_offset;
     }
@@ -104,6 +112,8 @@ void sinks_call_work(struct io_job *job)
     const struct sinks_plugin *plugin = call->plugin;
     ASSERT((call->verb == SINKS_VERB_OPEN) == (call->instance == NULL));
     call->error = err_ok();
+    /* On the worker's thread. The runner touches nothing of the call until `done`, so nothing is
+     * locked. */
     call->why = (struct err_text){0};
     switch (call->verb) {
     case SINKS_VERB_OPEN:

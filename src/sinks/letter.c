@@ -4,6 +4,17 @@
 #include "base/assert.h"
 #include "base/time.h"
 
+/*
+ * A dead letter of a sink is the record as it was, key, value and headers, behind nine headers of
+ * ours that say where it came from and why it is here. Topic, partition and offset are what a
+ * redrive goes by: the record itself stays where it is in its topic and is never appended there
+ * again.
+ *
+ * Failure modes: without memory the letter is not added and the epoch fails. The record's own
+ * headers were checked with its batch; a count that promises more than the bytes hold is met by
+ * stopping at what is there.
+ */
+
 #define OWN_HEADERS 9u
 
 /* The values that are made here, one after the other in `text`. */
@@ -59,6 +70,8 @@ static uint32_t make_headers(struct flow_header *headers, const struct values *v
         headers[i] = (struct flow_header){slice_string(keys[i]), value};
         start = v->ends[i];
     }
+    /* Ours first: who looks for "garner.reason" finds ours even if the record brought one, as a
+     * letter that is refused once more does. */
     uint32_t count = OWN_HEADERS;
     struct slice rest = record->headers;
     for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &headers[count]);

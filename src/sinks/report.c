@@ -2,6 +2,12 @@
 
 #include "base/assert.h"
 
+/*
+ * What a sink tells of itself. The report travels: to the sink's loop, where all is read at one
+ * moment, and home. It has its task with it, so that nothing is allocated and nothing can fail on
+ * the way but the samples themselves, which the set notes.
+ */
+
 static const struct metric_family epochs_total = {
     "garner_sink_epochs_total", "Epochs that a sink has delivered and committed.", METRIC_COUNTER};
 static const struct metric_family failures_total = {
@@ -39,6 +45,7 @@ static void add_lags(const struct sinks_runner *runner, struct metric_set *set, 
 {
     for (uint32_t i = 0; i < runner->lane_count; i++) {
         const struct sinks_lane *lane = runner->lanes[i];
+        /* `end` is what this sink has seen; behind a long queue the true end may be further. */
         ASSERT(lane->end >= lane->committed);
         metric_add(set, &lag_records, (double)(lane->end - lane->committed),
                    "sink=\"%s\",topic=\"%s\",partition=\"%u\"", sink, lane->topic->name,
@@ -51,9 +58,11 @@ static void add_all(const struct sinks_runner *runner, struct metric_set *set)
     char sink[LABEL_SIZE];
     metric_label(sink, sizeof(sink), slice_string(runner->name));
     const struct sinks_counters *c = &runner->counters;
+    /* Lags are told also while the sink is blocked: that is when they are looked at. */
     struct sinks_status status;
     sinks_runner_status(runner, &status);
     uint64_t now_ns = io_now_ns(runner->options.loop);
+    /* Since when, not how old: a sink that works through an old backlog is not late by years. */
     uint64_t age_ns = runner->behind ? now_ns - runner->behind_ns : 0;
     metric_add(set, &epochs_total, (double)c->epochs, "sink=\"%s\"", sink);
     metric_add(set, &failures_total, (double)c->failures, "sink=\"%s\"", sink);

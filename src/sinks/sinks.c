@@ -5,6 +5,15 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/*
+ * What a plug-in says of single records. The list grows by doubling; the reasons are constants of
+ * the plug-in, the details are kept here, since the plug-in's own text is gone when the runner
+ * writes the dead letter.
+ *
+ * Failure: without memory a refusal cannot be noted, and a record that is neither delivered nor
+ * refused must not pass: the error fails the write, and with it the epoch, which is tried again.
+ */
+
 err_t sinks_refuse(struct sinks_result *result, int64_t offset, const char *reason,
                    const char *format, ...)
 {
@@ -21,6 +30,7 @@ err_t sinks_refuse(struct sinks_result *result, int64_t offset, const char *reas
     *refusal = (struct sinks_refusal){.offset = offset, .reason = reason};
     va_list arguments;
     va_start(arguments, format);
+    /* Cut off where the room ends: a detail is for a person. */
     (void)vsnprintf(refusal->detail, sizeof(refusal->detail), format, arguments);
     va_end(arguments);
     return err_ok();

@@ -22,6 +22,7 @@ struct loader {
     size_t count;
 };
 
+/* A file that cannot be decoded adds no contract; what is wrong with it is in the report. */
 static void load_file(struct loader *l, const char *path)
 {
     struct arena *arena = &l->catalog->arena;
@@ -39,6 +40,8 @@ static void load_file(struct loader *l, const char *path)
         l->count++;
 }
 
+/* Of two contracts for one topic the one in the file whose name comes first counts as the earlier
+ * one, on every machine. */
 static int by_name(const void *a, const void *b)
 {
     const struct control_catalog_contract *x = a;
@@ -61,6 +64,7 @@ static void check_together(const struct loader *l)
                                       "%s:%u:%u",
                                       c->topic.name, there->file, there->line, there->column);
         }
+        /* Said once, at the contract that passes the limit. */
         bool fitted = partitions <= FLOW_PARTITIONS_MAX;
         partitions += c->topic.partitions;
         if (fitted && partitions > FLOW_PARTITIONS_MAX)
@@ -84,6 +88,7 @@ static void publish(struct loader *l)
     l->catalog->topic_count = l->count;
 }
 
+/* A sink may deliver a topic's dead letters too, by the name that their topic will have. */
 static bool is_declared(const struct control_catalog *catalog, struct slice name)
 {
     struct slice dlq = SLICE_LITERAL(".dlq");
@@ -94,6 +99,8 @@ static bool is_declared(const struct control_catalog *catalog, struct slice name
 
 static void check_sink(const struct loader *l, const struct control_config_sink *sink)
 {
+    /* There, and a list: a sink without is an error of the configuration, and then nothing is
+     * loaded here. */
     const struct control_config_node *list = control_config_node_get(sink->node, "topics");
     for (const struct control_config_node *n = list->first; n; n = n->next) {
         if (is_declared(l->catalog, slice_string(n->text)))
@@ -135,6 +142,8 @@ err_t control_catalog_load(const struct control_config_host *host,
                            const struct control_config *config, struct control_catalog **out,
                            struct control_report *report)
 {
+    /* The configuration came first and was good: what the report holds at the end is the contracts'
+     * own. */
     ASSERT(config && control_report_errors(report) == 0);
     struct control_catalog *catalog = mem_zalloc(1, sizeof(*catalog));
     if (!catalog)

@@ -4,9 +4,18 @@
 #include "flow/commit.h"
 #include "format/json/json.h"
 
+/*
+ * One contract on its own. The table below is the contract's language: its parser, its messages and
+ * its page in the manual all come from it. A field of which this version can do nothing yet stands
+ * in the table all the same, so that a file written for a later one is understood; whether it is
+ * refused or only noted depends on what its absence would cost (refuse_unsupported,
+ * note_without_effect).
+ */
+
 _Static_assert(CONTROL_CATALOG_NAME_MAX + 4 == FLOW_TOPIC_NAME_MAX,
                "a topic's name and .dlq are a name of the log's");
 
+/* The order of each list is that of its enum in catalog.h. */
 static const char *const on_invalid[] = {"dlq", "reject", NULL};
 static const char *const when_full[] = {"refuse", "drop_oldest", NULL};
 static const char *const compressions[] = {"none", "lz4", "zstd", NULL};
@@ -150,6 +159,8 @@ const struct option control_catalog_options[] = {
     {0},
 };
 
+/* The name becomes a directory, a label and a part of a URL: nothing that any of them would have to
+ * escape. "." and ".." would be directories; the rest is Kafka's rule. */
 static const char *name_problem(const char *name)
 {
     static const char allowed[] =
@@ -180,6 +191,7 @@ static void check_path(const struct control_config_decoder *d,
 {
     if (!path)
         return;
+    /* Compiled to see whether it can be, and thrown away: each loop compiles its own. */
     struct format_json_paths *paths = NULL;
     struct err_text why = {0};
     err_t err = format_json_paths_new(&path, 1, &paths, &why);
@@ -198,6 +210,7 @@ static void refuse_unsupported(const struct control_config_decoder *d,
                                const struct control_catalog_contract *contract)
 {
     const struct control_config_node *schema = control_config_node_get(root, "schema");
+    /* `schema: none` stands for its type alone, and is then the place of the message. */
     const struct control_config_node *type = schema;
     const struct control_config_node *file = NULL;
     if (schema && schema->kind == CONTROL_CONFIG_MAPPING) {
@@ -210,6 +223,7 @@ static void refuse_unsupported(const struct control_config_decoder *d,
                                   schema_types[contract->schema.type]);
     else if (file)
         control_config_node_error(file, d->report, "expected only with a schema's type");
+    /* Taken as it is, whatever it holds: who asked for it must not run without it. */
     const struct control_config_node *dedup = contract->dedup;
     if (dedup)
         control_config_node_error(dedup, d->report,
@@ -238,6 +252,7 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
                                      struct control_catalog_contract *out)
 {
     ASSERT(root && !root->parent);
+    /* Only this file's errors decide whether this contract is there. */
     size_t errors = control_report_errors(decoder->report);
     *out = (struct control_catalog_contract){.root = root, .topic.file = root->file};
     struct control_config_part part = {control_catalog_options, out};
@@ -249,6 +264,8 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
     check_path(decoder, root, "event_time", out->topic.event_time);
     refuse_unsupported(decoder, root, out);
     note_without_effect(decoder, root, out);
+    /* Kept for messages that come after the tree is gone: partitions are compared with the log's,
+     * which is not open yet. */
     const struct control_config_node *place = control_config_node_get(root, "partitions");
     place = place ? place : control_config_node_get(root, "topic");
     out->topic.line = place ? place->line : root->line;

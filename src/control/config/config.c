@@ -8,6 +8,17 @@
 #include "control/config/sinks.h"
 #include "control/config/value.h"
 
+/*
+ * The configuration: the tables of what there is, then what a table cannot say. Loading goes on
+ * behind mistakes as far as it makes sense, so that one run names all of them; only the verdict at
+ * the end decides, and with one mistake there is no configuration at all.
+ *
+ * The order: the file is read and decoded by the tables, then the sinks by their types' tables,
+ * then patterns of contracts are followed, and last come rules over several fields. Those rules
+ * look at values that may have been refused already; a refused value is 0 or NULL and passes them,
+ * since it has its message.
+ */
+
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
 #define SECOND UINT64_C(1000)
@@ -15,6 +26,7 @@
 #define ALLOW_OPEN_HELP                                                                            \
     "Permits an address that other machines can reach, though nobody is asked who they are."
 
+/* The order is that of the enum in config.h. */
 static const char *const modes[] = {"fsync", "interval", NULL};
 
 static const struct option durability_options[] = {
@@ -188,6 +200,8 @@ struct loader {
 static const struct control_config_node *node_at(const struct loader *l, const char *outer,
                                                  const char *inner)
 {
+    /* A message needs a line that exists: a field that was left to its default is reported where
+     * its section is, or at the file's beginning. */
     const struct control_config_node *node = control_config_node_get(l->root, outer);
     if (!node)
         return l->root;
@@ -211,6 +225,8 @@ static void check_doors(const struct loader *l)
         if (!door->listen)
             continue;
         const struct control_config_node *node = node_at(l, door->name, "listen");
+        /* There is no authentication yet: whoever reaches the address may write and read. A person
+         * has to say once that this is meant. */
         if (!control_config_address_is_loopback(door->listen) && !door->allow_open &&
             !c->allow_open)
             control_config_node_error(node, l->report,
@@ -218,6 +234,8 @@ static void check_doors(const struct loader *l)
                                       "'%s': whoever reaches it is let in; `allow_open: true` "
                                       "permits that",
                                       door->listen);
+        /* Found here rather than as "address in use" by the second door, which does not say by
+         * whom. */
         for (size_t j = 0; j < i; j++)
             if (doors[j].listen && strcmp(doors[j].listen, door->listen) == 0 &&
                 !slice_ends_with(slice_string(door->listen), SLICE_LITERAL(":0")))
@@ -239,6 +257,8 @@ static void check_limits(const struct loader *l)
     const struct control_config *c = l->config;
     /* What was refused is still 0, and not worth a second message. */
     bool body_known = c->intake.body_bytes_max > 0;
+    /* A request is one frame, and the files of the log get smaller with wal_limit: a body that fits
+     * no file could never be accepted, however often it is sent. */
     if (c->wal_limit > 0 && c->intake.body_bytes_max > c->wal_limit / 4)
         control_config_node_error(node_at(l, "intake", "body_limit"), l->report,
                                   "expected at most a quarter of wal_limit, since a body is "
@@ -247,6 +267,8 @@ static void check_limits(const struct loader *l)
         control_config_node_error(node_at(l, "intake", "record_limit"), l->report,
                                   "expected at most body_limit");
     const struct control_config_node *durability = control_config_node_get(l->root, "durability");
+    /* Limits without the mode would look like a promise to lose at most so much, where nothing is
+     * lost. */
     if (c->durability.mode == CONTROL_CONFIG_INTERVAL || !durability ||
         durability->kind != CONTROL_CONFIG_MAPPING)
         return;
@@ -279,6 +301,8 @@ static void add_contracts(const struct loader *l, const char *pattern,
     else if (!err_is_ok(err))
         control_report_error(l->report, place, "expected files that can be read: %s",
                              err_detail(err, &why));
+    /* Only a pattern that somebody wrote must match; the default may find nothing in a fresh
+     * directory. */
     else if (found.count == 0 && node)
         control_config_node_error(node, l->report,
                                   "expected a pattern that matches a file, got "
@@ -315,6 +339,7 @@ static void find_contracts(const struct loader *l)
     qsort(files->items, files->count, sizeof(*files->items), by_name);
     size_t kept = 1;
     for (size_t i = 1; i < files->count; i++)
+        /* Two patterns may match one file; it is one contract. */
         if (strcmp(files->items[i], files->items[kept - 1]) != 0)
             files->items[kept++] = files->items[i];
     files->count = kept;
@@ -335,6 +360,7 @@ static void decode(struct loader *l)
     struct control_config_part part = {control_config_options, config};
     control_config_decode(&decoder, l->root, &part, 1);
     if (config->memory_limit == 0)
+        /* The rest is the page cache's and the allocator's slack. */
         config->memory_limit = l->host->memory_bytes / 2;
     control_config_sinks(&decoder, l->host->sink_types, config);
     find_contracts(l);
@@ -379,6 +405,8 @@ err_t control_config_load(const struct control_config_host *host, const char *pa
         control_config_free(&config);
         return err;
     }
+    /* Every field has its value from here on; nobody behind this asks whether something was
+     * given. */
     ASSERT(config->data_dir && config->memory_limit > 0);
     *out = config;
     return err_ok();

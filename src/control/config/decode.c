@@ -4,6 +4,15 @@
 #include "control/config/value.h"
 #include "control/suggest.h"
 
+/*
+ * A mapping into a struct, by a table of options. Each option takes its node, or, where there is
+ * none, its default by the same way as if it had been written in the file; so a default is checked
+ * by every test that loads anything, and prints in the manual as one would write it.
+ *
+ * Failure: what cannot be decoded is reported at its place and leaves its field zeroed; decoding
+ * goes on with the next, and the report has the verdict.
+ */
+
 static bool is_text(const struct control_config_node *node)
 {
     return node->kind == CONTROL_CONFIG_SCALAR && !control_config_node_is_null(node);
@@ -23,6 +32,7 @@ static void decode_text(const struct control_config_decoder *d, const struct opt
                                   control_config_node_describe(node, room));
 }
 
+/* A default that does not parse is a mistake in the table, not in the file. */
 static void decode_fallback(const struct control_config_decoder *d, const struct option *option,
                             void *field)
 {
@@ -61,12 +71,15 @@ static void decode_table(const struct control_config_decoder *d, const struct op
                          const struct control_config_node *node, void *field)
 {
     struct control_config_part part = {option->table, field};
+    /* `durability: interval` stands for the first field of the table; the others have their
+     * defaults. */
     bool shorthand = node && option->shorthand && is_text(node);
     control_config_decode(d, shorthand ? NULL : node, &part, 1);
     if (shorthand)
         decode_text(d, option->table, node, (char *)field + option->table->offset);
 }
 
+/* A table without options of its own is somebody else's to decode, and is handed on as a node. */
 static void decode_field(const struct control_config_decoder *d, const struct option *option,
                          const struct control_config_node *node, void *field)
 {
@@ -100,6 +113,7 @@ static void report_unknown(const struct control_config_decoder *d,
                            const struct control_config_part *parts, size_t part_count)
 {
     char path[CONTROL_CONFIG_PATH_SIZE];
+    /* A typo must never be a default in silence: what nobody knows is an error. */
     for (const struct control_config_node *n = mapping->first; n; n = n->next) {
         struct control_suggest suggest = control_suggest_for(slice_string(n->key));
         if (is_known(n->key, parts, part_count, &suggest))
@@ -144,6 +158,7 @@ void control_config_decode(const struct control_config_decoder *decoder,
     for (size_t i = 0; i < part_count; i++) {
         for (const struct option *option = parts[i].table; option->name; option++) {
             const struct control_config_node *node = control_config_node_get(mapping, option->name);
+            /* With no mapping at all there is a message already, or nothing was asked for. */
             if (!node && option->required && mapping)
                 report_missing(decoder, option, mapping);
             decode_field(decoder, option, node, (char *)parts[i].out + option->offset);

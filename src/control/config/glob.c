@@ -25,6 +25,7 @@ struct listing {
 
 bool control_config_glob_match(const char *pattern, const char *name)
 {
+    /* The shell's rule. Editors leave `.contract.yaml.swp` behind. */
     if (name[0] == '.' && pattern[0] != '.')
         return false;
     const char *star = NULL; /* the last one, and how much of the name it takes so far */
@@ -37,6 +38,8 @@ bool control_config_glob_match(const char *pattern, const char *name)
             pattern++;
             name++;
         } else if (star) {
+            /* Back to the last star, which takes one byte more. Earlier stars need no second try,
+             * so a pattern of many stars cannot take exponential time. */
             pattern = star + 1;
             name = ++taken;
         } else {
@@ -76,6 +79,7 @@ static int on_name(void *context, const char *name, enum io_kind kind)
     const struct listing *listing = context;
     if (control_config_glob_match(listing->part, name))
         add(listing->walk, listing->directory, name);
+    /* Not 0 ends the listing: one over the limit is enough to know. */
     return listing->walk->no_memory || listing->walk->count > CONTROL_CONFIG_GLOB_MAX;
 }
 
@@ -85,6 +89,8 @@ static err_t keep(struct walk *w, enum io_kind kind, struct err_text *why)
     size_t kept = 0;
     for (size_t i = 0; i < w->count; i++) {
         enum io_kind is;
+        /* Through links: a contract mounted by Kubernetes is a link to a file in a directory that
+         * is one. */
         TRY(io_disk_kind(w->disk, w->found[i], &is, why));
         if (is == kind)
             w->found[kept++] = w->found[i];
@@ -141,6 +147,7 @@ err_t control_config_glob(struct io_disk *disk, const char *pattern, struct aren
     }
     TRY(keep(&w, IO_KIND_FILE, why));
     if (w.count > 1)
+        /* The order in which a directory lists its names differs from machine to machine. */
         qsort(w.found, w.count, sizeof(*w.found), by_name);
     *out = (struct option_strings){w.found, w.count};
     return err_ok();

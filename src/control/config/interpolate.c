@@ -3,6 +3,16 @@
 #include "base/assert.h"
 #include "control/config/value.h"
 
+/*
+ * `${...}` is replaced in the strings of the tree, after parsing: a value with a colon, a quote or
+ * a line end can therefore change nothing but the one string that it stands in, whatever the
+ * environment holds.
+ *
+ * Failure modes: a variable that is not set is an error and not an empty text, because an empty
+ * password or path is a valid value of the wrong kind; a file that cannot be read names itself. The
+ * text that is put in is not looked at again: a secret may hold "${".
+ */
+
 struct context {
     const struct control_config_host *host;
     const char *directory;
@@ -10,6 +20,7 @@ struct context {
     struct control_report *report;
 };
 
+/* POSIX's rule for names of environment variables (XBD 8.1), in either case of letters. */
 static bool name_valid(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
@@ -32,9 +43,12 @@ static err_t add_file(struct context *c, struct slice path, struct buf *out, str
     err_t err =
         io_disk_read_file(c->host->disk, full, CONTROL_CONFIG_VALUE_BYTES_MAX, &content, why);
     struct slice text = buf_slice(&content);
+    /* Text of a configuration ends with a zero: what follows one would be cut off without a
+     * word. */
     if (err_is_ok(err) && slice_find(text, 0) < text.size)
         err = err_set(why, ERR_CONFIG, "%s holds a zero byte", full);
     if (err_is_ok(err)) {
+        /* Editors and `echo` end a file with a line end, which is not meant as part of a secret. */
         if (slice_ends_with(text, SLICE_LITERAL("\n")))
             text.size--;
         buf_add_slice(out, text);
@@ -55,6 +69,8 @@ static err_t add_reference(struct context *c, struct slice reference, struct buf
     struct slice name = slice_sub(reference, 0, colon);
     struct slice rest = slice_sub(reference, colon, reference.size);
     bool has_default = slice_starts_with(rest, SLICE_LITERAL(":-"));
+    /* The first } ends a reference, so a nested one would be cut in half. Refused rather than
+     * guessed. */
     bool nested = memmem(reference.data, reference.size, "${", 2) != NULL;
     if (!name_valid(name) || nested || (rest.size > 0 && !has_default))
         return err_set(why, ERR_CONFIG,
@@ -64,6 +80,7 @@ static err_t add_reference(struct context *c, struct slice reference, struct buf
     if (!zero_terminated)
         return err_make(ERR_MEMORY);
     const char *value = c->host->env(zero_terminated);
+    /* The shell's rule for `:-`: set and empty takes the default too. */
     if (has_default && (!value || value[0] == '\0'))
         buf_add_slice(out, slice_sub(rest, 2, rest.size));
     else if (value)
@@ -114,6 +131,7 @@ static void interpolate(struct context *c, struct control_config_node *node)
     buf_done(&out);
     if (text) {
         node->text = text;
+        /* What a variable gives is text: an empty one must not turn into "nothing was said". */
         node->quoted = true;
     } else if (err_is_ok(err) || err_is(err, ERR_MEMORY)) {
         control_report_no_memory(c->report);

@@ -4,18 +4,28 @@
 
 #include "base/assert.h"
 
+/*
+ * The tree of a YAML file: what the reader makes, what interpolation changes in place, what
+ * decoding reads. Each node knows where it stands, so that every message can name file, line,
+ * column and path. Nodes live in the configuration's arena and go with it.
+ */
+
 struct control_config_node *control_config_node_get(const struct control_config_node *mapping,
                                                     const char *key)
 {
     ASSERT(key);
     if (!mapping || mapping->kind != CONTROL_CONFIG_MAPPING)
         return NULL;
+    /* In the order of the file. A key that stands there twice has been reported; the first one
+     * counts. */
     for (struct control_config_node *child = mapping->first; child; child = child->next)
         if (strcmp(child->key, key) == 0)
             return child;
     return NULL;
 }
 
+/* YAML's core schema, 10.2.1.1; quotes make text of it. `field:` with nothing behind it is how
+ * people comment out a mapping's content, and means the default. */
 bool control_config_node_is_null(const struct control_config_node *node)
 {
     if (node->kind != CONTROL_CONFIG_SCALAR || node->quoted)
@@ -23,6 +33,7 @@ bool control_config_node_is_null(const struct control_config_node *node)
     return node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0;
 }
 
+/* Depth first, without a stack: a node knows its parent. */
 struct control_config_node *control_config_node_after(const struct control_config_node *node)
 {
     if (node->first)
@@ -42,6 +53,8 @@ const char *control_config_node_describe(const struct control_config_node *node,
     }
     if (control_config_node_is_null(node))
         return "nothing";
+    /* A value may be a secret that was pasted in the wrong place; little of it belongs into a
+     * log. */
     const char *cut = strlen(node->text) > 60 ? "..." : "";
     snprintf(room, CONTROL_CONFIG_DESCRIBE_SIZE, "'%.60s%s'", node->text, cut);
     return room;
@@ -63,6 +76,7 @@ static const char *path_of(const struct control_config_node *node, const char *f
         else
             snprintf(part, sizeof(part), "[%u]", node->index);
         size_t size = strlen(part);
+        /* No room: the end of the path says more than its front. */
         if (size > (size_t)(front - path))
             break;
         front -= size;

@@ -4,6 +4,11 @@
 #include "control/config/interpolate.h"
 #include "control/config/yaml.h"
 
+/*
+ * A file becomes a tree: read, parsed, interpolated. The file's size is bounded before it is read,
+ * and a file that cannot be read is a message at its first line like any other mistake in it.
+ */
+
 struct control_config_node *control_config_read(const struct control_config_host *host,
                                                 const char *path, const char *directory,
                                                 struct arena *arena, struct control_report *report)
@@ -23,6 +28,7 @@ struct control_config_node *control_config_read(const struct control_config_host
     else
         root = control_config_yaml_parse(buf_slice(&text), file, arena, report);
     buf_done(&text);
+    /* In place, and also when the file had mistakes: those in its values show in the same run. */
     if (root)
         control_config_interpolate(root, host, directory, arena, report);
     return root;

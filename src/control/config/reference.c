@@ -3,6 +3,12 @@
 #include "base/assert.h"
 #include "control/config/value.h"
 
+/*
+ * The manual's page of options, from the tables that the parser goes by, so that neither can say
+ * what the other does not do. `tools/gen-reference` writes it into docs/reference/ and tells when
+ * it is stale.
+ */
+
 /* A cell of a table; a bar in `text` would begin the next one. */
 static void add_cell(struct buf *out, struct slice text)
 {
@@ -54,6 +60,8 @@ static void add_rows(struct buf *out, const char *prefix, const struct option *o
         buf_add_byte(out, '\n');
         if (!option->table)
             continue;
+        /* A name and a dot fit: names are literals of ours, and a cut one would show on the
+         * page. */
         char below[130];
         snprintf(below, sizeof(below), "%s.", name);
         add_rows(out, below, option->table);

@@ -3,6 +3,15 @@
 #include "base/assert.h"
 #include "control/suggest.h"
 
+/*
+ * The sinks of the configuration. Each is decoded in one go by two tables over one mapping, what
+ * all sinks have and what its type has; of a sink whose type is unknown only the common part is
+ * looked at, since nothing can be said of the rest.
+ *
+ * What one sink alone cannot know is asked in pairs of one type: two file sinks on one directory
+ * would publish over each other's files, and neither would notice.
+ */
+
 /* What every sink has, besides its type's own. */
 struct common {
     const char *type;
@@ -23,6 +32,7 @@ const struct option control_config_sink_options[] = {
     {0},
 };
 
+/* The name becomes a metric's label, a column of the ledger and a key in the log. */
 static bool name_valid(const char *name)
 {
     static const char allowed[] =
@@ -65,6 +75,7 @@ static void check_topics(const struct control_config_decoder *d,
     if (list->count == 0)
         control_config_node_error(list, d->report, "expected at least one topic");
     for (const struct control_config_node *n = list->first; n; n = n->next)
+        /* By comparing all pairs: the lists are as long as people write them. */
         for (const struct control_config_node *o = list->first; o != n; o = o->next)
             if (n->text && o->text && strcmp(n->text, o->text) == 0)
                 control_config_node_error(n, d->report,
@@ -120,6 +131,7 @@ static void check_pairs(const struct control_config_decoder *d,
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < i; j++) {
             const struct control_sink_type *type = sinks[i].type;
+            /* One that was refused has no type here, and is not compared. */
             if (!type || type != sinks[j].type || !type->check_pair)
                 continue;
             struct err_text why = {0};

@@ -5,6 +5,15 @@
 #include "base/assert.h"
 #include "base/number.h"
 
+/*
+ * One scalar by one option: text in, the field's bytes out, or what was expected. The words of the
+ * message, of the manual and of `--help` are made from the same table row, so a bound that changes
+ * changes everywhere.
+ *
+ * Paths are relative to the file they stand in, not to where the server was started. They are
+ * cleaned of "." and doubled slashes, but ".." stays: across a link it is not the directory above.
+ */
+
 struct unit {
     const char *name;
     uint64_t value;
@@ -104,6 +113,7 @@ static err_t number(const struct option *option, const char *text, void *field,
     else
         err = number_parse_u64(digits, &value);
     uint64_t max = option->max > 0 ? option->max : UINT64_MAX;
+    /* The parser reads 64 bits: what does not fit the field is out of range, never cut off. */
     if (option->type == OPTION_U32 && max > UINT32_MAX)
         max = UINT32_MAX;
     if (!err_is_ok(err) || value < option->min || value > max)
@@ -125,6 +135,7 @@ static err_t boolean(const struct option *option, const char *text, bool *field,
     return err_ok();
 }
 
+/* The field is the place in the list, which the enum's order follows. */
 static err_t choice(const struct option *option, const char *text, uint32_t *field,
                     struct err_text *why)
 {
@@ -222,6 +233,7 @@ static bool host_of(const char *address, char host[static INET6_ADDRSTRLEN], boo
     *bracketed = slice_starts_with(name, SLICE_LITERAL("[")) && name.data[name.size - 1] == ']';
     if (*bracketed)
         name = slice_sub(name, 1, name.size - 2);
+    /* Longer than any address: a name, which is not looked up here. */
     if (name.size >= INET6_ADDRSTRLEN)
         return false;
     memcpy(host, name.data, name.size);
@@ -239,6 +251,8 @@ bool control_config_address_valid(const char *address)
     if (!err_is_ok(number_parse_u64(slice_string(strrchr(address, ':') + 1), &port)))
         return false;
     uint8_t bytes[16];
+    /* Names other than localhost are refused: what they resolve to may change between the check for
+     * loopback and the listen. */
     bool known = bracketed ? inet_pton(AF_INET6, host, bytes) == 1
                            : inet_pton(AF_INET, host, bytes) == 1 || strcmp(host, "localhost") == 0;
     return known && port <= UINT16_MAX;
@@ -253,6 +267,8 @@ bool control_config_address_is_loopback(const char *address)
     if (!host_of(address, host, &bracketed))
         return false;
     if (!bracketed)
+        /* All of 127.0.0.0/8 is loopback (RFC 6890 section 2.2.2); of IPv6 it is one address (RFC
+         * 4291 section 2.5.3). */
         return strcmp(host, "localhost") == 0 ||
                (inet_pton(AF_INET, host, bytes) == 1 && bytes[0] == 127);
     static const uint8_t loopback[16] = {[15] = 1};

@@ -86,6 +86,7 @@ static bool is_reference(const struct reader *r, const yaml_mark_t *mark)
     return at > 0 && at < r->text.size && r->text.data[at] == '{' && r->text.data[at - 1] == '$';
 }
 
+/* libyaml's words are kept: they name the token, and people find them on the web. */
 static void refuse_syntax(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
@@ -113,6 +114,8 @@ static void attach(struct reader *r, struct control_config_node *node)
         return;
     }
     ASSERT(parent->kind != CONTROL_CONFIG_SCALAR);
+    /* YAML forbids it (1.2, section 3.2.1.3), libyaml lets it pass, and the loser of the two would
+     * be obeyed by nobody. */
     if (r->key && control_config_node_get(parent, r->key))
         complain(r, r->key_mark, "expected each field once, this one is given twice");
     node->parent = parent;
@@ -131,6 +134,7 @@ static void attach(struct reader *r, struct control_config_node *node)
 static struct control_config_node *add(struct reader *r, enum control_config_kind kind,
                                        yaml_mark_t mark)
 {
+    /* Bounds the memory of a file that is all brackets. */
     if (r->node_count == CONTROL_CONFIG_NODES_MAX) {
         refuse(r, mark, "expected at most " TEXT_OF(CONTROL_CONFIG_NODES_MAX) " values");
         return NULL;
@@ -155,7 +159,8 @@ static bool key_is_due(const struct reader *r)
     return open && open->kind == CONTROL_CONFIG_MAPPING && !r->key;
 }
 
-/* What no value of ours carries, whatever its kind. */
+/* What no value of ours carries, whatever its kind: anchors make a large tree of a small file, tags
+ * make types that no table knows. */
 static bool refuse_extras(struct reader *r, const yaml_event_t *event, const yaml_char_t *anchor,
                           const yaml_char_t *tag)
 {
@@ -189,6 +194,8 @@ static void on_scalar(struct reader *r, const yaml_event_t *event)
     if (!node)
         return;
     node->text = text;
+    /* Only for null: "~" in quotes is text. Numbers and booleans are for the option's type to
+     * judge, so that `version: 1.10` stays what was written. */
     node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
 }
 
@@ -232,6 +239,7 @@ static void on_event(struct reader *r, const yaml_event_t *event)
             refuse(r, event->start_mark, "expected one document, a second one begins here");
         break;
     case YAML_STREAM_END_EVENT: r->done = true; break;
+    /* An alias is how ten lines become a gigabyte. */
     case YAML_ALIAS_EVENT:
         refuse(r, event->start_mark, "expected a plain value: aliases are not supported");
         break;
@@ -245,6 +253,7 @@ static void on_event(struct reader *r, const yaml_event_t *event)
 
 static void read_all(struct reader *r)
 {
+    /* Not guessed from the first bytes: all files of ours are UTF-8. */
     yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
     static const uint8_t nothing[] = ""; /* libyaml takes no NULL for an empty text */
     yaml_parser_set_input_string(&r->parser, r->text.data ? r->text.data : nothing, r->text.size);
@@ -271,10 +280,13 @@ struct control_config_node *control_config_yaml_parse(struct slice text, const c
     }
     read_all(&r);
     yaml_parser_delete(&r.parser);
+    /* A tree that was not read to its end is not handed on: its missing half would be taken for
+     * absent. */
     if (r.refused || report->memory_failed)
         return NULL;
     if (r.root && !control_config_node_is_null(r.root))
         return r.root;
+    /* An empty file is a configuration of defaults. */
     r.root = NULL;
     return add(&r, CONTROL_CONFIG_MAPPING, (yaml_mark_t){0});
 }

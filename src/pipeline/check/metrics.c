@@ -75,6 +75,8 @@ static void write_topic(struct metric_set *set, const struct flow_inlet_topic *t
 static void write_report(const struct collection *c)
 {
     struct metric_set *set = &c->report->metrics;
+    /* Names and their order are the same in all checks and never change, so this may be any
+     * loop. */
     const struct pipeline_check *first = c->exporter->checks[0];
     for (uint32_t i = 0; i < first->topic_count; i++)
         write_topic(set, &first->topics[i], &c->topics[i]);
@@ -84,6 +86,7 @@ static void write_report(const struct collection *c)
     metric_add(set, &limit_family, (double)c->memory_bytes, "%s", "");
 }
 
+/* Runs on the asker's loop. */
 static void go_home(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
@@ -98,6 +101,7 @@ static void send_home(struct flow_report *report)
     io_post(report->home, &report->task);
 }
 
+/* Runs on each check's loop in turn, the only place where its counters may be read. */
 static void visit(struct task *task)
 {
     struct collection *c = CONTAINER_OF(task, struct collection, task);

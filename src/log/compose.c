@@ -243,7 +243,7 @@ static void zero_padding(struct log_frame *frame)
 void log_compose_seal(struct log *log, struct log_frame *frame)
 {
     ASSERT(frame->payload_size <= frame->capacity);
-    ASSERT(frame->data && !frame->file);
+    ASSERT(frame->data && frame->capacity > 0);
     frame->disk_size = log_frame_disk_size(frame->payload_size);
     err_t placed = log_wal_place(&log->wal, frame->disk_size, &frame->position);
     ASSERT(err_is_ok(placed));

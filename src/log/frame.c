@@ -247,10 +247,10 @@ static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out
     append->topic_id = cursor_u32le(c);
     append->partition = cursor_u32le(c);
     append->record_count = cursor_u32le(c);
-    cursor_u32le(c);
+    uint32_t reserved = cursor_u32le(c);
     struct slice batch = take_rest(c);
-    if (flags > FLOW_APPEND_SINK_LETTERS || append->record_count == 0 ||
-        batch.size < FLOW_BATCH_HEADER_SIZE)
+    if (reserved != 0 || flags > FLOW_APPEND_SINK_LETTERS || append->topic_id == 0 ||
+        append->record_count == 0 || batch.size < FLOW_BATCH_HEADER_SIZE)
         return err_make(ERR_CORRUPT);
     append->kind = (enum flow_append_kind)flags;
     append->batch = (uint8_t *)(uintptr_t)batch.data;
@@ -265,6 +265,8 @@ static void decode_counts(struct cursor *c, struct log_entry *out)
     out->counts.received = cursor_u64le(c);
     out->counts.duplicates = cursor_u64le(c);
     out->counts.refused = cursor_u64le(c);
+    if (out->counts.topic_id == 0)
+        cursor_fail(c);
 }
 
 static err_t decode_topic(struct cursor *c, struct log_entry *out)

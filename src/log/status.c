@@ -99,8 +99,8 @@ static void report_home(struct task *task)
 
 static void report_arrived(struct task *task)
 {
-    ASSERT(report->home && report->exporter_data);
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
+    ASSERT(report->home && report->exporter_data);
     const struct log *log = report->exporter_data;
     add_counters(log, &report->metrics);
     add_gauges(log, &report->metrics);
@@ -126,8 +126,8 @@ static void snapshot_home(struct task *task)
 
 static void snapshot_arrived(struct task *task)
 {
-    ASSERT(snapshot->home && snapshot->log);
     struct flow_snapshot *snapshot = CONTAINER_OF(task, struct flow_snapshot, task);
+    ASSERT(snapshot->home && snapshot->log);
     const struct log *log = snapshot->log;
     snapshot->log_uuid = log->meta.uuid;
     snapshot->durable_lsn = log->durable_lsn;

@@ -15,6 +15,8 @@
  * after that is given back unseen. A read that fails stops its lane alone.
  */
 
+/* A partition that cannot be read waits for an operator or a disk, not for us: asked again
+ * seldom. */
 #define RETRY_NS (30 * IO_SECOND)
 
 void sinks_lane_release(struct sinks_lane *lane)
@@ -32,6 +34,8 @@ void sinks_lane_stop(struct sinks_lane *lane, err_t err, const char *detail)
 {
     struct sinks_runner *runner = lane->runner;
     ASSERT(!err_is_ok(err));
+    /* Once a reason, not once a try: a partition that is broken for a week must not fill the
+     * log. */
     bool news = lane->said.code != err.code && !err_is(err, ERR_CANCELLED);
     lane->stopped = lane->said = err;
     io_timer_start(runner->options.loop, &runner->lane_timer, RETRY_NS);
@@ -49,6 +53,7 @@ static void take_batches(struct sinks_lane *lane)
     for (uint32_t i = 0; i < read->batch_count; i++)
         runner->held_bytes += read->batches[i].size;
     lane->state = SINKS_LANE_READY;
+    /* Ends only grow here: an answer may be older than what a snapshot has said since. */
     lane->end = read->end_offset > lane->end ? read->end_offset : lane->end;
     list_add_tail(&runner->ready, &lane->link);
 }
@@ -60,6 +65,8 @@ static void answered(struct flow_read *read)
     struct sinks_runner *runner = lane->runner;
     ASSERT(lane->state == SINKS_LANE_ASKED && runner->asked > 0);
     runner->asked--;
+    /* An answer without batches is a read that was cancelled, or waited for nothing: asked once
+     * more. */
     if (!lane->stale && err_is_ok(read->error) && read->batch_count > 0) {
         take_batches(lane);
     } else {
@@ -78,6 +85,7 @@ void sinks_lane_ask(struct sinks_lane *lane)
     struct sinks_runner *runner = lane->runner;
     if (lane->state != SINKS_LANE_IDLE || !err_is_ok(lane->stopped) ||
         runner->state != SINKS_READING || runner->drained ||
+        /* A stop has an end of the log to get to, and what comes behind it is the next start's. */
         (runner->stopping && lane->next >= lane->end))
         return;
     ASSERT(!lane->stale && runner->chunk_size > 0);
@@ -89,6 +97,7 @@ void sinks_lane_ask(struct sinks_lane *lane)
         .partition = lane->partition,
         .offset = lane->next,
         .size_max = runner->chunk_size,
+        /* Answered when there is something: an idle sink costs nothing. */
         .wait = true,
     };
     runner->asked++;
@@ -112,6 +121,7 @@ bool sinks_lanes_at_end(const struct sinks_runner *runner)
     for (uint32_t i = 0; i < runner->lane_count; i++) {
         const struct sinks_lane *lane = runner->lanes[i];
         ASSERT(lane->next >= lane->committed);
+        /* A partition that cannot be read must not keep a stop from ending. */
         if (lane->next < lane->end && err_is_ok(lane->stopped))
             return false;
     }
@@ -130,6 +140,8 @@ void sinks_lanes_recall(struct sinks_runner *runner)
     ASSERT(!runner->calling);
     for (uint32_t i = 0; i < runner->lane_count; i++) {
         struct sinks_lane *lane = runner->lanes[i];
+        /* The log still answers a cancelled read; until then its memory is the log's, and the lane
+         * stays. */
         if (lane->state == SINKS_LANE_READY || lane->state == SINKS_LANE_WRITING) {
             sinks_lane_release(lane);
         } else if (lane->state == SINKS_LANE_ASKED && !lane->stale) {
@@ -169,6 +181,7 @@ static err_t grow_topic(struct sinks_runner *runner, struct sinks_topic *topic,
 {
     while (topic->lane_count < partition_count) {
         struct sinks_lane *lane = new_lane(runner, topic);
+        /* The runner's table owns the lane, the topic's only points at it. */
         if (!push(&runner->lanes, &runner->lane_count, lane)) {
             mem_free(lane);
             return err_make(ERR_MEMORY);
@@ -194,6 +207,8 @@ static void find_dlq(struct sinks_topic *topic, const struct flow_snapshot *snap
     }
 }
 
+/* Back to the committed cursor: what this process has written of an open epoch is discarded, and
+ * will be read again. */
 static void reset_lane(struct sinks_lane *lane, int64_t cursor, int64_t end)
 {
     ASSERT(lane->state == SINKS_LANE_IDLE || lane->stale);
@@ -216,8 +231,10 @@ static err_t learn_topic(struct sinks_runner *runner, struct sinks_topic *topic,
     if (!topic->name)
         return err_make(ERR_MEMORY);
     find_dlq(topic, snapshot);
+    /* Partitions may have been raised since the last snapshot; they are never lowered. */
     TRY(grow_topic(runner, topic, state->partition_count));
     for (uint32_t i = 0; i < state->partition_count; i++)
+        /* From the beginning, unless one of the cursors below says otherwise. */
         reset_lane(topic->lanes[i], state->start_offset[i], state->end_offset[i]);
     return err_ok();
 }
@@ -258,6 +275,8 @@ err_t sinks_lanes_learn(struct sinks_runner *runner, const struct flow_snapshot 
     for (uint32_t i = 0; i < sink->cursor_count; i++)
         learn_cursor(runner, &sink->cursors[i]);
     TRY(make_room(runner));
+    /* Every lane may hold one chunk at a time, so the sum stays within the limit; with very many
+     * lanes the least chunk wins, which a batch needs to be read at all. */
     uint64_t share = runner->options.memory_limit / runner->lane_count;
     share = share > SINKS_CHUNK_SIZE_MAX ? SINKS_CHUNK_SIZE_MAX : share;
     runner->chunk_size = share < SINKS_CHUNK_SIZE_MIN ? SINKS_CHUNK_SIZE_MIN : (uint32_t)share;
@@ -284,6 +303,7 @@ uint32_t sinks_lanes_ranges(struct sinks_runner *runner)
         const struct sinks_lane *lane = runner->lanes[i];
         ASSERT(lane->next >= lane->committed);
         uint64_t offsets = (uint64_t)(lane->next - lane->committed);
+        /* Not equal: offsets that were taken out hold no record. */
         ASSERT(lane->delivered + lane->dead_lettered <= offsets);
         if (offsets == 0)
             continue;
@@ -310,6 +330,7 @@ uint32_t sinks_lanes_letters(struct sinks_runner *runner)
         struct slice batch = flow_batch_builder_finish(&lane->letters);
         runner->appends[count++] = (struct flow_append){
             .topic_id = lane->topic->dlq_id,
+            /* Of one partition always the same, so that its dead letters keep their order. */
             .partition = lane->partition % lane->topic->dlq_partition_count,
             .kind = FLOW_APPEND_SINK_LETTERS,
             .record_count = lane->letters.record_count,
@@ -325,6 +346,7 @@ void sinks_lanes_advance(struct sinks_runner *runner)
     for (uint32_t i = 0; i < runner->lane_count; i++) {
         struct sinks_lane *lane = runner->lanes[i];
         ASSERT(lane->state != SINKS_LANE_WRITING);
+        /* What is READY was read behind `next` and belongs to the next epoch: it stays. */
         lane->committed = lane->next;
         lane->delivered = 0;
         lane->dead_lettered = 0;

@@ -16,6 +16,8 @@
  * settled, and only then may what might have been prepared be discarded.
  */
 
+/* A moment's trouble is over after a tenth of a second; a service that is down for hours is asked
+ * twice a minute, which neither it nor the log will notice. */
 #define PAUSE_MIN_NS (100 * IO_MS)
 #define PAUSE_MAX_NS (30 * IO_SECOND)
 #define BREAKER_FAILURES 5u
@@ -92,11 +94,15 @@ static void succeed(struct sinks_runner *runner)
         heal(runner);
 }
 
+/* From any state, and to one only. No call is running: what the plug-in holds open is discarded
+ * before it is used again. */
 static void fail(struct sinks_runner *runner, err_t err, const char *detail)
 {
     ASSERT(!err_is_ok(err) && !runner->calling);
     runner->counters.failures++;
     runner->failures++;
+    /* The furthest, since a retry passes the steps before it well each time without anything being
+     * mended. */
     if (runner->state > runner->failed_state)
         runner->failed_state = runner->state;
     (void)snprintf(runner->error.text, sizeof(runner->error.text), "%s: %s",
@@ -160,6 +166,7 @@ static void stall(struct io_timer *timer)
 static void write_next(struct sinks_runner *runner)
 {
     struct sinks_lane *lane = CONTAINER_OF(runner->ready.next, struct sinks_lane, link);
+    /* First come, first written: a busy partition cannot keep the others from their turn. */
     ASSERT(lane->state == SINKS_LANE_READY && lane->read.offset == lane->next);
     list_remove(&lane->link);
     lane->state = SINKS_LANE_WRITING;
@@ -174,6 +181,7 @@ static void write_next(struct sinks_runner *runner)
         .about = {.sink = runner->name,
                   .topic = lane->topic->name,
                   .partition = lane->partition,
+                  /* As the dead letter will tell it. */
                   .attempts = runner->failures + 1,
                   .wall_ms = io_wall_ms(runner->options.loop)},
         .letters = &lane->letters,
@@ -188,6 +196,7 @@ static void begin_epoch(struct sinks_runner *runner)
     ASSERT(!runner->begun);
     runner->begun = true;
     runner->begun_ns = io_now_ns(runner->options.loop);
+    /* From the first record on, so that an idle sink makes no empty epochs. */
     uint64_t time_ms = runner->options.plugin->roll_time_ms(runner->options.plugin_options);
     io_timer_start(runner->options.loop, &runner->roll_timer, time_ms * IO_MS);
 }
@@ -206,6 +215,7 @@ static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
     const struct sinks_write *write = &runner->call.write;
     ASSERT(write->next_offset >= lane->next);
     bool whole = err_is_ok(write->unreadable);
+    /* The read may go further than its last batch: over offsets that hold nothing. */
     lane->next = whole ? lane->read.next_offset : write->next_offset;
     lane->delivered += write->delivered;
     lane->dead_lettered += write->dead_lettered;
@@ -229,8 +239,11 @@ static void written(struct sinks_runner *runner)
     struct sinks_lane *lane = runner->writing;
     runner->writing = NULL;
     count_write(runner, lane);
+    /* Looked at before the release, which takes the batches away. */
     bool rests = read_size(lane) <= REST_SIZE_MAX && lane->next >= lane->end && !runner->stopping;
     sinks_lane_release(lane);
+    /* There is nowhere to put it, and passing over it would be a loss: the sink blocks, and says
+     * so. */
     if (write->dead_lettered && lane->topic->dlq_id == 0) {
         fail(runner, err_make(ERR_NOT_FOUND), "a record was refused, and its topic has no DLQ");
         return;
@@ -274,6 +287,8 @@ static void call_done(struct io_job *job)
     runner->calling = false;
     runner->stalled = false;
     io_timer_stop(runner->options.loop, &runner->stall_timer);
+    /* The stop has been answered; nobody waits, and what the call points to is kept for its
+     * sake. */
     if (runner->abandoned)
         return;
     err_t err = runner->call.error;
@@ -293,6 +308,7 @@ static void call_done(struct io_job *job)
 static void count_epoch(struct sinks_runner *runner)
 {
     struct io_loop *loop = runner->options.loop;
+    /* Both are wall clocks, of this process and of the commit: one that was set back gives 0. */
     int64_t age_ms = io_wall_ms(loop) - runner->oldest_ms;
     histogram_add(&runner->counters.epoch_duration, io_now_ns(loop) - runner->begun_ns);
     histogram_add(&runner->counters.end_to_end, age_ms > 0 ? (uint64_t)age_ms * IO_MS : 0);
@@ -304,6 +320,8 @@ static void commit_done(struct flow_commit *commit)
     struct sinks_runner *runner = CONTAINER_OF(commit, struct sinks_runner, commit);
     err_t err = commit->error;
     if (!err_is_ok(err)) {
+        /* Whether it is in the log is not known. OPEN is the question to which the log's answer is
+         * the proof: it comes behind whatever became of this one. */
         runner->sink_id = 0;
         fail(runner, err, err_string(err));
         return;
@@ -320,6 +338,7 @@ static void commit_done(struct flow_commit *commit)
         runner->counters.epochs++;
         if (!runner->recovered)
             count_epoch(runner);
+        /* More may be waiting; the next write says since when. */
         runner->behind = false;
         enter(runner, runner->recovered ? SINKS_LEARNING : SINKS_READING);
     }
@@ -331,6 +350,7 @@ static void commit(struct sinks_runner *runner, enum flow_sink_op op)
     runner->change = (struct flow_sink_change){
         .op = op,
         .sink_id = runner->sink_id,
+        /* The log refuses any number but the next one, so an epoch cannot be committed twice. */
         .epoch = op == FLOW_SINK_OPEN ? 0 : runner->epoch + 1,
         .name = slice_string(runner->name),
         .topic_ids = runner->topic_ids,
@@ -343,6 +363,8 @@ static void commit(struct sinks_runner *runner, enum flow_sink_op op)
         .home = runner->options.loop,
         .done = commit_done,
         .appends = runner->appends,
+        /* Dead letters are in the same commit as the range that counts them: none is lost, none is
+         * there twice. */
         .append_count = prepare ? sinks_lanes_letters(runner) : 0,
         .sinks = &runner->change,
         .sink_count = 1,
@@ -380,6 +402,8 @@ static err_t learn(struct sinks_runner *runner, struct err_text *why)
     if (sink->epoch > runner->epoch && runner->failures)
         heal(runner);
     runner->epoch = sink->epoch;
+    /* To be finished as it was prepared, whatever has changed since: its files may be in place
+     * already. */
     runner->recovered = sink->prepared;
     return err_ok();
 }
@@ -395,6 +419,8 @@ static void snapshot_done(struct flow_snapshot *snapshot)
         return;
     }
     succeed(runner);
+    /* Nothing prepared and nothing to be read: a plug-in that does not open must not hold up a
+     * stop. */
     bool nothing_left = runner->stopping && !runner->recovered;
     if (runner->call.instance || nothing_left)
         go_on(runner);
@@ -425,6 +451,8 @@ void sinks_runner_pump(struct sinks_runner *runner)
         return;
     bool at_end = runner->drained || (runner->ends_known && sinks_lanes_at_end(runner));
     bool last = runner->stopping && at_end && list_empty(&runner->ready);
+    /* Rolling comes before reading on, so that an epoch's size overshoots by one write at the
+     * most. */
     if (runner->begun && (runner->roll || last)) {
         enter(runner, SINKS_PREPARING);
     } else if (last) {
@@ -446,6 +474,7 @@ static void lanes_due(struct io_timer *timer)
 {
     struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, lane_timer);
     for (uint32_t i = 0; i < runner->lane_count; i++)
+        /* `said` stays: the same reason is not logged again. */
         runner->lanes[i]->stopped = err_ok();
     sinks_lanes_ask(runner);
 }
@@ -517,6 +546,7 @@ static void enter(struct sinks_runner *runner, enum sinks_state to)
 {
     if (runner->give_up && to != SINKS_STOPPED)
         to = SINKS_CLOSING;
+    /* A step that the table does not have is our own mistake, whatever failed. */
     ASSERT(to == SINKS_CLOSING || (successors(runner->state) & UINT32_C(1) << to));
     ASSERT(runner->state != SINKS_CLOSING || to == SINKS_STOPPED);
     if (runner->state == SINKS_READING)
@@ -527,6 +557,9 @@ static void enter(struct sinks_runner *runner, enum sinks_state to)
 
 /* Stopping. */
 
+/* The worker's thread is in the plug-in and cannot be taken out of it: the runner, the call and the
+ * plug-in stay as they are until the process ends, which is what its owner does then. The epoch is
+ * not committed, so nothing is lost. */
 static void abandon(struct sinks_runner *runner)
 {
     runner->abandoned = true;
@@ -574,6 +607,7 @@ static void ends_done(struct flow_snapshot *snapshot)
         sinks_lanes_learn_ends(runner, snapshot);
     flow_snapshot_done(snapshot);
     runner->ends_asked = false;
+    /* Also after an error: then what the lanes have seen so far is the end. */
     runner->ends_known = true;
     if (runner->abandoned)
         return;
@@ -587,10 +621,13 @@ static void stop_arrived(struct task *task)
     runner->stopping = true;
     runner->stop_timer.run = drain_overdue;
     io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns / 3 * 2);
+    /* Never started: the log does not know of it yet and need not. */
     if (runner->state == SINKS_NEW) {
         enter(runner, SINKS_CLOSING);
         return;
     }
+    /* Up to which offset the stop delivers is fixed here, or producers that are faster than the
+     * sink would keep it from ending. */
     runner->ends_asked = true;
     runner->ends = (struct flow_snapshot){.home = runner->options.loop, .done = ends_done};
     flow_log_snapshot(runner->options.log, &runner->ends);
@@ -639,6 +676,7 @@ static void set_callbacks(struct sinks_runner *runner)
         .open = {.name = runner->name, .options = o->plugin_options, .disk = o->disk},
         .outputs = &runner->outputs,
     };
+    /* Maps of the plug-in have keys that peers choose. */
     io_random(o->loop, &runner->call.open.seed, sizeof(runner->call.open.seed));
     runner->pause_timer.run = pause_over;
     runner->roll_timer.run = roll_due;

@@ -216,6 +216,8 @@ static err_t probe_rename(struct file_sink *sink, struct err_text *why)
     TRY(buf_error(&sink->path));
     const char *from = (const char *)sink->key.data;
     const char *to = (const char *)sink->path.data;
+    /* At the start rather than at the end of an epoch: the root may be a mount of its own, and
+     * nothing can be renamed into another file system. */
     TRY(io_disk_make_directory(sink->disk, from, why));
     err_t err = io_disk_rename(sink->disk, from, to, why);
     if (!err_is_ok(err)) {
@@ -282,6 +284,8 @@ static err_t close_oldest(struct file_sink *sink)
     ASSERT(sink->open_count > 0);
     struct list *link = list_pop(&sink->open);
     sink->open_count--;
+    /* Many open files mean records that are spread over many directories: an epoch that goes on
+     * would open and close files all the time. It ends with this write. */
     sink->roll = true;
     return sinks_file_writer_close(CONTAINER_OF(link, struct sinks_file_writer, link));
 }
@@ -316,6 +320,8 @@ static err_t writer_for_key(struct file_sink *sink, const struct sinks_batch *ba
             sinks_file_writer_free(writer);
             return err;
         }
+        /* Only with the writer in the map: a number that no writer has would be a file that no one
+         * publishes. */
         sink->next_number++;
     }
     TRY(open_writer(sink, writer, why));
@@ -343,6 +349,7 @@ static void cache_fill(struct file_sink *sink, const struct sinks_batch *batch, 
         cache->time_first_ms = whole ? time_ms - within_period : time_ms;
         cache->time_last_ms = whole ? cache->time_first_ms + period - 1 : time_ms;
     }
+    /* Neighbours have other keys: the cache would be asked for nothing. */
     if (sink->template.uses_key)
         cache->writer = NULL;
 }
@@ -377,6 +384,8 @@ static err_t write_records(struct file_sink *sink, const struct sinks_batch *bat
     struct flow_record record;
     err_t err = flow_batch_next(&it, &record);
     for (; err_is_ok(err); err = flow_batch_next(&it, &record)) {
+        /* Delivered by an earlier epoch; a batch is stored whole, and a range may begin within
+         * it. */
         if (record.offset < batch->offset_min)
             continue;
         struct sinks_file_writer *writer = NULL;
@@ -396,12 +405,15 @@ static err_t file_write(void *instance, const struct sinks_batch *batch,
                         struct sinks_result *result, struct err_text *why)
 {
     struct file_sink *sink = instance;
+    /* Each epoch, since an operator may have cleaned up; the directory is all that he can take away
+     * without harm. */
     if (!sink->begun)
         TRY(make_progress_directory(sink, why));
     sink->begun = true;
     return explain(sink, write_records(sink, batch, result, why), why);
 }
 
+/* A walk over the partitions, once a file at the end of an epoch. */
 static const struct flow_sink_range *range_of(const struct sinks_file_writer *writer,
                                               const struct flow_sink_range *ranges,
                                               uint32_t range_count)
@@ -446,6 +458,8 @@ static err_t add_outputs(struct file_sink *sink, const struct flow_sink_range *r
         const struct flow_sink_range *range = range_of(writer, ranges, range_count);
         buf_reset(&sink->key);
         buf_add(&sink->key, writer->key, writer->key_size);
+        /* The partition's range, not this file's: all files of an epoch and partition share it, and
+         * no two epochs do, so a name is never used twice. */
         buf_add_format(&sink->key, RANGE_FORMAT, range->first_offset, range->end_offset - 1);
         if (!buf_ok(&sink->key))
             break;
@@ -470,8 +484,11 @@ static err_t file_prepare(void *instance, uint64_t epoch, const struct flow_sink
                           uint32_t range_count, struct buf *outputs, struct err_text *why)
 {
     struct file_sink *sink = instance;
+    /* The log counts epochs; here the names hold offsets. */
     (void)epoch;
     TRY(explain(sink, close_writers(sink), why));
+    /* Names first, then what the log says of them: after a power loss a prepared epoch finds its
+     * files. */
     if (sink->writers.count) {
         sinks_file_progress_directory(&sink->path, sink->template.root);
         TRY(buf_error(&sink->path));

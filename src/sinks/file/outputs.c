@@ -3,6 +3,15 @@
 #include "base/assert.h"
 #include "sinks/file/template.h"
 
+/*
+ * What a prepared epoch's files are, as the log keeps it: version, root, then each file's number
+ * and its path below the root. All lengths are varints, and nothing follows the last path.
+ *
+ * The bytes come back from disk, perhaps years later and by another version, and name files that
+ * will be renamed: all of it is judged before the first is used. A path that would leave the root,
+ * or a name that no file system takes, is damage.
+ */
+
 #define VERSION 1
 #define PROGRESS_SUFFIX ".inprogress"
 #define FILE_SUFFIX ".ndjson"
@@ -55,12 +64,14 @@ err_t sinks_file_outputs_open(struct slice bytes, struct sinks_file_outputs *out
     ASSERT(out);
     struct cursor c = cursor_make(bytes);
     uint8_t version = cursor_u8(&c);
+    /* A newer garner wrote it; this one cannot finish the epoch, and must not drop it. */
     if (version > VERSION)
         return err_make(ERR_VERSION);
     if (version < VERSION)
         return err_make(ERR_CORRUPT);
     struct slice root = read_text(&c);
     uint64_t count = cursor_uvarlong(&c);
+    /* The walk begins here again. The count is only believed as far as there are bytes. */
     struct sinks_file_outputs outputs = {root, count, c};
     for (uint64_t i = 0; i < count && cursor_ok(&c); i++) {
         struct slice path = read_output(&c).path;
@@ -83,6 +94,7 @@ bool sinks_file_outputs_next(struct sinks_file_outputs *outputs, struct sinks_fi
     return true;
 }
 
+/* A zero behind the path, which is not counted: the disk's calls take C strings. */
 static void end_path(struct buf *path)
 {
     buf_add_byte(path, '\0');
@@ -134,5 +146,7 @@ bool sinks_file_progress_name(struct slice name)
     for (size_t i = 0; i < digits.size; i++)
         if (digits.data[i] < '0' || digits.data[i] > '9')
             return false;
+    /* What discard may remove: nothing but what this sink can have made, should an operator have
+     * put a file there. */
     return digits.size >= 8;
 }

@@ -23,6 +23,7 @@ struct publication {
     struct buf directory; /* the last made */
 };
 
+/* Files come sorted by directory, so that the last one made is mostly the one wanted. */
 static err_t make_directory(struct publication *p, struct err_text *why)
 {
     struct slice to = buf_slice(&p->to);
@@ -52,10 +53,13 @@ static err_t move(struct publication *p, const struct sinks_file_output *output,
     enum io_kind to_kind = IO_KIND_NONE;
     TRY(io_disk_kind(p->disk, from, &from_kind, why));
     TRY(io_disk_kind(p->disk, to, &to_kind, why));
+    /* Moved by an earlier try. */
     if (from_kind == IO_KIND_NONE && to_kind == IO_KIND_FILE)
         return err_ok();
     if (from_kind == IO_KIND_NONE)
         return err_set(why, ERR_NO_FILE, "%s, to become %s: neither is there", from, to);
+    /* rename() would replace it without a word. The name holds the offsets, so somebody put it
+     * there, or a data directory was set back to a copy. */
     if (to_kind != IO_KIND_NONE)
         return err_set(why, ERR_EXISTS, "%s, to become %s: there is one already, move it away",
                        from, to);
@@ -101,6 +105,7 @@ static err_t sync_all(struct publication *p, struct sinks_file_outputs outputs,
     sinks_file_directory_path(&p->to, p->root);
     TRY(buf_error(&p->to));
     TRY(io_disk_sync_directory(p->disk, (const char *)p->to.data, why));
+    /* Last: were it first, a power loss could leave a file at neither of its places. */
     sinks_file_progress_directory(&p->from, p->root);
     TRY(buf_error(&p->from));
     return io_disk_sync_directory(p->disk, (const char *)p->from.data, why);

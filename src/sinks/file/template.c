@@ -3,6 +3,17 @@
 #include "base/assert.h"
 #include "base/time.h"
 
+/*
+ * A path is cut at its first component with a template: what stands before is the root, a directory
+ * of its own that is cleaned once, at the start; what follows are parts, rendered for each record.
+ * A part never spans components, so what a value holds can make no directory of its own.
+ *
+ * Values come from records, that is from anyone: every byte but a few plain ones is
+ * percent-encoded, a component that would be "." or ".." is encoded whole, and one that no file
+ * system takes is refused as the record's fault. Null and the empty string have words of their own,
+ * and a value that is such a word is encoded, so that two values never meet in one directory.
+ */
+
 #define ALLOWED "{topic}, {partition}, {key} and {event_time:%%Y-%%m-%%d}"
 #define NULL_WORD "__null__"
 #define EMPTY_WORD "__empty__"
@@ -80,6 +91,7 @@ static struct sinks_file_part *next_part(struct sinks_file_template *t)
 static err_t parse_component(struct slice component, struct sinks_file_template *t,
                              struct err_text *why)
 {
+    /* Behind a template ".." would undo what the template chose. */
     if (slice_equal_string(component, ".."))
         return err_set(why, ERR_CONFIG, "path: \"..\" may not follow a template");
     while (component.size) {
@@ -113,6 +125,8 @@ static void add_root_component(struct buf *root, struct slice component)
     while (last && root->data[last - 1] != '/')
         last--;
     struct slice above = slice_sub(buf_slice(root), last, root->size);
+    /* By text alone, before any directory is there. Two sinks are compared by their roots, so each
+     * has to have one way to be written. */
     bool up = slice_equal_string(component, "..");
     if (up && above.size && !slice_equal_string(above, "..")) {
         root->size = last ? last - 1 : 0;
@@ -165,6 +179,7 @@ err_t sinks_file_template_parse(struct slice text, struct sinks_file_template *o
         return err_set(why, ERR_CONFIG, "path: expected a directory, like ./lake/{topic}");
     struct sinks_file_template t = {0};
     arena_init(&t.arena, 0);
+    /* The parts point into it. */
     struct slice copy = arena_slice(&t.arena, text);
     /* A part has at least one byte of its own, but for the separator of the last component. */
     t.parts = arena_alloc(&t.arena, (text.size + 1) * sizeof(*t.parts));
@@ -190,6 +205,7 @@ void sinks_file_template_done(struct sinks_file_template *t)
     *t = (struct sinks_file_template){0};
 }
 
+/* Plain on every file system and in every shell and URL; "=" as Hive's partitions have it. */
 static bool plain_byte(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -227,6 +243,7 @@ static void add_key(struct buf *out, struct slice key)
 
 static void add_time(struct buf *out, struct slice format, int64_t time_ms)
 {
+    /* Kafka's clients may send any time; a year of ten digits has no place in a format of four. */
     if (time_ms < TIME_MS_MIN || time_ms > TIME_MS_MAX) {
         buf_add_string(out, NULL_WORD);
         return;

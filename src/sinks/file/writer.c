@@ -3,6 +3,15 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/*
+ * One file of an epoch while it grows. Records gather in a buffer of its own and go out in pieces
+ * of that size, each at an offset that is known, so a file that had to be closed to make room is
+ * opened again and goes on where it stopped.
+ *
+ * Failure: after any error the writer is only good for freeing. Nothing that it wrote is seen by a
+ * reader: the file stands beside the root until the epoch is published.
+ */
+
 struct sinks_file_writer *sinks_file_writer_new(struct slice key, uint32_t topic_id,
                                                 uint32_t partition, uint32_t number)
 {
@@ -39,6 +48,7 @@ err_t sinks_file_writer_open(struct sinks_file_writer *writer, struct io_disk *d
                              const char *path, struct err_text *why)
 {
     ASSERT(!writer->file && !writer->buffer && writer->used == 0);
+    /* A number is used again epoch after epoch: what a crash left under it is cut off. */
     unsigned fresh = writer->written == 0 ? IO_OPEN_CREATE | IO_OPEN_TRUNCATE : 0;
     struct io_file *file = NULL;
     TRY(io_disk_open(disk, path, IO_OPEN_WRITE | fresh, &file, why));
@@ -77,6 +87,9 @@ static err_t add_spanning(struct sinks_file_writer *writer, struct slice value)
 {
     while (value.size) {
         size_t size = 0;
+        /* Between the tokens of a JSON text a line end is white space, and within a string it
+         * cannot stand: taking it out changes no value, and a line stays a record. A dead letter
+         * may lose line ends of its broken bytes; the log has them. */
         while (size < value.size && value.data[size] != '\n' && value.data[size] != '\r')
             size++;
         TRY(add_bytes(writer, slice_sub(value, 0, size)));
@@ -88,6 +101,7 @@ static err_t add_spanning(struct sinks_file_writer *writer, struct slice value)
 err_t sinks_file_writer_add(struct sinks_file_writer *writer, struct slice value)
 {
     ASSERT(writer->buffer && writer->used <= SINKS_FILE_BUFFER_SIZE);
+    /* A tombstone: JSON's null, so that every record has its line. */
     if (!value.data)
         value = SLICE_LITERAL("null");
     if (memchr(value.data, '\n', value.size) || memchr(value.data, '\r', value.size))
@@ -103,6 +117,8 @@ err_t sinks_file_writer_close(struct sinks_file_writer *writer)
         return err_ok();
     err_t err = writer->used ? write_buffer(writer) : err_ok();
     if (err_is_ok(err))
+        /* Before the epoch is prepared: once that is in the log, the file will be put in place, and
+         * must be whole. */
         err = io_file_sync(writer->file);
     err_t close_err = release(writer);
     return err_is_ok(err) ? close_err : err;

@@ -50,8 +50,8 @@ struct flow_sink_state {
     uint32_t *topic_ids;
     uint32_t cursor_count;
     struct flow_cursor_state *cursors;
-    uint64_t epoch;   /* the last committed */
-    bool prepared;    /* epoch + 1 is prepared and must be finished */
+    uint64_t epoch;                 /* the last committed */
+    bool prepared;                  /* epoch + 1 is prepared and must be finished */
     struct flow_sink_range *ranges; /* of the prepared one */
     uint32_t range_count;
     struct slice outputs;

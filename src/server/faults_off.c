@@ -2,6 +2,10 @@
 
 #include "base/assert.h"
 
+/*
+ * A build for use: the variable is not looked at, and the code that fails on purpose is not there.
+ */
+
 err_t server_faults_wrap(const struct control_config_host *host, struct io_disk **disk,
                          struct err_text *why)
 {

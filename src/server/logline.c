@@ -3,6 +3,13 @@
 #include "base/assert.h"
 #include "base/time.h"
 
+/*
+ * A line of the log: JSON for machines, or text where a person watches. Loops and workers all log,
+ * each line in one call, so that lines do not run into each other; standard error is not buffered.
+ *
+ * Failure: a line that finds no memory is left out. Logging never stops what is logged.
+ */
+
 /* Names of files and answers of peers end up in texts: they must not begin a line of their own or
  * move a terminal's cursor. */
 static void add_plain(struct buf *out, struct slice text)

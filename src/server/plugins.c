@@ -3,6 +3,11 @@
 #include "base/assert.h"
 #include "sinks/file/file.h"
 
+/*
+ * Every kind of sink there is, in one table: a new one is a line here. Its options are known to the
+ * configuration without the configuration knowing it.
+ */
+
 struct plugin {
     const struct sinks_plugin *sink;
     const char *help;
@@ -24,6 +29,7 @@ const struct sinks_plugin *server_sink_plugin(const char *type)
 void server_sink_types(struct control_sink_type *out, size_t size)
 {
     size_t count = sizeof sinks / sizeof sinks[0];
+    /* The list ends with an empty entry. */
     ASSERT(size > count);
     for (size_t i = 0; i < count; i++) {
         const struct sinks_plugin *sink = sinks[i].sink;

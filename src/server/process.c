@@ -3,6 +3,12 @@
 #include "base/assert.h"
 #include "io/uv/uv.h"
 
+/*
+ * What the process says of itself, in the names that Prometheus's client libraries use, so that
+ * dashboards made for any program show it. Read on the control loop in the call itself: each figure
+ * is one system call, and the answer goes home as a task like everybody's.
+ */
+
 static const struct metric_family build_info = {"garner_build_info",
                                                 "Always 1; the version is a label.", METRIC_GAUGE};
 static const struct metric_family start_time = {
@@ -31,6 +37,7 @@ static void collect(struct flow_exporter *exporter, struct flow_report *report)
     metric_add(set, &resident_bytes, (double)io_uv_resident_bytes(), "%s", "");
     metric_add(set, &memory_limit, (double)process->memory_limit, "%s", "");
     struct io_space space;
+    /* A figure that cannot be read is left out rather than written as 0, which would alarm. */
     if (err_is_ok(io_disk_space(process->disk, process->data_dir, &space, NULL))) {
         metric_add(set, &disk_free, (double)space.free_bytes, "%s", "");
         metric_add(set, &disk_size, (double)space.total_bytes, "%s", "");

@@ -14,16 +14,20 @@
  * closed again by a start; the admin door before it can be. Stopping is in stop.c.
  */
 
-/* memory_limit by name: what bodies, batches under way, the tail and the index may take. */
+/* memory_limit by name: what bodies, batches under way, the tail and the index may take. Three
+ * quarters; the rest is for connections, sinks, snapshots and what the allocator holds back. */
 #define SHARE_BODIES 4u
 #define SHARE_BATCHES 4u
 #define SHARE_TAIL 8u
 #define SHARE_INDEX 8u
 #define REQUEST_SIZE_MAX (UINT64_C(64) << 20)
+/* Sinks that keep up read from the tail: too small, and they read the disk; beyond 64 MiB it only
+ * holds what nobody reads twice. */
 #define TAIL_MIN (UINT64_C(16) << 20)
 #define TAIL_MAX (UINT64_C(64) << 20)
 #define ADMIN_EXPORTERS 4u
 
+/* On standard error in the form of a compiler's, before there is a log to write to. */
 static void print_messages(const struct control_messages *messages)
 {
     for (size_t i = 0; i < messages->count; i++) {
@@ -46,6 +50,7 @@ static err_t load_config(struct server *server, const char *file)
     if (err_is_ok(err))
         err = control_catalog_load(server->host, server->config, &server->catalog, &report);
     print_messages(&report.errors);
+    /* Notes also with a configuration that is good: they say what has no effect. */
     print_messages(&report.notes);
     control_report_done(&report);
     return err;
@@ -61,6 +66,8 @@ static err_t new_threads(struct server *server)
     for (size_t i = 0; i < count; i++)
         TRY(io_uv_loop_new(&server->intakes[i].loop));
     TRY(io_uv_loop_new(&server->sequencer));
+    /* Of their own, one each: a flush must never stand in line behind the making of a file or a
+     * read. */
     TRY(io_uv_worker_new("flusher", &server->flusher));
     TRY(io_uv_worker_new("maker", &server->maker));
     return io_uv_worker_new("reader", &server->reader);
@@ -97,6 +104,7 @@ static err_t open_log(struct server *server, struct err_text *why)
                      "flush; a crash can lose that much of what was acknowledged",
                      (unsigned long long)options.early_delay_ms,
                      (unsigned long long)options.early_bytes);
+    /* Recovery runs in here, on this thread, before the sequencer's loop has begun to turn. */
     TRY(log_open(&options, &server->log, why));
     TRY(io_uv_loop_start(server->sequencer, "sequencer"));
     server->sequencer_started = true;
@@ -110,11 +118,13 @@ static uint64_t request_size_max(const struct server *server)
     return bytes < REQUEST_SIZE_MAX ? bytes : REQUEST_SIZE_MAX;
 }
 
+/* One a loop: nothing on the way from a connection to the log is shared between loops. */
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
                         struct err_text *why)
 {
     const struct control_config *config = server->config;
     uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
+    /* Credit that one whole body does not fit would refuse it for ever. */
     uint64_t least = config->intake.body_bytes_max;
     struct pipeline_check **checks = mem_zalloc(server->intake_count, sizeof *checks);
     if (!checks)
@@ -170,6 +180,7 @@ static err_t new_admin(struct server *server, struct err_text *why)
     server->exporters = mem_zalloc(ADMIN_EXPORTERS + server->sink_count, sizeof *server->exporters);
     if (!server->exporters)
         return err_make(ERR_MEMORY);
+    /* In the order in which readiness is asked for: the log's reason is told before the others'. */
     struct flow_exporter **out = server->exporters;
     *out++ = log_exporter(server->log);
     *out++ = server->check_exporter;
@@ -213,6 +224,7 @@ static err_t start_intakes(struct server *server, uint16_t *port, struct err_tex
         TRY(io_uv_loop_start(server->intakes[i].loop, "intake"));
         server->intakes[i].started = true;
     }
+    /* On the stack: this thread waits in the loop until the task has run. */
     struct opening opening = {.task = {.run = open_intake}, .server = server, .why = why};
     io_post(server->intakes[0].loop, &opening.task);
     io_uv_loop_run(server->control);
@@ -251,11 +263,15 @@ static void say_serving(struct server *server, uint16_t intake_port)
                  server->catalog->topic_count, server->sink_count, config->data_dir);
 }
 
+/* The order of the steps is a contract. Faults before the first byte of data is touched; the log
+ * before the topics, whose numbers it gives; everything that can fail before the intake opens;
+ * sinks last, since they need nobody and everybody behind them is there. */
 static err_t start(struct server *server, const struct server_options *options,
                    struct err_text *why)
 {
     TRY(load_config(server, options->config_file));
     TRY(server_faults_wrap(server->host, &server->disk, why));
+    /* Ten thousand connections, and most systems start us with 1,024 descriptors. */
     io_uv_raise_file_limit();
     TRY(new_threads(server));
     TRY(open_log(server, why));
@@ -267,6 +283,7 @@ static err_t start(struct server *server, const struct server_options *options,
     TRY(server_close_removed_sinks(server, why));
     TRY(server_new_sinks(server, why));
     TRY(new_intake(server));
+    /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
     TRY(new_admin(server, why));
     uint16_t intake_port = 0;
@@ -282,6 +299,7 @@ static err_t start(struct server *server, const struct server_options *options,
     return err_ok();
 }
 
+/* Loops are joined before anything on them is freed: no callback can come after that. */
 static void free_intakes(struct server *server)
 {
     for (size_t i = 0; i < server->intake_count; i++) {
@@ -303,6 +321,7 @@ static void free_threads(struct server *server)
         io_uv_loop_stop(server->sequencer);
         io_uv_loop_join(server->sequencer);
     }
+    /* Workers before the log: a job that runs still has its buffers there. */
     io_uv_worker_free(&server->flusher);
     io_uv_worker_free(&server->maker);
     io_uv_worker_free(&server->reader);
@@ -344,6 +363,8 @@ err_t server_run(const struct server_options *options, struct err_text *why)
     }
     if (err_is_ok(err)) {
         io_uv_loop_run(server->control);
+        /* A thread is still in a plug-in and uses what would be freed here. The process ends
+         * next. */
         if (server->left_behind)
             return err_make(ERR_TIMEOUT);
     }

@@ -15,6 +15,7 @@
 #define INTAKE_SHARE 3u /* of shutdown_timeout: a third for requests under way */
 #define GRACE_MS 5000u  /* beyond shutdown_timeout, before giving up */
 
+/* The last line: who reads the log finds here whether anything was left to the next start. */
 static void log_stopped(struct task *task)
 {
     struct server *server = CONTAINER_OF(task, struct server, step_task);
@@ -39,6 +40,7 @@ static void stop_admin(struct server *server)
     admin_stop(server->admin, 0, admin_stopped, server);
 }
 
+/* All sinks stop side by side; a slow one costs the others nothing. */
 static void sink_stopped(void *context, err_t err)
 {
     struct server *server = context;
@@ -52,6 +54,8 @@ static void sink_stopped(void *context, err_t err)
 static void stop_sinks(struct task *task)
 {
     struct server *server = CONTAINER_OF(task, struct server, step_task);
+    /* What the intake did not need of its third is not given on: a stop that is announced as 30 s
+     * long may be shorter, never longer. */
     uint64_t timeout_ms =
         server->config->shutdown_timeout_ms - server->config->shutdown_timeout_ms / INTAKE_SHARE;
     server->sinks_left = server->sink_count;
@@ -77,6 +81,8 @@ static void stop_intake(struct task *task)
                       intake_stopped, server);
 }
 
+/* On the control loop, so it needs that to turn; were it stuck, a second signal or the supervisor's
+ * SIGKILL remain, and neither loses what was acknowledged. */
 static void give_up(struct io_timer *timer)
 {
     struct server *server = CONTAINER_OF(timer, struct server, watchdog);
@@ -88,6 +94,7 @@ static void give_up(struct io_timer *timer)
 
 static void begin_stop(struct server *server)
 {
+    /* An operator who asks twice means it. SIGKILL at this point would lose as little. */
     if (server->stopping) {
         logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "stop_now",
                      "a second signal: ending at once");
@@ -97,6 +104,8 @@ static void begin_stop(struct server *server)
     logger_write(&server->logger.logger, LOG_LEVEL_INFO, "stopping",
                  "draining for up to %llu ms; another signal ends at once",
                  (unsigned long long)server->config->shutdown_timeout_ms);
+    /* GRACE beyond the timeout, so that the sinks' own deadlines come first and tell which one it
+     * was. */
     server->watchdog.run = give_up;
     io_timer_start(server->control, &server->watchdog,
                    (server->config->shutdown_timeout_ms + GRACE_MS) * IO_MS);

@@ -23,6 +23,8 @@ static void commit_back(struct flow_commit *commit)
     io_uv_loop_stop(CONTAINER_OF(commit, struct waiting, commit)->loop);
 }
 
+/* Only at the start: the control loop has nothing else to do yet. What the commit points to stays
+ * where it is until the answer, since this frame does. */
 static err_t commit_and_wait(struct server *server, struct waiting *w)
 {
     w->loop = server->control;
@@ -45,11 +47,14 @@ err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot)
     flow_log_snapshot(log_flow(server->log), snapshot);
     io_uv_loop_run(server->control);
     err_t err = snapshot->error;
+    /* Whoever gets an error has nothing to free. */
     if (!err_is_ok(err))
         flow_snapshot_done(snapshot);
     return err;
 }
 
+/* From the first day, so that a topic that is deleted and made again is another one to whoever
+ * stored its offsets. */
 static struct uuid random_uuid(struct server *server)
 {
     uint8_t random[16];
@@ -126,8 +131,11 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
 {
     char *name = changes->names[changes->count];
     if (!dlq_name(topic->name, name))
+        /* The catalog has refused such a name already; here the buffer is what matters. */
         return err_set(why, ERR_CONFIG, "%s:%u:%u: topic: the name is too long", topic->file,
                        topic->line, topic->column);
+    /* Also what a crash between the two commits left: topics without a DLQ get it by the next
+     * start, before any door is open. */
     if (flow_snapshot_topic(snapshot, slice_string(name)))
         return err_ok();
     const struct flow_topic_state *parent =
@@ -137,6 +145,7 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
         .op = FLOW_TOPIC_CREATE,
         .uuid = random_uuid(server),
         .name = slice_string(name),
+        /* One: dead letters are few, and their order is worth more to a person than their speed. */
         .partition_count = 1,
         .parent_id = parent->id,
     };
@@ -147,6 +156,7 @@ typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot
                      const struct control_catalog_topic *topic, struct changes *changes,
                      struct err_text *why);
 
+/* Reads what is there, adds what is missing, in one commit: all of it or nothing. */
 static err_t run_pass(struct server *server, add_fn *add, struct err_text *why)
 {
     struct flow_snapshot snapshot;
@@ -174,11 +184,13 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
         const struct flow_topic_state *state =
             flow_snapshot_topic(snapshot, slice_string(topic->name));
         const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
+        /* Both passes came before, and nobody else creates or deletes topics. */
         ASSERT(named && state && dlq);
         out[i] = (struct pipeline_check_topic){
             .name = topic->name,
             .topic_id = state->id,
             .dlq_id = dlq->id,
+            /* The log's and not the contract's: this is where the records are. */
             .partition_count = state->partition_count,
             .on_invalid = topic->on_invalid == CONTROL_CATALOG_REJECT ? PIPELINE_CHECK_REJECT
                                                                       : PIPELINE_CHECK_DEAD_LETTER,
@@ -217,6 +229,7 @@ static bool configured(const struct control_config *config, const char *name)
 /* Publishing what a removed sink had prepared is its own work: such a sink stays open. */
 static err_t close_sink(struct server *server, const struct flow_sink_state *sink)
 {
+    /* A sink is its name: one that comes back under it goes on where it stopped. */
     if (!sink->open || configured(server->config, sink->name))
         return err_ok();
     if (sink->prepared) {
@@ -257,6 +270,7 @@ static err_t new_sink(struct server *server, const struct flow_snapshot *snapsho
         ASSERT(topic);
         ids[i] = topic->id;
     }
+    /* A thread a sink, since a plug-in may block: a dead mount stops this one and no other. */
     err_t err = io_uv_worker_new(sink->name, &out->worker);
     if (err_is_ok(err))
         err = sinks_runner_new(
@@ -286,6 +300,8 @@ err_t server_new_sinks(struct server *server, struct err_text *why)
     err_t err = err_ok();
     for (size_t i = 0; i < count && err_is_ok(err); i++) {
         err = new_sink(server, &snapshot, &server->config->sinks[i], &server->sinks[i]);
+        /* Also the one that failed: it may have its worker already, and is freed with the
+         * others. */
         server->sink_count = i + 1;
     }
     flow_snapshot_done(&snapshot);

@@ -209,12 +209,26 @@ static void apply(struct cli_acks *acks, const struct cli_request *request,
     }
 }
 
+/* Whether each record of the request is counted once. */
+static bool counts_fit(const struct cli_request *request, const struct cli_answer *answer)
+{
+    const uint64_t counts[] = {answer->accepted, answer->duplicates, answer->dead_lettered,
+                               answer->refused};
+    uint64_t rest = total(request);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        /* Taken away rather than added up: what a peer says may overflow. */
+        if (counts[i] > rest)
+            return false;
+        rest -= counts[i];
+    }
+    return rest == 0 && answer->truncated <= total(request);
+}
+
 bool cli_acks_answered(struct cli_acks *acks, const struct cli_request *request,
                        const struct cli_answer *answer)
 {
     uint64_t end = 0;
-    uint64_t sum = answer->accepted + answer->duplicates + answer->dead_lettered + answer->refused;
-    if (sum != total(request) || !errors_fit(request, answer, &end)) {
+    if (!counts_fit(request, answer) || !errors_fit(request, answer, &end)) {
         cli_acks_unanswered(acks, request);
         return false;
     }
@@ -245,7 +259,7 @@ static void add_line(struct buf *out, const struct cli_acks *acks, uint64_t sequ
 {
     struct cli_ack ack = cli_acks_get(acks, sequence);
     char id[CLI_EVENTS_ID_SIZE + 1];
-    const char *outcome = "unsent";
+    const char *outcome = "not-taken";
     if (ack.sure > 0)
         outcome = "acknowledged";
     else if (ack.verdict != CLI_ACKS_NONE)

@@ -273,6 +273,14 @@ def test_a_source_without_its_unit_test_is_found(project):
     assert project.finds("src/base/a.c:1: [unit-test] has no tests/unit/base/a.c")
 
 
+def test_a_source_that_something_else_tests_needs_no_unit_test(project):
+    project.configure(more='[tested_elsewhere]\n"base/a.c" = "the reason"\n')
+    project.write("src/base/a.c", "", test=False)
+    assert project.findings() == []
+    project.write("tests/unit/base/a.c", "")
+    assert project.finds("src/base/a.c:1: [unit-test] has tests/unit/base/a.c, tidy.toml says")
+
+
 def test_a_decoder_needs_a_target_and_a_corpus(project):
     project.write("src/log/frame.c", "")
     assert project.finds("[fuzz] has no tests/fuzz/frame.c")

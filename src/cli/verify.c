@@ -59,8 +59,9 @@ static size_t count_ids(struct cli_verify *verify, struct slice text)
             at = found;
             break;
         }
-        count_id(verify, found + sizeof(prefix) - 1);
-        at = found + CLI_EVENTS_ID_SIZE;
+        /* On behind the prefix alone: an id that is torn may have the next one inside. */
+        at = found + sizeof(prefix) - 1;
+        count_id(verify, at);
     }
     if (at)
         return (size_t)(end - at);

@@ -73,7 +73,7 @@ void cli_acks_unanswered(struct cli_acks *acks, const struct cli_request *reques
 /* What is known of a sequence below `acks->count`. */
 struct cli_ack cli_acks_get(const struct cli_acks *acks, uint64_t sequence);
 /* Writes the list to `path`, a line a record: id, outcome (acknowledged, unanswered,
- * dead-lettered, refused or unsent), copies that must exist, copies that may exist beside them;
+ * dead-lettered, refused or not-taken), copies that must exist, copies that may exist beside them;
  * separated by tabs. Blocks. */
 err_t cli_acks_write(const struct cli_acks *acks, struct io_disk *disk, const char *path,
                      struct err_text *why);

@@ -126,7 +126,8 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
     uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
     /* Credit that one whole body does not fit would refuse it for ever. */
     uint64_t least = config->intake.body_bytes_max;
-    struct pipeline_check **checks = mem_zalloc(server->intake_count, sizeof *checks);
+    struct pipeline_check **checks =
+        mem_zalloc(server->intake_count, sizeof(struct pipeline_check *));
     if (!checks)
         return err_make(ERR_MEMORY);
     err_t err = err_ok();
@@ -177,7 +178,8 @@ static err_t new_admin(struct server *server, struct err_text *why)
     const struct control_config *config = server->config;
     server_process_init(&server->process, server->control, server->disk, config->data_dir,
                         config->memory_limit);
-    server->exporters = mem_zalloc(ADMIN_EXPORTERS + server->sink_count, sizeof *server->exporters);
+    server->exporters =
+        mem_zalloc(ADMIN_EXPORTERS + server->sink_count, sizeof(struct flow_exporter *));
     if (!server->exporters)
         return err_make(ERR_MEMORY);
     /* In the order in which readiness is asked for: the log's reason is told before the others'. */

@@ -21,6 +21,7 @@
 
 _Static_assert(SECTORS_PER_PAGE == 8, "a page's sectors are the bits of a byte");
 
+/* Shared between live, durable and pending: a page is never changed once it is in any of them. */
 struct sim_page {
     uint32_t references;
     uint8_t data[SIM_PAGE_SIZE];
@@ -64,6 +65,8 @@ static struct sim_page *page_copy(const struct sim_page *from)
     return page_new(from ? from->data : NULL);
 }
 
+/* One page for all that hold the same byte throughout: files that are written full of a filler
+ * before use would else take the memory of a real disk. */
 static struct sim_page *page_filled(struct sim_store *store, const uint8_t *data)
 {
     struct sim_page **fill = &store->fills[data[0]];
@@ -76,6 +79,7 @@ static struct sim_page *page_filled(struct sim_store *store, const uint8_t *data
 static struct sim_page *get(const struct sim_pages *pages, size_t index)
 {
     ASSERT(pages->items || pages->count == 0);
+    /* NULL is a hole, which reads as zeros. */
     return index < pages->count ? pages->items[index] : NULL;
 }
 
@@ -158,6 +162,7 @@ static void forget_pending(struct sim_content *content)
     content->pending_count = 0;
 }
 
+/* Before anything is changed, so that a change is noted whenever it is made. */
 static bool reserve_pending(struct sim_content *content)
 {
     ASSERT(content->pending_count <= content->pending_capacity);
@@ -252,6 +257,8 @@ static err_t write_page(struct sim_content *content, struct sim_store *store, si
                         const uint8_t *data, size_t inside, size_t size)
 {
     ASSERT(index <= UINT32_MAX);
+    /* Space is pages that are live: overwriting needs none, as on a file system that writes in
+     * place. */
     bool is_new = !get(&content->live, index);
     if (is_new && store->page_count_max && store->page_count >= store->page_count_max)
         return err_make(ERR_NO_SPACE);
@@ -355,6 +362,8 @@ void sim_content_sync_failed(struct sim_content *content, struct sim_store *stor
 {
     for (size_t i = 0; i < content->pending_count; i++) {
         const struct sim_change *change = &content->pending[i];
+        /* Written after all, dropped from the cache, or still cached and never to be written: a
+         * reader of this process cannot tell the first from the last. */
         uint64_t fate = sim_random_below(&store->random, 3);
         if (fate == 0) {
             bool applied = apply(content, change, page_ref(change->page));
@@ -388,8 +397,12 @@ static uint64_t pending_sectors(const struct sim_content *content)
 
 static struct doom draw_doom(const struct sim_content *content, struct sim_random *random)
 {
+    /* Nearly nothing, half, most, all but a few: even chances would make every crash look the
+     * same. */
     static const uint64_t percents[] = {5, 50, 80, 98};
     struct doom doom = {.kind = DOOM_MIXED};
+    /* The clean ends are common on purpose: a bug that needs a whole file lost would hardly be met
+     * by drawing sector for sector. */
     uint64_t draw = sim_random_below(random, 10);
     if (draw < 2)
         doom.kind = DOOM_NONE_KEPT;

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "sim/tree.h"
 
+/* What a disk without a limit says it has: a terabyte, which nothing here can fill. */
 #define UNLIMITED_BYTES (UINT64_C(1) << 40)
 
 struct sim_disk {
@@ -43,6 +44,7 @@ struct sim_handle {
     bool stale; /* the power has failed since it was opened */
 };
 
+/* From CALL_CHANGE on a call changes what a later start may find. */
 enum call { CALL_LOOK, CALL_READ, CALL_CHANGE, CALL_WRITE, CALL_SYNC };
 
 /* What becomes of a call. `err` is what it returns when its effect is not the whole one. */
@@ -69,6 +71,8 @@ static struct sim_random *random_of(struct sim_disk *disk)
     return &disk->tree.store.random;
 }
 
+/* Changes of names do not fail by chance, only by number: the programs under test answer them all
+ * in the same few places, and a chance there would drown what is looked for elsewhere. */
 static uint32_t failures_ppm(const struct sim_disk *disk, enum call call)
 {
     ASSERT(call <= CALL_SYNC);
@@ -85,6 +89,8 @@ static uint32_t failures_ppm(const struct sim_disk *disk, enum call call)
 static struct verdict judge(struct sim_disk *disk, enum call call)
 {
     ASSERT(disk->calls < UINT64_MAX);
+    /* First: behind the power loss nothing counts, fails or is drawn, or the seed would depend on
+     * it. */
     if (disk->dead)
         return (struct verdict){VERDICT_DEAD, err_make(ERR_IO)};
     /* Reading cannot be the last thing: it changes nothing that the next start could see. */
@@ -126,6 +132,7 @@ static err_t named(err_t err, const char *path, struct err_text *why)
     return err_set(why, (enum err_code)err.code, "%s: %s (simulated)", path, err_string(err));
 }
 
+/* What the kernel refuses with EINVAL; here it is the caller's mistake. */
 static bool fits(const struct sim_handle *handle, const void *data, size_t size, uint64_t offset)
 {
     return !(handle->flags & IO_OPEN_DIRECT) ||
@@ -144,6 +151,7 @@ static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned
         return err_make(ERR_EXISTS);
     if (place->node && place->node->kind != IO_KIND_FILE)
         return err_make(ERR_IO);
+    /* As tmpfs and some network file systems do. */
     if ((flags & IO_OPEN_DIRECT) && disk->options.no_direct)
         return err_make(ERR_UNSUPPORTED);
     /* Opening changes something only where it makes or empties a file. */
@@ -166,6 +174,8 @@ static err_t disk_open(struct io_disk *io, const char *path, unsigned flags, str
     if (!handle)
         return err_make(ERR_MEMORY);
     struct sim_place place = {0};
+    /* The handle is made first: a file that was created by a call that then failed for want of
+     * memory would be a surprise no real disk has. */
     err_t err = disk->dead ? err_make(ERR_IO) : sim_tree_find(&disk->tree, path, &place);
     if (err_is_ok(err))
         err = open_place(disk, &place, flags);
@@ -233,6 +243,8 @@ static err_t disk_sync(struct io_file *file)
     ASSERT(handle->flags & IO_OPEN_WRITE);
     struct verdict verdict;
     TRY(judge_handle(handle, CALL_SYNC, &verdict));
+    /* What the kernel does since 4.16: the error is told once, the pages count as clean, and some
+     * of them have reached the device. A second sync that succeeds proves nothing. */
     if (verdict.kind == VERDICT_FAIL)
         sim_content_sync_failed(&handle->node->content, store);
     else if (has_effect(handle->disk, &verdict))
@@ -332,6 +344,7 @@ static err_t disk_make_directory(struct io_disk *io, const char *path, struct er
     err_t err = find_place(disk, path, CALL_CHANGE, &verdict, &place);
     if (err_is_ok(err) && place.node && place.node->kind != IO_KIND_DIRECTORY)
         err = err_make(ERR_EXISTS);
+    /* One that is there already is success, as io/disk.h has it. */
     if (err_is_ok(err) && !place.node && has_effect(disk, &verdict))
         err = sim_tree_make(&disk->tree, &place, IO_KIND_DIRECTORY);
     ASSERT(path);
@@ -547,9 +560,11 @@ void sim_disk_crash(struct sim_disk *disk)
     }
     sim_tree_crash(&disk->tree);
     disk->dead = false;
+    /* The next start lives, unless the test says otherwise. */
     disk->die_at = 0;
 }
 
+/* Under every cache: the next read sees it, durable or not. */
 bool sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t offset, unsigned bit)
 {
     struct sim_place place = {0};

@@ -33,6 +33,8 @@ struct sim_random sim_random_seed(uint64_t seed)
     return random;
 }
 
+/* As published (prng.di.unimi.it/xoshiro256starstar.c): a seed in a report of last year finds the
+ * same run. */
 uint64_t sim_random_next(struct sim_random *random)
 {
     uint64_t *s = random->state;
@@ -75,6 +77,7 @@ void sim_random_bytes(struct sim_random *random, void *out, size_t size)
     while (size > 0) {
         uint64_t word = sim_random_next(random);
         size_t step = size < sizeof(word) ? size : sizeof(word);
+        /* In the machine's byte order; seeds are told between machines of one kind only. */
         memcpy(bytes, &word, step);
         bytes += step;
         size -= step;

@@ -82,6 +82,7 @@ static void queue_init(struct queue *queue)
     *queue = (struct queue){.last = &queue->first};
 }
 
+/* Tasks link through themselves, as in the real loop. */
 static void queue_add(struct queue *queue, struct task *task)
 {
     ASSERT(task);
@@ -148,7 +149,10 @@ static void timer_start(struct io_loop *io, struct io_timer *timer, uint64_t del
 {
     struct sim_loop *loop = loop_of(io);
     uint64_t now = loop->sim->now_ns;
+    /* NEVER is what a loop without timers says. */
     timer->due_ns = delay_ns < NEVER - now ? now + delay_ns : NEVER - 1;
+    /* Room for TIMERS_RESERVED is there. Starting a timer cannot fail in io/loop.h, and a test that
+     * lets allocations fail must not meet one here. */
     if (!err_is_ok(io_heap_put(&loop->timers, timer)))
         UNREACHABLE("no memory for a timer");
 }
@@ -282,6 +286,8 @@ static uint64_t worker_ready_ns(const struct sim_worker *worker)
     return worker->jobs.first ? worker->ready_ns : NEVER;
 }
 
+/* Those that were started before this turn: a timer that starts itself with no delay would else
+ * never let the turn end. */
 static void run_timers(struct sim_loop *loop)
 {
     uint64_t order_max = loop->timers.order;
@@ -315,6 +321,7 @@ static void run_worker(struct sim_worker *worker)
     if (worker->jobs.first)
         job_to_front(worker);
     job->work(job);
+    /* The answer takes the way of all mail, so it may be overtaken by what other actors do. */
     io_post(job->home, &job->task);
 }
 
@@ -360,6 +367,7 @@ bool sim_step(struct sim *sim)
 {
     ASSERT(!sim->in_step);
     sim->in_step = true;
+    /* Before the survey: what becomes due by the passing of time is part of who can run. */
     bool slow = sim_random_chance(&sim->random, 1, LONG_STEP_EVERY);
     sim->now_ns += sim_random_below(&sim->random, slow ? LONG_STEP_NS_MAX : STEP_NS_MAX);
     struct survey survey = {.chosen = SIZE_MAX};
@@ -370,6 +378,8 @@ bool sim_step(struct sim *sim)
         (void)visit(sim, &survey);
     }
     if (survey.ready > 0) {
+        /* Each with the same chance, whatever it has waited: the scheduler of a busy machine is not
+         * fair. */
         survey.chosen = sim_random_below(&sim->random, survey.ready);
         bool ran = visit(sim, &survey);
         ASSERT(ran);
@@ -385,6 +395,7 @@ bool sim_run_until(struct sim *sim, bool (*reached)(void *context), void *contex
     for (uint64_t step = 0; step < steps_max; step++) {
         if (reached(context))
             return true;
+        /* Nothing waits and nothing is due: what was not reached by this point never will be. */
         if (!sim_step(sim))
             break;
     }
@@ -409,5 +420,6 @@ void sim_drop_all(struct sim *sim)
 void sim_wall_jump(struct sim *sim, int64_t ms)
 {
     ASSERT(sim);
+    /* As an operator's date(1) or an NTP step does; the monotonic clock goes on as it was. */
     sim->wall_offset_ms += ms;
 }

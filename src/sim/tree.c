@@ -217,11 +217,13 @@ err_t sim_tree_remove(struct sim_tree *tree, const struct sim_place *place)
     /* The root stays. */
     if (!place->directory || place->node->live.count > 0)
         return err_make(ERR_IN_USE);
+    /* Noted before it is done, so that a change that is seen can always be lost. */
     TRY(journal_add(tree, place->node, place, NULL));
     names_remove(tree, &place->directory->live, find(&place->directory->live, place->name));
     return err_ok();
 }
 
+/* rename(2) refuses to put a directory below itself; the tree would come loose. */
 static bool is_within(const struct sim_node *node, const struct sim_node *directory)
 {
     if (node == directory)
@@ -289,6 +291,8 @@ static void mark(struct sim_rename *change, bool marked)
         change->to_directory->marked = marked;
 }
 
+/* A sync of a directory makes all changes of its names durable, and every earlier change that one
+ * of these builds on: from the last to the first, each selected change marks its directories. */
 static void select_touching(struct sim_tree *tree, struct sim_node *directory)
 {
     ASSERT(directory->kind == IO_KIND_DIRECTORY);

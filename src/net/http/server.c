@@ -157,8 +157,8 @@ static void write_date(struct net_http_server *server)
     size_t day = (size_t)(wall_ms / 86400000 % 7);
     snprintf(server->date, sizeof(server->date),
              "Date: %.3s, %02u %.3s %04u %02u:%02u:%02u GMT\r\n", days + 3 * day, parts.day % 100u,
-             months + 3 * (parts.month - 1), (unsigned)parts.year % 10000u, parts.hour % 100u,
-             parts.minute % 100u, parts.second % 100u);
+             months + 3 * (size_t)(parts.month - 1), (unsigned)parts.year % 10000u,
+             parts.hour % 100u, parts.minute % 100u, parts.second % 100u);
 }
 
 static void run_tick(struct io_timer *timer)

@@ -13,7 +13,6 @@
 #include "format/json/json.h"
 #include "pipeline/check/check.h"
 
-
 enum pipeline_check_outcome {
     PIPELINE_CHECK_ACCEPTED,
     PIPELINE_CHECK_DEAD_LETTERED,

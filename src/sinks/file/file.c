@@ -106,6 +106,7 @@ static err_t file_check(const void *options, struct err_text *why)
 /* Whether `path` is `directory` or below it. */
 static bool within(struct slice path, struct slice directory)
 {
+    ASSERT(path.data && directory.data);
     return slice_starts_with(path, directory) &&
            (path.size == directory.size || path.data[directory.size] == '/');
 }

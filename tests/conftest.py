@@ -1,4 +1,5 @@
 """Fixtures of the tests that run the real program."""
+import shutil
 import subprocess
 
 import pytest
@@ -18,7 +19,7 @@ def make_garner(tmp_path, request):
     """Makes servers in folders of their own (lib.server.Garner), kills them after the test.
 
     A server that ended behind the test's back fails it. When the test failed, the end of each
-    server's log is shown.
+    server's log is shown and its folder is kept.
     """
     made = []
 
@@ -32,9 +33,12 @@ def make_garner(tmp_path, request):
     for garner in made:
         if garner.process is not None and garner.running():
             garner.kill()
-    if getattr(request.node, "failed", True) or ended:
-        for garner in made:
+    for garner in made:
+        if getattr(request.node, "failed", True) or ended:
             print(garner.log_tail())
+        else:
+            # pytest keeps the folders of three runs, and logs are large.
+            shutil.rmtree(garner.folder, ignore_errors=True)
     assert not ended, f"a server ended by itself: {[g.process.returncode for g in ended]}"
 
 

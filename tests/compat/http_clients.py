@@ -1,4 +1,4 @@
-"""Other people's HTTP clients at the intake: curl, Node's fetch, Python's http.client and urllib."""
+"""Other people's HTTP clients at the intake: curl, Node's fetch, Python's client and urllib."""
 import json
 import shutil
 import subprocess

@@ -1,4 +1,5 @@
 """Bodies and heads that are too long, end early or never end; connections that only stand there."""
+import contextlib
 import os
 import re
 import resource
@@ -13,6 +14,7 @@ from lib.wire import Wire, post
 HEAD = b"POST /v1/topics/events/records HTTP/1.1\r\nHost: localhost\r\n"
 TYPE = b"Content-Type: application/json\r\n"
 MIB = 1 << 20
+FILE_SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": "50ms"}}
 
 
 def memory(server, field="VmRSS"):
@@ -128,6 +130,59 @@ def test_a_client_that_stalls_within_a_message_is_ended(server, delivered):
     for wire in wires:
         wire.close()
     assert [[a[0] for a in each] for each in answers] == [[408]] * len(starts)
+    assert delivered(server) == [{"n": 1}]
+
+
+def test_a_client_that_reads_no_answers_is_not_kept_fed(server, delivered):
+    """It stops being read, and what waits for it is bounded; others are served meanwhile."""
+    before = memory(server)
+    with Wire(server.intake_port, timeout=2) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        piece = b"GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000
+        with pytest.raises(TimeoutError):
+            send_until_closed(wire, piece, 256 * MIB)
+        with server.client() as client:
+            assert client.post_json("events", {"n": 1}).status == 200
+        assert memory(server, "VmHWM") - before < 16 * MIB
+    assert delivered(server) == [{"n": 1}]
+
+
+def test_memory_for_bodies_is_promised_before_they_are_read(make_garner, delivered):
+    """Clients that announce more than there is memory for stand in line, then are told when to
+    come again; the memory stays bounded, and what is given back is used again."""
+    server = make_garner(sinks={"files": FILE_SINK},
+                         config={"wal_limit": "128MiB", "memory_limit": "64MiB"}).start()
+    announced = HEAD + TYPE + b"Content-Length: 8000000\r\n\r\n[" + b" " * MIB
+    wires = [Wire(server.intake_port) for _ in range(12)]
+    for wire in wires:
+        wire.socket.setblocking(False)
+        try:
+            wire.socket.send(announced)
+        except BlockingIOError:
+            pass
+        wire.socket.settimeout(30)
+    answers = []
+
+    def take(wire):
+        answers.append(wire.answer())
+
+    threads = [threading.Thread(target=take, args=(wire,), daemon=True) for wire in wires]
+    for thread in threads:
+        thread.start()
+    until(lambda: len([a for a in answers if a and a[0] == 503]) >= 8, "those in line to be told")
+    assert all(int(headers["retry-after"]) >= 1 for status, headers, _ in answers if status == 503)
+    assert memory(server, "VmHWM") < 64 * MIB
+    assert server.get("/health").status == 200
+    for wire in wires:
+        with contextlib.suppress(OSError):
+            wire.socket.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+    for wire in wires:
+        wire.close()
+    with server.client() as client:
+        assert client.post("events", b"[" + b" " * 7_000_000 + b'{"n":1}]',
+                           "application/json").json()["accepted"] == 1
     assert delivered(server) == [{"n": 1}]
 
 

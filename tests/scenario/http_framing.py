@@ -74,7 +74,8 @@ def test_a_head_without_a_host_is_refused(server, delivered):
 
 def test_a_coding_beside_chunked_is_not_implemented(server, delivered):
     check_refused(server, delivered,
-                  HEAD + TYPE + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 501)
+                  HEAD + TYPE + b"Transfer-Encoding: gzip, chunked\r\n\r\n"
+                  b"2\r\n{}\r\n0\r\n\r\n", 501)
 
 
 @pytest.mark.parametrize("body", [

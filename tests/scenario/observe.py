@@ -7,6 +7,7 @@ import pytest
 
 from lib.client import Client
 from lib.server import assert_balanced, run
+from lib.wait import until
 from lib.wire import Wire
 
 
@@ -127,6 +128,15 @@ def test_every_line_of_the_log_is_json(server):
     events = [json.loads(line) for line in server.log_text().splitlines()]
     assert all(set(event) >= {"time", "level", "event", "text"} for event in events)
     assert [e["event"] for e in events][-2:] == ["stopping", "stopped"]
+
+
+def test_a_hangup_ends_nothing(server, delivered):
+    with server.client() as client:
+        assert client.post_json("events", {"n": 1}).status == 200
+        server.reload()
+        until(lambda: "SIGHUP" in server.log_text(), "the server to have seen it")
+        assert client.post_json("events", {"n": 2}).status == 200
+    assert delivered(server) == [{"n": 1}, {"n": 2}]
 
 
 def test_commands_say_what_they_are_for():

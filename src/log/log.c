@@ -68,6 +68,8 @@ static err_t read_meta(struct log *log, struct err_text *why)
     err_t err = log_meta_read(options->disk, options->data_directory, &log->meta, why);
     if (!err_is(err, ERR_NO_FILE))
         return err;
+    if (why)
+        *why = (struct err_text){0};
     uint8_t random[16];
     io_random(options->loop, random, sizeof random);
     log->meta = (struct log_meta){.format = LOG_META_FORMAT, .uuid = uuid_from_random(random)};

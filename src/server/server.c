@@ -351,6 +351,21 @@ static void free_server(struct server *server)
     io_uv_loop_free(&server->control);
 }
 
+static void log_closed(struct task *task)
+{
+    io_uv_loop_stop(CONTAINER_OF(task, struct server, step_task)->control);
+}
+
+/* A start that failed behind the log leaves it as a clean stop does. */
+static void close_log(struct server *server)
+{
+    if (!server->sequencer_started)
+        return;
+    server->step_task.run = log_closed;
+    log_stop(server->log, server->control, &server->step_task);
+    io_uv_loop_run(server->control);
+}
+
 err_t server_run(const struct server_options *options, struct err_text *why)
 {
     struct server *server = mem_zalloc(1, sizeof *server);
@@ -369,6 +384,8 @@ err_t server_run(const struct server_options *options, struct err_text *why)
          * next. */
         if (server->left_behind)
             return err_make(ERR_TIMEOUT);
+    } else {
+        close_log(server);
     }
     free_server(server);
     mem_free(server);

@@ -6,7 +6,7 @@
  * Batches hold records "0", "1", ... with a filler.
  */
 
-#include "unit.h"
+#include "lib/unit.h"
 
 #include "base/alloc.h"
 #include "flow/batch.h"

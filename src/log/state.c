@@ -441,7 +441,7 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
-    case LOG_ENTRY_CLEAN_STOP: state->clean_stop = true; return err_ok();
+    case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
@@ -463,6 +463,7 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
         if (entry.kind == LOG_ENTRY_BATCH)
             batch.offset += LOG_FRAME_HEADER_SIZE + (uint64_t)(entry.append.batch - begin);
         TRY(apply_entry(state, &entry, batch));
+        state->clean_stop = entry.kind == LOG_ENTRY_CLEAN_STOP;
     }
     return err_is(err, ERR_END) ? err_ok() : err;
 }

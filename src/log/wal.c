@@ -86,11 +86,12 @@ static err_t probe_direct(struct log_wal *wal, struct err_text *why)
     char path[LOG_WAL_PATH_MAX];
     making_path(wal, 0, path);
     struct io_file *file = NULL;
-    err_t err =
-        io_disk_open(wal->disk, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, &file, why);
+    struct err_text detail = {0};
+    err_t err = io_disk_open(wal->disk, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT,
+                             &file, &detail);
     wal->direct = err_is_ok(err);
     if (!err_is_ok(err) && !err_is(err, ERR_UNSUPPORTED))
-        return err;
+        return err_set(why, (enum err_code)err.code, "%s", err_detail(err, &detail));
     TRY(io_file_close(file));
     if (!wal->direct)
         logger_write(wal->logger, LOG_LEVEL_WARNING, "log_no_direct_io",

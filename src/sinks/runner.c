@@ -575,12 +575,13 @@ static void stop_overdue(struct io_timer *timer)
 {
     struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, stop_timer);
     ASSERT(runner->stopping && runner->state != SINKS_STOPPED);
-    if (runner->calling) {
+    /* A call that happens to be under way is not one that hangs: it gets a second, as does closing
+     * the plug-in behind it. What else runs is the log's, and comes back. */
+    if (runner->calling && runner->give_up) {
         abandon(runner);
         return;
     }
     runner->give_up = true;
-    /* What runs is the log's, and comes back; closing the plug-in gets a second. */
     io_timer_start(runner->options.loop, &runner->stop_timer, IO_SECOND);
     if (runner->state == SINKS_WAITING)
         leave_pause(runner);

@@ -66,8 +66,8 @@ void sinks_runner_start(struct sinks_runner *runner);
  * start. Once; also without a start.
  *
  * `stopped` gets OK when nothing of the runner is in use any more. It gets ERR_TIMEOUT when a call
- * of the plug-in has not returned: runner, worker, options, loop and log must then live until the
- * process ends. */
+ * of the plug-in has not returned a second after that: runner, worker, options, loop and log must
+ * then live until the process ends. */
 void sinks_runner_stop(struct sinks_runner *runner, uint64_t timeout_ms,
                        void (*stopped)(void *context, err_t err), void *context);
 /* Frees a runner that was never started, or that stopped with OK. */

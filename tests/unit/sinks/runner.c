@@ -653,7 +653,9 @@ static void a_call_that_never_returns_is_abandoned(void **state)
     append_some(t, 5);
     world_settle(t->world);
     sinks_runner_stop(t->runner, 5000, note_stopped, t);
-    world_advance(t->world, 5 * IO_SECOND);
+    world_advance(t->world, 5999 * IO_MS);
+    assert_false(t->stopped);
+    world_advance(t->world, IO_MS);
     assert_true(t->stopped);
     assert_int_equal(t->stop_error.code, ERR_TIMEOUT);
     assert_int_equal(world_events(t->world, "sink_abandoned"), 1);
@@ -667,6 +669,29 @@ static void a_call_that_never_returns_is_abandoned(void **state)
     assert_all_delivered(t->world, &t->plug, "first");
 }
 
+static void a_call_under_way_at_the_deadline_may_come_back(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    world_settle(t->world);
+    t->world->workers[0].held = true;
+    append_some(t, 5);
+    world_settle(t->world);
+    sinks_runner_stop(t->runner, 5000, note_stopped, t);
+    world_advance(t->world, 5 * IO_SECOND);
+    assert_false(t->stopped);
+    t->world->workers[0].held = false;
+    world_settle(t->world);
+    assert_true(t->stopped);
+    assert_true(err_is_ok(t->stop_error));
+    assert_int_equal(world_events(t->world, "sink_abandoned"), 0);
+    assert_int_equal(t->plug.published_count, 0);
+    sinks_runner_free(&t->runner);
+    begin(t);
+    world_advance(t->world, 61 * IO_SECOND);
+    assert_all_delivered(t->world, &t->plug, "first");
+}
+
 static void a_close_that_never_returns_is_abandoned_too(void **state)
 {
     struct test *t = *state;
@@ -674,7 +699,7 @@ static void a_close_that_never_returns_is_abandoned_too(void **state)
     world_settle(t->world);
     t->world->workers[0].held = true;
     sinks_runner_stop(t->runner, 5000, note_stopped, t);
-    world_advance(t->world, 5 * IO_SECOND);
+    world_advance(t->world, 6 * IO_SECOND);
     assert_true(t->stopped);
     assert_int_equal(t->stop_error.code, ERR_TIMEOUT);
     world_crash(t->world, &t->runner, &t->plug);
@@ -791,6 +816,7 @@ int main(void)
         TEST(a_blocked_sink_is_left_at_the_deadline_and_finished_by_the_next_start),
         TEST(a_stop_ends_a_pause_at_once),
         TEST(a_call_that_never_returns_is_abandoned),
+        TEST(a_call_under_way_at_the_deadline_may_come_back),
         TEST(a_close_that_never_returns_is_abandoned_too),
         TEST(a_lack_of_memory_at_any_point_is_made_good),
         TEST(memory_is_shared_out_to_the_partitions),

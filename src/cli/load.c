@@ -136,20 +136,22 @@ static void end_if_all_is_told(struct cli_load *load)
         end_with(load, err_ok());
 }
 
-/* The time of now, formatted once a millisecond. */
-static const char *time_text(struct cli_load *load)
+/* Brings `time` up to now; formatted once a millisecond at the most. */
+static err_t refresh_time(struct cli_load *load)
 {
     int64_t ms = io_wall_ms(load->options.loop);
     struct buf text = {0};
     if (ms == load->time_ms)
-        return load->time;
+        return err_ok();
     buf_add_time(&text, ms);
-    if (text.size == CLI_EVENTS_TIME_SIZE) {
+    err_t err = buf_error(&text);
+    if (err_is_ok(err)) {
+        ASSERT(text.size == CLI_EVENTS_TIME_SIZE);
         memcpy(load->time, text.data, CLI_EVENTS_TIME_SIZE);
         load->time_ms = ms;
     }
     buf_done(&text);
-    return load->time;
+    return err;
 }
 
 /* Which records come next. */
@@ -217,6 +219,8 @@ static bool compose(struct lane *lane)
     err_t err = err_ok();
     if (load->options.keeps_acks)
         err = cli_acks_reserve(load->options.acks, request.first + request.fresh);
+    if (err_is_ok(err))
+        err = refresh_time(load);
     lane->request = request;
     make_head(lane);
     if (err_is_ok(err))
@@ -225,9 +229,9 @@ static bool compose(struct lane *lane)
         end_with(load, err);
         return false;
     }
-    const char *time = time_text(load);
-    cli_events_fill(events, lane->body, 0, request.fresh, request.first, time);
-    cli_events_fill(events, lane->body, request.fresh, request.again_count, request.again, time);
+    cli_events_fill(events, lane->body, 0, request.fresh, request.first, load->time);
+    cli_events_fill(events, lane->body, request.fresh, request.again_count, request.again,
+                    load->time);
     cli_events_end(events, lane->body, record_count(&request));
     load->stats.sent += request.fresh;
     load->stats.again += request.again_count;
@@ -375,6 +379,9 @@ static void take_refusal(struct lane *lane, const struct net_http_client_respons
     if (!says_later(response->status)) {
         err_set(&load->why, ERR_INVALID, "%s answered %d: %.*s", load->options.address,
                 response->status, SLICE_PRINTF(body));
+        /* Success without counts is no server of ours, and may have taken anything. */
+        if (response->status < 300)
+            outcome_unknown(lane);
         lane_give_up(lane);
         end_with(load, err_make(ERR_INVALID));
         return;

@@ -44,6 +44,7 @@ struct route {
 static void end_inquiry(struct inquiry *inquiry)
 {
     struct admin *admin = inquiry->admin;
+    /* What was asked of the parts is theirs until it has come home; only then may this go. */
     ASSERT(inquiry->waiting == 0 && admin->inquiries > 0);
     admin->inquiries--;
     mem_free(inquiry);
@@ -100,6 +101,8 @@ static void reply_metrics(struct inquiry *inquiry)
     buf_init(&text, 0);
     observe_prometheus_render(all, &text);
     if (all->failed)
+        /* A part without memory says so in its set; a page that lacks its counters must not look
+         * whole. */
         text.failed = true;
     reply_text(inquiry->request, 200, OBSERVE_PROMETHEUS_CONTENT_TYPE, &text);
     buf_done(&text);
@@ -125,6 +128,7 @@ static void report_back(struct flow_report *report)
 {
     struct inquiry *inquiry = report->asker;
     ASSERT(inquiry->waiting > 0);
+    /* A request whose peer has gone waits for its answers all the same: the parts write into it. */
     if (--inquiry->waiting > 0)
         return;
     if (inquiry->metrics)
@@ -205,6 +209,7 @@ static const struct route routes[] = {
     {"/v1/ledger", serve_ledger},
 };
 
+/* Four paths, compared in turn; none has a variable part. */
 static const struct route *find_route(struct slice path)
 {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -250,6 +255,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 static void on_body(void *owner, struct net_http_request *request, struct slice body)
 {
     const struct request_state *state = net_http_request_state(request);
+    /* on_head let nothing else pass. */
     ASSERT(state->route && body.size == 0);
     state->route->serve(owner, request);
 }
@@ -308,6 +314,7 @@ void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void 
     admin->stop_deadline_ms = deadline_ms;
     admin->stopped = stopped;
     admin->stopped_owner = owner;
+    /* The listener first, so that no connection can come behind the server's stop. */
     net_listener_stop(admin->listener, listener_stopped, admin);
 }
 

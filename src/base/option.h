@@ -39,6 +39,6 @@ struct option {
     const char *const *choices; /* NULL-terminated, for OPTION_ENUM */
     const struct option *table; /* for OPTION_TABLE; ends with a NULL name. NULL: whatever stands
                                    there is kept for the table's owner to decode (const void *) */
-    bool shorthand;             /* OPTION_TABLE: a scalar in its place is its first option's value */
+    bool shorthand;             /* OPTION_TABLE: a scalar in its place is its first option's */
     const char *help;           /* one line for the reference page */
 };

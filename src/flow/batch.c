@@ -268,6 +268,8 @@ err_t flow_batch_parse(struct slice bytes, struct flow_batch *out)
     return err_ok();
 }
 
+/* Reads every byte, so it is a call of its own: who has just made the batch, or checked it, does
+ * not. */
 err_t flow_batch_check(const struct flow_batch *batch)
 {
     ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
@@ -340,6 +342,7 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
     return err_ok();
 }
 
+/* The iterator has not looked at headers: most readers never do. */
 bool flow_record_header(struct slice *headers, struct flow_header *out)
 {
     ASSERT(headers && out);

@@ -42,6 +42,8 @@ static void print_messages(const struct control_messages *messages)
         fprintf(stderr, "and %zu more\n", messages->omitted);
 }
 
+/* Whole and checked before anything else is made: a mistake leaves no trace, not even a
+ * directory. */
 static err_t load_config(struct server *server, const char *file)
 {
     struct control_report report;
@@ -251,7 +253,8 @@ static void close_admin(struct server *server)
     io_uv_loop_run(server->control);
 }
 
-/* Says where the doors are: with port 0 only the system knows. */
+/* Says where the doors are: with port 0 only the system knows. Scripts and tests wait for this
+ * line; it comes when all doors take connections. */
 static void say_serving(struct server *server, uint16_t intake_port)
 {
     const struct control_config *config = server->config;

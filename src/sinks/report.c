@@ -87,6 +87,7 @@ static void report_arrived(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
     add_all(report->exporter_data, &report->metrics);
+    /* On the sink's loop here; the same task carries the report home. */
     task->run = report_home;
     io_post(report->home, task);
 }

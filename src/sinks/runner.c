@@ -134,6 +134,7 @@ static void leave_pause(struct sinks_runner *runner)
 {
     ASSERT(runner->state == SINKS_WAITING);
     io_timer_stop(runner->options.loop, &runner->pause_timer);
+    /* Not registered, or not known whether: that comes first. */
     enter(runner, runner->sink_id ? SINKS_LEARNING : SINKS_OPENING);
 }
 
@@ -157,6 +158,8 @@ static void stall(struct io_timer *timer)
 {
     struct sinks_runner *runner = CONTAINER_OF(timer, struct sinks_runner, stall_timer);
     ASSERT(runner->calling);
+    /* Only told: the call cannot be taken back, and a slow disk may still finish it. Nothing else
+     * waits for it but this sink. */
     runner->stalled = true;
     logger_write(runner->options.logger, LOG_LEVEL_WARNING, "sink_stalled",
                  "sink %s: %s has not come back for a minute", runner->name,

@@ -121,6 +121,7 @@ static void check_sink(const struct loader *l, const struct control_config_sink 
 static void load(struct loader *l)
 {
     const struct option_strings *files = &l->config->contract_files;
+    /* Room for all, so that a contract never moves: messages refer to its nodes. */
     l->contracts = arena_alloc(&l->catalog->arena, files->count * sizeof(*l->contracts));
     if (!l->contracts) {
         control_report_no_memory(l->report);
@@ -131,6 +132,8 @@ static void load(struct loader *l)
     if (l->count > 1)
         qsort(l->contracts, l->count, sizeof(*l->contracts), by_name);
     check_together(l);
+    /* Sinks' topics are compared with a list that is whole, or every topic of a broken file would
+     * be called unknown too. */
     if (!err_is_ok(control_report_verdict(l->report)))
         return;
     publish(l);

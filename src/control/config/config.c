@@ -84,6 +84,7 @@ static const struct option intake_options[] = {
     {0},
 };
 
+/* Three doors, one language: what is said of one goes for all. */
 #define DOOR_OPTIONS(address, text)                                                                \
     {                                                                                              \
         {.name = "listen",                                                                         \
@@ -288,6 +289,7 @@ static void add_contracts(const struct loader *l, const char *pattern,
     const char *path = control_config_path(arena, l->directory, pattern);
     err_t err =
         path ? control_config_glob(l->host->disk, path, arena, &found, &why) : err_make(ERR_MEMORY);
+    /* Copied for each pattern: an arena takes nothing back, and patterns are few. */
     const char **all = arena_alloc(arena, (files->count + found.count) * sizeof(*all));
     if (err_is(err, ERR_MEMORY) || !all) {
         control_report_no_memory(l->report);
@@ -357,6 +359,7 @@ static void decode(struct loader *l)
         control_report_no_memory(l->report);
         return;
     }
+    /* Also with no file: the defaults go the same way. */
     struct control_config_part part = {control_config_options, config};
     control_config_decode(&decoder, l->root, &part, 1);
     if (config->memory_limit == 0)

@@ -102,6 +102,7 @@ static void decode_sink(const struct control_config_decoder *d,
         return;
     struct common common = {0};
     static const struct option no_options[] = {{0}};
+    /* Zeroed by the arena: an option that is neither given nor has a default is 0 or NULL. */
     void *options = arena_alloc(d->arena, type ? type->options_size : 1);
     if (!options) {
         control_report_no_memory(d->report);

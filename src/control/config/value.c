@@ -31,6 +31,7 @@ static const struct unit duration_units[] = {
 static void add_in_units(struct buf *out, uint64_t value, const struct unit units[static 5])
 {
     const struct unit *unit = units;
+    /* The smallest unit divides all; 0 has no unit larger than it. */
     while (value % unit->value != 0 || (value == 0 && unit->value > 1))
         unit++;
     ASSERT(unit < units + 5);
@@ -194,6 +195,7 @@ const char *control_config_path(struct arena *arena, const char *directory, cons
     ASSERT(path[0] != '\0');
     struct buf out;
     buf_init(&out, 0);
+    /* An absolute path stands alone; any other continues the directory. */
     const char *given[2] = {path[0] == '/' ? "" : directory, path};
     bool absolute = path[0] == '/' || directory[0] == '/';
     for (size_t i = 0; i < 2; i++) {

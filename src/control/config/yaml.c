@@ -21,6 +21,7 @@ struct reader {
     struct arena *arena;
     struct control_report *report;
     struct control_config_node *root;
+    /* What is open is a stack of fixed depth: brackets without end cost no memory of ours. */
     struct control_config_node *open[CONTROL_CONFIG_DEPTH_MAX];
     uint32_t depth;
     const char *key;
@@ -176,6 +177,7 @@ static void on_scalar(struct reader *r, const yaml_event_t *event)
     struct slice value = slice_make(event->data.scalar.value, event->data.scalar.length);
     if (refuse_extras(r, event, event->data.scalar.anchor, event->data.scalar.tag))
         return;
+    /* YAML's "\0" puts one into a quoted string; behind it C would see nothing. */
     if (slice_find(value, 0) < value.size) {
         refuse(r, event->start_mark, "expected text without a zero byte");
         return;

@@ -241,7 +241,8 @@ static inline const uint8_t *finish_item(struct scan *s, const uint8_t *at)
     return at;
 }
 
-/* From the first byte of the text's value to the byte behind it. */
+/* From the first byte of the text's value to the byte behind it. No recursion: a text of 10,000
+ * brackets is refused by its depth and not by the end of a stack. */
 static const uint8_t *walk(struct scan *s, const uint8_t *at)
 {
     do {

@@ -31,6 +31,7 @@ static size_t count_keys(struct slice text)
     return count;
 }
 
+/* RFC 6901 section 3: "~" is followed by 0 or 1. */
 static err_t check_pointer(struct slice text, struct err_text *why)
 {
     for (size_t i = 0; i < text.size; i++) {

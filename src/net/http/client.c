@@ -171,6 +171,7 @@ static struct io_room on_room(void *owner)
 static void on_read(void *owner, size_t size)
 {
     struct net_http_client *client = owner;
+    /* The room was the spare byte, whose content says nothing. */
     if (client->in.failed || client->in.size == client->in.size_max) {
         end_with(client, err_make(client->in.failed ? ERR_MEMORY : ERR_TOO_LARGE));
         return;

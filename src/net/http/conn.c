@@ -206,6 +206,8 @@ static void deliver(struct net_http_conn *conn, struct slice body)
     buf_done(&request->body);
 }
 
+/* Whole in the buffer: handed over where it lies, which is how most requests of a batch size below
+ * 64 KiB pass, without one copy. */
 static void take_declared(struct net_http_conn *conn, struct slice *in)
 {
     struct net_http_request *request = conn->current;
@@ -524,6 +526,7 @@ const struct io_tcp_events net_http_conn_events = {
     .closed = on_closed,
 };
 
+/* Slowness within a message is answered, as far as anybody listens; idleness is only closed. */
 static void time_out(struct net_http_conn *conn, const char *detail)
 {
     conn->server->counters.timeouts++;

@@ -205,6 +205,7 @@ static struct slice single_field(const struct net_http_fields *fields, struct sl
     return value;
 }
 
+/* Options that are unknown name fields for the next hop, and there is none behind us. */
 static void parse_connection(struct net_http_fields *fields)
 {
     fields->close = fields->keep_alive = false;
@@ -269,6 +270,7 @@ static enum net_http_parse parse_version(struct slice s, uint8_t *minor,
     return NET_HTTP_DONE;
 }
 
+/* Methods are case-sensitive (RFC 9110 section 9.1). */
 static enum net_http_method method_of(struct slice name)
 {
     static const struct slice names[NET_HTTP_OTHER] = {

@@ -106,6 +106,7 @@ void net_http_request_free(struct net_http_request *request)
     buf_done(&request->body);
     if (request->answer.data && request->answer.data != request->inline_answer)
         mem_free((void *)(uintptr_t)request->answer.data);
+    /* Warm memory for the next one; beyond a loop's busy moment's worth it goes back. */
     if (server->free_count < NET_HTTP_FREE_REQUESTS_MAX) {
         list_add_head(&server->free_requests, &request->link);
         server->free_count++;
@@ -222,6 +223,7 @@ void net_http_server_free(struct net_http_server **pointer)
     *pointer = NULL;
 }
 
+/* The date first: answers of this tick carry it, and a server that slept has an old one. */
 static void start_ticking(struct net_http_server *server)
 {
     if (server->ticking)

@@ -83,6 +83,7 @@ static void come_home(struct task *task)
 {
     struct visit *visit = CONTAINER_OF(task, struct visit, task);
     struct flow_report *report = visit->report;
+    /* On the asker's loop, with the sums of all doors. */
     struct metric_set *set = &report->metrics;
     const struct net_http_counters *counters = &visit->counters;
     const struct {
@@ -149,6 +150,8 @@ void sources_http_collect(struct flow_exporter *exporter, struct flow_report *re
 {
     struct sources_http *http = CONTAINER_OF(exporter, struct sources_http, exporter);
     struct visit *visit = mem_zalloc(1, sizeof(*visit));
+    /* Answered without a visit: the asker counts answers, and one that never came would keep it for
+     * ever. */
     if (!visit) {
         report->task.run = report_failure;
         io_post(report->home, &report->task);

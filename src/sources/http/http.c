@@ -37,6 +37,7 @@ static err_t open_door(struct sources_http *http, const struct sources_http_opti
                        struct sources_http_door *door, const struct sources_http_loop *loop)
 {
     ASSERT(loop->loop && loop->inlet && loop->credit);
+    /* Its tasks are part of it: stopping needs no memory, so it cannot fail. */
     *door = (struct sources_http_door){
         .http = http,
         .loop = loop->loop,

@@ -92,6 +92,8 @@ static bool check_type(struct intake *intake, const struct net_http_head *head)
  * pass as broken JSON and end in a DLQ. */
 static bool check_encoding(struct intake *intake, const struct net_http_head *head)
 {
+    /* May be given more than once, and as a list; anything but identity in any of them is
+     * refused. */
     for (uint32_t index = 0;;) {
         struct slice value = net_http_fields_next(&head->fields, "content-encoding", &index);
         if (!value.data)

@@ -327,7 +327,7 @@ static void a_cancel_may_cross_the_answer(void **state)
     (void)state;
     uint32_t cancelled = 0;
     uint32_t given = 0;
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 100; seed++) {
         struct world f;
         world_init(&f, seed);
         world_begin(&f);
@@ -338,7 +338,7 @@ static void a_cancel_may_cross_the_answer(void **state)
         struct asked commit;
         asked_some(&commit, &f, 10, 10);
         asked_send(&commit);
-        for (uint64_t i = 0; i < seed && !asked->answered; i++)
+        for (uint64_t i = 0; i < seed % 8 && !asked->answered; i++)
             sim_step(f.sim);
         if (!asked->answered)
             flow_log_cancel(log_flow(f.log), &asked->read);
@@ -353,8 +353,9 @@ static void a_cancel_may_cross_the_answer(void **state)
         asked_done(&commit);
         world_done(&f);
     }
-    assert_int_equal(cancelled + given, 60);
-    assert_true(cancelled > 5 && given > 5);
+    assert_int_equal(cancelled + given, 100);
+    if (cancelled <= 5 || given <= 5)
+        fail_msg("cancelled %u, given %u", cancelled, given);
 }
 
 static void a_cancel_during_a_read_from_disk_lets_it_end(void **state)

@@ -64,6 +64,7 @@ struct log_counters {
 struct log_maker {
     struct io_job job;
     struct io_timer retry;
+    struct io_timer pace; /* between two steps, when there is time */
     struct log_wal_making making;
     bool running;
     bool reported; /* the failure has been logged */

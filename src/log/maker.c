@@ -3,12 +3,16 @@
 #include "base/assert.h"
 
 /*
- * The next file is made while the current one fills, a few megabytes a job so that the maker
- * never holds anything up for long. When the disk has no room the log goes on to the end of the
- * current file and then refuses; a try a second notices when there is room again.
+ * The next file is made while the current one fills, a few megabytes a job, and no faster than it
+ * is needed: writing it at once would take the disk away from the flushes that requests wait for.
+ * It keeps a third ahead of the filling, and goes on slowly when nothing is filled.
+ *
+ * Failure modes: when the disk has no room the log goes on to the end of the current file and then
+ * refuses; a try a second notices when there is room again.
  */
 
 #define RETRY_NS IO_SECOND
+#define PACE_NS (50 * IO_MS)
 
 static void kick_again(struct io_timer *timer)
 {
@@ -22,6 +26,23 @@ static void make_work(struct io_job *job)
     maker->error = log_wal_make_step(&maker->making, &maker->why);
     if (maker->making.finished || !err_is_ok(maker->error))
         log_wal_make_done(&maker->making);
+}
+
+/* True when somebody waits for the file, or soon would. */
+static bool hurried(const struct log *log)
+{
+    const struct log_wal_file *current = &log->wal.files[log->wal.current];
+    bool stuck = !list_empty(&log->queue) && !log->open && !log->flushing;
+    ASSERT(log->maker.making.offset <= log->wal.file_size);
+    return stuck || log->mode != LOG_RUNNING ||
+           log->maker.making.offset * 3 * current->size < log->wal.offset * 4 * log->wal.file_size;
+}
+
+static void pace_over(struct io_timer *timer)
+{
+    struct log *log = CONTAINER_OF(timer, struct log, maker.pace);
+    ASSERT(log->maker.running && log->maker.making.wal);
+    io_offload(log->options.maker, &log->maker.job);
 }
 
 static void make_failed(struct log *log)
@@ -46,7 +67,10 @@ static void make_done(struct io_job *job)
     /* Who stops and has nothing to write needs no file: log_free takes away what there is of it. */
     bool wanted = log->mode != LOG_STOPPING || !list_empty(&log->queue);
     if (unfinished && wanted) {
-        io_offload(log->options.maker, &maker->job);
+        if (hurried(log))
+            io_offload(log->options.maker, &maker->job);
+        else
+            io_timer_start(log->options.loop, &maker->pace, PACE_NS);
         return;
     }
     maker->running = false;
@@ -67,6 +91,7 @@ void log_maker_init(struct log *log)
 {
     ASSERT(!log->maker.running);
     log->maker.retry.run = kick_again;
+    log->maker.pace.run = pace_over;
     log->maker.job =
         (struct io_job){.home = log->options.loop, .work = make_work, .done = make_done};
 }
@@ -81,6 +106,11 @@ void log_maker_kick(struct log *log)
 {
     struct log_maker *maker = &log->maker;
     ASSERT(log->mode != LOG_STOPPED);
+    if (maker->running && maker->pace.heap_index > 0 && hurried(log)) {
+        io_timer_stop(log->options.loop, &maker->pace);
+        io_offload(log->options.maker, &maker->job);
+        return;
+    }
     bool spare = log->wal.current + 1 < log->wal.file_count;
     if (maker->running || spare || maker->retry.heap_index > 0 || !log_wal_may_make(&log->wal) ||
         log->mode == LOG_STOPPING)

@@ -1,0 +1,185 @@
+#include "log/log_int.h"
+
+#include "base/alloc.h"
+#include "unit/log/world.h"
+
+static bool has_spare(void *context)
+{
+    const struct world *w = context;
+    return w->log->wal.current + 1 < w->log->wal.file_count;
+}
+
+static void the_next_file_is_made_before_it_is_needed(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_int_equal(w.log->wal.file_count, 2);
+    assert_int_equal(w.log->wal.current, 0);
+    assert_false(log_maker_busy(w.log));
+    for (int i = 0; i < 25; i++) {
+        assert_code(world_commit(&w, 1, 100000), OK);
+        world_settle(&w);
+        assert_true(has_spare(&w));
+    }
+    assert_true(w.log->wal.current >= 2);
+    world_done(&w);
+}
+
+static void no_more_files_are_made_than_the_limit_allows(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.options.wal_limit_bytes = UINT64_C(3) << 20;
+    world_begin(&w);
+    while (err_is_ok(world_commit(&w, 1, 100000)))
+        world_settle(&w);
+    assert_int_equal(w.log->wal.file_count, 3);
+    assert_int_equal(log_wal_bytes(&w.log->wal), UINT64_C(3) << 20);
+    assert_false(log_maker_busy(w.log));
+    assert_false(world_noted(&w, "log_file_not_made"));
+    world_done(&w);
+}
+
+static void a_large_file_is_made_in_several_jobs(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.options.wal_file_size = UINT64_C(16) << 20;
+    w.options.wal_limit_bytes = UINT64_C(64) << 20;
+    w.maker.closed = true;
+    world_open(&w);
+    struct asked asked;
+    asked_init(&asked, &w);
+    asked_topic(&asked, "flights", 1, 0);
+    assert_code(asked_commit(&asked), OK);
+    world_deliver(&w);
+    uint32_t jobs = 0;
+    while (!has_spare(&w)) {
+        assert_int_equal(w.maker.held_count, 1);
+        assert_true(log_maker_busy(w.log));
+        struct io_job *job = w.maker.held[0];
+        w.maker.held_count = 0;
+        job->work(job);
+        job->done(job);
+        assert_true(++jobs < 100);
+    }
+    /* Its bytes, four megabytes a job, and then its name. */
+    assert_int_equal(jobs, 5);
+    world_done(&w);
+}
+
+static void a_file_that_cannot_be_made_is_said_once_and_tried_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.maker.closed = true;
+    world_open(&w);
+    struct asked asked;
+    asked_init(&asked, &w);
+    asked_topic(&asked, "flights", 1, 0);
+    assert_code(asked_commit(&asked), OK);
+    sim_disk_set(w.disk, &(struct sim_disk_options){.write_failures_ppm = 1000000});
+    gate_open(&w.maker);
+    world_deliver(&w);
+    world_deliver(&w);
+    const char *first = strstr(w.events, "log_file_not_made");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "log_file_not_made"));
+    assert_code(w.log->maker.error, IO);
+    sim_disk_set(w.disk, &(struct sim_disk_options){0});
+    world_until(&w, has_spare, &w);
+    assert_code(w.log->maker.error, OK);
+    assert_false(w.log->maker.reported);
+    world_done(&w);
+}
+
+/* A file whose name is there but whose last step failed is made once more. */
+static void any_call_to_the_disk_may_fail(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct world w;
+        world_init(&w, n);
+        w.maker.closed = true;
+        world_open(&w);
+        struct asked asked;
+        asked_init(&asked, &w);
+        asked_topic(&asked, "flights", 1, 0);
+        assert_code(asked_commit(&asked), OK);
+        sim_disk_fail_after(w.disk, n, ERR_IO);
+        gate_open(&w.maker);
+        world_until(&w, has_spare, &w);
+        failed = world_noted(&w, "log_file_not_made");
+        sim_disk_fail_after(w.disk, 0, ERR_OK);
+        for (int i = 0; i < 12; i++)
+            assert_code(world_commit(&w, 1, 100000), OK);
+        world_lose_power(&w);
+        world_open(&w);
+        assert_int_equal(world_end(&w, 1, 0), 12);
+        world_done(&w);
+    }
+}
+
+static void a_failed_allocation_is_tried_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_open(&w);
+    assert_false(has_spare(&w));
+    mem_fail_after(1);
+    log_maker_kick(w.log);
+    mem_fail_after(0);
+    assert_false(log_maker_busy(w.log));
+    assert_code(w.log->maker.error, MEMORY);
+    log_maker_kick(w.log);
+    assert_false(log_maker_busy(w.log));
+    world_until(&w, has_spare, &w);
+    assert_code(w.log->maker.error, OK);
+    world_done(&w);
+}
+
+static void a_stop_does_not_wait_for_a_file_that_nobody_needs(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.maker.closed = true;
+    w.options.wal_file_size = UINT64_C(16) << 20;
+    w.options.wal_limit_bytes = UINT64_C(64) << 20;
+    world_open(&w);
+    log_maker_kick(w.log);
+    world_send_stop(&w);
+    world_deliver(&w);
+    assert_false(w.is_stopped);
+    gate_open(&w.maker);
+    world_until(&w, world_is_set, &w.is_stopped);
+    assert_int_equal(w.log->wal.file_count, 1);
+    log_free(&w.log);
+    /* Nothing of it is left. */
+    enum io_kind kind = IO_KIND_OTHER;
+    const char *path = "data/wal/00000000000000000002.wal.making";
+    assert_code(io_disk_kind(w.options.disk, path, &kind, NULL), OK);
+    assert_int_equal(kind, IO_KIND_NONE);
+    world_done(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_file_is_made_before_it_is_needed),
+        cmocka_unit_test(no_more_files_are_made_than_the_limit_allows),
+        cmocka_unit_test(a_large_file_is_made_in_several_jobs),
+        cmocka_unit_test(a_file_that_cannot_be_made_is_said_once_and_tried_again),
+        cmocka_unit_test(any_call_to_the_disk_may_fail),
+        cmocka_unit_test(a_failed_allocation_is_tried_again),
+        cmocka_unit_test(a_stop_does_not_wait_for_a_file_that_nobody_needs),
+    };
+    return cmocka_run_group_tests_name("log/maker", tests, NULL, NULL);
+}

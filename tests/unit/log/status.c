@@ -1,0 +1,247 @@
+#include "log/log_int.h"
+
+#include "base/alloc.h"
+#include "unit/log/world.h"
+
+struct asked_report {
+    struct flow_report report;
+    bool answered;
+};
+
+struct asked_snapshot {
+    struct flow_snapshot snapshot;
+    bool answered;
+};
+
+static void report_answered(struct flow_report *report)
+{
+    CONTAINER_OF(report, struct asked_report, report)->answered = true;
+}
+
+static void snapshot_answered(struct flow_snapshot *snapshot)
+{
+    CONTAINER_OF(snapshot, struct asked_snapshot, snapshot)->answered = true;
+}
+
+/* The log's report; its metrics are the caller's to free. */
+static struct flow_report report(struct world *w)
+{
+    struct asked_report asked = {.report = {.home = w->loop, .done = report_answered}};
+    metric_set_init(&asked.report.metrics);
+    struct flow_exporter *exporter = log_exporter(w->log);
+    exporter->collect(exporter, &asked.report);
+    assert_false(asked.answered);
+    world_until(w, world_is_set, &asked.answered);
+    assert_false(asked.report.metrics.failed);
+    return asked.report;
+}
+
+static const struct metric_sample *sample(const struct flow_report *r, const char *name,
+                                          const char *labels)
+{
+    for (size_t i = 0; i < r->metrics.count; i++)
+        if (strcmp(r->metrics.samples[i].family->name, name) == 0 &&
+            strcmp(r->metrics.samples[i].labels, labels) == 0)
+            return &r->metrics.samples[i];
+    fail_msg("no metric %s{%s}", name, labels);
+    return NULL;
+}
+
+static uint64_t value(struct world *w, const char *name, const char *labels)
+{
+    struct flow_report r = report(w);
+    uint64_t found = (uint64_t)sample(&r, name, labels)->value;
+    metric_set_done(&r.metrics);
+    return found;
+}
+
+/* Why the log is not ready, or "". */
+static void assert_not_ready(struct world *w, const char *reason)
+{
+    struct flow_report r = report(w);
+    if (reason[0] ? !strstr(r.not_ready, reason) : r.not_ready[0] != 0)
+        fail_msg("\"%s\" instead of \"%s\"", r.not_ready, reason);
+    metric_set_done(&r.metrics);
+}
+
+static err_t snapshot(struct world *w, struct asked_snapshot *asked)
+{
+    *asked = (struct asked_snapshot){.snapshot = {.home = w->loop, .done = snapshot_answered}};
+    flow_log_snapshot(log_flow(w->log), &asked->snapshot);
+    world_until(w, world_is_set, &asked->answered);
+    return asked->snapshot.error;
+}
+
+static void metrics_say_what_the_log_did(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked_read read;
+    world_init(&w, 1);
+    world_begin(&w);
+    for (int i = 0; i < 5; i++)
+        assert_code(world_commit(&w, 1, 100), OK);
+    assert_code(world_read(&w, &read, 0, 1000), OK);
+    world_release(&w, &read);
+    struct flow_report r = report(&w);
+    assert_int_equal((int)sample(&r, "garner_log_commits_total", "")->value, 7);
+    assert_int_equal((int)sample(&r, "garner_log_frames_total", "")->value, 7);
+    assert_int_equal((int)sample(&r, "garner_log_written_bytes_total", "")->value, 7 * IO_BLOCK);
+    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"memory\"")->value, 1);
+    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"disk\"")->value, 0);
+    assert_true(sample(&r, "garner_log_read_bytes_total", "")->value > 100);
+    assert_int_equal((int)sample(&r, "garner_log_durable_lsn", "")->value, 8);
+    assert_int_equal((int)sample(&r, "garner_log_epoch", "")->value, 1);
+    assert_int_equal((int)sample(&r, "garner_log_disk_bytes", "")->value, 2 << 20);
+    assert_int_equal((int)sample(&r, "garner_log_limit_bytes", "")->value, 8 << 20);
+    assert_int_equal((int)sample(&r, "garner_log_room_bytes", "")->value,
+                     (2 << 20) - 8 * (int)IO_BLOCK);
+    assert_true(sample(&r, "garner_log_index_bytes", "")->value > 0);
+    assert_int_equal((int)sample(&r, "garner_log_queue_bytes", "")->value, 0);
+    const struct metric_sample *commits = sample(&r, "garner_log_commit_duration_seconds", "");
+    assert_int_equal(commits->histogram->count, 7);
+    assert_int_equal(sample(&r, "garner_log_flush_duration_seconds", "")->histogram->count, 7);
+    metric_set_done(&r.metrics);
+    world_done(&w);
+}
+
+static void metrics_say_what_went_wrong(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.options.wal_limit_bytes = UINT64_C(3) << 20;
+    world_begin(&w);
+    sim_disk_fail_after(w.disk, 1, ERR_IO);
+    assert_code(world_commit(&w, 1, 10), FENCED);
+    world_settle(&w);
+    assert_int_equal(value(&w, "garner_log_fences_total", ""), 1);
+    assert_int_equal(value(&w, "garner_log_epoch", ""), 2);
+    assert_int_equal(value(&w, "garner_log_early_answers_lost_total", ""), 0);
+    while (err_is_ok(world_commit(&w, 1, 100000)))
+        world_settle(&w);
+    assert_int_equal(value(&w, "garner_log_refused_total", ""), 1);
+    world_done(&w);
+}
+
+static void a_running_log_is_ready(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_not_ready(&w, "");
+    world_done(&w);
+}
+
+static void a_full_log_says_why_it_is_not_ready(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.options.wal_limit_bytes = UINT64_C(2) << 20;
+    world_begin(&w);
+    while (err_is_ok(world_commit(&w, 1, 100000)))
+        world_settle(&w);
+    assert_not_ready(&w, "the log is full: wal_limit is reached");
+    world_done(&w);
+}
+
+static void a_full_disk_is_said_as_such(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    sim_disk_set(w.disk, &(struct sim_disk_options){.capacity_bytes = 2500u << 10});
+    world_begin(&w);
+    while (err_is_ok(world_commit(&w, 1, 100000))) {
+    }
+    assert_not_ready(&w, "the log is full: no space left on device");
+    world_done(&w);
+}
+
+static void a_fenced_or_stopping_log_is_not_ready(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    sim_disk_set(w.disk, &(struct sim_disk_options){.sync_failures_ppm = 1000000});
+    assert_code(world_commit(&w, 1, 10), FENCED);
+    assert_not_ready(&w, "the log is fenced");
+    sim_disk_set(w.disk, &(struct sim_disk_options){0});
+    world_settle(&w);
+    assert_not_ready(&w, "");
+    world_send_stop(&w);
+    world_until(&w, world_is_set, &w.is_stopped);
+    assert_not_ready(&w, "the server is stopping");
+    world_done(&w);
+}
+
+static void a_snapshot_shows_durable_commits_alone(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked_snapshot asked;
+    struct asked commit;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(world_commit(&w, 5, 10), OK);
+    w.flusher.closed = true;
+    asked_some(&commit, &w, 3, 10);
+    asked_send(&commit);
+    world_until(&w, world_has_flushing, &w);
+    assert_code(snapshot(&w, &asked), OK);
+    assert_int_equal(asked.snapshot.topics[0].end_offset[0], 5);
+    assert_int_equal(asked.snapshot.topics[0].received, 5);
+    assert_int_equal(asked.snapshot.durable_lsn, 4);
+    assert_true(flow_snapshot_balanced(&asked.snapshot));
+    flow_snapshot_done(&asked.snapshot);
+    gate_open(&w.flusher);
+    assert_code(asked_wait(&commit), OK);
+    assert_code(snapshot(&w, &asked), OK);
+    assert_int_equal(asked.snapshot.topics[0].accepted, 8);
+    assert_int_equal(asked.snapshot.durable_lsn, 5);
+    assert_int_equal(asked.snapshot.epoch, 1);
+    assert_true(uuid_equal(&asked.snapshot.log_uuid, &w.log->meta.uuid));
+    assert_true(flow_snapshot_balanced(&asked.snapshot));
+    flow_snapshot_done(&asked.snapshot);
+    asked_done(&commit);
+    world_done(&w);
+}
+
+static void any_allocation_of_a_snapshot_may_fail(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    world_settle(&w);
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct asked_snapshot asked;
+        mem_fail_after(n);
+        err_t err = snapshot(&w, &asked);
+        failed = mem_alloc_count() >= n;
+        mem_fail_after(0);
+        assert_string_equal(err_name(err), failed ? "MEMORY" : "OK");
+        flow_snapshot_done(&asked.snapshot);
+    }
+    world_done(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_say_what_the_log_did),
+        cmocka_unit_test(metrics_say_what_went_wrong),
+        cmocka_unit_test(a_running_log_is_ready),
+        cmocka_unit_test(a_full_log_says_why_it_is_not_ready),
+        cmocka_unit_test(a_full_disk_is_said_as_such),
+        cmocka_unit_test(a_fenced_or_stopping_log_is_not_ready),
+        cmocka_unit_test(a_snapshot_shows_durable_commits_alone),
+        cmocka_unit_test(any_allocation_of_a_snapshot_may_fail),
+    };
+    return cmocka_run_group_tests_name("log/status", tests, NULL, NULL);
+}

@@ -261,19 +261,17 @@ static err_t walk_file(struct recovery *r, size_t index)
     return err_ok();
 }
 
-static err_t damaged(const struct recovery *r, const struct log_frame_header *proof,
-                     uint64_t file_number, uint64_t offset)
+static err_t damaged(const struct recovery *r, const struct log_frame_header *proof)
 {
-    ASSERT(proof->durable_lsn > r->result.lsn);
     const struct log_wal *wal = r->wal;
-    uint64_t at = wal->file_count ? wal->files[wal->current].number : 1;
+    ASSERT(wal->current < wal->file_count);
     return err_set(r->why, ERR_CORRUPT,
                    "the log is damaged: frame %" PRIu64 " should begin in file %" PRIu64
                    " at byte %" PRIu64 " and is missing or broken, but frame %" PRIu64
-                   " in file %" PRIu64 " at byte %" PRIu64 " proves that frames up to %" PRIu64
-                   " had been acknowledged; nothing was changed, restore the file from a copy",
-                   r->result.lsn + 1, at, r->tail_offset, proof->lsn, file_number, offset,
-                   proof->durable_lsn);
+                   " in file %" PRIu64 " at byte %" PRIu64 " was written after it had been "
+                   "acknowledged; nothing was changed, restore the file from a copy",
+                   r->result.lsn + 1, wal->files[wal->current].number, r->tail_offset, proof->lsn,
+                   proof->file_number, (uint64_t)proof->block * IO_BLOCK);
 }
 
 /* A frame that cannot be where it is without one that recovery has not found. */
@@ -321,7 +319,7 @@ static err_t scan_rest(struct recovery *r)
             struct log_frame_header header;
             TRY(header_at(r, offset, &header));
             if (header.lsn > 0 && proves_damage(r, &header))
-                return damaged(r, &header, r->wal->files[i].number, offset);
+                return damaged(r, &header);
             r->result.torn = r->result.torn || header.lsn > r->result.lsn;
         }
     }

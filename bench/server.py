@@ -181,7 +181,8 @@ class Table:
         self.rows = []
 
     def add(self, what, value, unit, floor="", bounds=()):
-        ratios = ", ".join(f"{value / bound:.2f} of {name} ({bound:,.0f})" for name, bound in bounds)
+        ratios = ", ".join(f"{value / bound:.2f} of {name} ({bound:,.0f})"
+                           for name, bound in bounds)
         self.rows.append((what, f"{value:,.1f} {unit}", floor, ratios))
         print("  ".join(part for part in self.rows[-1] if part), flush=True)
 

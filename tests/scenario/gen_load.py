@@ -111,8 +111,8 @@ def test_records_over_the_limit_are_dead_letters(garner):
 
 
 def test_a_body_over_the_limit_ends_the_run(garner):
-    done = run("gen", "--server", f"127.0.0.1:{garner.intake_port}", "--size", "1MiB", "--batch", 10,
-               "--count", 100)
+    done = run("gen", "--server", f"127.0.0.1:{garner.intake_port}", "--size", "1MiB",
+               "--batch", 10, "--count", 100)
     assert done.returncode == 1 and b"413" in done.stderr
 
 

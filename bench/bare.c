@@ -19,8 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE (256 * 1024)
+#define READ_SIZE ((size_t)256 * 1024)
 #define HEAD_MAX 4096
+#define CONNECTIONS 20000
 #define EVENTS 256
 
 /* A connection: the head that is being gathered, and what is left of the body behind it. */
@@ -33,6 +34,7 @@ struct connection {
 };
 
 static uint64_t record_size;
+static struct connection *connections; /* by descriptor */
 
 static _Noreturn void fail(const char *what)
 {
@@ -110,12 +112,11 @@ static void accept_one(int epoll, int listener)
 {
     int one = 1;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-    struct connection *c = fd >= 0 ? calloc(1, sizeof(*c)) : NULL;
-    if (!c)
+    if (fd < 0 || fd >= CONNECTIONS)
         fail("bare: accept");
-    c->fd = fd;
+    connections[fd] = (struct connection){.fd = fd};
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
@@ -127,18 +128,19 @@ int main(int argc, char **argv)
     int listener = listen_on((uint16_t)strtoul(argv[1], NULL, 10));
     int epoll = epoll_create1(0);
     char *room = malloc(READ_SIZE);
-    struct epoll_event events[EVENTS] = {{.events = EPOLLIN}};
+    struct epoll_event events[EVENTS] = {{.events = EPOLLIN, .data.fd = listener}};
+    connections = calloc(CONNECTIONS, sizeof(connections[0]));
+    if (!room || !connections)
+        fail("bare");
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &events[0]);
     for (;;) {
         int count = epoll_wait(epoll, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {
-            struct connection *c = events[i].data.ptr;
-            if (!c)
+            int fd = events[i].data.fd;
+            if (fd == listener)
                 accept_one(epoll, listener);
-            else if (!serve(c, room)) {
-                close(c->fd);
-                free(c);
-            }
+            else if (!serve(&connections[fd], room))
+                close(fd);
         }
     }
 }

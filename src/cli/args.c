@@ -1,3 +1,12 @@
+/*
+ * Flags come from the same option tables as the configuration, and their values are parsed by the
+ * same code, so that "64MiB" means one thing everywhere. Defaults are stored first, then the words
+ * of the line over them, the last one of a flag winning.
+ *
+ * What goes wrong: the first wrong word ends the parse and is said with what would be right. A
+ * default that its own option refuses is our mistake and an assertion.
+ */
+
 #include "cli/cli.h"
 
 #include <stdarg.h>
@@ -15,8 +24,8 @@ static bool flag_is(const struct option *option, struct slice flag)
     if (size != flag.size)
         return false;
     for (size_t i = 0; i < size; i++) {
-        char expected = option->name[i] == '_' ? '-' : option->name[i];
-        if (flag.data[i] != (uint8_t)expected)
+        uint8_t expected = option->name[i] == '_' ? '-' : (uint8_t)option->name[i];
+        if (flag.data[i] != expected)
             return false;
     }
     return true;
@@ -29,6 +38,7 @@ static void add_flag(struct buf *out, const struct option *option)
         buf_add_byte(out, *c == '_' ? '-' : (uint8_t)*c);
 }
 
+/* The name in front: several commands may write to one log. */
 int cli_fail(const struct cli_command *command, enum cli_exit code, const char *format, ...)
 {
     va_list args;
@@ -40,6 +50,7 @@ int cli_fail(const struct cli_command *command, enum cli_exit code, const char *
     return (int)code;
 }
 
+/* A dozen flags: a walk is as good as anything. */
 static const struct option *find(const struct cli_command *command, struct slice flag)
 {
     for (const struct option *option = command->options; option->name; option++)
@@ -48,6 +59,7 @@ static const struct option *find(const struct cli_command *command, struct slice
     return NULL;
 }
 
+/* Says what the flag may have been meant to be; where nothing is near, where all are listed. */
 static int fail_unknown(const struct cli_command *command, struct slice flag)
 {
     struct control_suggest suggest = control_suggest_for(flag);
@@ -109,6 +121,7 @@ static void store_nothing(const struct option *option, void *out)
     memset((char *)out + option->offset, 0, sizes[option->type]);
 }
 
+/* Each field is written, so that nothing of the caller's struct is left as it was found. */
 static void store_defaults(const struct cli_command *command, void *out)
 {
     for (const struct option *option = command->options; option->name; option++) {
@@ -127,6 +140,7 @@ static int take_flag(const struct cli_command *command, int argc, char **argv, i
     const struct option *option = find(command, name);
     if (!option)
         return fail_unknown(command, name);
+    /* "--flag=" has a value, which is empty; "--flag" has none. */
     const char *value = rest.data ? word + name.size + 1 : NULL;
     if (!value && option->type == OPTION_BOOL)
         value = "true";
@@ -152,6 +166,7 @@ static int take_all(const struct cli_command *command, int argc, char **argv, vo
     int code = -1;
     for (int i = 1; i < argc && code < 0; i++) {
         const char *word = argv[i];
+        /* A dash alone is a word: by custom it stands for a standard stream. */
         if (!flags || word[0] != '-' || !word[1]) {
             words->items[words->count++] = word;
         } else if (strcmp(word, "--") == 0) {
@@ -221,6 +236,7 @@ static void add_value(struct buf *out, const struct option *option)
 /* Where the explanation of a flag begins, counted from the start of the line. */
 #define HELP_COLUMN 27u
 
+/* A flag that reaches into the column of explanations has its own on the next line. */
 static void add_option(struct buf *out, const struct option *option)
 {
     size_t start = out->size;

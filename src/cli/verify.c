@@ -1,3 +1,14 @@
+/*
+ * Every file is read once, in chunks, and what looks like an id of the run is counted, wherever in
+ * the text it stands: no JSON is parsed, so a broken line hides nothing, and nothing is trusted
+ * that the server has written about itself. What a chunk's end may have cut is kept in front of
+ * the next chunk. Files are known by their paths from then on; complete ones never change.
+ *
+ * What goes wrong: a file that cannot be read ends the scan, and with it the comparison, since
+ * what it holds would be called missing. One that is gone since it was listed is not an error; it
+ * is looked for again. A loop of links ends where directories are too deep to be a sink's.
+ */
+
 #include "cli/verify.h"
 
 #include "base/alloc.h"
@@ -34,6 +45,7 @@ void cli_verify_done(struct cli_verify *verify)
     *verify = (struct cli_verify){0};
 }
 
+/* `digits` is what stands where a sequence would; anything else there is text like any other. */
 static void count_id(struct cli_verify *verify, const uint8_t *digits)
 {
     uint64_t sequence;
@@ -98,14 +110,14 @@ struct walk {
     struct cli_verify *verify;
     const char *directory;
     uint32_t depth;
-    uint64_t *added;
     err_t err;
     struct err_text *why;
 };
 
-static err_t scan(struct cli_verify *verify, const char *directory, uint32_t depth, uint64_t *added,
+static err_t scan(struct cli_verify *verify, const char *directory, uint32_t depth,
                   struct err_text *why);
 
+/* Takes over the path, as the key of a file that was read. */
 static err_t visit_file(struct walk *walk, char **path)
 {
     struct cli_verify *verify = walk->verify;
@@ -113,13 +125,12 @@ static err_t visit_file(struct walk *walk, char **path)
         return err_ok();
     TRY(map_put(&verify->files, slice_string(*path), *path));
     err_t err = read_file(verify, *path, walk->why);
-    /* Moved away since it was listed: it may come back. */
     if (err_is(err, ERR_NO_FILE)) {
+        /* Moved away since it was listed: it may come back. */
         map_remove(&verify->files, slice_string(*path));
         return err_ok();
     }
     *path = NULL;
-    ++*walk->added;
     return err;
 }
 
@@ -135,7 +146,7 @@ static err_t visit(struct walk *walk, const char *name, enum io_kind kind)
         err = io_disk_kind(walk->verify->disk, path, &kind, walk->why);
     if (err_is_ok(err) && kind == IO_KIND_DIRECTORY &&
         !slice_ends_with(text, SLICE_LITERAL(".inprogress")))
-        err = scan(walk->verify, path, walk->depth + 1, walk->added, walk->why);
+        err = scan(walk->verify, path, walk->depth + 1, walk->why);
     else if (err_is_ok(err) && kind == IO_KIND_FILE &&
              slice_ends_with(text, SLICE_LITERAL(".ndjson")))
         err = visit_file(walk, &path);
@@ -150,13 +161,13 @@ static int on_name(void *context, const char *name, enum io_kind kind)
     return !err_is_ok(walk->err);
 }
 
-static err_t scan(struct cli_verify *verify, const char *directory, uint32_t depth, uint64_t *added,
+static err_t scan(struct cli_verify *verify, const char *directory, uint32_t depth,
                   struct err_text *why)
 {
     if (depth > DEPTH_MAX)
         return err_set(why, ERR_TOO_DEEP, "%s: more than %u directories deep", directory,
                        DEPTH_MAX);
-    struct walk walk = {verify, directory, depth, added, err_ok(), why};
+    struct walk walk = {verify, directory, depth, err_ok(), why};
     TRY(io_disk_list(verify->disk, directory, on_name, &walk, why));
     return walk.err;
 }
@@ -164,12 +175,15 @@ static err_t scan(struct cli_verify *verify, const char *directory, uint32_t dep
 err_t cli_verify_scan(struct cli_verify *verify, uint64_t *added, struct err_text *why)
 {
     enum io_kind kind;
+    size_t before = verify->files.count;
     *added = 0;
     TRY(io_disk_kind(verify->disk, verify->directory, &kind, why));
     /* A sink makes its directory with its first file, and an operator's mistake may hide it. */
     if (kind != IO_KIND_DIRECTORY)
         return err_ok();
-    return scan(verify, verify->directory, 0, added, why);
+    err_t err = scan(verify, verify->directory, 0, why);
+    *added = verify->files.count - before;
+    return err;
 }
 
 void cli_verify_judge(const struct cli_verify *verify, struct cli_verify_result *out)
@@ -186,6 +200,7 @@ void cli_verify_judge(const struct cli_verify *verify, struct cli_verify_result 
             if (out->unexplained++ == 0)
                 cli_events_id(verify->acks->events, i, out->unexplained_id);
         }
+        /* Copies that nobody has counted exactly are taken for explained. */
         out->repeated += seen > 1;
         out->explained += seen > 1 && !too_many;
     }

@@ -43,40 +43,71 @@ static void no_more_files_are_made_than_the_limit_allows(void **state)
     world_done(&w);
 }
 
-static bool maker_has_a_job(void *context)
+static bool holds_or_has_spare(void *context)
 {
     const struct world *w = context;
-    return w->maker.held_count > 0;
+    return w->maker.held_count > 0 || has_spare(context);
 }
 
-static void a_large_file_is_made_in_several_jobs(void **state)
+/* Lets the next job of the maker pass; false when the file is made. */
+static bool pass_job(struct world *w)
+{
+    world_until(w, holds_or_has_spare, w);
+    if (has_spare(w))
+        return false;
+    assert_true(log_maker_busy(w->log));
+    gate_open(&w->maker);
+    w->maker.closed = true;
+    return true;
+}
+
+/* Files of 16 MiB, the second of which waits for its first job. */
+static void begin_large(struct world *w)
+{
+    world_init(w, 1);
+    w->options.wal_file_size = UINT64_C(16) << 20;
+    w->options.wal_limit_bytes = UINT64_C(64) << 20;
+    w->maker.closed = true;
+    world_open(w);
+    struct asked asked;
+    asked_init(&asked, w);
+    asked_topic(&asked, "flights", 1, 0);
+    assert_code(asked_commit(&asked), OK);
+}
+
+static void a_file_that_nobody_waits_for_is_made_at_leisure(void **state)
 {
     (void)state;
     struct world w;
-    world_init(&w, 1);
-    w.options.wal_file_size = UINT64_C(16) << 20;
-    w.options.wal_limit_bytes = UINT64_C(64) << 20;
-    w.maker.closed = true;
-    world_open(&w);
-    struct asked asked;
-    asked_init(&asked, &w);
-    asked_topic(&asked, "flights", 1, 0);
-    assert_code(asked_commit(&asked), OK);
-    world_deliver(&w);
+    begin_large(&w);
     uint32_t jobs = 0;
-    while (!has_spare(&w)) {
-        /* Nobody waits for the file: there is a pause between two jobs. */
-        assert_true(sim_run_until(w.sim, maker_has_a_job, &w, 1000));
-        assert_int_equal(w.maker.held_count, 1);
-        assert_true(log_maker_busy(w.log));
-        struct io_job *job = w.maker.held[0];
-        w.maker.held_count = 0;
-        job->work(job);
-        job->done(job);
-        assert_true(++jobs < 100);
-    }
-    /* Its bytes, four megabytes a job, and then its name. */
+    uint64_t begin_ns = io_now_ns(w.loop);
+    while (pass_job(&w))
+        jobs++;
+    /* Its bytes, four megabytes a job, and then its name, with time for others between them. */
     assert_int_equal(jobs, 5);
+    assert_true(io_now_ns(w.loop) - begin_ns >= 4 * 50 * IO_MS);
+    world_done(&w);
+}
+
+static void a_file_that_a_commit_waits_for_is_made_at_once(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked[6];
+    begin_large(&w);
+    for (size_t i = 0; i < 6; i++) {
+        asked_some(&asked[i], &w, 1, 3u << 20);
+        asked_send(&asked[i]);
+    }
+    assert_code(asked_wait(&asked[4]), OK);
+    world_deliver(&w);
+    assert_false(asked[5].answered);
+    while (pass_job(&w))
+        assert_int_equal(w.log->maker.pace.heap_index, 0);
+    assert_code(asked_wait(&asked[5]), OK);
+    for (size_t i = 0; i < 6; i++)
+        asked_done(&asked[i]);
     world_done(&w);
 }
 
@@ -183,7 +214,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_file_is_made_before_it_is_needed),
         cmocka_unit_test(no_more_files_are_made_than_the_limit_allows),
-        cmocka_unit_test(a_large_file_is_made_in_several_jobs),
+        cmocka_unit_test(a_file_that_nobody_waits_for_is_made_at_leisure),
+        cmocka_unit_test(a_file_that_a_commit_waits_for_is_made_at_once),
         cmocka_unit_test(a_file_that_cannot_be_made_is_said_once_and_tried_again),
         cmocka_unit_test(any_call_to_the_disk_may_fail),
         cmocka_unit_test(a_failed_allocation_is_tried_again),

@@ -39,12 +39,13 @@ static struct flow_report report(struct world *w)
 static const struct metric_sample *sample(const struct flow_report *r, const char *name,
                                           const char *labels)
 {
-    for (size_t i = 0; i < r->metrics.count; i++)
-        if (strcmp(r->metrics.samples[i].family->name, name) == 0 &&
-            strcmp(r->metrics.samples[i].labels, labels) == 0)
-            return &r->metrics.samples[i];
-    fail_msg("no metric %s{%s}", name, labels);
-    return NULL;
+    size_t i = 0;
+    while (i < r->metrics.count && (strcmp(r->metrics.samples[i].family->name, name) != 0 ||
+                                    strcmp(r->metrics.samples[i].labels, labels) != 0))
+        i++;
+    if (i == r->metrics.count)
+        fail_msg("no metric %s{%s}", name, labels);
+    return &r->metrics.samples[i];
 }
 
 static uint64_t value(struct world *w, const char *name, const char *labels)

@@ -1,604 +1,903 @@
-#include "unit/log/fixture.h"
+#include "log/recovery.h"
 
-#include "base/cursor.h"
+#include "base/alloc.h"
 #include "base/hash.h"
+#include "sim/disk.h"
+#include "unit/log/payload.h"
 
-/*
- * Small commits take a block each: lsn 1 is the empty first frame in block 0, lsn 2 makes the
- * topic, commits of records follow from lsn 3 in block 2.
- */
-#define FIRST_LSN 3u
-#define BLOCK_OF(lsn) (((uint64_t)(lsn)-1) * IO_BLOCK)
+#include <inttypes.h>
 
-/* A log with a topic and `count` commits of two records, its process gone. */
-static void setup(struct fixture *f, uint32_t count)
+#define FILE_SIZE (UINT64_C(16) * IO_BLOCK)
+
+/* A log on a simulated disk, written frame by frame, and what recovery made of it. */
+struct written {
+    struct sim_disk *disk;
+    struct log_wal wal;
+    struct uuid uuid;
+    struct log_frame_header last;
+    struct log_state state;
+    struct log_recovery result;
+    struct err_text why;
+};
+
+static err_t open_wal(struct written *w)
 {
-    fixture_init(f);
-    fixture_open_well(f);
-    fixture_topic(f, "t", 1, 0);
-    for (uint32_t i = 0; i < count; i++)
-        assert_int_equal(fixture_append(f, 1, 0, 2, 10), 2 * i);
-    fixture_kill(f);
+    w->why = (struct err_text){0};
+    return log_wal_open(&w->wal, sim_disk_io(w->disk), NULL, "data", FILE_SIZE * 8, FILE_SIZE,
+                        &w->why);
 }
 
-static void turn_bit(struct fixture *f, uint64_t number, uint64_t offset)
+static void make_files(struct written *w, uint32_t count)
 {
-    assert_true(sim_disk_flip(f->disk, fixture_path(number), offset, 3));
-}
-
-static void assert_refused(struct fixture *f, const char *what)
-{
-    assert_err(fixture_open(f), CORRUPT);
-    if (!strstr(f->why.text, what))
-        fail_msg("\"%s\" does not say \"%s\"", f->why.text, what);
-    assert_null(f->log);
-}
-
-static void everything_acknowledged_is_there_after_a_kill(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 10);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 20);
-    assert_false(f.log->recovered.clean);
-    assert_false(f.log->recovered.torn);
-    assert_int_equal(f.log->recovered.lsn, 12);
-    assert_int_equal(f.log->recovered.frames, 12);
-    assert_int_equal(f.log->recovered.bytes, 12 * IO_BLOCK);
-    assert_int_equal(f.log->epoch, 1);
-    assert_int_equal(fixture_append(&f, 1, 0, 1, 10), 20);
-    fixture_done(&f);
-}
-
-static void a_clean_stop_is_recognised_once(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 1);
-    fixture_open_well(&f);
-    fixture_stop(&f);
-    fixture_open_well(&f);
-    assert_true(f.log->recovered.clean);
-    fixture_kill(&f);
-    fixture_open_well(&f);
-    assert_false(f.log->recovered.clean);
-    assert_int_equal(fixture_count(&f, 1, 0), 2);
-    fixture_done(&f);
-}
-
-static void a_mark_of_a_clean_stop_hides_no_damage_behind_it(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 1);
-    fixture_open_well(&f);
-    fixture_stop(&f);
-    fixture_open_well(&f);
-    for (int i = 0; i < 3; i++)
-        assert_true(fixture_append(&f, 1, 0, 1, 10) > 0);
-    fixture_kill(&f);
-    turn_bit(&f, 1, BLOCK_OF(5) + 40);
-    assert_refused(&f, "frame 5 should begin in file 1 at byte 16384");
-    fixture_done(&f);
-}
-
-static void a_torn_frame_is_cut_at_the_last_whole_commit(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 5);
-    uint64_t last = FIRST_LSN + 4;
-    turn_bit(&f, 1, BLOCK_OF(last) + LOG_FRAME_HEADER_SIZE + 50);
-    fixture_open_well(&f);
-    assert_true(f.log->recovered.torn);
-    assert_int_equal(f.log->recovered.lsn, last - 1);
-    assert_int_equal(fixture_count(&f, 1, 0), 8);
-    assert_non_null(strstr(f.events, "log_recovered"));
-    assert_int_equal(fixture_append(&f, 1, 0, 1, 10), 8);
-    fixture_kill(&f);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 9);
-    fixture_done(&f);
-}
-
-static void a_bit_turned_over_in_the_middle_is_refused_and_says_where(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 6);
-    /* In the header, in the first batch, in its records. */
-    static const uint64_t places[] = {5, 91, 93, LOG_FRAME_HEADER_SIZE + 9, 200};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        turn_bit(&f, 1, BLOCK_OF(5) + places[i]);
-        assert_refused(&f, "frame 5 should begin in file 1 at byte 16384");
-        assert_non_null(strstr(f.why.text, "but frame 6"));
-        turn_bit(&f, 1, BLOCK_OF(5) + places[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_wal_making making;
+        uint64_t number = log_wal_next_number(&w->wal);
+        assert_code(log_wal_make_begin(&making, &w->wal, number), OK);
+        while (!making.finished)
+            assert_code(log_wal_make_step(&making, &w->why), OK);
+        log_wal_make_done(&making);
+        assert_code(log_wal_add(&w->wal, number, &w->why), OK);
     }
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 12);
-    fixture_done(&f);
 }
 
-/* A log over several files, each holding some commits of 100 KiB. */
-static void setup_files(struct fixture *f)
+/* Writes any frame anywhere. */
+static void write_at(struct written *w, uint64_t file_number, uint64_t offset,
+                     struct log_frame_header *header, struct slice payload)
 {
-    setup(f, 0);
-    fixture_open_well(f);
-    for (int i = 0; i < 20; i++)
-        assert_true(fixture_append(f, 1, 0, 1, 100000) >= 0);
-    assert_true(f->log->wal.current >= 3);
-    fixture_kill(f);
+    size_t size = (size_t)log_frame_disk_size(payload.size);
+    uint8_t *bytes = mem_alloc_aligned(IO_BLOCK, size);
+    assert_non_null(bytes);
+    memset(bytes, 0, size);
+    if (payload.size > 0)
+        memcpy(bytes + LOG_FRAME_HEADER_SIZE, payload.data, payload.size);
+    log_frame_encode(header, bytes);
+    struct io_file *file = log_wal_find(&w->wal, file_number)->writer;
+    assert_code(io_file_write(file, bytes, size, offset), OK);
+    assert_code(io_file_sync(file), OK);
+    mem_free(bytes);
 }
 
-static void frames_go_on_in_the_next_file(void **state)
+/* The header of the frame that would come next, at `position`. */
+static struct log_frame_header next_header(const struct written *w, struct slice payload,
+                                           struct log_position position)
+{
+    return (struct log_frame_header){
+        .uuid = w->uuid,
+        .epoch = w->last.epoch,
+        .lsn = w->last.lsn + 1,
+        .durable_lsn = w->last.lsn,
+        .payload_size = (uint32_t)payload.size,
+        .payload_crc = crc32c(0, payload.data, payload.size),
+        .previous_crc = w->last.header_crc,
+        .commit_time_ms = 1000 + (int64_t)w->last.lsn,
+        .file_number = position.file_number,
+        .block = (uint32_t)(position.offset / IO_BLOCK),
+        .file_blocks = FILE_SIZE / IO_BLOCK,
+    };
+}
+
+static struct log_position write_frame(struct written *w, struct slice payload)
+{
+    struct log_position position = {0};
+    uint64_t size = log_frame_disk_size(payload.size);
+    assert_code(log_wal_place(&w->wal, size, &position), OK);
+    struct log_frame_header header = next_header(w, payload, position);
+    write_at(w, position.file_number, position.offset, &header, payload);
+    w->last = header;
+    return position;
+}
+
+/* Begins the next file with the first frame of the next epoch, after frame `valid_to`. */
+static void write_epoch(struct written *w, uint64_t valid_to, uint32_t previous_crc)
+{
+    if (w->last.lsn > 0)
+        assert_code(log_wal_roll(&w->wal), OK);
+    struct log_position position = {0};
+    assert_code(log_wal_place(&w->wal, IO_BLOCK, &position), OK);
+    struct log_frame_header header = next_header(w, (struct slice){0}, position);
+    header.flags = LOG_FRAME_EPOCH_START;
+    header.epoch = w->last.epoch + 1;
+    header.lsn = valid_to + 1;
+    header.durable_lsn = header.valid_to_lsn = valid_to;
+    header.previous_crc = previous_crc;
+    write_at(w, position.file_number, 0, &header, (struct slice){0});
+    w->last = header;
+}
+
+/* A frame with `count` records of the first topic. */
+static struct log_position write_records(struct written *w, int64_t base_offset, uint32_t count)
+{
+    struct payload p = {0};
+    payload_batch(&p, 1, 0, base_offset, count);
+    return write_frame(w, payload_slice(&p));
+}
+
+/* A log of three files whose first two frames are its beginning and a topic. */
+static void init(struct written *w, uint64_t seed)
+{
+    *w = (struct written){.disk = sim_disk_new(seed), .uuid = {{1, 2, 3}}};
+    assert_non_null(w->disk);
+    log_state_init(&w->state, 42);
+    assert_code(open_wal(w), OK);
+    make_files(w, 3);
+    write_epoch(w, 0, 0);
+    struct payload p = {0};
+    payload_topic(&p, 1, "flights", 1, 0);
+    write_frame(w, payload_slice(&p));
+}
+
+/* Frames 3 to `last_lsn` of ten records each; where each begins is in `at`, by lsn. */
+static void write_until(struct written *w, uint64_t last_lsn, struct log_position *at)
+{
+    for (uint64_t lsn = w->last.lsn + 1; lsn <= last_lsn; lsn++)
+        at[lsn] = write_records(w, 10 * ((int64_t)lsn - 3), 10);
+}
+
+static void done(struct written *w)
+{
+    log_state_done(&w->state);
+    log_wal_done(&w->wal);
+    sim_disk_free(&w->disk);
+}
+
+/* Forgets all but the disk, and recovers. */
+static err_t recover(struct written *w)
+{
+    log_wal_done(&w->wal);
+    log_state_done(&w->state);
+    log_state_init(&w->state, 42);
+    w->result = (struct log_recovery){0};
+    err_t err = open_wal(w);
+    if (!err_is_ok(err))
+        return err;
+    return log_recover(&w->wal, &w->uuid, &w->state, &w->result, &w->why);
+}
+
+static int64_t records_end(const struct written *w)
+{
+    const struct log_partition *partition = log_state_partition(&w->state, 1, 0);
+    return partition ? partition->end_offset : -1;
+}
+
+static void path_of(const struct written *w, uint64_t number, char out[static LOG_WAL_PATH_MAX])
+{
+    log_wal_path(&w->wal, number, out);
+}
+
+static void flip(struct written *w, struct log_position position, uint64_t byte)
+{
+    char path[LOG_WAL_PATH_MAX];
+    path_of(w, position.file_number, path);
+    assert_true(sim_disk_flip(w->disk, path, position.offset + byte, 3));
+}
+
+static void assert_says(const struct written *w, const char *text)
+{
+    if (!strstr(w->why.text, text))
+        fail_msg("\"%s\" does not say \"%s\"", w->why.text, text);
+}
+
+static void assert_recovers_to(struct written *w, uint64_t lsn)
+{
+    err_t err = recover(w);
+    if (!err_is_ok(err))
+        fail_msg("%s: %s", err_name(err), w->why.text);
+    assert_int_equal(w->result.lsn, lsn);
+    assert_int_equal(records_end(w), 10 * ((int64_t)lsn - 2));
+}
+
+static void a_directory_without_files_has_no_log(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup_files(&f);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 20);
-    assert_true(f.log->wal.current >= 3);
-    assert_null(f.log->wal.files[0].writer);
-    fixture_done(&f);
+    struct written w = {.disk = sim_disk_new(1), .uuid = {{1}}};
+    log_state_init(&w.state, 42);
+    assert_code(open_wal(&w), OK);
+    assert_code(recover(&w), OK);
+    assert_int_equal(w.result.lsn, 0);
+    assert_int_equal(w.result.epoch, 0);
+    assert_false(w.result.torn || w.result.clean);
+    done(&w);
 }
 
-static void a_damaged_file_in_the_middle_is_refused(void **state)
+static void files_that_nothing_was_written_to_are_an_empty_log(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup_files(&f);
-    turn_bit(&f, 2, 20);
-    assert_refused(&f, "and is missing or broken, but frame");
-    turn_bit(&f, 2, 20);
-    assert_err(io_disk_remove(sim_disk_io(f.disk), fixture_path(2), NULL), OK);
-    assert_refused(&f, "log file 2 is missing");
-    fixture_done(&f);
+    struct written w = {.disk = sim_disk_new(1), .uuid = {{1}}};
+    log_state_init(&w.state, 42);
+    assert_code(open_wal(&w), OK);
+    make_files(&w, 2);
+    assert_code(recover(&w), OK);
+    assert_int_equal(w.result.lsn, 0);
+    assert_int_equal(w.wal.current, 0);
+    assert_int_equal(w.wal.offset, 0);
+    assert_non_null(w.wal.files[0].writer);
+    done(&w);
 }
 
-static void a_missing_first_file_is_refused(void **state)
+static void all_whole_frames_are_applied(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup_files(&f);
-    assert_err(io_disk_remove(sim_disk_io(f.disk), fixture_path(1), NULL), OK);
-    assert_refused(&f, "frame 1 should begin");
-    fixture_done(&f);
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 6, at);
+    struct log_frame_header last = w.last;
+    uint64_t offset = w.wal.offset;
+    assert_recovers_to(&w, 6);
+    assert_int_equal(w.result.frames, 6);
+    assert_int_equal(w.result.bytes, 6 * IO_BLOCK);
+    assert_int_equal(w.result.epoch, 1);
+    assert_int_equal(w.result.last_crc, last.header_crc);
+    assert_int_equal(w.result.time_ms, last.commit_time_ms);
+    assert_false(w.result.clean || w.result.torn);
+    assert_int_equal(w.wal.current, 0);
+    assert_int_equal(w.wal.offset, offset);
+    done(&w);
 }
 
-static void cut_file(struct fixture *f, uint64_t number, uint64_t size)
+static void the_chain_goes_on_in_the_next_file(void **state)
 {
+    (void)state;
+    struct written w;
+    struct log_position at[40];
+    init(&w, 1);
+    write_until(&w, 36, at);
+    assert_int_equal(at[36].file_number, 3);
+    assert_recovers_to(&w, 36);
+    assert_int_equal(w.wal.current, 2);
+    assert_int_equal(w.wal.offset, at[36].offset + IO_BLOCK);
+    assert_null(w.wal.files[0].writer);
+    assert_null(w.wal.files[1].writer);
+    assert_non_null(w.wal.files[2].writer);
+    const struct log_partition *partition = log_state_partition(&w.state, 1, 0);
+    assert_int_equal(partition->index[20].file_number, at[23].file_number);
+    assert_int_equal(partition->index[20].file_offset, at[23].offset + LOG_FRAME_HEADER_SIZE +
+                                                           LOG_ENTRY_HEADER_SIZE +
+                                                           LOG_ENTRY_BATCH_SIZE);
+    done(&w);
+}
+
+static void a_recovered_log_is_written_on_and_recovered_again(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[40];
+    init(&w, 1);
+    for (uint64_t lsn = 5; lsn <= 35; lsn += 6) {
+        write_until(&w, lsn, at);
+        assert_recovers_to(&w, lsn);
+        assert_int_equal(w.result.last_crc, w.last.header_crc);
+    }
+    done(&w);
+}
+
+static void a_clean_stop_is_seen_once(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    struct payload p = {0};
+    payload_clean_stop(&p);
+    init(&w, 1);
+    write_until(&w, 4, at);
+    write_frame(&w, payload_slice(&p));
+    assert_code(recover(&w), OK);
+    assert_true(w.result.clean);
+    assert_int_equal(w.result.lsn, 5);
+    assert_int_equal(records_end(&w), 20);
+    uint32_t crc = w.result.last_crc;
+    assert_int_not_equal(crc, w.last.header_crc);
+    assert_code(recover(&w), OK);
+    assert_false(w.result.clean);
+    assert_int_equal(w.result.lsn, 5);
+    assert_int_equal(w.result.last_crc, crc);
+    done(&w);
+}
+
+static void frames_behind_a_stop_mark_are_applied_too(void **state)
+{
+    (void)state;
+    struct written w;
+    struct payload p = {0};
+    payload_clean_stop(&p);
+    init(&w, 1);
+    write_frame(&w, payload_slice(&p));
+    write_records(&w, 0, 7);
+    assert_code(recover(&w), OK);
+    assert_false(w.result.clean);
+    assert_int_equal(records_end(&w), 7);
+    done(&w);
+}
+
+static void a_stop_mark_hides_no_damage_behind_it(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[12];
+    struct payload p = {0};
+    payload_clean_stop(&p);
+    init(&w, 1);
+    write_until(&w, 4, at);
+    write_frame(&w, payload_slice(&p));
+    assert_code(recover(&w), OK);
+    assert_true(w.result.clean);
+    w.last.header_crc = w.result.last_crc;
+    at[6] = write_records(&w, 20, 10);
+    write_records(&w, 30, 10);
+    flip(&w, at[6], 40);
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "frame 6 should begin");
+    flip(&w, at[6], 40);
+    assert_code(recover(&w), OK);
+    assert_false(w.result.clean);
+    assert_int_equal(records_end(&w), 40);
+    done(&w);
+}
+
+static void a_torn_last_frame_is_cut(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 6, at);
+    flip(&w, at[6], LOG_FRAME_HEADER_SIZE + 50);
+    assert_recovers_to(&w, 5);
+    assert_true(w.result.torn);
+    assert_int_equal(w.wal.offset, at[6].offset);
+    done(&w);
+}
+
+static void a_last_frame_without_its_header_is_cut(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 6, at);
+    flip(&w, at[6], 40);
+    assert_recovers_to(&w, 5);
+    assert_int_equal(w.wal.offset, at[6].offset);
+    done(&w);
+}
+
+static void a_torn_frame_at_the_front_of_a_file_is_cut(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[20];
+    init(&w, 1);
+    write_until(&w, 17, at);
+    assert_int_equal(at[17].file_number, 2);
+    flip(&w, at[17], LOG_FRAME_HEADER_SIZE + 50);
+    assert_recovers_to(&w, 16);
+    assert_int_equal(w.wal.current, 0);
+    assert_int_equal(w.wal.offset, FILE_SIZE);
+    done(&w);
+}
+
+static void a_flipped_bit_in_any_earlier_frame_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    static const uint64_t bytes[] = {5, 60, 95, LOG_FRAME_HEADER_SIZE + 3, 200};
+    for (uint64_t lsn = 3; lsn < 20; lsn++) {
+        struct written w;
+        struct log_position at[24];
+        init(&w, lsn);
+        write_until(&w, 20, at);
+        uint64_t byte = bytes[lsn % 5];
+        flip(&w, at[lsn], byte);
+        assert_code(recover(&w), CORRUPT);
+        char place[100];
+        snprintf(place, sizeof place, "frame %" PRIu64 " should begin in file", lsn);
+        assert_says(&w, place);
+        bool front = at[lsn].offset == 0; /* named as the end of the file before */
+        snprintf(place, sizeof place, "file %" PRIu64 " at byte %" PRIu64 " and is missing",
+                 front ? at[lsn].file_number - 1 : at[lsn].file_number,
+                 front ? FILE_SIZE : at[lsn].offset);
+        assert_says(&w, place);
+        snprintf(place, sizeof place, "but frame %" PRIu64, lsn + 1);
+        assert_says(&w, place);
+        /* Nothing was changed: with the bit back everything is there. */
+        flip(&w, at[lsn], byte);
+        assert_recovers_to(&w, 20);
+        done(&w);
+    }
+}
+
+static void one_flipped_bit_never_loses_more_than_the_last_frame_silently(void **state)
+{
+    (void)state;
+    uint64_t seed = unit_seed();
+    for (int i = 0; i < 150; i++) {
+        struct written w;
+        struct log_position at[24];
+        init(&w, unit_random(&seed));
+        uint64_t last = 4 + unit_random(&seed) % 18;
+        write_until(&w, last, at);
+        uint64_t file = 1 + unit_random(&seed) % at[last].file_number;
+        flip(&w, (struct log_position){.file_number = file}, unit_random(&seed) % FILE_SIZE);
+        err_t err = recover(&w);
+        if (err_is_ok(err))
+            assert_true(w.result.lsn >= last - 1);
+        else
+            assert_code(err, CORRUPT);
+        done(&w);
+    }
+}
+
+static void truncate_file(struct written *w, uint64_t number, uint64_t size)
+{
+    char path[LOG_WAL_PATH_MAX];
+    path_of(w, number, path);
     struct io_file *file = NULL;
-    assert_err(io_disk_open(sim_disk_io(f->disk), fixture_path(number), IO_OPEN_WRITE, &file, NULL),
-               OK);
-    assert_err(io_file_truncate(file, size), OK);
-    assert_err(io_file_close(file), OK);
+    assert_code(io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_WRITE, &file, NULL), OK);
+    assert_code(io_file_truncate(file, size), OK);
+    assert_code(io_file_close(file), OK);
 }
 
 static void a_file_that_was_cut_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 5);
-    /* Nothing of the log is gone, and all that a crash could not explain. */
-    cut_file(&f, 1, FIXTURE_FILE_SIZE - 1);
-    assert_refused(&f, "log file 1 was cut");
-    cut_file(&f, 1, BLOCK_OF(5));
-    assert_refused(&f, "log file 1 was cut");
-    cut_file(&f, 1, 0);
-    assert_refused(&f, "is empty: it was cut");
-    fixture_done(&f);
-}
-
-static void zeros_where_the_log_goes_on_are_refused(void **state)
-{
-    (void)state;
-    static const uint8_t zeros[8 * IO_BLOCK];
-    struct fixture f;
-    setup(&f, 6);
-    /* The last two commits and more. */
-    fixture_overwrite(&f, fixture_path(1), BLOCK_OF(7), zeros, sizeof zeros);
-    assert_refused(&f, "log file 1 holds zeros from byte 24576 on");
-    fixture_done(&f);
-}
-
-static void zeros_behind_a_torn_frame_are_refused(void **state)
-{
-    (void)state;
-    static const uint8_t zeros[16 * IO_BLOCK];
-    struct fixture f;
-    setup(&f, 0);
-    fixture_open_well(&f);
-    for (int i = 0; i < 3; i++)
-        assert_true(fixture_append(&f, 1, 0, 1, 3 * IO_BLOCK) >= 0);
-    fixture_kill(&f);
-    /* The second of the three keeps its header, four blocks a frame. */
-    fixture_overwrite(&f, fixture_path(1), BLOCK_OF(3) + 5 * IO_BLOCK, zeros, 12 * IO_BLOCK);
-    assert_refused(&f, "holds zeros");
-    fixture_done(&f);
-}
-
-/* Copies blocks of one file over another, as if it had been recycled. */
-static void copy_blocks(struct fixture *f, uint64_t from, uint64_t from_offset, uint64_t to,
-                        uint64_t to_offset, size_t size)
-{
-    uint8_t *bytes = malloc(size);
-    assert_non_null(bytes);
-    struct io_file *file = NULL;
-    size_t got = 0;
-    assert_err(io_disk_open(sim_disk_io(f->disk), fixture_path(from), IO_OPEN_READ, &file, NULL),
-               OK);
-    assert_err(io_file_read(file, bytes, size, from_offset, &got), OK);
-    assert_int_equal(got, size);
-    assert_err(io_file_close(file), OK);
-    fixture_overwrite(f, fixture_path(to), to_offset, bytes, size);
-    free(bytes);
-}
-
-static void frames_of_recycled_files_are_not_taken(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup_files(&f);
-    fixture_open_well(&f);
-    uint64_t current = f.log->wal.files[f.log->wal.current].number;
-    uint64_t offset = f.log->wal.offset;
-    assert_true(f.log->wal.current + 1 < f.log->wal.file_count);
-    fixture_kill(&f);
-    /* The spare is an older file, and so is what is left of the current one. */
-    copy_blocks(&f, 2, 0, current + 1, 0, FIXTURE_FILE_SIZE);
-    copy_blocks(&f, 2, offset, current, offset, FIXTURE_FILE_SIZE - offset);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 20);
-    for (int i = 0; i < 8; i++)
-        assert_true(fixture_append(&f, 1, 0, 1, 100000) >= 0);
-    fixture_kill(&f);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 28);
-    fixture_done(&f);
-}
-
-static void a_frame_at_another_place_is_none(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 5);
-    /* Frame 7 proves frame 6, but only where it belongs: a record may hold a copy of it. */
-    copy_blocks(&f, 1, BLOCK_OF(7), 1, BLOCK_OF(20), IO_BLOCK);
-    copy_blocks(&f, 1, BLOCK_OF(9), 1, BLOCK_OF(7), IO_BLOCK);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 8);
-    fixture_done(&f);
-}
-
-/* What the next frame would say. */
-static struct log_frame_header next_header(const struct fixture *f)
-{
-    const struct log_wal_file *file = &f->log->wal.files[f->log->wal.current];
-    return (struct log_frame_header){
-        .uuid = f->log->meta.uuid,
-        .epoch = f->log->epoch,
-        .lsn = f->log->durable_lsn + 1,
-        .durable_lsn = f->log->durable_lsn,
-        .previous_crc = f->log->durable_crc,
-        .file_number = file->number,
-        .block = (uint32_t)(f->log->wal.offset / IO_BLOCK),
-        .file_blocks = (uint32_t)(file->size / IO_BLOCK),
-    };
-}
-
-/* Writes a frame as a program of `version` would. */
-static void put_frame(struct fixture *f, struct log_frame_header *header, const uint8_t *payload,
-                      size_t size, uint16_t version)
-{
-    uint8_t block[IO_BLOCK] = {0};
-    header->payload_size = (uint32_t)size;
-    header->payload_crc = crc32c(0, payload, size);
-    log_frame_encode(header, block);
-    put_u16le(block + 4, version);
-    put_u32le(block + 92, crc32c(0, block, 92));
-    if (size > 0)
-        memcpy(block + LOG_FRAME_HEADER_SIZE, payload, size);
-    fixture_overwrite(f, fixture_path(header->file_number), (uint64_t)header->block * IO_BLOCK,
-                      block, sizeof block);
-}
-
-/* Puts a frame behind the last one. */
-static void forge(struct fixture *f, const uint8_t *payload, size_t size, uint16_t version)
-{
-    fixture_open_well(f);
-    struct log_frame_header header = next_header(f);
-    fixture_kill(f);
-    put_frame(f, &header, payload, size, version);
-}
-
-static void a_frame_continues_only_what_it_was_written_behind(void **state)
-{
-    (void)state;
-    uint8_t payload[64];
-    struct flow_count counts = {.topic_id = 1};
-    size_t size = log_entry_put_counts(payload, &counts);
-    for (int i = 0; i < 5; i++) {
-        struct fixture f;
-        setup(&f, 1);
-        fixture_open_well(&f);
-        struct log_frame_header header = next_header(&f);
-        fixture_kill(&f);
-        header.previous_crc ^= i == 1;
-        header.lsn += i == 2;
-        /* In the middle of a file no epoch begins. */
-        header.flags = i == 3 ? LOG_FRAME_EPOCH_START : 0;
-        header.epoch += i == 3;
-        header.valid_to_lsn = i == 3 ? 3 : 0;
-        header.uuid.bytes[0] ^= i == 4;
-        put_frame(&f, &header, payload, size, LOG_FRAME_VERSION);
-        fixture_open_well(&f);
-        assert_int_equal(f.log->recovered.lsn, i == 0 ? 4 : 3);
-        fixture_done(&f);
+    static const uint64_t sizes[] = {IO_BLOCK, 3 * IO_BLOCK, 5 * IO_BLOCK, FILE_SIZE - 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (uint64_t number = 1; number <= 2; number++) {
+            struct written w;
+            struct log_position at[24];
+            init(&w, 1);
+            write_until(&w, 20, at);
+            truncate_file(&w, number, sizes[i]);
+            assert_code(recover(&w), CORRUPT);
+            char place[40];
+            snprintf(place, sizeof place, "log file %" PRIu64 " was cut", number);
+            assert_says(&w, place);
+            done(&w);
+        }
     }
 }
 
-static void a_frame_of_an_epoch_that_never_began_is_damage(void **state)
+static void an_empty_file_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 1);
-    fixture_open_well(&f);
-    struct log_frame_header header = next_header(&f);
-    fixture_kill(&f);
-    header.epoch++;
-    put_frame(&f, &header, NULL, 0, LOG_FRAME_VERSION);
-    assert_refused(&f, "the log is damaged");
-    fixture_done(&f);
+    struct written w;
+    struct log_position at[24];
+    init(&w, 1);
+    write_until(&w, 20, at);
+    truncate_file(&w, 2, 100);
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "is empty");
+    done(&w);
 }
 
-static void a_frame_of_a_newer_program_is_refused(void **state)
+static void write_zeros(struct written *w, uint64_t number, uint64_t from)
+{
+    uint8_t *zeros = mem_alloc_aligned(IO_BLOCK, FILE_SIZE);
+    assert_non_null(zeros);
+    memset(zeros, 0, FILE_SIZE);
+    struct io_file *file = log_wal_find(&w->wal, number)->writer;
+    assert_code(io_file_write(file, zeros, (size_t)(FILE_SIZE - from), from), OK);
+    mem_free(zeros);
+}
+
+static void a_file_zeroed_from_somewhere_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    uint8_t payload[64];
-    setup(&f, 1);
-    forge(&f, payload, 0, LOG_FRAME_VERSION + 1);
-    assert_err(fixture_open(&f), VERSION);
-    assert_non_null(strstr(f.why.text, "newer garner"));
-    fixture_done(&f);
-    /* Or one with an entry that this one does not know. */
-    setup(&f, 1);
-    size_t size = log_entry_put_clean_stop(payload);
-    payload[0] = LOG_ENTRY_KEYS;
-    forge(&f, payload, size, LOG_FRAME_VERSION);
-    assert_err(fixture_open(&f), VERSION);
-    assert_non_null(strstr(f.why.text, "frame 4 holds an entry of a newer garner"));
-    fixture_done(&f);
+    for (uint64_t lsn = 3; lsn <= 7; lsn++) {
+        struct written w;
+        struct log_position at[8];
+        init(&w, 1);
+        write_until(&w, 6, at);
+        uint64_t from = lsn <= 6 ? at[lsn].offset : at[6].offset + IO_BLOCK;
+        write_zeros(&w, 1, from);
+        assert_code(recover(&w), CORRUPT);
+        assert_says(&w, "holds zeros");
+        char place[40];
+        snprintf(place, sizeof place, "frames from %" PRIu64 " on", lsn);
+        assert_says(&w, place);
+        done(&w);
+    }
 }
 
-static void a_whole_frame_that_makes_no_sense_is_refused(void **state)
+static void zeros_from_within_a_frame_on_are_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    uint8_t payload[64];
-    struct flow_count counts = {.topic_id = 77};
-    setup(&f, 1);
-    forge(&f, payload, log_entry_put_counts(payload, &counts), LOG_FRAME_VERSION);
-    assert_refused(&f, "frame 4 in file 1 at byte 12288 is whole but says what cannot be");
-    fixture_done(&f);
+    struct written w;
+    struct payload p = {0};
+    init(&w, 1);
+    for (int i = 0; i < 200; i++)
+        payload_batch(&p, 1, 0, i, 1);
+    struct log_position large = write_frame(&w, payload_slice(&p));
+    assert_true(p.size > 3 * IO_BLOCK);
+    write_records(&w, 200, 10);
+    /* The header of the large one stays and says where the next frame belongs. */
+    write_zeros(&w, 1, large.offset + IO_BLOCK);
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "holds zeros");
+    done(&w);
 }
 
-/* A commit whose flush fails. */
-static void fence(struct fixture *f)
-{
-    struct fixture_commit c;
-    fixture_commit_init(f, &c);
-    fixture_add(&c, 1, 0, 1, 10);
-    c.count = (struct flow_count){.topic_id = 1, .received = 1};
-    c.commit.count_count = 1;
-    sim_disk_set(f->disk, &(struct sim_disk_options){.sync_failures_ppm = 1000000});
-    assert_err(fixture_commit(f, &c), FENCED);
-    sim_disk_set(f->disk, &(struct sim_disk_options){0});
-}
-
-static bool is_running(void *context)
-{
-    const struct fixture *f = context;
-    return f->log->mode == LOG_RUNNING;
-}
-
-static void a_frame_behind_the_end_of_its_epoch_is_not_taken(void **state)
+static void a_missing_file_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 2);
-    fixture_open_well(&f);
-    struct log_frame_header fenced = next_header(&f);
-    fence(&f);
-    assert_true(sim_run_until(f.sim, is_running, &f, FIXTURE_STEPS));
-    assert_int_equal(f.log->epoch, 2);
-    assert_int_equal(fixture_append(&f, 1, 0, 3, 10), 4);
-    fixture_kill(&f);
-    /* The fenced frame arrives whole: only the epoch says that it does not count. */
-    put_frame(&f, &fenced, NULL, 0, LOG_FRAME_VERSION);
-    fixture_open_well(&f);
-    assert_int_equal(f.log->recovered.epoch, 2);
-    assert_int_equal(fixture_count(&f, 1, 0), 7);
-    fixture_done(&f);
+    for (uint64_t number = 1; number <= 2; number++) {
+        struct written w;
+        struct log_position at[40];
+        init(&w, 1);
+        write_until(&w, 36, at);
+        char path[LOG_WAL_PATH_MAX];
+        path_of(&w, number, path);
+        assert_code(io_disk_remove(sim_disk_io(w.disk), path, NULL), OK);
+        assert_code(recover(&w), CORRUPT);
+        assert_says(&w, number == 2 ? "log file 2 is missing" : "the log is damaged: frame 1 ");
+        done(&w);
+    }
 }
 
-static void a_fenced_frame_counts_when_no_epoch_followed(void **state)
+static void older_frames_behind_the_chain_are_nothing(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 2);
-    fixture_open_well(&f);
-    fence(&f);
-    fixture_kill(&f);
-    fixture_open_well(&f);
-    uint64_t count = fixture_count(&f, 1, 0);
-    /* A failed flush may have lost it; whole or not at all. From here on it stays. */
-    assert_true(count == 4 || count == 5);
-    assert_int_equal(fixture_append(&f, 1, 0, 1, 10), count);
-    fixture_lose_power(&f);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), count + 1);
-    fixture_done(&f);
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
+    struct log_frame_header stale = next_header(&w, (struct slice){0}, behind);
+    stale.lsn = 4;
+    stale.durable_lsn = 3;
+    write_at(&w, 1, behind.offset, &stale, (struct slice){0});
+    assert_recovers_to(&w, 5);
+    assert_false(w.result.torn);
+    done(&w);
 }
 
-static void a_missing_beginning_of_an_epoch_is_damage(void **state)
+static void copies_of_frames_that_lie_elsewhere_are_nothing(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 2);
-    fixture_open_well(&f);
-    fence(&f);
-    assert_true(sim_run_until(f.sim, is_running, &f, FIXTURE_STEPS));
-    uint64_t number = f.log->wal.files[f.log->wal.current].number;
-    assert_true(number > 1);
-    assert_int_equal(fixture_append(&f, 1, 0, 3, 10), 4);
-    fixture_kill(&f);
-    turn_bit(&f, number, 40);
-    assert_refused(&f, "the log is damaged");
-    fixture_done(&f);
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    uint64_t behind = w.wal.offset;
+    struct log_frame_header copy =
+        next_header(&w, (struct slice){0}, (struct log_position){.file_number = 1});
+    copy.lsn = 90;
+    copy.durable_lsn = 89;
+    copy.block = (uint32_t)(behind / IO_BLOCK) + 1;
+    write_at(&w, 1, behind, &copy, (struct slice){0});
+    copy.file_number = 2;
+    write_at(&w, 1, behind + IO_BLOCK, &copy, (struct slice){0});
+    copy.uuid.bytes[0]++;
+    copy.file_number = 1;
+    copy.block++;
+    write_at(&w, 1, behind + 2 * IO_BLOCK, &copy, (struct slice){0});
+    assert_recovers_to(&w, 5);
+    done(&w);
+}
+
+static void a_frame_that_does_not_name_its_predecessor_ends_the_chain(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    w.last.header_crc ^= 1;
+    write_records(&w, 30, 10);
+    assert_recovers_to(&w, 5);
+    assert_true(w.result.torn);
+    done(&w);
+}
+
+static void a_frame_that_would_pass_the_end_of_its_file_is_cut(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
+    struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
+    header.payload_size = FILE_SIZE;
+    write_at(&w, 1, behind.offset, &header, (struct slice){0});
+    assert_recovers_to(&w, 5);
+    done(&w);
+}
+
+static void frames_behind_the_end_of_their_epoch_do_not_count(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[16];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    struct log_frame_header valid = w.last;
+    write_until(&w, 6, at); /* its flush failed, but the bytes arrived */
+    write_epoch(&w, valid.lsn, valid.header_crc);
+    write_records(&w, 30, 5);
+    assert_code(recover(&w), OK);
+    assert_int_equal(w.result.lsn, 7);
+    assert_int_equal(w.result.epoch, 2);
+    assert_int_equal(w.wal.current, 1);
+    assert_int_equal(records_end(&w), 35);
+    const struct log_partition *partition = log_state_partition(&w.state, 1, 0);
+    assert_int_equal(partition->index[partition->index_count - 1].file_number, 2);
+    done(&w);
+}
+
+static void epochs_may_begin_again_and_again(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[16];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    write_epoch(&w, w.last.lsn, w.last.header_crc);
+    struct log_frame_header second = w.last;
+    write_records(&w, 30, 9); /* not durable */
+    write_epoch(&w, second.lsn, second.header_crc);
+    write_records(&w, 30, 2);
+    assert_code(recover(&w), OK);
+    assert_int_equal(w.result.epoch, 3);
+    assert_int_equal(w.result.lsn, 8);
+    assert_int_equal(records_end(&w), 32);
+    done(&w);
+}
+
+static void an_epoch_that_says_earlier_frames_are_missing_is_damage(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[16];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    write_epoch(&w, 5, w.last.header_crc);
+    write_records(&w, 30, 5);
+    flip(&w, at[5], LOG_FRAME_HEADER_SIZE + 9);
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "frame 5 should begin in file 1");
+    done(&w);
+}
+
+static void an_epoch_whose_beginning_is_gone_is_damage(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[16];
+    init(&w, 1);
+    write_until(&w, 5, at);
+    write_epoch(&w, 5, w.last.header_crc);
+    write_records(&w, 30, 5);
+    flip(&w, (struct log_position){.file_number = 2}, 20);
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "frame 6 should begin in file 1");
+    done(&w);
 }
 
 static void files_of_another_directory_are_refused(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 2);
-    assert_err(io_disk_remove(sim_disk_io(f.disk), "data/garner.meta", NULL), OK);
-    for (int i = 0; i < 2; i++)
-        assert_refused(&f, "log file 1 does not belong to this garner.meta");
-    fixture_done(&f);
+    struct written w;
+    init(&w, 1);
+    w.uuid.bytes[5] ^= 1;
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "does not belong to this garner.meta");
+    done(&w);
 }
 
-static void losing_power_in_any_call_of_a_recovery_loses_nothing(void **state)
+static void a_frame_of_a_newer_program_is_told_from_damage(void **state)
 {
     (void)state;
-    for (uint64_t n = 1, deaths = 1; deaths > 0; n++) {
-        deaths = 0;
-        for (uint64_t seed = 1; seed <= 8; seed++) {
-            struct fixture f;
-            setup(&f, 3);
-            sim_disk_crash(f.disk);
-            /* Other chances of the disk. */
-            for (uint64_t i = 0; i < seed; i++)
-                sim_disk_crash(f.disk);
-            sim_disk_die_after(f.disk, n);
-            err_t err = fixture_open(&f);
-            bool died = sim_disk_is_dead(f.disk);
-            deaths += died;
-            assert_true(err_is_ok(err) || died);
+    struct written w;
+    init(&w, 1);
+    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
+    struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
+    uint8_t *block = mem_alloc_aligned(IO_BLOCK, IO_BLOCK);
+    assert_non_null(block);
+    memset(block, 0, IO_BLOCK);
+    log_frame_encode(&header, block);
+    put_u16le(block + 4, LOG_FRAME_VERSION + 1);
+    put_u32le(block + 92, crc32c(0, block, 92));
+    assert_code(io_file_write(w.wal.files[0].writer, block, IO_BLOCK, behind.offset), OK);
+    mem_free(block);
+    assert_code(recover(&w), VERSION);
+    assert_says(&w, "newer garner");
+    done(&w);
+}
+
+static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
+{
+    (void)state;
+    struct written w;
+    struct payload p = {0};
+    init(&w, 1);
+    payload_raw(&p, LOG_ENTRY_SEQUENCES, 0, NULL, 0);
+    write_frame(&w, payload_slice(&p));
+    assert_code(recover(&w), VERSION);
+    assert_says(&w, "frame 3 holds an entry of a newer garner");
+    done(&w);
+}
+
+static void a_whole_frame_that_cannot_be_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    struct written w;
+    struct payload p = {0};
+    init(&w, 1);
+    payload_counts(&p, 8, 1, 0, 0);
+    write_frame(&w, payload_slice(&p));
+    assert_code(recover(&w), CORRUPT);
+    assert_says(&w, "frame 3 in file 1 at byte 8192 is whole but says what cannot be");
+    done(&w);
+}
+
+/* Puts the last frame's bytes at the place where recovery keeps its copy. */
+static void write_copy(struct written *w, struct log_position position, uint64_t flipped_byte)
+{
+    uint8_t *block = mem_alloc_aligned(IO_BLOCK, IO_BLOCK);
+    size_t got = 0;
+    assert_non_null(block);
+    const struct log_wal_file *file = log_wal_find(&w->wal, position.file_number);
+    assert_code(io_file_read(file->writer, block, IO_BLOCK, position.offset, &got), OK);
+    if (flipped_byte > 0)
+        block[flipped_byte] ^= 1;
+    assert_code(io_disk_write_file(sim_disk_io(w->disk), "data/wal/last.frame",
+                                   slice_make(block, IO_BLOCK), &w->why),
+                OK);
+    mem_free(block);
+}
+
+static enum io_kind kind_of_copy(struct written *w)
+{
+    enum io_kind kind = IO_KIND_OTHER;
+    assert_code(io_disk_kind(sim_disk_io(w->disk), "data/wal/last.frame", &kind, NULL), OK);
+    return kind;
+}
+
+static void a_last_frame_destroyed_while_it_was_rewritten_is_put_back(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[8];
+    init(&w, 1);
+    write_until(&w, 6, at);
+    write_copy(&w, at[6], 0);
+    flip(&w, at[6], 10);
+    flip(&w, at[6], 150);
+    assert_recovers_to(&w, 6);
+    assert_int_equal(kind_of_copy(&w), IO_KIND_NONE);
+    assert_recovers_to(&w, 6);
+    done(&w);
+}
+
+static void a_copy_that_is_not_whole_is_taken_away_unused(void **state)
+{
+    (void)state;
+    static const uint64_t flipped[] = {1, 10, 93, 150};
+    for (size_t i = 0; i < sizeof flipped / sizeof flipped[0]; i++) {
+        struct written w;
+        struct log_position at[8];
+        init(&w, 1);
+        write_until(&w, 6, at);
+        write_copy(&w, at[6], flipped[i]);
+        assert_recovers_to(&w, 6);
+        assert_int_equal(kind_of_copy(&w), IO_KIND_NONE);
+        done(&w);
+    }
+}
+
+static void power_may_fail_anywhere_in_a_recovery(void **state)
+{
+    (void)state;
+    uint64_t seed = unit_seed();
+    for (int round = 0; round < 12; round++) {
+        bool clean = round % 3 == 0;
+        for (uint64_t n = 1;; n++) {
+            struct written w;
+            struct log_position at[24];
+            init(&w, unit_random(&seed));
+            write_until(&w, 18, at);
+            if (clean) {
+                struct payload p = {0};
+                payload_clean_stop(&p);
+                write_frame(&w, payload_slice(&p));
+            }
+            sim_disk_die_after(w.disk, n);
+            err_t err = recover(&w);
+            bool died = sim_disk_is_dead(w.disk);
+            assert_true(died || err_is_ok(err));
+            sim_disk_crash(w.disk);
+            assert_code(recover(&w), OK);
+            assert_int_equal(w.result.lsn, clean ? 19 : 18);
+            assert_int_equal(records_end(&w), 160);
+            done(&w);
             if (!died)
-                sim_disk_die_after(f.disk, 0);
-            fixture_lose_power(&f);
-            fixture_open_well(&f);
-            assert_int_equal(fixture_count(&f, 1, 0), 6);
-            fixture_done(&f);
+                break;
         }
     }
 }
 
-static void a_copy_of_the_last_frame_is_put_back(void **state)
+static void any_call_to_the_disk_may_fail(void **state)
 {
     (void)state;
-    struct fixture f;
-    setup(&f, 3);
-    uint8_t block[IO_BLOCK];
-    struct io_file *file = NULL;
-    size_t got = 0;
-    assert_err(io_disk_open(sim_disk_io(f.disk), fixture_path(1), IO_OPEN_READ, &file, NULL), OK);
-    assert_err(io_file_read(file, block, sizeof block, BLOCK_OF(5), &got), OK);
-    assert_err(io_file_close(file), OK);
-    assert_err(io_disk_write_file(sim_disk_io(f.disk), "data/wal/last.frame",
-                                  slice_make(block, sizeof block), NULL),
-               OK);
-    uint8_t garbage[IO_BLOCK];
-    memset(garbage, 0x77, sizeof garbage);
-    fixture_overwrite(&f, fixture_path(1), BLOCK_OF(5), garbage, sizeof garbage);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 6);
-    enum io_kind kind = IO_KIND_FILE;
-    assert_err(io_disk_kind(sim_disk_io(f.disk), "data/wal/last.frame", &kind, NULL), OK);
-    assert_int_equal(kind, IO_KIND_NONE);
-    fixture_kill(&f);
-    /* One that is broken or of another log is not. */
-    block[200] ^= 1;
-    assert_err(io_disk_write_file(sim_disk_io(f.disk), "data/wal/last.frame",
-                                  slice_make(block, sizeof block), NULL),
-               OK);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 6);
-    fixture_done(&f);
-}
-
-static void a_large_frame_is_recovered(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_init(&f);
-    f.options.wal_file_size = UINT64_C(24) << 20;
-    f.options.wal_limit_bytes = UINT64_C(100) << 20;
-    fixture_open_well(&f);
-    fixture_topic(&f, "t", 1, 0);
-    assert_int_equal(fixture_append(&f, 1, 0, 1, UINT64_C(9) << 20), 0);
-    assert_int_equal(fixture_append(&f, 1, 0, 1, 10), 1);
-    fixture_kill(&f);
-    fixture_open_well(&f);
-    assert_int_equal(fixture_count(&f, 1, 0), 2);
-    fixture_done(&f);
-}
-
-static void each_failed_call_or_allocation_says_so_and_changes_nothing(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f, 3);
-    err_t err = err_make(ERR_IO);
-    for (uint64_t n = 1; !err_is_ok(err); n++) {
-        sim_disk_fail_after(f.disk, n, ERR_IO);
-        err = fixture_open(&f);
-        assert_true(err_is_ok(err) || (err_is(err, ERR_IO) && f.why.text[0]));
+    bool more = true;
+    for (uint64_t n = 1; more; n++) {
+        struct written w;
+        struct log_position at[24];
+        init(&w, n);
+        write_until(&w, 20, at);
+        sim_disk_fail_after(w.disk, n, ERR_IO);
+        err_t err = recover(&w);
+        more = sim_disk_call_count(w.disk) >= n;
+        sim_disk_fail_after(w.disk, 0, ERR_OK);
+        if (more)
+            assert_code(err, IO);
+        else
+            assert_code(err, OK);
+        assert_recovers_to(&w, 20);
+        done(&w);
     }
-    sim_disk_fail_after(f.disk, 0, ERR_OK);
-    fixture_kill(&f);
-    err = err_make(ERR_MEMORY);
-    for (uint64_t n = 1; !err_is_ok(err); n++) {
+}
+
+static void any_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct written w;
+    struct log_position at[24];
+    init(&w, 1);
+    write_until(&w, 20, at);
+    for (uint64_t n = 1;; n++) {
         mem_fail_after(n);
-        err = fixture_open(&f);
+        err_t err = recover(&w);
+        bool failed = mem_alloc_count() >= n;
         mem_fail_after(0);
-        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY));
+        if (!failed) {
+            assert_code(err, OK);
+            break;
+        }
+        assert_false(err_is(err, ERR_CORRUPT));
     }
-    assert_int_equal(fixture_count(&f, 1, 0), 6);
-    fixture_done(&f);
+    assert_recovers_to(&w, 20);
+    done(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_acknowledged_is_there_after_a_kill),
-        cmocka_unit_test(a_clean_stop_is_recognised_once),
-        cmocka_unit_test(a_mark_of_a_clean_stop_hides_no_damage_behind_it),
-        cmocka_unit_test(a_torn_frame_is_cut_at_the_last_whole_commit),
-        cmocka_unit_test(a_bit_turned_over_in_the_middle_is_refused_and_says_where),
-        cmocka_unit_test(frames_go_on_in_the_next_file),
-        cmocka_unit_test(a_damaged_file_in_the_middle_is_refused),
-        cmocka_unit_test(a_missing_first_file_is_refused),
+        cmocka_unit_test(a_directory_without_files_has_no_log),
+        cmocka_unit_test(files_that_nothing_was_written_to_are_an_empty_log),
+        cmocka_unit_test(all_whole_frames_are_applied),
+        cmocka_unit_test(the_chain_goes_on_in_the_next_file),
+        cmocka_unit_test(a_recovered_log_is_written_on_and_recovered_again),
+        cmocka_unit_test(a_clean_stop_is_seen_once),
+        cmocka_unit_test(frames_behind_a_stop_mark_are_applied_too),
+        cmocka_unit_test(a_stop_mark_hides_no_damage_behind_it),
+        cmocka_unit_test(a_torn_last_frame_is_cut),
+        cmocka_unit_test(a_last_frame_without_its_header_is_cut),
+        cmocka_unit_test(a_torn_frame_at_the_front_of_a_file_is_cut),
+        cmocka_unit_test(a_flipped_bit_in_any_earlier_frame_is_refused_with_its_place),
+        cmocka_unit_test(one_flipped_bit_never_loses_more_than_the_last_frame_silently),
         cmocka_unit_test(a_file_that_was_cut_is_refused),
-        cmocka_unit_test(zeros_where_the_log_goes_on_are_refused),
-        cmocka_unit_test(zeros_behind_a_torn_frame_are_refused),
-        cmocka_unit_test(frames_of_recycled_files_are_not_taken),
-        cmocka_unit_test(a_frame_at_another_place_is_none),
-        cmocka_unit_test(a_frame_continues_only_what_it_was_written_behind),
-        cmocka_unit_test(a_frame_of_an_epoch_that_never_began_is_damage),
-        cmocka_unit_test(a_frame_of_a_newer_program_is_refused),
-        cmocka_unit_test(a_whole_frame_that_makes_no_sense_is_refused),
-        cmocka_unit_test(a_frame_behind_the_end_of_its_epoch_is_not_taken),
-        cmocka_unit_test(a_fenced_frame_counts_when_no_epoch_followed),
-        cmocka_unit_test(a_missing_beginning_of_an_epoch_is_damage),
+        cmocka_unit_test(an_empty_file_is_refused),
+        cmocka_unit_test(a_file_zeroed_from_somewhere_is_refused),
+        cmocka_unit_test(zeros_from_within_a_frame_on_are_refused),
+        cmocka_unit_test(a_missing_file_is_refused),
+        cmocka_unit_test(older_frames_behind_the_chain_are_nothing),
+        cmocka_unit_test(copies_of_frames_that_lie_elsewhere_are_nothing),
+        cmocka_unit_test(a_frame_that_does_not_name_its_predecessor_ends_the_chain),
+        cmocka_unit_test(a_frame_that_would_pass_the_end_of_its_file_is_cut),
+        cmocka_unit_test(frames_behind_the_end_of_their_epoch_do_not_count),
+        cmocka_unit_test(epochs_may_begin_again_and_again),
+        cmocka_unit_test(an_epoch_that_says_earlier_frames_are_missing_is_damage),
+        cmocka_unit_test(an_epoch_whose_beginning_is_gone_is_damage),
         cmocka_unit_test(files_of_another_directory_are_refused),
-        cmocka_unit_test(losing_power_in_any_call_of_a_recovery_loses_nothing),
-        cmocka_unit_test(a_copy_of_the_last_frame_is_put_back),
-        cmocka_unit_test(a_large_frame_is_recovered),
-        cmocka_unit_test(each_failed_call_or_allocation_says_so_and_changes_nothing),
+        cmocka_unit_test(a_frame_of_a_newer_program_is_told_from_damage),
+        cmocka_unit_test(an_entry_of_a_newer_program_is_told_from_damage),
+        cmocka_unit_test(a_whole_frame_that_cannot_be_is_refused_with_its_place),
+        cmocka_unit_test(a_last_frame_destroyed_while_it_was_rewritten_is_put_back),
+        cmocka_unit_test(a_copy_that_is_not_whole_is_taken_away_unused),
+        cmocka_unit_test(power_may_fail_anywhere_in_a_recovery),
+        cmocka_unit_test(any_call_to_the_disk_may_fail),
+        cmocka_unit_test(any_allocation_may_fail),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("log/recovery", tests, NULL, NULL);
 }

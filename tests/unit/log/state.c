@@ -1,673 +1,779 @@
-#include "lib/unit.h"
-
-#include "base/alloc.h"
-#include "flow/batch.h"
-#include "flow/reader.h"
 #include "log/state.h"
 
-#define assert_err(actual, expected) assert_string_equal(err_name(actual), #expected)
+#include "base/alloc.h"
+#include "flow/reader.h"
+#include "unit/log/payload.h"
 
-/* A frame in the making. */
-struct payload {
-    uint8_t bytes[16384];
-    size_t size;
-};
+static const struct log_position origin = {.file_number = 3, .offset = 8192, .commit_time_ms = 777};
 
-static void add_topic(struct payload *p, uint32_t id, const char *name, uint32_t partitions,
-                      uint32_t parent_id)
+static void apply(struct log_state *s, const struct payload *p)
 {
-    struct flow_topic_change change = {.op = FLOW_TOPIC_CREATE,
-                                       .topic_id = id,
-                                       .uuid = {{(uint8_t)id}},
-                                       .name = slice_string(name),
-                                       .partition_count = partitions,
-                                       .parent_id = parent_id};
-    p->size += log_entry_put_topic(p->bytes + p->size, &change);
+    assert_code(log_state_apply(s, payload_slice(p), origin), OK);
 }
 
-static void add_partitions(struct payload *p, uint32_t id, uint32_t partitions)
+/* Two topics, "flights" (id 1, two partitions) and its DLQ (id 2). */
+static void init(struct log_state *s)
 {
-    struct flow_topic_change change = {
-        .op = FLOW_TOPIC_PARTITIONS, .topic_id = id, .partition_count = partitions};
-    p->size += log_entry_put_topic(p->bytes + p->size, &change);
+    log_state_init(s, 42);
+    struct payload p = {0};
+    payload_topic(&p, 1, "flights", 2, 0);
+    payload_topic(&p, 2, "flights.dlq", 1, 1);
+    apply(s, &p);
 }
 
-static void add_kind(struct payload *p, enum flow_append_kind kind, uint32_t topic_id,
-                     uint32_t partition, int64_t base_offset, uint32_t count)
-{
-    struct flow_batch_builder builder;
-    flow_batch_builder_init(&builder);
-    struct slice none = {0};
-    for (uint32_t i = 0; i < count; i++) {
-        err_t err = flow_batch_builder_add(&builder, 1, none, slice_string("v"), NULL, 0);
-        assert_true(err_is_ok(err));
-    }
-    struct slice batch = flow_batch_builder_finish(&builder);
-    struct flow_append append = {.topic_id = topic_id,
-                                 .partition = partition,
-                                 .kind = kind,
-                                 .record_count = count,
-                                 .batch = (uint8_t *)(uintptr_t)batch.data,
-                                 .batch_size = batch.size};
-    flow_batch_set_base_offset(append.batch, base_offset);
-    p->size += log_entry_put_batch(p->bytes + p->size, &append);
-    flow_batch_builder_done(&builder);
-}
-
-static void add_batch(struct payload *p, uint32_t topic_id, uint32_t partition, int64_t base_offset,
+static void add_batch(struct log_state *s, uint32_t topic, uint32_t partition, int64_t offset,
                       uint32_t count)
 {
-    add_kind(p, FLOW_APPEND_RECORDS, topic_id, partition, base_offset, count);
+    struct payload p = {0};
+    payload_batch(&p, topic, partition, offset, count);
+    payload_counts(&p, topic, count, 0, 0);
+    apply(s, &p);
 }
 
-static void add_counts(struct payload *p, uint32_t topic_id, uint64_t received, uint64_t duplicates,
-                       uint64_t refused)
+static void open_lake(struct log_state *s)
 {
-    struct flow_count counts = {topic_id, received, duplicates, refused};
-    p->size += log_entry_put_counts(p->bytes + p->size, &counts);
+    static const uint32_t ids[] = {1};
+    struct payload p = {0};
+    payload_sink_open(&p, 1, "lake", ids, 1);
+    apply(s, &p);
 }
 
-static void add_open(struct payload *p, uint32_t id, const char *name, const uint32_t *topic_ids,
-                     uint32_t count)
+/* The sink "lake" takes [first, end) of a partition as its next epoch. */
+static void deliver(struct log_state *s, uint32_t partition, int64_t first, int64_t end,
+                    uint64_t dead_lettered)
 {
-    struct flow_sink_change change = {.op = FLOW_SINK_OPEN,
-                                      .sink_id = id,
-                                      .name = slice_string(name),
-                                      .topic_ids = topic_ids,
-                                      .topic_count = count};
-    p->size += log_entry_put_sink(p->bytes + p->size, &change);
+    struct log_sink *sink = log_state_sink(s, 1);
+    struct flow_sink_range range = {
+        1, partition, first, end, (uint64_t)(end - first) - dead_lettered, dead_lettered};
+    struct payload p = {0};
+    payload_sink_prepare(&p, 1, sink->epoch + 1, &range, 1, "file");
+    payload_sink_commit(&p, 1, sink->epoch + 1);
+    apply(s, &p);
 }
 
-static void add_prepare(struct payload *p, uint32_t id, uint64_t epoch,
-                        const struct flow_sink_range *ranges, uint32_t count)
+static void topics_are_found_by_id_and_by_name(void **state)
 {
-    struct flow_sink_change change = {.op = FLOW_SINK_PREPARE,
-                                      .sink_id = id,
-                                      .epoch = epoch,
-                                      .ranges = ranges,
-                                      .range_count = count,
-                                      .outputs = SLICE_LITERAL("out")};
-    p->size += log_entry_put_sink(p->bytes + p->size, &change);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    assert_int_equal(s.topic_count, 2);
+    struct log_topic *topic = log_state_topic(&s, 1);
+    assert_string_equal(topic->name, "flights");
+    assert_int_equal(topic->uuid.bytes[0], 1);
+    assert_int_equal(topic->partition_count, 2);
+    assert_ptr_equal(log_state_topic_named(&s, SLICE_LITERAL("flights")), topic);
+    assert_int_equal(log_state_topic(&s, 2)->parent_id, 1);
+    assert_null(log_state_topic(&s, 0));
+    assert_null(log_state_topic(&s, 3));
+    assert_null(log_state_topic_named(&s, SLICE_LITERAL("flight")));
+    assert_non_null(log_state_partition(&s, 1, 1));
+    assert_null(log_state_partition(&s, 1, 2));
+    assert_null(log_state_partition(&s, 3, 0));
+    log_state_done(&s);
 }
 
-static void add_sink(struct payload *p, enum flow_sink_op op, uint32_t id, uint64_t epoch)
+static void batches_move_the_end_and_are_indexed_where_they_lie(void **state)
 {
-    struct flow_sink_change change = {.op = op, .sink_id = id, .epoch = epoch};
-    p->size += log_entry_put_sink(p->bytes + p->size, &change);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_counts(&p, 1, 8, 0, 0);
+    size_t first = p.size + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
+    payload_batch(&p, 1, 0, 0, 5);
+    size_t second = p.size + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
+    payload_batch(&p, 1, 0, 5, 3);
+    apply(&s, &p);
+    const struct log_partition *partition = log_state_partition(&s, 1, 0);
+    assert_int_equal(partition->start_offset, 0);
+    assert_int_equal(partition->end_offset, 8);
+    assert_int_equal(partition->next_offset, 8);
+    assert_int_equal(partition->records, 8);
+    assert_int_equal(partition->index_count, 2);
+    const struct log_index_entry *entry = partition->index;
+    assert_int_equal(entry[0].base_offset, 0);
+    assert_int_equal(entry[0].records_before, 0);
+    assert_int_equal(entry[0].file_number, 3);
+    assert_int_equal(entry[0].file_offset, 8192 + LOG_FRAME_HEADER_SIZE + first);
+    assert_int_equal(entry[0].commit_time_low, 777);
+    assert_int_equal(entry[1].base_offset, 5);
+    assert_int_equal(entry[1].records_before, 5);
+    assert_int_equal(entry[1].file_offset, 8192 + LOG_FRAME_HEADER_SIZE + second);
+    assert_int_equal(entry[1].size, p.size - second);
+    assert_int_equal(log_state_partition(&s, 1, 1)->end_offset, 0);
+    log_state_done(&s);
 }
 
-static err_t apply_at(struct log_state *state, struct payload *p, uint64_t offset)
+static void what_the_door_counted_adds_up(void **state)
 {
-    struct log_position position = {1, offset};
-    err_t err = log_state_apply(state, slice_make(p->bytes, p->size), position);
-    p->size = 0;
-    return err;
-}
-
-static void apply(struct log_state *state, struct payload *p)
-{
-    assert_err(apply_at(state, p, 4096), OK);
-}
-
-/* Topic 1 with two partitions, its DLQ 2, sink 1 on topic 1, five records in partition 0. */
-static void setup(struct log_state *state, struct payload *p)
-{
-    uint32_t id = 1;
-    p->size = 0;
-    log_state_init(state, 42);
-    add_topic(p, 1, "one", 2, 0);
-    add_topic(p, 2, "one.dlq", 1, 1);
-    add_open(p, 1, "sink", &id, 1);
-    add_batch(p, 1, 0, 0, 2);
-    add_batch(p, 1, 0, 2, 3);
-    add_counts(p, 1, 5, 0, 0);
-    apply(state, p);
-}
-
-static struct flow_snapshot snapshot_of(const struct log_state *state)
-{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_batch(&p, 1, 0, 0, 5);
+    payload_batch(&p, 1, 1, 0, 4);
+    payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 2);
+    payload_counts(&p, 1, 9, 0, 0);
+    payload_counts(&p, 1, 5, 1, 2);
+    apply(&s, &p);
+    const struct log_topic *topic = log_state_topic(&s, 1);
+    assert_int_equal(topic->received, 14);
+    assert_int_equal(topic->duplicates, 1);
+    assert_int_equal(topic->refused, 2);
+    assert_int_equal(topic->dead_lettered, 2);
     struct flow_snapshot snapshot = {0};
-    assert_err(log_state_snapshot(state, &snapshot), OK);
-    return snapshot;
-}
-
-static void assert_balanced(const struct log_state *state, bool expected)
-{
-    struct flow_snapshot snapshot = snapshot_of(state);
-    assert_int_equal(flow_snapshot_balanced(&snapshot), expected);
-    flow_snapshot_done(&snapshot);
-}
-
-static void topics_are_found_by_id_and_by_name(void **unused)
-{
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    assert_string_equal(log_state_topic(&state, 1)->name, "one");
-    assert_ptr_equal(log_state_topic_named(&state, slice_string("one.dlq")),
-                     log_state_topic(&state, 2));
-    assert_null(log_state_topic(&state, 0));
-    assert_null(log_state_topic(&state, 3));
-    assert_null(log_state_topic_named(&state, slice_string("on")));
-    assert_non_null(log_state_partition(&state, 1, 1));
-    assert_null(log_state_partition(&state, 1, 2));
-    assert_null(log_state_partition(&state, 3, 0));
-    assert_non_null(log_state_sink(&state, 1));
-    assert_null(log_state_sink(&state, 2));
-    assert_non_null(log_state_sink_named(&state, slice_string("sink")));
-    log_state_done(&state);
-}
-
-static void a_batch_is_indexed_where_it_lies(void **unused)
-{
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    add_counts(&p, 1, 1, 0, 0);
-    size_t before = p.size;
-    add_batch(&p, 1, 0, 5, 1);
-    size_t size = p.size - before - LOG_ENTRY_HEADER_SIZE - LOG_ENTRY_BATCH_SIZE;
-    assert_err(apply_at(&state, &p, 40960), OK);
-    const struct log_partition *partition = log_state_partition(&state, 1, 0);
-    assert_int_equal(partition->index_count, 3);
-    const struct log_index_entry *entry = &partition->index[2];
-    assert_int_equal(entry->base_offset, 5);
-    assert_int_equal(entry->records_before, 5);
-    assert_int_equal(entry->file_number, 1);
-    assert_int_equal(entry->file_offset, 40960 + LOG_FRAME_HEADER_SIZE + before +
-                                             LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE);
-    assert_int_equal(entry->size, size);
-    assert_int_equal(partition->end_offset, 6);
-    assert_int_equal(partition->next_offset, 6);
-    log_state_done(&state);
-}
-
-static void an_offset_finds_its_batch(void **unused)
-{
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    add_batch(&p, 1, 0, 9, 1); /* 5 to 8 are a hole */
-    apply(&state, &p);
-    const struct log_partition *partition = log_state_partition(&state, 1, 0);
-    static const size_t expected[] = {0, 0, 1, 1, 1, 1, 1, 1, 1, 2};
-    for (int64_t offset = 0; offset < 10; offset++)
-        assert_int_equal(log_partition_find(partition, offset), expected[offset]);
-    static const uint64_t before[] = {0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 6};
-    for (int64_t offset = 0; offset <= 10; offset++)
-        assert_int_equal(log_partition_records_before(partition, offset), before[offset]);
-    log_state_done(&state);
-}
-
-static void the_equations_hold_with_every_term(void **unused)
-{
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    add_batch(&p, 1, 1, 0, 4);
-    add_kind(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 3);
-    add_counts(&p, 1, 10, 2, 1);
-    apply(&state, &p);
-    struct flow_snapshot snapshot = snapshot_of(&state);
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_int_equal(snapshot.topics[0].received, 14);
+    assert_int_equal(snapshot.topics[0].accepted, 9);
+    assert_int_equal(snapshot.topics[0].duplicates, 1);
+    assert_int_equal(snapshot.topics[0].dead_lettered, 2);
+    assert_int_equal(snapshot.topics[0].refused, 2);
+    assert_int_equal(snapshot.topics[1].dlq_total, 2);
+    assert_int_equal(snapshot.topics[1].dlq_held, 2);
+    assert_int_equal(snapshot.topics[1].accepted, 0);
     assert_true(flow_snapshot_balanced(&snapshot));
-    const struct flow_topic_state *topic = &snapshot.topics[0];
-    assert_int_equal(topic->received, 15);
-    assert_int_equal(topic->accepted, 9);
-    assert_int_equal(topic->duplicates, 2);
-    assert_int_equal(topic->dead_lettered, 3);
-    assert_int_equal(topic->refused, 1);
-    assert_int_equal(topic->end_offset[1], 4);
-    const struct flow_topic_state *dlq = &snapshot.topics[1];
-    assert_int_equal(dlq->parent_id, 1);
-    assert_int_equal(dlq->dlq_total, 3);
-    assert_int_equal(dlq->dlq_held, 3);
-    assert_int_equal(dlq->accepted, 0);
-    const struct flow_sink_state *sink = &snapshot.sinks[0];
-    assert_int_equal(sink->accepted, 9);
-    assert_int_equal(sink->pending, 9);
     flow_snapshot_done(&snapshot);
-    /* A door that forgets what it received is found out. */
-    add_batch(&p, 1, 1, 4, 1);
-    apply(&state, &p);
-    assert_balanced(&state, false);
-    log_state_done(&state);
+    log_state_done(&s);
 }
 
-static void a_cursor_moves_at_commit_and_not_before(void **unused)
+static void letters_of_sinks_count_in_the_queue_but_not_at_the_door(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    struct flow_sink_range range = {1, 0, 0, 4, 3, 1};
-    add_prepare(&p, 1, 1, &range, 1);
-    apply(&state, &p);
-    struct flow_snapshot snapshot = snapshot_of(&state);
-    const struct flow_sink_state *sink = &snapshot.sinks[0];
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_batch(&p, 1, 0, 0, 5);
+    payload_counts(&p, 1, 5, 0, 0);
+    apply(&s, &p);
+    open_lake(&s);
+    struct flow_sink_range range = {1, 0, 0, 5, 3, 2};
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    payload_batch_of(&p, FLOW_APPEND_SINK_LETTERS, 2, 0, 0, 2);
+    payload_sink_commit(&p, 1, 1);
+    apply(&s, &p);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_int_equal(snapshot.topics[0].dead_lettered, 0);
+    assert_int_equal(snapshot.topics[1].dlq_total, 2);
+    assert_int_equal(snapshot.sinks[0].accepted, 5);
+    assert_int_equal(snapshot.sinks[0].delivered, 3);
+    assert_int_equal(snapshot.sinks[0].dead_lettered, 2);
+    assert_int_equal(snapshot.sinks[0].pending, 0);
+    assert_true(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+    log_state_done(&s);
+}
+
+static void a_sink_that_miscounts_is_found_out(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_batch(&p, 1, 0, 0, 5);
+    payload_counts(&p, 1, 5, 0, 0);
+    apply(&s, &p);
+    open_lake(&s);
+    struct flow_sink_range range = {1, 0, 0, 5, 4, 0};
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    payload_sink_commit(&p, 1, 1);
+    apply(&s, &p);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_false(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+    log_state_done(&s);
+}
+
+static void a_sink_starts_at_the_first_record_and_moves_by_epochs(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    add_batch(&s, 1, 0, 0, 5);
+    open_lake(&s);
+    add_batch(&s, 1, 1, 0, 4);
+    struct log_sink *sink = log_state_sink_named(&s, SLICE_LITERAL("lake"));
+    assert_ptr_equal(sink, log_state_sink(&s, 1));
+    assert_true(sink->open);
+    assert_int_equal(sink->cursor_count, 2);
+    assert_int_equal(sink->cursors[0].offset, 0);
+
+    struct flow_sink_range ranges[] = {{1, 0, 0, 3, 2, 1}, {1, 1, 0, 4, 4, 0}};
+    struct payload p = {0};
+    payload_sink_prepare(&p, 1, 1, ranges, 2, "two files");
+    apply(&s, &p);
     assert_true(sink->prepared);
     assert_int_equal(sink->epoch, 0);
+    assert_int_equal(sink->range_count, 2);
+    assert_slice(sink->outputs, "two files");
     assert_int_equal(sink->cursors[0].offset, 0);
-    assert_int_equal(sink->pending, 5);
-    assert_int_equal(sink->range_count, 1);
-    assert_memory_equal(&sink->ranges[0], &range, sizeof range);
-    assert_slice(sink->outputs, "out");
-    flow_snapshot_done(&snapshot);
+    assert_int_equal(sink->delivered, 0);
 
-    add_kind(&p, FLOW_APPEND_SINK_LETTERS, 2, 0, 0, 1);
-    add_sink(&p, FLOW_SINK_COMMIT, 1, 1);
-    apply(&state, &p);
-    snapshot = snapshot_of(&state);
-    sink = &snapshot.sinks[0];
-    assert_true(flow_snapshot_balanced(&snapshot));
+    p.size = 0;
+    payload_sink_commit(&p, 1, 1);
+    apply(&s, &p);
     assert_false(sink->prepared);
     assert_int_equal(sink->epoch, 1);
-    assert_int_equal(sink->cursors[0].offset, 4);
-    assert_int_equal(sink->cursors[1].offset, 0);
-    assert_int_equal(sink->delivered, 3);
-    assert_int_equal(sink->dead_lettered, 1);
-    assert_int_equal(sink->pending, 1);
     assert_int_equal(sink->range_count, 0);
-    /* What a sink refused is no dead letter of the topic's intake. */
-    assert_int_equal(snapshot.topics[0].dead_lettered, 0);
-    assert_int_equal(snapshot.topics[1].dlq_total, 1);
-    flow_snapshot_done(&snapshot);
-    log_state_done(&state);
+    assert_int_equal(sink->outputs.size, 0);
+    assert_int_equal(sink->cursors[0].offset, 3);
+    assert_int_equal(sink->cursors[0].records, 3);
+    assert_int_equal(sink->cursors[1].offset, 4);
+    assert_int_equal(sink->delivered, 6);
+    assert_int_equal(sink->dead_lettered, 1);
+    log_state_done(&s);
 }
 
-static void a_sink_that_miscounts_unbalances_the_ledger(void **unused)
+static void a_closed_sink_keeps_its_row_and_goes_on_when_opened_again(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    struct flow_sink_range range = {1, 0, 0, 4, 3, 0};
-    add_prepare(&p, 1, 1, &range, 1);
-    add_sink(&p, FLOW_SINK_COMMIT, 1, 1);
-    apply(&state, &p);
-    assert_balanced(&state, false);
-    log_state_done(&state);
-}
-
-static void a_sink_opened_again_keeps_its_cursors(void **unused)
-{
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    struct flow_sink_range range = {1, 0, 0, 5, 5, 0};
-    add_prepare(&p, 1, 1, &range, 1);
-    add_sink(&p, FLOW_SINK_COMMIT, 1, 1);
-    add_sink(&p, FLOW_SINK_CLOSE, 1, 0);
-    apply(&state, &p);
-    struct flow_snapshot snapshot = snapshot_of(&state);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    open_lake(&s);
+    add_batch(&s, 1, 0, 0, 5);
+    deliver(&s, 0, 0, 3, 1);
+    struct payload p = {0};
+    payload_sink_close(&p, 1);
+    apply(&s, &p);
+    add_batch(&s, 1, 0, 5, 10);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    const struct flow_sink_state *row = &snapshot.sinks[0];
+    assert_false(row->open);
+    assert_int_equal(row->cursor_count, 0);
+    assert_int_equal(row->topic_count, 0);
+    assert_int_equal(row->accepted, 3);
+    assert_int_equal(row->delivered, 2);
+    assert_int_equal(row->dead_lettered, 1);
+    assert_int_equal(row->pending, 0);
     assert_true(flow_snapshot_balanced(&snapshot));
-    assert_false(snapshot.sinks[0].open);
-    assert_int_equal(snapshot.sinks[0].cursor_count, 0);
-    assert_int_equal(snapshot.sinks[0].accepted, 5);
-    assert_int_equal(snapshot.sinks[0].delivered, 5);
     flow_snapshot_done(&snapshot);
 
-    const uint32_t ids[] = {1, 2};
-    add_kind(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 1);
-    add_counts(&p, 1, 1, 0, 0);
-    add_open(&p, 1, "sink", ids, 2);
-    apply(&state, &p);
-    snapshot = snapshot_of(&state);
-    const struct flow_sink_state *sink = &snapshot.sinks[0];
+    open_lake(&s);
+    assert_int_equal(s.sink_count, 1);
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    row = &snapshot.sinks[0];
+    assert_true(row->open);
+    assert_int_equal(row->cursor_count, 2);
+    assert_int_equal(row->cursors[0].offset, 3);
+    assert_int_equal(row->accepted, 15);
+    assert_int_equal(row->pending, 12);
     assert_true(flow_snapshot_balanced(&snapshot));
-    assert_true(sink->open);
-    assert_int_equal(sink->topic_count, 2);
+    flow_snapshot_done(&snapshot);
+    log_state_done(&s);
+}
+
+static void a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    static const uint32_t both[] = {1, 2};
+    static const uint32_t second[] = {2};
+    struct payload p = {0};
+    payload_sink_open(&p, 1, "lake", both, 2);
+    payload_batch(&p, 1, 0, 0, 5);
+    apply(&s, &p);
+    deliver(&s, 0, 0, 2, 0);
+    p.size = 0;
+    payload_sink_open(&p, 1, "lake", second, 1);
+    apply(&s, &p);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_int_equal(snapshot.sinks[0].topic_count, 1);
+    assert_int_equal(snapshot.sinks[0].topic_ids[0], 2);
+    assert_int_equal(snapshot.sinks[0].accepted, 2);
+    assert_int_equal(snapshot.sinks[0].pending, 0);
+    flow_snapshot_done(&snapshot);
+    p.size = 0;
+    payload_sink_open(&p, 1, "lake", both, 2);
+    apply(&s, &p);
+    const struct log_sink *sink = log_state_sink(&s, 1);
     assert_int_equal(sink->cursor_count, 3);
-    assert_int_equal(sink->cursors[0].offset, 5);
-    /* A topic that is new to it is read from its earliest record. */
-    assert_int_equal(sink->cursors[2].topic_id, 2);
-    assert_int_equal(sink->cursors[2].offset, 0);
-    assert_int_equal(sink->pending, 1);
-    flow_snapshot_done(&snapshot);
-    log_state_done(&state);
+    assert_int_equal(sink->cursors[0].offset, 2);
+    assert_true(sink->cursors[0].active);
+    log_state_done(&s);
 }
 
-static void raised_partitions_get_cursors_and_keep_what_is_there(void **unused)
+static void more_partitions_give_every_open_sink_more_cursors(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    struct flow_read read = {0};
-    list_add_tail(&log_state_partition(&state, 1, 1)->waiters, &read.link);
-    add_partitions(&p, 1, 4);
-    add_batch(&p, 1, 3, 0, 2);
-    add_counts(&p, 1, 2, 0, 0);
-    apply(&state, &p);
-    assert_int_equal(log_state_partition(&state, 1, 0)->records, 5);
-    assert_int_equal(log_state_partition(&state, 1, 3)->records, 2);
-    assert_balanced(&state, true);
-    struct flow_snapshot snapshot = snapshot_of(&state);
-    assert_int_equal(snapshot.sinks[0].cursor_count, 4);
-    assert_int_equal(snapshot.sinks[0].pending, 7);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    open_lake(&s);
+    add_batch(&s, 1, 1, 0, 4);
+    static const uint32_t other[] = {2};
+    struct payload p = {0};
+    payload_sink_open(&p, 2, "other", other, 1);
+    payload_partitions(&p, 1, 5);
+    payload_batch(&p, 1, 4, 0, 7);
+    apply(&s, &p);
+    assert_int_equal(log_state_topic(&s, 1)->partition_count, 5);
+    assert_int_equal(log_state_partition(&s, 1, 1)->end_offset, 4);
+    assert_int_equal(log_state_partition(&s, 1, 4)->end_offset, 7);
+    assert_int_equal(log_state_sink(&s, 1)->cursor_count, 5);
+    assert_int_equal(log_state_sink(&s, 2)->cursor_count, 1);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_int_equal(snapshot.sinks[0].pending, 11);
     flow_snapshot_done(&snapshot);
-    /* Who waits goes on waiting, and is woken. */
-    assert_true(list_empty(&state.ready));
-    add_batch(&p, 1, 1, 0, 1);
-    apply(&state, &p);
-    assert_ptr_equal(list_pop(&state.ready), &read.link);
-    log_state_done(&state);
+    log_state_done(&s);
 }
 
-static void what_was_reserved_is_forgotten_with_its_offsets(void **unused)
+static void readers_that_wait_stay_when_partitions_are_raised(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    struct log_partition *partition = log_state_partition(&state, 1, 0);
-    for (int i = 0; i < 20; i++) {
-        assert_err(log_state_reserve(&state, partition), OK);
-        partition->next_offset += 7;
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct flow_read reads[3] = {0};
+    for (size_t i = 0; i < 3; i++)
+        list_add_tail(&log_state_partition(&s, 1, i == 2)->waiters, &reads[i].link);
+    struct payload p = {0};
+    payload_partitions(&p, 1, 9);
+    apply(&s, &p);
+    assert_true(list_empty(&s.ready));
+    add_batch(&s, 1, 0, 0, 1);
+    assert_ptr_equal(list_pop(&s.ready), &reads[0].link);
+    assert_ptr_equal(list_pop(&s.ready), &reads[1].link);
+    assert_true(list_empty(&s.ready));
+    list_remove(&reads[2].link);
+    log_state_done(&s);
+}
+
+static void a_gap_between_batches_is_a_hole_without_records(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    add_batch(&s, 1, 0, 10, 5);
+    add_batch(&s, 1, 0, 100, 2);
+    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    assert_int_equal(p->end_offset, 102);
+    assert_int_equal(p->records, 7);
+    static const struct {
+        int64_t offset;
+        uint64_t before;
+        size_t at;
+    } cases[] = {{0, 0, 0},  {9, 0, 0},  {10, 0, 0},  {12, 2, 0},  {14, 4, 0},
+                 {15, 5, 0}, {50, 5, 0}, {100, 5, 1}, {101, 6, 1}, {102, 7, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(log_partition_records_before(p, cases[i].offset), cases[i].before);
+        assert_int_equal(log_partition_find(p, cases[i].offset), cases[i].at);
     }
-    assert_true(partition->index_capacity >= 22);
-    assert_int_equal(state.index_bytes % sizeof(struct log_index_entry), 0);
-    log_state_forget_reserved(&state);
+    open_lake(&s);
+    deliver(&s, 0, 0, 50, 45);
+    assert_int_equal(log_state_sink(&s, 1)->cursors[0].records, 5);
+    log_state_done(&s);
+}
+
+static void an_empty_partition_has_nothing_before_anything(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    assert_int_equal(log_partition_find(p, 0), 0);
+    assert_int_equal(log_partition_records_before(p, 0), 0);
+    log_state_done(&s);
+}
+
+static void the_index_finds_every_offset_of_many_batches(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    uint64_t seed = unit_seed();
+    int64_t bases[200];
+    int64_t end = 0;
+    uint32_t counts[200];
+    for (size_t i = 0; i < 200; i++) {
+        bases[i] = end + (int64_t)(unit_random(&seed) % 3);
+        counts[i] = 1 + (uint32_t)(unit_random(&seed) % 6);
+        add_batch(&s, 1, 0, bases[i], counts[i]);
+        end = bases[i] + counts[i];
+    }
+    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    uint64_t before = 0;
+    for (size_t i = 0; i < 200; i++) {
+        for (uint32_t r = 0; r < counts[i]; r++) {
+            assert_int_equal(log_partition_find(p, bases[i] + r), i);
+            assert_int_equal(log_partition_records_before(p, bases[i] + r), before + r);
+        }
+        before += counts[i];
+    }
+    assert_int_equal(log_partition_records_before(p, end), before);
+    log_state_done(&s);
+}
+
+/* What `p` says cannot follow on what is there. */
+static void assert_refused(const struct payload *p)
+{
+    static const uint32_t ids[] = {1};
+    struct log_state s;
+    init(&s);
+    struct payload first = {0};
+    payload_batch(&first, 1, 0, 0, 5);
+    payload_sink_open(&first, 1, "lake", ids, 1);
+    apply(&s, &first);
+    assert_code(log_state_apply(&s, payload_slice(p), origin), CORRUPT);
+    log_state_done(&s);
+}
+
+static void batches_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    payload_batch(&p, 1, 0, 4, 1); /* an offset that is taken */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 1, 2, 0, 1); /* no such partition */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 3, 0, 0, 1); /* no such topic */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 1, 0, 5, 1); /* not a DLQ */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch_of(&p, FLOW_APPEND_SINK_LETTERS, 1, 0, 5, 1);
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 1, 0, INT64_MAX - 1, 2); /* offsets would run over */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 1, 0, 5, 2);
+    put_u32le(p.bytes + 16, 3); /* the count is not the batch's */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 1, 0, 5, 2);
+    p.bytes[LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + 16] = 1; /* an older batch format */
+    assert_refused(&p);
+    p.size = 0;
+    payload_batch(&p, 1, 0, 5, 2);
+    p.size += 1; /* a byte behind the batch */
+    put_u32le(p.bytes + 4, (uint32_t)(p.size - LOG_ENTRY_HEADER_SIZE));
+    assert_refused(&p);
+}
+
+static void topics_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    payload_topic(&p, 4, "gap", 1, 0);
+    assert_refused(&p);
+    p.size = 0;
+    payload_topic(&p, 2, "again", 1, 0);
+    assert_refused(&p);
+    p.size = 0;
+    payload_topic(&p, 3, "flights", 1, 0);
+    assert_refused(&p);
+    p.size = 0;
+    payload_topic(&p, 3, "own.parent", 1, 3);
+    assert_refused(&p);
+    p.size = 0;
+    payload_partitions(&p, 1, 1);
+    assert_refused(&p);
+    p.size = 0;
+    payload_partitions(&p, 3, 4);
+    assert_refused(&p);
+    p.size = 0;
+    payload_counts(&p, 3, 1, 0, 0);
+    assert_refused(&p);
+}
+
+static void sinks_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static const uint32_t ids[] = {1, 3};
+    struct payload p = {0};
+    payload_sink_open(&p, 3, "gap", ids, 1);
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_open(&p, 2, "lake", ids, 1);
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_open(&p, 1, "renamed", ids, 1);
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_open(&p, 2, "new", ids, 2);
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_close(&p, 2);
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_commit(&p, 1, 1);
+    assert_refused(&p);
+}
+
+static void epochs_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t epoch;
+        struct flow_sink_range range;
+    } cases[] = {
+        {2, {1, 0, 0, 5, 5, 0}}, /* not the next epoch */
+        {1, {1, 0, 1, 5, 4, 0}}, /* not where the cursor is */
+        {1, {2, 0, 0, 0, 0, 0}}, /* a topic that the sink does not have */
+        {1, {1, 7, 0, 0, 0, 0}},
+    };
+    struct payload p = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        p.size = 0;
+        payload_sink_prepare(&p, 1, cases[i].epoch, &cases[i].range, 1, "");
+        assert_refused(&p);
+    }
+    struct flow_sink_range range = {1, 0, 0, 6, 6, 0};
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    payload_sink_commit(&p, 1, 1); /* beyond the end of the partition */
+    assert_refused(&p);
+    range.end_offset = 5;
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    payload_sink_prepare(&p, 1, 1, &range, 1, ""); /* prepared already */
+    assert_refused(&p);
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    payload_sink_commit(&p, 1, 2);
+    assert_refused(&p);
+    range = (struct flow_sink_range){1, 0, 0, 1, 0, 0};
+    p.size = 0;
+    payload_sink_prepare(&p, 1, 1, &range, 1, "");
+    put_u64le(p.bytes + LOG_ENTRY_HEADER_SIZE + 16 + 16, UINT64_MAX); /* it ends before it begins */
+    assert_refused(&p);
+}
+
+static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_counts(&p, 1, 1, 0, 0);
+    payload_raw(&p, LOG_ENTRY_KEYS, 0, NULL, 0);
+    assert_code(log_state_apply(&s, payload_slice(&p), origin), VERSION);
+    log_state_done(&s);
+}
+
+static void only_the_last_frame_can_be_the_mark_of_a_clean_stop(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct payload p = {0};
+    payload_clean_stop(&p);
+    apply(&s, &p);
+    assert_true(s.clean_stop);
+    add_batch(&s, 1, 0, 0, 1);
+    assert_false(s.clean_stop);
+    apply(&s, &p);
+    p.size = 0;
+    apply(&s, &p);
+    assert_false(s.clean_stop);
+    log_state_done(&s);
+}
+
+static void reserved_room_is_used_and_needs_no_memory(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    for (int i = 0; i < 20; i++)
+        assert_code(log_state_reserve(&s, partition), OK);
+    assert_int_equal(partition->index_reserved, 20);
+    assert_true(partition->index_capacity >= 20);
+    assert_int_equal(s.index_bytes, partition->index_capacity * sizeof(struct log_index_entry));
+    struct payload p = {0};
+    for (int i = 0; i < 20; i++)
+        payload_batch(&p, 1, 0, i, 1);
+    mem_fail_after(1);
+    err_t err = log_state_apply(&s, payload_slice(&p), origin);
+    uint64_t allocations = mem_alloc_count();
+    mem_fail_after(0);
+    assert_code(err, OK);
+    assert_int_equal(allocations, 0);
+    assert_int_equal(partition->index_reserved, 0);
+    assert_int_equal(partition->index_count, 20);
+    log_state_done(&s);
+}
+
+static void what_was_reserved_for_lost_frames_is_taken_back(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    add_batch(&s, 1, 0, 0, 5);
+    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    assert_code(log_state_reserve(&s, partition), OK);
+    partition->next_offset = 12;
+    log_state_forget_reserved(&s);
     assert_int_equal(partition->next_offset, 5);
     assert_int_equal(partition->index_reserved, 0);
-    /* A frame whose room was reserved needs no memory. */
-    assert_err(log_state_reserve(&state, partition), OK);
-    add_batch(&p, 1, 0, 5, 1);
-    mem_fail_after(1);
-    apply(&state, &p);
-    assert_int_equal(mem_alloc_count(), 0);
-    mem_fail_after(0);
-    log_state_done(&state);
+    add_batch(&s, 1, 0, 5, 1);
+    assert_int_equal(partition->index_count, 2);
+    log_state_done(&s);
 }
 
-static void the_mark_of_a_clean_stop_counts_only_at_the_end(void **unused)
+static void an_offset_given_to_a_frame_under_way_is_not_moved_back(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    assert_false(state.clean_stop);
-    p.size += log_entry_put_clean_stop(p.bytes + p.size);
-    apply(&state, &p);
-    assert_true(state.clean_stop);
-    apply(&state, &p); /* an empty frame */
-    assert_false(state.clean_stop);
-    p.size += log_entry_put_clean_stop(p.bytes + p.size);
-    add_counts(&p, 1, 0, 0, 0);
-    apply(&state, &p);
-    assert_false(state.clean_stop);
-    log_state_done(&state);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    partition->next_offset = 9;
+    add_batch(&s, 1, 0, 0, 5);
+    assert_int_equal(partition->end_offset, 5);
+    assert_int_equal(partition->next_offset, 9);
+    log_state_done(&s);
 }
 
-typedef void corrupt_fn(struct payload *p);
-
-static void no_topic(struct payload *p)
+static void a_snapshot_is_a_copy_that_outlives_changes(void **state)
 {
-    add_batch(p, 3, 0, 0, 1);
+    (void)state;
+    struct log_state s;
+    init(&s);
+    add_batch(&s, 1, 0, 0, 5);
+    open_lake(&s);
+    struct flow_sink_range range = {1, 0, 0, 4, 4, 0};
+    struct payload p = {0};
+    payload_sink_prepare(&p, 1, 1, &range, 1, "a file");
+    apply(&s, &p);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    p.size = 0;
+    payload_sink_commit(&p, 1, 1);
+    payload_batch(&p, 1, 0, 5, 5);
+    payload_topic(&p, 3, "late", 1, 0);
+    apply(&s, &p);
+    log_state_done(&s);
+
+    assert_int_equal(snapshot.topic_count, 2);
+    const struct flow_topic_state *topic = flow_snapshot_topic(&snapshot, SLICE_LITERAL("flights"));
+    assert_int_equal(topic->partition_count, 2);
+    assert_int_equal(topic->end_offset[0], 5);
+    assert_int_equal(topic->end_offset[1], 0);
+    assert_int_equal(topic->start_offset[0], 0);
+    assert_int_equal(topic->uuid.bytes[0], 1);
+    const struct flow_sink_state *sink = flow_snapshot_sink(&snapshot, SLICE_LITERAL("lake"));
+    assert_true(sink->prepared);
+    assert_int_equal(sink->epoch, 0);
+    assert_int_equal(sink->range_count, 1);
+    assert_int_equal(sink->ranges[0].end_offset, 4);
+    assert_slice(sink->outputs, "a file");
+    assert_int_equal(sink->pending, 5);
+    flow_snapshot_done(&snapshot);
 }
 
-static void no_partition(struct payload *p)
+/* Everything that allocates, in one payload. */
+static void put_everything(struct payload *p)
 {
-    add_batch(p, 1, 2, 0, 1);
+    static const uint32_t ids[] = {1};
+    static const struct flow_sink_range range = {1, 0, 0, 5, 5, 0};
+    payload_topic(p, 1, "flights", 2, 0);
+    payload_topic(p, 2, "flights.dlq", 1, 1);
+    payload_batch(p, 1, 0, 0, 5);
+    payload_sink_open(p, 1, "lake", ids, 1);
+    payload_partitions(p, 1, 3);
+    payload_sink_prepare(p, 1, 1, &range, 1, "file");
 }
 
-static void an_offset_twice(struct payload *p)
+static void any_failed_allocation_of_a_frame_is_an_error(void **state)
 {
-    add_batch(p, 1, 0, 4, 1);
-}
-
-static void an_offset_at_the_end_of_numbers(struct payload *p)
-{
-    add_batch(p, 1, 1, INT64_MAX, 1);
-}
-
-static void letters_in_a_topic(struct payload *p)
-{
-    add_kind(p, FLOW_APPEND_DEAD_LETTERS, 1, 0, 5, 1);
-}
-
-static void another_count(struct payload *p)
-{
-    size_t begin = p->size;
-    add_batch(p, 1, 1, 0, 1);
-    p->bytes[begin + 16] = 2;
-}
-
-static void a_batch_cut_short(struct payload *p)
-{
-    size_t begin = p->size;
-    add_batch(p, 1, 1, 0, 1);
-    p->size--;
-    p->bytes[begin + 4]--;
-}
-
-static void a_batch_with_a_tail(struct payload *p)
-{
-    size_t begin = p->size;
-    add_batch(p, 1, 1, 0, 1);
-    p->bytes[p->size++] = 0;
-    p->bytes[begin + 4]++;
-}
-
-static void counts_of_no_topic(struct payload *p)
-{
-    add_counts(p, 9, 1, 0, 0);
-}
-
-static void a_topic_id_left_out(struct payload *p)
-{
-    add_topic(p, 4, "four", 1, 0);
-}
-
-static void a_name_twice(struct payload *p)
-{
-    add_topic(p, 3, "one", 1, 0);
-}
-
-static void a_topic_of_itself(struct payload *p)
-{
-    add_topic(p, 3, "three", 1, 3);
-}
-
-static void fewer_partitions(struct payload *p)
-{
-    add_partitions(p, 1, 1);
-}
-
-static void partitions_of_no_topic(struct payload *p)
-{
-    add_partitions(p, 3, 9);
-}
-
-static void a_sink_id_left_out(struct payload *p)
-{
-    uint32_t id = 1;
-    add_open(p, 3, "three", &id, 1);
-}
-
-static void a_sink_with_another_name(struct payload *p)
-{
-    uint32_t id = 1;
-    add_open(p, 1, "other", &id, 1);
-}
-
-static void a_sink_name_twice(struct payload *p)
-{
-    uint32_t id = 1;
-    add_open(p, 2, "sink", &id, 1);
-}
-
-static void a_sink_on_no_topic(struct payload *p)
-{
-    uint32_t id = 7;
-    add_open(p, 1, "sink", &id, 1);
-}
-
-static void an_epoch_of_no_sink(struct payload *p)
-{
-    add_prepare(p, 2, 1, NULL, 0);
-}
-
-static void an_epoch_left_out(struct payload *p)
-{
-    add_prepare(p, 1, 2, NULL, 0);
-}
-
-static void two_epochs_prepared(struct payload *p)
-{
-    add_prepare(p, 1, 1, NULL, 0);
-    add_prepare(p, 1, 1, NULL, 0);
-}
-
-static void a_range_off_the_cursor(struct payload *p)
-{
-    struct flow_sink_range range = {1, 0, 1, 2, 1, 0};
-    add_prepare(p, 1, 1, &range, 1);
-}
-
-static void a_range_of_no_cursor(struct payload *p)
-{
-    struct flow_sink_range range = {2, 0, 0, 0, 0, 0};
-    add_prepare(p, 1, 1, &range, 1);
-}
-
-static void a_range_over_the_end(struct payload *p)
-{
-    struct flow_sink_range range = {1, 0, 0, 6, 6, 0};
-    add_prepare(p, 1, 1, &range, 1);
-    add_sink(p, FLOW_SINK_COMMIT, 1, 1);
-}
-
-static void a_range_backwards(struct payload *p)
-{
-    struct flow_sink_range range = {1, 0, 0, 5, 5, 0};
-    add_prepare(p, 1, 1, &range, 1);
-    add_sink(p, FLOW_SINK_COMMIT, 1, 1);
-    size_t begin = p->size;
-    range = (struct flow_sink_range){1, 0, 5, 5, 0, 0};
-    add_prepare(p, 1, 2, &range, 1);
-    p->bytes[begin + 8 + 16 + 16] = 4; /* its end */
-}
-
-static void a_commit_of_nothing_prepared(struct payload *p)
-{
-    add_sink(p, FLOW_SINK_COMMIT, 1, 1);
-}
-
-static void a_commit_of_another_epoch(struct payload *p)
-{
-    add_prepare(p, 1, 1, NULL, 0);
-    add_sink(p, FLOW_SINK_COMMIT, 1, 2);
-}
-
-static void what_cannot_be_is_refused(void **unused)
-{
-    (void)unused;
-    static corrupt_fn *const cases[] = {
-        no_topic,
-        no_partition,
-        an_offset_twice,
-        an_offset_at_the_end_of_numbers,
-        letters_in_a_topic,
-        another_count,
-        a_batch_cut_short,
-        a_batch_with_a_tail,
-        counts_of_no_topic,
-        a_topic_id_left_out,
-        a_name_twice,
-        a_topic_of_itself,
-        fewer_partitions,
-        partitions_of_no_topic,
-        a_sink_id_left_out,
-        a_sink_with_another_name,
-        a_sink_name_twice,
-        a_sink_on_no_topic,
-        an_epoch_of_no_sink,
-        an_epoch_left_out,
-        two_epochs_prepared,
-        a_range_off_the_cursor,
-        a_range_of_no_cursor,
-        a_range_over_the_end,
-        a_range_backwards,
-        a_commit_of_nothing_prepared,
-        a_commit_of_another_epoch,
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct log_state state;
-        struct payload p;
-        setup(&state, &p);
-        cases[i](&p);
-        err_t err = apply_at(&state, &p, 8192);
-        if (!err_is(err, ERR_CORRUPT))
-            fail_msg("case %zu: %s", i, err_name(err));
-        log_state_done(&state);
-    }
-}
-
-static void without_memory_it_says_so_and_leaks_nothing(void **unused)
-{
-    (void)unused;
-    uint32_t ids[] = {1, 2};
-    struct flow_sink_range range = {1, 0, 0, 2, 2, 0};
-    struct payload p = {.size = 0};
-    add_topic(&p, 1, "one", 2, 0);
-    add_topic(&p, 2, "one.dlq", 1, 1);
-    add_batch(&p, 1, 0, 0, 2);
-    add_open(&p, 1, "sink", ids, 2);
-    add_prepare(&p, 1, 1, &range, 1);
-    add_sink(&p, FLOW_SINK_COMMIT, 1, 1);
-    add_partitions(&p, 1, 3);
-    uint64_t n = 0;
-    for (err_t err = err_make(ERR_MEMORY); !err_is_ok(err);) {
-        struct log_state state;
-        log_state_init(&state, 1);
-        mem_fail_after(++n);
-        err = log_state_apply(&state, slice_make(p.bytes, p.size), (struct log_position){1, 0});
+    (void)state;
+    struct payload p = {0};
+    put_everything(&p);
+    uint64_t n = 1;
+    for (bool done = false; !done; n++) {
+        struct log_state s;
+        log_state_init(&s, 42);
+        mem_fail_after(n);
+        err_t err = log_state_apply(&s, payload_slice(&p), origin);
+        done = mem_alloc_count() < n;
         mem_fail_after(0);
-        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY));
-        log_state_done(&state);
+        assert_int_equal(err.code, done ? ERR_OK : ERR_MEMORY);
+        log_state_done(&s);
     }
-    assert_true(n > 15);
+    assert_true(n > 10);
 }
 
-static void a_snapshot_without_memory_says_so(void **unused)
+static void any_failed_allocation_of_a_snapshot_is_an_error(void **state)
 {
-    (void)unused;
-    struct log_state state;
-    struct payload p;
-    setup(&state, &p);
-    err_t err = err_make(ERR_MEMORY);
-    for (uint64_t n = 1; !err_is_ok(err); n++) {
+    (void)state;
+    struct log_state s;
+    log_state_init(&s, 42);
+    struct payload p = {0};
+    put_everything(&p);
+    apply(&s, &p);
+    for (uint32_t i = 0; i < 300; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "topic-%u", i);
+        p.size = 0;
+        payload_topic(&p, 3 + i, name, 20, 0);
+        apply(&s, &p);
+    }
+    uint64_t n = 1;
+    for (bool done = false; !done; n++) {
         struct flow_snapshot snapshot = {0};
         mem_fail_after(n);
-        err = log_state_snapshot(&state, &snapshot);
+        err_t err = log_state_snapshot(&s, &snapshot);
+        done = mem_alloc_count() < n;
         mem_fail_after(0);
-        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY));
+        assert_int_equal(err.code, done ? ERR_OK : ERR_MEMORY);
         flow_snapshot_done(&snapshot);
     }
-    log_state_done(&state);
+    assert_true(n > 3);
+    log_state_done(&s);
+}
+
+static void a_failed_reservation_changes_nothing(void **state)
+{
+    (void)state;
+    struct log_state s;
+    init(&s);
+    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    mem_fail_after(1);
+    err_t err = log_state_reserve(&s, partition);
+    mem_fail_after(0);
+    assert_code(err, MEMORY);
+    assert_int_equal(partition->index_reserved, 0);
+    assert_int_equal(s.index_bytes, 0);
+    log_state_done(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(topics_are_found_by_id_and_by_name),
-        cmocka_unit_test(a_batch_is_indexed_where_it_lies),
-        cmocka_unit_test(an_offset_finds_its_batch),
-        cmocka_unit_test(the_equations_hold_with_every_term),
-        cmocka_unit_test(a_cursor_moves_at_commit_and_not_before),
-        cmocka_unit_test(a_sink_that_miscounts_unbalances_the_ledger),
-        cmocka_unit_test(a_sink_opened_again_keeps_its_cursors),
-        cmocka_unit_test(raised_partitions_get_cursors_and_keep_what_is_there),
-        cmocka_unit_test(what_was_reserved_is_forgotten_with_its_offsets),
-        cmocka_unit_test(the_mark_of_a_clean_stop_counts_only_at_the_end),
-        cmocka_unit_test(what_cannot_be_is_refused),
-        cmocka_unit_test(without_memory_it_says_so_and_leaks_nothing),
-        cmocka_unit_test(a_snapshot_without_memory_says_so),
+        cmocka_unit_test(batches_move_the_end_and_are_indexed_where_they_lie),
+        cmocka_unit_test(what_the_door_counted_adds_up),
+        cmocka_unit_test(letters_of_sinks_count_in_the_queue_but_not_at_the_door),
+        cmocka_unit_test(a_sink_that_miscounts_is_found_out),
+        cmocka_unit_test(a_sink_starts_at_the_first_record_and_moves_by_epochs),
+        cmocka_unit_test(a_closed_sink_keeps_its_row_and_goes_on_when_opened_again),
+        cmocka_unit_test(a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor),
+        cmocka_unit_test(more_partitions_give_every_open_sink_more_cursors),
+        cmocka_unit_test(readers_that_wait_stay_when_partitions_are_raised),
+        cmocka_unit_test(a_gap_between_batches_is_a_hole_without_records),
+        cmocka_unit_test(an_empty_partition_has_nothing_before_anything),
+        cmocka_unit_test(the_index_finds_every_offset_of_many_batches),
+        cmocka_unit_test(batches_that_cannot_be_are_refused),
+        cmocka_unit_test(topics_that_cannot_be_are_refused),
+        cmocka_unit_test(sinks_that_cannot_be_are_refused),
+        cmocka_unit_test(epochs_that_cannot_be_are_refused),
+        cmocka_unit_test(an_entry_of_a_newer_program_is_told_from_damage),
+        cmocka_unit_test(only_the_last_frame_can_be_the_mark_of_a_clean_stop),
+        cmocka_unit_test(reserved_room_is_used_and_needs_no_memory),
+        cmocka_unit_test(what_was_reserved_for_lost_frames_is_taken_back),
+        cmocka_unit_test(an_offset_given_to_a_frame_under_way_is_not_moved_back),
+        cmocka_unit_test(a_snapshot_is_a_copy_that_outlives_changes),
+        cmocka_unit_test(any_failed_allocation_of_a_frame_is_an_error),
+        cmocka_unit_test(any_failed_allocation_of_a_snapshot_is_an_error),
+        cmocka_unit_test(a_failed_reservation_changes_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("log/state", tests, NULL, NULL);
 }

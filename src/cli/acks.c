@@ -96,6 +96,7 @@ err_t cli_answer_parse(const struct format_json_paths *paths, struct slice body,
     return err_ok();
 }
 
+/* Answers count records by their place in the request, fresh ones first. */
 static uint64_t sequence_at(const struct cli_request *request, uint64_t index)
 {
     return index < request->fresh ? request->first + index
@@ -107,6 +108,8 @@ static uint32_t total(const struct cli_request *request)
     return request->fresh + request->again_count;
 }
 
+/* One more copy is certain, unless the answer counted duplicates: then it may be the copy that is
+ * known already. */
 static void take(uint8_t *state, bool all_duplicates, bool some_duplicates)
 {
     uint32_t sure = SURE(*state);
@@ -123,6 +126,7 @@ static void take(uint8_t *state, bool all_duplicates, bool some_duplicates)
     *state = pack(sure, maybe, VERDICT(*state));
 }
 
+/* One more copy may exist; a record that an answer was lost for may still turn up. */
 static void doubt(uint8_t *state)
 {
     uint32_t maybe = MAYBE(*state);
@@ -130,6 +134,7 @@ static void doubt(uint8_t *state)
     *state = pack(SURE(*state), maybe, VERDICT(*state));
 }
 
+/* What an earlier sending brought about stays: the record may have been taken then. */
 static void reject(uint8_t *state, enum cli_acks_verdict verdict)
 {
     *state = pack(SURE(*state), MAYBE(*state), verdict);
@@ -182,6 +187,7 @@ static bool rest_is_broken(const struct cli_acks *acks, const struct cli_request
     return broken == truncated;
 }
 
+/* Takes in an answer that has been found to fit; `end` is the index behind the last error. */
 static void apply(struct cli_acks *acks, const struct cli_request *request,
                   const struct cli_answer *answer, uint64_t end)
 {
@@ -255,6 +261,8 @@ struct cli_ack cli_acks_get(const struct cli_acks *acks, uint64_t sequence)
     };
 }
 
+/* Copies are told apart from the outcome: a record may be dead-lettered once and accepted another
+ * time. */
 static void add_line(struct buf *out, const struct cli_acks *acks, uint64_t sequence)
 {
     struct cli_ack ack = cli_acks_get(acks, sequence);

@@ -1,3 +1,13 @@
+/*
+ * The configuration is loaded, then the contracts that it names, each by the code that `serve`
+ * uses; every mistake of both goes into one report. What there is to say is gathered in two
+ * buffers, one a standard stream, so that nothing is printed by halves and tests can look at it.
+ *
+ * What goes wrong: where the configuration has mistakes the contracts are not read, since where
+ * they are may be one of them. Notes (fields that are known and not served) are told, but change
+ * neither verdict nor exit code. Without memory the verdict is neither yes nor no.
+ */
+
 #include "cli/check.h"
 
 #include "base/assert.h"
@@ -33,6 +43,7 @@ const char cli_check_text[] =
     "one `file:line:column: path.to.field: expected ...` a line, with exit code 78. Starts\n"
     "nothing and writes nothing.\n";
 
+/* One a line, as compilers do, so that editors can jump there. */
 static void add_messages(struct buf *out, const struct control_messages *messages)
 {
     for (size_t i = 0; i < messages->count; i++) {
@@ -43,6 +54,7 @@ static void add_messages(struct buf *out, const struct control_messages *message
         buf_add_format(out, "and %zu more\n", messages->omitted);
 }
 
+/* Says what may be lost, since that is what the choice is about. */
 static void add_durability(struct buf *out, const struct control_config_durability *d)
 {
     if (d->mode == CONTROL_CONFIG_FSYNC) {
@@ -56,6 +68,7 @@ static void add_durability(struct buf *out, const struct control_config_durabili
     buf_add_string(out, " before it is on disk");
 }
 
+/* What a contract leaves out is said too: people look here for what the defaults mean. */
 static void add_topics(struct buf *out, const struct control_catalog *catalog)
 {
     buf_add_format(out, "  topics      %zu\n", catalog->topic_count);
@@ -82,6 +95,7 @@ static void add_sinks(struct buf *out, const struct control_config *config)
     }
 }
 
+/* For people: what `serve` would do with it. Scripts ask for JSON. */
 static void add_summary(struct buf *out, const struct control_config *config,
                         const struct control_catalog *catalog)
 {
@@ -105,6 +119,8 @@ static void add_json_field(struct buf *out, const char *name, const char *value)
     buf_add_json_string(out, slice_string(value));
 }
 
+/* The report keeps only the first so many; how many were left out stands beside them, so that a
+ * script does not take a full list for a whole one. */
 static void add_json_messages(struct buf *out, const char *name,
                               const struct control_messages *messages)
 {
@@ -154,6 +170,8 @@ static void add_json_sinks(struct buf *out, const struct control_config *config)
     buf_add_byte(out, ']');
 }
 
+/* Values as they are after defaults and interpolation, in base units; only those that others need
+ * to find the server and its limits. */
 static void add_json_config(struct buf *out, const struct control_config *config)
 {
     buf_add_byte(out, ',');
@@ -194,9 +212,11 @@ int cli_check_run(const struct control_config_host *host, const char *path, bool
     } else if (err_is_ok(err)) {
         add_summary(out, config, catalog);
     }
+    /* In the reverse order of their making. */
     control_catalog_free(&catalog);
     control_config_free(&config);
     control_report_done(&report);
+    /* A half-made summary must not pass for a verdict. */
     if (err_is(err, ERR_MEMORY) || !buf_ok(out) || !buf_ok(messages))
         return CLI_INTERNAL;
     return err_is_ok(err) ? CLI_OK : CLI_CONFIG;
@@ -210,6 +230,7 @@ static void print(struct buf *text, FILE *stream)
     buf_done(text);
 }
 
+/* The page goes to standard output alone, since it is redirected into a file of the manual. */
 static int print_reference(const struct cli_command *command, const struct cli *cli,
                            const char *page)
 {
@@ -221,33 +242,21 @@ static int print_reference(const struct cli_command *command, const struct cli *
     return code;
 }
 
-static const struct cli_command *command_called(const char *name)
-{
-    const struct cli_command *command = cli_commands;
-    while (command->name && strcmp(command->name, name) != 0)
-        command++;
-    ASSERT(command->name);
-    return command;
-}
-
 int cli_check(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command *command = command_called("check");
+    const struct cli_command *command = cli_command("check");
     struct flags flags;
     struct cli_words words;
     int code = cli_parse(command, argc, argv, &flags, &words);
     if (code >= 0)
         return code;
-    if (words.count > 0)
-        code = cli_fail(command, CLI_USAGE, "expected no argument, got '%s'", words.items[0]);
     cli_words_done(&words);
-    if (code >= 0)
-        return code;
     if (flags.reference)
         return print_reference(command, cli, flags.reference);
     struct buf out = {0};
     struct buf messages = {0};
     code = cli_check_run(cli->host, flags.config, flags.json, &out, &messages);
+    /* Mistakes first: on a terminal, where both streams meet, the summary is then the last word. */
     print(&messages, stderr);
     print(&out, stdout);
     return code;

@@ -1,3 +1,10 @@
+/*
+ * The table of commands, in the order of the alphabet, which is the order in which `garner --help`
+ * lists them. The entry point looks a command up here and hands its words over; a command that is
+ * not in the table does not exist. `serve` is missing since it is the server's, not a command
+ * beside it. The smallest of them, version, has no file of its own.
+ */
+
 #include "cli/cli.h"
 
 #include "base/assert.h"
@@ -51,6 +58,7 @@ const struct cli_command *cli_command(const char *name)
     const struct cli_command *command = cli_commands;
     while (command->name && strcmp(command->name, name) != 0)
         command++;
+    /* Names come from our own code; what a user has typed was looked up before. */
     ASSERT(command->name);
     return command;
 }

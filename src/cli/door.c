@@ -1,3 +1,12 @@
+/*
+ * One request on a loop that lives as long as the request does: connect, send, wait for the answer
+ * or the timer, close. The loop is stopped where the connection has closed and nowhere else, so
+ * that nothing is left on it when it is freed.
+ *
+ * What goes wrong: a connection that fails or closes before the answer, and an answer that does
+ * not come in time. An answer that has come wins over all that follows it.
+ */
+
 #include "cli/door.h"
 
 #include "base/assert.h"

@@ -1,3 +1,12 @@
+/*
+ * A template is made once: a request's body with as many records as a batch has, each of the same
+ * size and layout, so that the place of its id, its time and the colon behind its first key are
+ * known without looking. Filling it for the next request writes those places and nothing else,
+ * which is what lets one core make load for another.
+ *
+ * What goes wrong: only the template can fail, for want of memory.
+ */
+
 #include "cli/events.h"
 
 #include "base/alloc.h"
@@ -123,6 +132,7 @@ static void add_record(struct buf *out, size_t size, uint64_t *state)
         add_fields(out, index, state);
         if (out->size == before)
             break;
+        /* A field that has no room is left out; a shorter one behind it may still fit. */
         if (out->size + reserved > end)
             out->size = before;
     }
@@ -133,6 +143,7 @@ static void add_record(struct buf *out, size_t size, uint64_t *state)
     ASSERT(!buf_ok(out) || out->size == end);
 }
 
+/* From one record to the next: a line end, or in an array a comma, follows each. */
 static size_t stride(const struct cli_events *events)
 {
     return events->options.size + 1;
@@ -143,6 +154,7 @@ err_t cli_events_init(struct cli_events *events, const struct cli_events_options
     ASSERT(options->size >= CLI_EVENTS_SIZE_MIN && options->batch > 0);
     struct buf body = {0};
     uint64_t state = options->seed;
+    /* In one piece: growing step by step would copy hundreds of megabytes several times. */
     buf_reserve(&body, 1 + options->batch * (options->size + 1));
     if (options->array)
         buf_add_byte(&body, '[');
@@ -198,6 +210,8 @@ static void put_sequence(uint8_t *out, uint64_t sequence)
     }
 }
 
+/* Where the share, rounded down, grows: evenly spread, exact in number at every length, and known
+ * again from the sequence alone. */
 bool cli_events_is_broken(const struct cli_events *events, uint64_t sequence)
 {
     struct cli_share share = events->options.broken;

@@ -181,6 +181,7 @@ static void begin_phase(struct gen *gen, enum phase phase)
         io_uv_loop_stop(gen->loop);
 }
 
+/* A line that is written over by the next; only for a terminal. */
 static void say(struct gen *gen, struct buf *line)
 {
     if (gen->cli->terminal && buf_ok(line))
@@ -203,6 +204,7 @@ static void show_progress(struct gen *gen, uint64_t now)
     say(gen, &line);
 }
 
+/* The load looks for it by itself; only a process that cannot be made at all ends the run. */
 static void start_server(struct gen *gen)
 {
     struct err_text why = {0};
@@ -227,6 +229,8 @@ static void server_is_back(struct gen *gen, uint64_t now)
     gen->kill_ns = now + every_ns / 2 + (every_ns > 0 ? cli_draw(&gen->random, every_ns) : 0);
 }
 
+/* By the clock, or spread over the count: after each share of the answers, so that the last part is
+ * sent to a server that has been killed. */
 static bool is_time_to_kill(const struct gen *gen, uint64_t now)
 {
     const struct flags *flags = &gen->flags;
@@ -240,6 +244,7 @@ static bool is_time_to_kill(const struct gen *gen, uint64_t now)
     return flags->kills > 0 && answered >= flags->count / (flags->kills + 1) * (kills + 1);
 }
 
+/* Not by our hand: what it said of itself is on its own standard error. */
 static void server_ended(struct gen *gen)
 {
     char how[64];
@@ -249,6 +254,8 @@ static void server_ended(struct gen *gen)
     fail(gen, CLI_FAILED, text);
 }
 
+/* A kill waits for the first answer after the last one, so that every recovery is put to the proof
+ * and none is cut short for ever. */
 static void torture(struct gen *gen, uint64_t now)
 {
     if (!gen->victim.command || gen->report.failure)
@@ -281,8 +288,10 @@ static bool compare(struct gen *gen, uint64_t now)
         fail(gen, CLI_IO, err_detail(err, &why));
         return true;
     }
+    /* A file that comes late may hold a repeat, so complete is not enough: it must be quiet too. */
     if (added > 0)
         gen->quiet_ns = now;
+    /* After every scan, since the report must be right whenever the wait ends. */
     cli_verify_judge(&gen->verify, &gen->report.verified);
     buf_add_format(&line, "comparing: %llu records in files, %llu still missing",
                    (unsigned long long)gen->verify.records,
@@ -291,6 +300,7 @@ static bool compare(struct gen *gen, uint64_t now)
     return gen->report.verified.missing == 0 && now - gen->quiet_ns >= QUIET_NS;
 }
 
+/* A server that ends while its files are awaited has nothing left to deliver. */
 static void tick_comparing(struct gen *gen, uint64_t now)
 {
     if (gen->victim.command && !gen->report.failure && !cli_victim_running(&gen->victim)) {
@@ -307,6 +317,7 @@ static void tick_comparing(struct gen *gen, uint64_t now)
     gen->next_scan_ns = now_ns(gen) + SCAN_NS;
 }
 
+/* Files that were made while it stopped are the reason for a last look. */
 static void tick_ending(struct gen *gen, uint64_t now)
 {
     if (cli_victim_running(&gen->victim)) {
@@ -320,6 +331,7 @@ static void tick_ending(struct gen *gen, uint64_t now)
     begin_phase(gen, OVER);
 }
 
+/* Everything but sending is looked at here, a hundred times a second. */
 static void on_tick(struct io_timer *timer)
 {
     struct gen *gen = CONTAINER_OF(timer, struct gen, tick);
@@ -363,6 +375,7 @@ static void on_terminate(struct task *task)
     interrupt(CONTAINER_OF(task, struct gen, terminate));
 }
 
+/* Before anything is compared: whoever wants to compare by other means has the list in any case. */
 static void write_acks(struct gen *gen)
 {
     struct err_text why = {0};
@@ -371,6 +384,8 @@ static void write_acks(struct gen *gen)
         fail(gen, CLI_CANNOT_CREATE, err_detail(err, &why));
 }
 
+/* Nothing is under way any more: from here on the list of outcomes does not change. A run that
+ * had no answer at all has nothing to compare. */
 static void on_sent(void *owner, err_t err, const struct err_text *why)
 {
     struct gen *gen = owner;
@@ -380,6 +395,7 @@ static void on_sent(void *owner, err_t err, const struct err_text *why)
         gen->report.elapsed_ns = stats->answered_ns - gen->started_ns;
     if (!err_is_ok(err))
         fail(gen, err_is(err, ERR_INVALID) ? CLI_FAILED : CLI_UNAVAILABLE, err_detail(err, why));
+    /* Also after a failure: the list is the evidence. */
     if (gen->flags.acks)
         write_acks(gen);
     bool any = stats->requests > 0 && gen->flags.verify;
@@ -392,6 +408,7 @@ static void on_sent(void *owner, err_t err, const struct err_text *why)
     begin_phase(gen, gen->compares ? COMPARING : ENDING);
 }
 
+/* One random state gives run, events and order, in this sequence, so that a seed repeats all. */
 static err_t make_load(struct gen *gen)
 {
     struct flags *flags = &gen->flags;
@@ -437,8 +454,10 @@ static int check_flags(struct gen *gen)
     struct flags *flags = &gen->flags;
     struct cli_share share;
     struct slice topic = slice_string(flags->topic);
+    /* Without a limit it would fill a disk while nobody looks. */
     if (flags->count == 0 && flags->seconds == 0)
         flags->count = DEFAULT_COUNT;
+    /* It becomes a part of a path; whether there is such a topic is for the server to say. */
     for (size_t i = 0; i < topic.size; i++)
         if (topic.data[i] <= ' ' || topic.data[i] >= 0x7f || strchr("/?#%", topic.data[i]))
             return cli_fail(gen->command, CLI_USAGE, "--topic: '%s' is no topic's name",
@@ -453,6 +472,7 @@ static int check_flags(struct gen *gen)
         return cli_fail(gen->command, CLI_USAGE,
                         "--duplicates: expected a share such as 1%%, up to 50%%, got '%s'",
                         flags->duplicates);
+    /* No flag names a process to be killed: what somebody else has started is out of reach. */
     bool kills = flags->kill_every_ms > 0 || flags->kills > 0;
     if (kills && !flags->restart_cmd)
         return cli_fail(gen->command, CLI_USAGE,
@@ -473,8 +493,10 @@ static void watch_signals(struct gen *gen)
     (void)err;
 }
 
+/* The load begins first, so that a server that cannot be started has something to cancel. */
 static void run(struct gen *gen)
 {
+    /* Ten thousand connections are more than most shells allow. */
     io_uv_raise_file_limit();
     watch_signals(gen);
     gen->started_ns = gen->progress_ns = now_ns(gen);
@@ -487,6 +509,7 @@ static void run(struct gen *gen)
     io_uv_loop_run(gen->loop);
 }
 
+/* Text is left out where no request was answered: the failure says all there is. */
 static int print_report(struct gen *gen)
 {
     struct cli_report *report = &gen->report;
@@ -510,9 +533,11 @@ static int print_report(struct gen *gen)
     buf_done(&out);
     if (report->failure)
         return cli_fail(gen->command, (enum cli_exit)gen->code, "%s", report->failure);
+    /* A report is printed whatever the verdict, and scripts look at the code alone. */
     return cli_report_good(report) ? CLI_OK : CLI_FAILED;
 }
 
+/* What is made is freed in the reverse order, whichever of it there is. */
 static int prepare_and_run(struct gen *gen)
 {
     err_t err = io_uv_loop_new(&gen->loop);

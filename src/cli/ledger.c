@@ -1,3 +1,13 @@
+/*
+ * The document is walked as it comes and printed as tables: rows are its keys, columns the terms
+ * that its rows have, in the order in which they are met first. So a term that a newer server adds
+ * shows up here without a change, and the sums are never made a second time: whether they hold is
+ * the server's word, which stands in front.
+ *
+ * What goes wrong: an answer that is no ledger (the wrong door, mostly) is told as such. A part
+ * that is missing, or not of the kind that is expected, has no table.
+ */
+
 #include "cli/ledger.h"
 
 #include "base/alloc.h"
@@ -39,6 +49,8 @@ struct members {
     struct format_json_value value;
 };
 
+/* The text is known to be JSON, so what can stand at each place is known: it is passed over where
+ * it is there and not asked for. */
 static struct slice skip(struct slice text, uint8_t byte)
 {
     text = slice_trim(text);
@@ -78,6 +90,7 @@ struct table {
     size_t row_count;
 };
 
+/* The index of a column, made where it is new; COLUMNS_MAX when there is no room for it. */
 static size_t column(struct table *table, struct slice key)
 {
     size_t i = 0;
@@ -97,6 +110,7 @@ static bool add_row(struct table *table, const struct members *member)
     struct row *row = &rows[table->row_count++];
     *row = (struct row){.name = member->key};
     for (struct members m = {.rest = member->value.raw}; next(&m);) {
+        /* No ledger has so many terms; what were beyond the limit is seen with --json. */
         size_t at = column(table, m.key);
         if (at < COLUMNS_MAX)
             row->cells[at] = m.value.raw;
@@ -114,6 +128,7 @@ static void add_cell(struct buf *out, struct slice cell)
             buf_add_byte(out, cell.data[i]);
 }
 
+/* How wide add_cell makes it; bytes, since names of topics and sinks are ASCII. */
 static size_t cell_width(struct slice cell)
 {
     size_t width = cell.size == 0 ? 1 : 0;
@@ -128,6 +143,7 @@ static void pad(struct buf *out, size_t width, size_t used)
         buf_add_byte(out, ' ');
 }
 
+/* Names to the left, numbers to the right, two spaces between: as wide as what stands in it. */
 static void add_table(struct buf *out, const char *title, const struct table *table)
 {
     size_t widths[COLUMNS_MAX] = {0};
@@ -159,6 +175,7 @@ static void add_table(struct buf *out, const char *title, const struct table *ta
     }
 }
 
+/* False without memory. An empty part is left out, with its title. */
 static bool add_part(struct buf *out, struct slice document, const char *key, const char *title)
 {
     struct format_json_value part = {0};
@@ -177,6 +194,7 @@ int cli_ledger_print(struct slice document, struct buf *out)
     struct format_json_value balanced = {0};
     err_t err = format_json_get(document, "balanced", &balanced);
     bool yes = balanced.kind == FORMAT_JSON_TRUE;
+    /* The one field that every ledger has, and no other answer of a server. */
     if (!err_is_ok(err) || (!yes && balanced.kind != FORMAT_JSON_FALSE))
         return CLI_IO;
     buf_add_format(out, "balanced: %s\n", yes ? "yes" : "no");
@@ -202,6 +220,7 @@ static int show(const struct cli_command *command, const struct cli_door_answer 
                  address);
     else if (code == CLI_INTERNAL)
         cli_fail(command, CLI_INTERNAL, "out of memory");
+    /* As it was sent, for whoever computes with it; it has been checked to be a ledger. */
     else if (json)
         printf("%.*s\n", SLICE_PRINTF(slice_trim(document)));
     else

@@ -83,6 +83,7 @@ static uint64_t now_ns(const struct cli_load *load)
     return io_now_ns(load->options.loop);
 }
 
+/* From a task of its own: the owner may free everything, and callers are not done yet. */
 static void finish_if_over(struct cli_load *load)
 {
     if (load->ending && load->client_count == 0)
@@ -104,6 +105,8 @@ static void lane_give_up(struct lane *lane)
     lane_drop(lane);
 }
 
+/* Closes everything; the last connection that has closed reports the end. What was sent counts as
+ * unanswered by then, so nothing is decided about it here. */
 static void end_with(struct cli_load *load, err_t err)
 {
     if (load->ending)
@@ -163,6 +166,7 @@ static struct cli_request choose(struct cli_load *load)
     uint32_t batch = options->events->options.batch;
     uint64_t again =
         cli_share_of(options->duplicates, slots + batch) - cli_share_of(options->duplicates, slots);
+    /* Only what was sent before can be sent again, so the first requests have none. */
     if (again > sent)
         again = 0;
     uint64_t fresh = batch - again;
@@ -176,6 +180,7 @@ static struct cli_request choose(struct cli_load *load)
     };
 }
 
+/* Requests differ in their length at most, so the head is made again only for another one. */
 static void make_head(struct lane *lane)
 {
     const struct cli_load_options *options = &lane->load->options;
@@ -241,6 +246,7 @@ static bool compose(struct lane *lane)
     return true;
 }
 
+/* Sends the lane's request, for the first time or once more; the bytes are the same. */
 static void lane_send(struct lane *lane)
 {
     struct cli_load *load = lane->load;
@@ -256,6 +262,7 @@ static void lane_send(struct lane *lane)
     (void)net_http_client_send(lane->client, parts, 2, false);
 }
 
+/* The connection is free: what is open goes out first, then what is due; else it waits. */
 static void lane_go(struct lane *lane)
 {
     struct cli_load *load = lane->load;
@@ -266,6 +273,7 @@ static void lane_go(struct lane *lane)
         list_add_tail(&load->free_lanes, &lane->link);
 }
 
+/* Something is due: each free lane takes a request, until what is next is due later. */
 static void on_pace(struct io_timer *timer)
 {
     struct cli_load *load = CONTAINER_OF(timer, struct cli_load, pace);
@@ -291,11 +299,12 @@ static void on_sweep(struct io_timer *timer)
         load->stats.timeouts++;
         net_http_client_close(lane->client);
     }
+    /* A free lane means that nothing is due, so there is nothing to be impatient for. */
     if (load->open_count == 0 && !list_empty(&load->free_lanes))
         load->heard_ns = now;
     if (now - load->heard_ns >= options->patience_ms * IO_MS) {
-        err_set(&load->why, ERR_TIMEOUT, "no answer from %s for %llu s", options->address,
-                (unsigned long long)(options->patience_ms / 1000));
+        (void)err_set(&load->why, ERR_TIMEOUT, "no answer from %s for %llu s", options->address,
+                      (unsigned long long)(options->patience_ms / 1000));
         end_with(load, err_make(ERR_TIMEOUT));
         return;
     }
@@ -332,6 +341,7 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     struct cli_load_stats *stats = &load->stats;
     uint64_t now = now_ns(load);
     uint64_t latency = now - lane->due_ns;
+    /* Counted even so: the report shows both, and a sum that is off is a trace of the fault. */
     if (!cli_acks_answered(load->options.acks, &lane->request, answer))
         stats->wrong++;
     stats->accepted += answer->accepted;
@@ -347,6 +357,7 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     lane_drop(lane);
 }
 
+/* The statuses that a later try may change (RFC 9110 section 15). */
 static bool says_later(int status)
 {
     return status == 408 || status == 429 || status >= 500;
@@ -377,8 +388,8 @@ static void take_refusal(struct lane *lane, const struct net_http_client_respons
     struct cli_load *load = lane->load;
     struct slice body = slice_sub(slice_trim(response->body), 0, 300);
     if (!says_later(response->status)) {
-        err_set(&load->why, ERR_INVALID, "%s answered %d: %.*s", load->options.address,
-                response->status, SLICE_PRINTF(body));
+        (void)err_set(&load->why, ERR_INVALID, "%s answered %d: %.*s", load->options.address,
+                      response->status, SLICE_PRINTF(body));
         /* Success without counts is no server of ours, and may have taken anything. */
         if (response->status < 300)
             outcome_unknown(lane);
@@ -399,6 +410,7 @@ static void on_response(void *owner, const struct net_http_client_response *resp
     struct cli_load *load = lane->load;
     struct cli_answer answer;
     lane->in_flight = false;
+    /* It lives, so the next connection is looked for at once. */
     lane->failures = 0;
     if (response->status >= 0 && response->status < (int)CLI_LOAD_STATUS_MAX)
         load->stats.statuses[response->status]++;
@@ -438,10 +450,11 @@ static void disconnected(struct lane *lane, err_t err, const char *detail)
 {
     struct cli_load *load = lane->load;
     if (!load->ending && !load->reached && !load->options.waits_for_server) {
-        err_set(&load->why, ERR_CLOSED,
-                "no server at %s (%s); start one with `garner serve`, or say where it is with "
-                "--server",
-                load->options.address, detail);
+        (void)err_set(
+            &load->why, ERR_CLOSED,
+            "no server at %s (%s); start one with `garner serve`, or say where it is with "
+            "--server",
+            load->options.address, detail);
         end_with(load, err);
     }
     /* A pause that the server has asked for is not cut short. */

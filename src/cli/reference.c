@@ -1,3 +1,11 @@
+/*
+ * A page is prose from here and tables from the option tables, in turn. The prose says what tables
+ * cannot: how a file is read, what stands for what, what a door lets in. Tests hold the pages in
+ * docs/ to what is made here, so a field that is added without its page does not pass.
+ *
+ * There is nothing to fail but memory, which the buffer latches.
+ */
+
 #include "cli/reference.h"
 
 #include "base/assert.h"
@@ -61,6 +69,8 @@ static const char contracts_text[] =
     "topics together have at most 10000 partitions. All contracts are accepted, or none is.\n"
     "\n";
 
+/* Sinks come last, a section a type: the program that makes the page decides which types there
+ * are. */
 static void add_configuration(struct buf *out, const struct control_sink_type *types)
 {
     buf_add_string(out, configuration_text);

@@ -1,3 +1,12 @@
+/*
+ * Text is for people: what did not happen has no line, so that a good run is five lines and a bad
+ * one shows at a glance where it went wrong. JSON is for scripts: every count is there, zero or
+ * not, and only parts that do not apply (kills, comparison, failure) are left out.
+ *
+ * Both say the same verdict, and the exit code follows from the same function. Lost answers,
+ * retries and repeats that they explain are what torture is about and no fault.
+ */
+
 #include "cli/report.h"
 
 #include "base/assert.h"
@@ -16,6 +25,7 @@ static void add_count(struct buf *out, uint64_t value)
 
 static void add_duration(struct buf *out, uint64_t ns)
 {
+    /* In the unit, and with the digits, that a person would choose. */
     if (ns < 10000000)
         buf_add_format(out, "%.2f ms", (double)ns / 1e6);
     else if (ns < 1000000000)
@@ -24,11 +34,13 @@ static void add_duration(struct buf *out, uint64_t ns)
         buf_add_format(out, "%.2f s", (double)ns / 1e9);
 }
 
+/* 0 for a run that had no answer, and so took no time. */
 static double per_second(uint64_t value, uint64_t elapsed_ns)
 {
     return elapsed_ns > 0 ? (double)value * 1e9 / (double)elapsed_ns : 0.0;
 }
 
+/* Records whose fate a server has told, whatever it was. */
 static uint64_t answered(const struct cli_load_stats *stats)
 {
     return stats->accepted + stats->duplicates + stats->dead_lettered + stats->refused;
@@ -47,6 +59,7 @@ static uint64_t quantile(const struct cli_load_stats *stats, double share)
     return bound < stats->latency_max_ns ? bound : stats->latency_max_ns;
 }
 
+/* ", 12 what"; nothing when there is none. */
 static void add_item(struct buf *out, uint64_t value, const char *what)
 {
     if (value == 0)
@@ -73,6 +86,8 @@ static void add_records(const struct cli_report *report, struct buf *out)
     buf_add_byte(out, '\n');
 }
 
+/* Latency is from when a request was due, not from when it was sent: a server that stalls does not
+ * make its own figures better by holding the load back. */
 static void add_speed(const struct cli_report *report, struct buf *out)
 {
     const struct cli_load_stats *stats = report->stats;
@@ -93,6 +108,7 @@ static void add_speed(const struct cli_report *report, struct buf *out)
     buf_add_byte(out, '\n');
 }
 
+/* What stands between a run and a dull one; without any of it, nothing. */
 static void add_troubles(const struct cli_report *report, struct buf *out)
 {
     const struct cli_load_stats *stats = report->stats;
@@ -106,6 +122,7 @@ static void add_troubles(const struct cli_report *report, struct buf *out)
         buf_add_byte(out, '\n');
     }
     for (uint32_t status = 0; status < CLI_LOAD_STATUS_MAX; status++) {
+        /* What is as it should be is told by the counts of records. */
         if (status == 200 || stats->statuses[status] == 0)
             continue;
         buf_add_format(out, "status %u  ", status);
@@ -117,6 +134,7 @@ static void add_troubles(const struct cli_report *report, struct buf *out)
         add_count(out, stats->wrong);
         buf_add_string(out, " answers do not add up to their request\n");
     }
+    /* Zero kills is worth a line where some were asked for. */
     if (report->tortured) {
         buf_add_format(out, "kills       %u, answered again within ", report->kills);
         add_duration(out, report->slowest_return_ns);
@@ -124,6 +142,7 @@ static void add_troubles(const struct cli_report *report, struct buf *out)
     }
 }
 
+/* The first id of each fault is named: it is where to begin with grep. */
 static void add_files(const struct cli_report *report, struct buf *out)
 {
     const struct cli_verify_result *verified = &report->verified;
@@ -154,6 +173,7 @@ void cli_report_text(const struct cli_report *report, struct buf *out)
     add_records(report, out);
     add_speed(report, out);
     add_troubles(report, out);
+    /* Where nothing was compared, zero missing would be a claim without ground. */
     if (report->directory)
         add_files(report, out);
     if (report->failure)
@@ -167,6 +187,7 @@ static void add_field(struct buf *out, const char *name, uint64_t value)
     buf_add_u64(out, value);
 }
 
+/* Only those that were seen: nearly all of the six hundred never are. */
 static void add_json_statuses(const struct cli_load_stats *stats, struct buf *out)
 {
     const char *comma = "";
@@ -181,6 +202,7 @@ static void add_json_statuses(const struct cli_load_stats *stats, struct buf *ou
     buf_add_byte(out, '}');
 }
 
+/* Names as in the ledger where it counts the same, so that both can be compared. */
 static void add_json_counts(const struct cli_load_stats *stats, struct buf *out)
 {
     add_field(out, "sent", stats->sent);
@@ -199,6 +221,7 @@ static void add_json_counts(const struct cli_load_stats *stats, struct buf *out)
     add_json_statuses(stats, out);
 }
 
+/* Not rounded for reading as the text is; milliseconds, as all latencies in reports. */
 static void add_json_speed(const struct cli_report *report, struct buf *out)
 {
     const struct cli_load_stats *stats = report->stats;

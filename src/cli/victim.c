@@ -1,3 +1,12 @@
+/*
+ * The shell is made the head of a new process group, so that one signal to the group reaches it and
+ * all it has started, and nothing besides. As a subreaper this program inherits what the shell
+ * leaves behind: the group is gone when waiting for it finds nobody.
+ *
+ * What goes wrong: what has left the group (setsid) is no longer ours to kill and lives on. When
+ * this program itself is killed, the kernel sends the shell SIGTERM in its place.
+ */
+
 #include "cli/victim.h"
 
 #include <errno.h>

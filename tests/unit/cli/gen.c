@@ -1,7 +1,6 @@
 #include "cli/gen.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 
 #include "unit/cli/capture.h"
 #include "unit/cli/peer.h"
@@ -25,8 +24,9 @@ struct fixture {
     unsigned hold_at;   /* whose answer comes too late */
     unsigned signal_at; /* with which this process gets SIGINT */
     unsigned later_every;
-    bool awaits_victim; /* no answer before a victim has written its number */
-    int status;         /* of all answers, when not 0 */
+    unsigned signal_at_victims; /* the same once so many were started */
+    bool awaits_victim;         /* no answer before a victim has written its number */
+    int status;                 /* of all answers, when not 0 */
 };
 
 static void path_of(const struct fixture *f, const char *name, char out[static 128])
@@ -55,14 +55,25 @@ static void accept_records(struct net_http_request *request, struct slice body)
     peer_reply(request, 200, slice_string(text));
 }
 
-static void await_victim(const struct fixture *f)
+/* Lines that victims have written, each its number. */
+static unsigned victims_started(const struct fixture *f)
 {
     char path[128];
-    struct stat status;
+    unsigned count = 0;
     path_of(f, "pids", path);
-    for (time_t until = time(NULL) + 60; time(NULL) < until;)
-        if (stat(path, &status) == 0 && status.st_size > 0)
-            return;
+    FILE *file = fopen(path, "r");
+    for (int c; file && (c = fgetc(file)) != EOF;)
+        count += c == '\n';
+    if (file)
+        fclose(file);
+    return count;
+}
+
+static void await_victim(const struct fixture *f)
+{
+    time_t until = time(NULL) + 60;
+    while (victims_started(f) == 0 && time(NULL) < until)
+        ;
 }
 
 static void answer(struct peer *peer, struct net_http_request *request, struct slice body)
@@ -74,6 +85,11 @@ static void answer(struct peer *peer, struct net_http_request *request, struct s
     f->held = NULL;
     if (f->awaits_victim)
         await_victim(f);
+    /* A few requests more, in which a kill too many would show. */
+    if (f->signal_at_victims > 0 && victims_started(f) >= f->signal_at_victims) {
+        f->signal_at_victims = 0;
+        f->signal_at = n + 20;
+    }
     if (n == f->signal_at)
         kill(getpid(), SIGINT);
     if (f->status != 0) {
@@ -385,18 +401,36 @@ static unsigned victims(struct fixture *f)
     return count;
 }
 
-static void what_was_started_is_killed_so_often_and_stopped_at_the_end(void **state)
+static void what_was_started_is_killed_again_and_again_and_stopped_at_the_end(void **state)
 {
     (void)state;
     struct fixture *f = begin();
+    f->signal_at_victims = 3;
     assert_int_equal(torture(f, 1, "exec sleep 1000",
-                             "--count 100 --batch 1 --rate 200 --connections 1 --kills 3 --json"),
+                             "--seconds 1000 --batch 1 --rate 200 --connections 1 "
+                             "--kill-every 20ms --json"),
                      CLI_OK);
-    has(f, "\"sent\":100,\"accepted\":100,");
-    has(f, "\"kills\":3,\"slowest_return_ms\":");
     has(f, "{\"good\":true,");
-    /* One may be killed before it comes to writing its number. */
-    assert_in_range(victims(f), 1, 4);
+    has(f, "\"kills\":");
+    has(f, "\"slowest_return_ms\":");
+    assert_null(strstr(f->seen.text, "\"kills\":0"));
+    assert_null(strstr(f->seen.text, "\"kills\":1,"));
+    assert_true(victims(f) >= 3);
+    end(f);
+}
+
+static void kills_stop_at_their_number(void **state)
+{
+    (void)state;
+    struct fixture *f = begin();
+    f->awaits_victim = true;
+    f->signal_at_victims = 2;
+    assert_int_equal(torture(f, 1, "exec sleep 1000",
+                             "--seconds 1000 --batch 1 --rate 200 --connections 1 "
+                             "--kill-every 1ms --kills 1 --json"),
+                     CLI_OK);
+    has(f, "\"kills\":1,");
+    assert_int_equal(victims(f), 2);
     end(f);
 }
 
@@ -438,7 +472,8 @@ int main(void)
         cmocka_unit_test(no_server_ends_with_69),
         cmocka_unit_test(an_interrupt_ends_sending_and_what_was_sent_is_reported),
         cmocka_unit_test(a_time_ends_sending_too),
-        cmocka_unit_test(what_was_started_is_killed_so_often_and_stopped_at_the_end),
+        cmocka_unit_test(what_was_started_is_killed_again_and_again_and_stopped_at_the_end),
+        cmocka_unit_test(kills_stop_at_their_number),
         cmocka_unit_test(a_server_that_ends_by_itself_ends_the_run),
         cmocka_unit_test(a_server_that_was_started_does_not_outlive_a_failure),
     };

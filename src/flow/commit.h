@@ -59,7 +59,7 @@ struct flow_topic_change {
     enum flow_topic_op op;
     uint32_t topic_id; /* result of a creation; ids begin at 1 */
     struct uuid uuid;
-    struct slice name;
+    struct slice name; /* FLOW_TOPIC_NAME_MAX bytes at the most: whoever asks has looked */
     uint32_t partition_count;
     uint32_t parent_id; /* for a DLQ: the topic whose dead letters it holds; else 0 */
 };

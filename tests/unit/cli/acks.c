@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "io/uv/uv.h"
 #include "lib/unit.h"
+#include "sim/disk.h"
 
 struct fixture {
     struct cli_events events;
@@ -215,6 +216,10 @@ static void an_answer_that_does_not_add_up_is_found(void **state)
         "{\"accepted\":1,\"dead_lettered\":2,\"errors\":[{\"index\":2},{\"index\":0}]}",
         "{\"accepted\":2,\"dead_lettered\":1,\"errors\":[{\"at\":1}]}",
         "{\"accepted\":3,\"errors\":[{\"index\":1}]}",
+        "{\"accepted\":2,\"refused\":1,\"errors_truncated\":1,\"errors\":[{\"index\":1}]}",
+        "{\"accepted\":18446744073709551615,\"duplicates\":4}",
+        "{\"accepted\":3,\"errors_truncated\":18446744073709551615,"
+        "\"errors\":[{\"index\":1}]}",
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         struct fixture *f = begin(3, false);
@@ -307,6 +312,98 @@ static void the_list_is_written_a_line_a_record(void **state)
     end(f);
 }
 
+/* Whatever the order of answers and losses, each is counted where it belongs. */
+static void the_list_agrees_with_a_plain_count(void **state)
+{
+    (void)state;
+    uint64_t seed = unit_seed();
+    struct fixture *f = begin(500, false);
+    uint32_t accepted[500] = {0};
+    uint32_t lost[500] = {0};
+    for (int step = 0; step < 1000; step++) {
+        uint32_t count = 1 + (uint32_t)(unit_random(&seed) % 5);
+        struct cli_request request = records(unit_random(&seed) % (500 - count), count);
+        struct cli_answer answer = {.accepted = count};
+        bool is_lost = unit_random(&seed) % 3 == 0;
+        if (is_lost)
+            cli_acks_unanswered(&f->acks, &request);
+        else
+            assert_true(cli_acks_answered(&f->acks, &request, &answer));
+        for (uint32_t i = 0; i < count; i++)
+            (is_lost ? lost : accepted)[request.first + i]++;
+    }
+    for (uint64_t i = 0; i < 500; i++)
+        expect(f, i, CLI_ACKS_NONE, accepted[i] < 3 ? accepted[i] : 3, lost[i] < 15 ? lost[i] : 15);
+    end(f);
+}
+
+static void a_long_list_is_written_in_pieces(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(60000, false);
+    struct sim_disk *disk = sim_disk_new(1);
+    struct err_text why = {0};
+    struct buf text = {0};
+    assert_true(err_is_ok(cli_acks_write(&f->acks, sim_disk_io(disk), "/acks", &why)));
+    assert_true(err_is_ok(io_disk_read_file(sim_disk_io(disk), "/acks", 10000000, &text, &why)));
+    struct slice rest = buf_slice(&text);
+    for (uint64_t i = 0; i < 60000; i++) {
+        char id[CLI_EVENTS_ID_SIZE + 1];
+        struct slice line = slice_split(&rest, '\n');
+        cli_events_id(&f->events, i, id);
+        assert_slice(slice_split(&line, '\t'), id);
+        assert_slice(line, "not-taken\t0\t0");
+    }
+    assert_int_equal(rest.size, 0);
+    buf_done(&text);
+    sim_disk_free(&disk);
+    end(f);
+}
+
+static void every_call_of_the_disk_may_fail_while_the_list_is_written(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(10, false);
+    struct sim_disk *disk = sim_disk_new(1);
+    err_t err = err_make(ERR_NO_SPACE);
+    uint64_t n = 0;
+    while (err_is(err, ERR_NO_SPACE)) {
+        struct err_text why = {0};
+        sim_disk_fail_after(disk, ++n, ERR_NO_SPACE);
+        err = cli_acks_write(&f->acks, sim_disk_io(disk), "/acks", &why);
+        if (!err_is_ok(err))
+            assert_non_null(strstr(why.text, "/acks"));
+    }
+    assert_true(err_is_ok(err));
+    assert_true(n > 2);
+    sim_disk_free(&disk);
+    end(f);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(10, false);
+    struct sim_disk *disk = sim_disk_new(1);
+    err_t err = err_make(ERR_MEMORY);
+    uint64_t n = 0;
+    while (err_is(err, ERR_MEMORY)) {
+        struct err_text why = {0};
+        mem_fail_after(++n);
+        err = cli_acks_write(&f->acks, sim_disk_io(disk), "/acks", &why);
+        mem_fail_after(0);
+    }
+    assert_true(err_is_ok(err));
+    assert_true(n > 1);
+    struct format_json_paths *paths = NULL;
+    mem_fail_after(1);
+    assert_true(err_is(cli_answer_paths(&paths), ERR_MEMORY));
+    mem_fail_after(0);
+    assert_null(paths);
+    sim_disk_free(&disk);
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +421,10 @@ int main(void)
         cmocka_unit_test(without_a_list_answers_are_still_checked),
         cmocka_unit_test(the_list_grows_and_keeps_what_it_has),
         cmocka_unit_test(the_list_is_written_a_line_a_record),
+        cmocka_unit_test(the_list_agrees_with_a_plain_count),
+        cmocka_unit_test(a_long_list_is_written_in_pieces),
+        cmocka_unit_test(every_call_of_the_disk_may_fail_while_the_list_is_written),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -691,14 +691,11 @@ static void a_frame_of_a_newer_program_is_told_from_damage(void **state)
     init(&w, 1);
     struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
     struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
-    uint8_t *block = mem_alloc_aligned(IO_BLOCK, IO_BLOCK);
-    assert_non_null(block);
-    memset(block, 0, IO_BLOCK);
+    _Alignas(IO_BLOCK) uint8_t block[IO_BLOCK] = {0};
     log_frame_encode(&header, block);
     put_u16le(block + 4, LOG_FRAME_VERSION + 1);
     put_u32le(block + 92, crc32c(0, block, 92));
     assert_code(io_file_write(w.wal.files[0].writer, block, IO_BLOCK, behind.offset), OK);
-    mem_free(block);
     assert_code(recover(&w), VERSION);
     assert_says(&w, "newer garner");
     done(&w);

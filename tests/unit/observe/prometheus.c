@@ -16,6 +16,8 @@ static char *render(struct metric_set *set)
     observe_prometheus_render(set, &out);
     assert_true(buf_ok(&out));
     char *text = calloc(1, out.size + 1);
+    if (!text)
+        abort();
     memcpy(text, out.data ? out.data : (const uint8_t *)"", out.size);
     buf_done(&out);
     metric_set_done(set);

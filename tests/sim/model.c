@@ -340,8 +340,14 @@ void model_check_ledger(const struct model *model, const struct flow_snapshot *s
             }
         }
         bool dlq = t >= MODEL_TOPICS / 2;
-        MODEL_EXPECT(model, topic->received == received && topic->duplicates == duplicates);
-        MODEL_EXPECT(model, topic->refused == refused && topic->dead_lettered == letters);
+        if (topic->received != received || topic->duplicates != duplicates ||
+            topic->refused != refused || topic->dead_lettered != letters)
+            model_fail(model,
+                       "topic %u: the log received %" PRIu64 " (%" PRIu64 " duplicates, %" PRIu64
+                       " refused, %" PRIu64 " dead letters), those who sent %" PRIu64 " (%" PRIu64
+                       ", %" PRIu64 ", %" PRIu64 ")",
+                       t, topic->received, topic->duplicates, topic->refused, topic->dead_lettered,
+                       received, duplicates, refused, letters);
         MODEL_EXPECT(model, (dlq ? topic->dlq_total : topic->accepted) == records);
     }
 }

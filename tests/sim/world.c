@@ -260,9 +260,11 @@ void world_run(struct world *w, uint64_t steps)
     }
 }
 
+/* Early answers come before their flush. */
 static bool is_idle(void *context)
 {
-    return world_actors_idle(context);
+    const struct world *w = context;
+    return world_actors_idle(w) && !w->log->open && !w->log->flushing;
 }
 
 void world_quiesce(struct world *w)

@@ -135,7 +135,7 @@ void world_setup(struct world *w);
 void world_verify(struct world *w);
 /* Runs some steps of everybody. */
 void world_run(struct world *w, uint64_t steps);
-/* Lets everybody come to an end: all commits, reads and snapshots are answered. */
+/* Lets everybody come to an end: all commits, reads and snapshots are answered, and flushed. */
 void world_quiesce(struct world *w);
 /* Ends of a life. */
 void world_stop(struct world *w);

@@ -27,7 +27,7 @@ static char *render(struct metric_set *set)
 static void assert_has(const char *text, const char *line)
 {
     if (!strstr(text, line))
-        fail_msg("no \"%s\" in:\n%s", line, text);
+        fail_msg("no \"%s\" in:\n%s", line, text ? text : "");
 }
 
 static void a_set_without_samples_is_no_text(void **state)

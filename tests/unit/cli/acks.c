@@ -218,8 +218,7 @@ static void an_answer_that_does_not_add_up_is_found(void **state)
         "{\"accepted\":3,\"errors\":[{\"index\":1}]}",
         "{\"accepted\":2,\"refused\":1,\"errors_truncated\":1,\"errors\":[{\"index\":1}]}",
         "{\"accepted\":18446744073709551615,\"duplicates\":4}",
-        "{\"accepted\":3,\"errors_truncated\":18446744073709551615,"
-        "\"errors\":[{\"index\":1}]}",
+        "{\"accepted\":3,\"errors_truncated\":18446744073709551615,\"errors\":[{\"index\":1}]}",
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         struct fixture *f = begin(3, false);

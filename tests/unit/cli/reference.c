@@ -14,7 +14,7 @@ static char *page(const char *name)
 static void assert_holds(const char *text, const char *part)
 {
     if (!strstr(text, part))
-        fail_msg("no \"%s\" in %s", part, text);
+        fail_msg("no \"%s\" in %s", part, text ? text : "");
 }
 
 static void the_configuration_page_has_every_field_and_type(void **state)

@@ -325,7 +325,7 @@ static inline char *world_capture_end(struct world_capture *capture)
 static inline void assert_has(const char *text, const char *part)
 {
     if (!strstr(text, part))
-        fail_msg("no \"%s\" in:\n%s", part, text);
+        fail_msg("no \"%s\" in:\n%s", part, text ? text : "");
 }
 
 /* The number of files below `name` whose name ends in `end`; the last one's path in `path`. */

@@ -86,7 +86,8 @@ static void open_log(struct world *w, struct totals *totals)
         sim_disk_die_after(w->disk, 1 + below(w, chance(w, 1, 2) ? 6 : 20));
         err_t err = world_open(w, &why);
         if (!sim_disk_is_dead(w->disk)) {
-            MODEL_EXPECT(&w->model, err_is_ok(err));
+            if (!err_is_ok(err))
+                model_fail(&w->model, "the log does not open: %s, %s", err_name(err), why.text);
             sim_disk_die_after(w->disk, 0);
             return;
         }

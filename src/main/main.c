@@ -71,7 +71,7 @@ static int serve(struct cli *cli, int argc, char **argv)
     /* A configuration that was refused has printed its messages, each with its place; a last line
      * that says so again would only hide them. */
     if (err_is_ok(err) || (err_is(err, ERR_CONFIG) && !why.text[0]))
-        return exit_code(err);
+        return (int)exit_code(err);
     return cli_fail(&serve_command, exit_code(err), "%s", err_detail(err, &why));
 }
 

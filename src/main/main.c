@@ -57,12 +57,7 @@ static int serve(struct cli *cli, int argc, char **argv)
     int code = cli_parse(&serve_command, argc, argv, &flags, &words);
     if (code >= 0)
         return code;
-    int count = words.count;
-    const char *first = count > 0 ? words.items[0] : "";
     cli_words_done(&words);
-    if (count > 0)
-        return cli_fail(&serve_command, CLI_USAGE,
-                        "unexpected word \"%s\"; a configuration is given as --config FILE", first);
     struct err_text why = {0};
     err_t err = server_run(&(struct server_options){.host = cli->host,
                                                     .config_file = flags.config,

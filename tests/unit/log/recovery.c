@@ -691,7 +691,8 @@ static void a_frame_of_a_newer_program_is_told_from_damage(void **state)
     init(&w, 1);
     struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
     struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
-    _Alignas(IO_BLOCK) uint8_t block[IO_BLOCK] = {0};
+    static _Alignas(IO_BLOCK) uint8_t block[IO_BLOCK];
+    memset(block, 0, sizeof(block));
     log_frame_encode(&header, block);
     put_u16le(block + 4, LOG_FRAME_VERSION + 1);
     put_u32le(block + 92, crc32c(0, block, 92));

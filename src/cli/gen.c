@@ -529,7 +529,8 @@ static int print_report(struct gen *gen)
         cli_report_json(report, &out);
     else if (report->stats->requests > 0)
         cli_report_text(report, &out);
-    fwrite(out.data, 1, out.size, stdout);
+    if (out.size > 0)
+        fwrite(out.data, 1, out.size, stdout);
     buf_done(&out);
     if (report->failure)
         return cli_fail(gen->command, (enum cli_exit)gen->code, "%s", report->failure);

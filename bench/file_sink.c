@@ -48,7 +48,8 @@ static struct slice make_batch(struct flow_batch_builder *builder)
     for (uint32_t i = 0; i < BATCH_RECORDS; i++) {
         int size = snprintf(value, sizeof(value), "{\"id\":%u,\"text\":\"", i);
         memset(value + size, 'x', VALUE_SIZE - (size_t)size - 2);
-        memcpy(value + VALUE_SIZE - 2, "\"}", 2);
+        value[VALUE_SIZE - 2] = '"';
+        value[VALUE_SIZE - 1] = '}';
         int64_t time_ms = INT64_C(1706700000000) + i;
         require(err_is_ok(flow_batch_builder_add(builder, time_ms, (struct slice){0},
                                                  slice_make(value, VALUE_SIZE), NULL, 0)),

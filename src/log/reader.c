@@ -208,8 +208,9 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     ASSERT(count > 0 && count <= FLOW_READ_BATCHES);
     const struct log_index_entry *first = &partition->index[at];
     const struct log_index_entry *last = &partition->index[at + count - 1];
-    uint64_t start = first->file_offset / IO_BLOCK * IO_BLOCK;
-    uint64_t end = (last->file_offset + last->size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
+    uint64_t start = (uint64_t)first->file_offset / IO_BLOCK * IO_BLOCK;
+    uint64_t last_end = (uint64_t)last->file_offset + last->size;
+    uint64_t end = (last_end + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
     struct io_file *file;
     TRY(open_reader(log, first->file_number, &file));
     struct log_lease *lease = new_lease(log, read, end - start);

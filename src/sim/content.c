@@ -93,7 +93,7 @@ static bool make_room(struct sim_pages *pages, size_t count)
     struct sim_page **items = mem_realloc(pages->items, wanted, sizeof(struct sim_page *));
     if (!items)
         return false;
-    memset(items + pages->count, 0, (wanted - pages->count) * sizeof(*items));
+    memset(items + pages->count, 0, (wanted - pages->count) * sizeof(struct sim_page *));
     pages->items = items;
     pages->count = wanted;
     return true;
@@ -474,7 +474,7 @@ static struct sim_page *crash_page(const struct sim_content *content,
         return page_ref(change->page);
     struct sim_page *page = page_copy(old);
     ASSERT(page);
-    for (unsigned i = 0; i < SECTORS_PER_PAGE; i++)
+    for (size_t i = 0; i < SECTORS_PER_PAGE; i++)
         crash_sector(page->data + i * SIM_SECTOR_SIZE, change->page->data + i * SIM_SECTOR_SIZE,
                      fates[i], random);
     return page;

@@ -100,7 +100,7 @@ def report(seconds, gen, consumer, memory_kib, text, ledger):
 
 
 def measure(folder, seconds, rate_mb):
-    need = int(seconds * rate_mb * 1e6 * 1.12) + (2 << 30)
+    need = int(seconds * rate_mb * 1e6 * 1.05) + (2 << 30)
     if shutil.disk_usage(folder).free < need + (4 << 30):
         sys.exit(f"steady: needs {need >> 30} GiB and some more on {folder}; "
                  "give fewer seconds or less a second")

@@ -805,7 +805,8 @@ static void power_may_fail_anywhere_in_a_recovery(void **state)
             assert_true(died || err_is_ok(err));
             sim_disk_crash(w.disk);
             assert_code(recover(&w), OK);
-            assert_int_equal(w.result.lsn, clean ? 19 : 18);
+            /* The mark of a clean stop may be torn while it is taken away: it holds nothing. */
+            assert_true(w.result.lsn == 18 || (clean && w.result.lsn == 19));
             assert_int_equal(records_end(&w), 160);
             done(&w);
             if (!died)

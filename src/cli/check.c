@@ -68,6 +68,47 @@ static void add_durability(struct buf *out, const struct control_config_durabili
     buf_add_string(out, " before it is on disk");
 }
 
+/* In the largest unit that fits without a rest: as one would write it in the file. */
+static void add_duration(struct buf *out, uint64_t ms)
+{
+    static const struct {
+        uint64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t i = 0;
+    while (ms % units[i].ms != 0)
+        i++;
+    ASSERT(i < sizeof(units) / sizeof(units[0]));
+    buf_add_u64(out, ms / units[i].ms);
+    buf_add_string(out, units[i].name);
+}
+
+static void add_kept(struct buf *out, uint64_t ms, uint64_t bytes)
+{
+    add_duration(out, ms);
+    if (bytes == 0)
+        return;
+    buf_add_string(out, ", ");
+    buf_add_size(out, bytes);
+    buf_add_string(out, " at the most");
+}
+
+/* When records go, and which: what an operator should learn before it happens. */
+static void add_retention(struct buf *out, const struct control_catalog_topic *t)
+{
+    static const char *const compressions[] = {"", ", compressed with lz4",
+                                               ", compressed with zstd"};
+    buf_add_string(out, "      kept ");
+    add_kept(out, t->retention.time_ms, t->retention.size_bytes);
+    buf_add_string(out, t->retention.expire_undelivered ? ", delivered or not" : "");
+    buf_add_string(out, compressions[t->compression]);
+    buf_add_string(out, "; dead letters ");
+    add_kept(out, t->dlq.retention_ms, t->dlq.size_bytes);
+    buf_add_string(out, t->dlq.when_full == CONTROL_CATALOG_REFUSE
+                            ? ", then broken records are refused\n"
+                            : ", then the oldest go\n");
+}
+
 /* What a contract leaves out is said too: people look here for what the defaults mean. */
 static void add_topics(struct buf *out, const struct control_catalog *catalog)
 {
@@ -80,6 +121,7 @@ static void add_topics(struct buf *out, const struct control_catalog *catalog)
                        t->on_invalid == CONTROL_CATALOG_DLQ ? "broken records become dead letters"
                                                             : "broken records are refused",
                        t->file);
+        add_retention(out, t);
     }
 }
 

@@ -60,6 +60,18 @@ def test_a_right_configuration_is_summed_up(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["contracts", "garner.yaml"]
 
 
+def test_what_becomes_of_records_is_told_with_the_topic(folder):
+    _, out, _ = check(folder)
+    assert "kept 7d; dead letters 7d, 1.0 GiB at the most, then broken records are refused" in out
+    with (folder / "contracts" / "flights.yaml").open("a") as contract:
+        contract.write("retention: { time: 36h, size: 10GiB, expire_undelivered: true }\n"
+                       "compression: lz4\ndlq: { size: 2MiB, when_full: drop_oldest }\n")
+    code, out, errors = check(folder)
+    assert (code, errors) == (0, [])
+    assert "kept 36h, 10.0 GiB at the most, delivered or not, compressed with lz4; dead letters " \
+           "7d, 2.0 MiB at the most, then the oldest go" in out
+
+
 def test_json_is_one_object(folder):
     code, out, _ = check(folder, "--json")
     answer = json.loads(out)
@@ -88,6 +100,14 @@ def test_json_is_one_object(folder):
      "contracts/flights.yaml:1:8: topic: expected a name that does not end in .dlq"),
     ("contracts/flights.yaml", "partitions: 3", "partitions: three",
      "contracts/flights.yaml:4:13: partitions: expected a whole number from 1 to 10000"),
+    ("contracts/flights.yaml", "on_invalid: dlq", "retention: { time: 7d, sise: 10GiB }",
+     "contracts/flights.yaml:7:24: retention.sise: unknown field 'sise', did you mean 'size'?"),
+    ("contracts/flights.yaml", "on_invalid: dlq", "retention: { expire_undelivered: 1 }",
+     "contracts/flights.yaml:7:34: retention.expire_undelivered: expected true or false"),
+    ("contracts/flights.yaml", "on_invalid: dlq", "dlq: { when_full: stop }",
+     "contracts/flights.yaml:7:19: dlq.when_full: expected refuse or drop_oldest, got 'stop'"),
+    ("contracts/flights.yaml", "on_invalid: dlq", "compression: snappy",
+     "contracts/flights.yaml:7:14: compression: expected none, lz4 or zstd, got 'snappy'"),
 ])
 def test_a_mistake_is_told_with_its_place(folder, name, old, new, expected):
     replace(folder, name, old, new)

@@ -26,7 +26,8 @@ enum control_catalog_compression {
 /* How long and how much is kept. */
 struct control_catalog_retention {
     uint64_t time_ms;
-    uint64_t size_bytes; /* 0: no limit */
+    uint64_t size_bytes;     /* 0: no limit */
+    bool expire_undelivered; /* also what a sink has not delivered yet */
 };
 
 struct control_catalog_dlq {

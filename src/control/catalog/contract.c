@@ -7,9 +7,8 @@
 /*
  * One contract on its own. The table below is the contract's language: its parser, its messages and
  * its page in the manual all come from it. A field of which this version can do nothing yet stands
- * in the table all the same, so that a file written for a later one is understood; whether it is
- * refused or only noted depends on what its absence would cost (refuse_unsupported,
- * note_without_effect).
+ * in the table all the same, so that a file written for a later one is understood, and refused
+ * where its absence would break a promise (refuse_unsupported).
  */
 
 _Static_assert(CONTROL_CATALOG_NAME_MAX + 4 == FLOW_TOPIC_NAME_MAX,
@@ -45,26 +44,34 @@ static const struct option schema_options[] = {
     {0},
 };
 
+/* A hundred years: a longer time would only be another way to write for ever, and the log subtracts
+ * it from a clock. */
+#define KEPT_MS_MAX (UINT64_C(36500) * 86400000)
+
 static const struct option dlq_options[] = {
     {.name = "retention",
      .type = OPTION_DURATION,
      .offset = offsetof(struct control_catalog_dlq, retention_ms),
      .fallback = "7d",
      .min = 1,
-     .help = "How long a dead letter is kept. This version keeps all of them."},
+     .max = KEPT_MS_MAX,
+     .help = "How long a dead letter is kept. One that nobody has redriven by then is deleted and "
+             "counts as `expired`."},
     {.name = "size",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_catalog_dlq, size_bytes),
      .fallback = "1GiB",
      .min = 1,
-     .help = "How much is kept. This version keeps all."},
+     .help = "How much the dead-letter topic holds on disk."},
     {.name = "when_full",
      .type = OPTION_ENUM,
      .offset = offsetof(struct control_catalog_dlq, when_full),
      .choices = when_full,
      .fallback = "refuse",
-     .help = "Whether a full dead-letter topic refuses broken records or drops its oldest. "
-             "Without effect as long as all are kept."},
+     .help = "`refuse`: while the dead-letter topic holds `size`, broken records are refused with "
+             "reason `dlq_full`, good ones pass, and what a sink refuses is still kept. "
+             "`drop_oldest`: the oldest dead letters make room and count as `expired`, also those "
+             "that a sink has not delivered."},
     {0},
 };
 
@@ -74,12 +81,22 @@ static const struct option retention_options[] = {
      .offset = offsetof(struct control_catalog_retention, time_ms),
      .fallback = "7d",
      .min = 1,
-     .help = "How long a record is kept. This version deletes nothing."},
+     .max = KEPT_MS_MAX,
+     .help =
+         "How long a record is kept, from its commit on. Old records go a segment at a time, so "
+         "some stay longer."},
     {.name = "size",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_catalog_retention, size_bytes),
      .min = 1,
-     .help = "How much is kept, no limit by default. This version deletes nothing."},
+     .help = "How much all partitions together keep on disk; the oldest go first. No limit by "
+             "default."},
+    {.name = "expire_undelivered",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_catalog_retention, expire_undelivered),
+     .fallback = "false",
+     .help = "`false`: what a sink has not delivered is kept beyond time and size, until it is. "
+             "`true`: it goes like the rest, and counts as `expired` of that sink."},
     {0},
 };
 
@@ -149,13 +166,13 @@ const struct option control_catalog_options[] = {
      .type = OPTION_TABLE,
      .offset = TOPIC(retention),
      .table = retention_options,
-     .help = "What is kept."},
+     .help = "What is kept. Both limits hold at once."},
     {.name = "compression",
      .type = OPTION_ENUM,
      .offset = TOPIC(compression),
      .choices = compressions,
      .fallback = "none",
-     .help = "Of sealed segments. This version seals none."},
+     .help = "Of sealed segments; what is in the write-ahead log alone is not compressed."},
     {0},
 };
 
@@ -231,22 +248,6 @@ static void refuse_unsupported(const struct control_config_decoder *d,
                                   "version yet");
 }
 
-/* What is accepted since this version only keeps more than was asked for. */
-static void note_without_effect(const struct control_config_decoder *d,
-                                const struct control_config_node *root,
-                                const struct control_catalog_contract *contract)
-{
-    const struct control_config_node *dlq = control_config_node_get(root, "dlq");
-    const struct control_config_node *retention = control_config_node_get(root, "retention");
-    if (dlq)
-        control_config_node_note(dlq, d->report, "known, this version keeps all dead letters");
-    if (retention)
-        control_config_node_note(retention, d->report, "known, this version deletes nothing");
-    if (contract->topic.compression != CONTROL_CATALOG_NONE)
-        control_config_node_note(control_config_node_get(root, "compression"), d->report,
-                                 "known, this version compresses nothing");
-}
-
 bool control_catalog_contract_decode(const struct control_config_decoder *decoder,
                                      const struct control_config_node *root,
                                      struct control_catalog_contract *out)
@@ -263,7 +264,6 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
     check_path(decoder, root, "key", out->topic.key);
     check_path(decoder, root, "event_time", out->topic.event_time);
     refuse_unsupported(decoder, root, out);
-    note_without_effect(decoder, root, out);
     /* Kept for messages that come after the tree is gone: partitions are compared with the log's,
      * which is not open yet. */
     const struct control_config_node *place = control_config_node_get(root, "partitions");

@@ -21,8 +21,7 @@ struct control_catalog_contract {
 
 /*
  * Decodes and checks `root` into `out`; strings live in the decoder's arena. False where the
- * decoder's report says what is wrong with it; it also gets notes about what is accepted and has
- * no effect in this version.
+ * decoder's report says what is wrong with it.
  */
 bool control_catalog_contract_decode(const struct control_config_decoder *decoder,
                                      const struct control_config_node *root,

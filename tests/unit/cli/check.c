@@ -22,7 +22,10 @@ static void a_right_configuration(struct world *w)
               "data_dir: /data\nkafka: {}\nmemory_limit: 64MiB\n"
               "sinks: { lake: { type: file, topics: [flights, events.dlq], path: x } }\n");
     world_put(w, "contracts/1.yaml", "topic: flights\npartitions: 3\nkey: carrier\n");
-    world_put(w, "contracts/2.yaml", "topic: events\nevent_time: at\non_invalid: reject\n");
+    world_put(w, "contracts/2.yaml",
+              "topic: events\nevent_time: at\non_invalid: reject\ncompression: zstd\n"
+              "retention: { time: 36h, size: 10GiB, expire_undelivered: true }\n"
+              "dlq: { retention: 90s, size: 2MiB, when_full: drop_oldest }\n");
 }
 
 static void a_right_configuration_is_summed_up(void **state)
@@ -41,8 +44,12 @@ static void a_right_configuration_is_summed_up(void **state)
           "  topics      2\n"
           "    events: 1 partition, key none, time at, broken records are refused "
           "(contracts/2.yaml)\n"
+          "      kept 36h, 10.0 GiB at the most, delivered or not, compressed with zstd; dead "
+          "letters "
+          "90s, 2.0 MiB at the most, then the oldest go\n"
           "    flights: 3 partitions, key carrier, time of arrival, broken records become dead "
           "letters (contracts/1.yaml)\n"
+          "      kept 7d; dead letters 7d, 1.0 GiB at the most, then broken records are refused\n"
           "  sinks       1\n"
           "    lake: file of flights, events.dlq\n",
           "garner.yaml:2:8: kafka: known, not served by this version\n");

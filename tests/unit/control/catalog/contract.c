@@ -58,6 +58,7 @@ static void a_name_is_enough(void **state)
     assert_int_equal(t->dlq.when_full, CONTROL_CATALOG_REFUSE);
     assert_int_equal(t->retention.time_ms, 7 * 86400000);
     assert_int_equal(t->retention.size_bytes, 0);
+    assert_false(t->retention.expire_undelivered);
     assert_int_equal(t->compression, CONTROL_CATALOG_NONE);
     done(&d);
 }
@@ -77,12 +78,9 @@ static void every_field_is_read(void **state)
            "compatibility: FULL_TRANSITIVE\n"
            "on_invalid: reject\n"
            "dlq: { retention: 1d, size: 2MiB, when_full: drop_oldest }\n"
-           "retention: { time: 2d, size: 10GiB }\n"
+           "retention: { time: 2d, size: 10GiB, expire_undelivered: true }\n"
            "compression: zstd\n",
-           "",
-           "f:10:6: dlq: known, this version keeps all dead letters\n"
-           "f:11:12: retention: known, this version deletes nothing\n"
-           "f:12:14: compression: known, this version compresses nothing\n");
+           "", "");
     const struct control_catalog_topic *t = &d.contract.topic;
     assert_string_equal(t->description, "one record a scheduled flight");
     assert_string_equal(t->owner, "data-platform@example.com");
@@ -97,6 +95,7 @@ static void every_field_is_read(void **state)
     assert_int_equal(t->dlq.when_full, CONTROL_CATALOG_DROP_OLDEST);
     assert_int_equal(t->retention.time_ms, 2 * 86400000);
     assert_int_equal(t->retention.size_bytes, UINT64_C(10) << 30);
+    assert_true(t->retention.expire_undelivered);
     assert_int_equal(t->compression, CONTROL_CATALOG_ZSTD);
     assert_int_equal(d.contract.compatibility, 6);
     done(&d);
@@ -176,9 +175,38 @@ static void mistakes_have_their_place(void **state)
            "f:3:13: on_invalid: expected dlq or reject, got 'drop'\n"
            "f:4:8: dlq.sise: unknown field 'sise', did you mean 'size'?\n"
            "f:4:31: dlq.when_full: expected refuse or drop_oldest, got 'maybe'\n"
-           "f:5:20: retention.time: expected a duration such as 30s of at least 1ms, got '7'\n",
-           "f:4:6: dlq: known, this version keeps all dead letters\n"
-           "f:5:12: retention: known, this version deletes nothing\n");
+           "f:5:20: retention.time: expected a duration such as 30s from 1ms to 36500d, got '7'\n",
+           "");
+    done(&d);
+}
+
+static void what_is_kept_has_bounds(void **state)
+{
+    (void)state;
+    refuse("topic: a\nretention: { time: 36501d, size: 0, expire_undelivered: yes }\n",
+           "f:2:20: retention.time: expected a duration such as 30s from 1ms to 36500d, got "
+           "'36501d'\n"
+           "f:2:34: retention.size: expected a size such as 64MiB of at least 1B, got '0'\n"
+           "f:2:57: retention.expire_undelivered: expected true or false, got 'yes'\n");
+    refuse("topic: a\ndlq: { retention: 0s, size: 0B }\n",
+           "f:2:19: dlq.retention: expected a duration such as 30s from 1ms to 36500d, got '0s'\n"
+           "f:2:29: dlq.size: expected a size such as 64MiB of at least 1B, got '0B'\n");
+    refuse("topic: a\ncompression: gzip\n",
+           "f:2:14: compression: expected none, lz4 or zstd, got 'gzip'\n");
+    refuse("topic: a\nretention: 7d\n", "f:2:12: retention: expected a mapping, got '7d'\n");
+}
+
+static void a_limit_given_alone_leaves_the_other_as_it_is(void **state)
+{
+    (void)state;
+    struct decoded d;
+    decode(&d, "topic: a\nretention: { size: 1GiB }\ndlq: { when_full: drop_oldest }\n", "", "");
+    const struct control_catalog_topic *t = &d.contract.topic;
+    assert_int_equal(t->retention.time_ms, 7 * 86400000);
+    assert_int_equal(t->retention.size_bytes, 1 << 30);
+    assert_int_equal(t->dlq.retention_ms, 7 * 86400000);
+    assert_int_equal(t->dlq.size_bytes, 1 << 30);
+    assert_int_equal(t->dlq.when_full, CONTROL_CATALOG_DROP_OLDEST);
     done(&d);
 }
 
@@ -200,6 +228,8 @@ int main(void)
         cmocka_unit_test(paths_are_checked),
         cmocka_unit_test(what_cannot_be_kept_is_refused),
         cmocka_unit_test(mistakes_have_their_place),
+        cmocka_unit_test(what_is_kept_has_bounds),
+        cmocka_unit_test(a_limit_given_alone_leaves_the_other_as_it_is),
         cmocka_unit_test(no_mapping_is_no_contract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

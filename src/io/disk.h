@@ -49,6 +49,8 @@ struct io_disk_ops {
     err_t (*truncate)(struct io_file *file, uint64_t size);
     err_t (*size)(struct io_file *file, uint64_t *size);
     err_t (*lock)(struct io_file *file);
+    void (*write_behind)(struct io_file *file, uint64_t offset, uint64_t size);
+    err_t (*sync_all)(struct io_file *file);
     err_t (*rename)(struct io_disk *disk, const char *from, const char *to, struct err_text *why);
     err_t (*remove)(struct io_disk *disk, const char *path, struct err_text *why);
     err_t (*make_directory)(struct io_disk *disk, const char *path, struct err_text *why);
@@ -125,6 +127,24 @@ static inline err_t io_file_lock(struct io_file *file)
 {
     ASSERT(file);
     return file->ops->lock(file);
+}
+
+/* A hint: begin to bring what was written there to the device, and wait for nothing, so that a
+ * later io_file_sync has little to do. Promises nothing, reports nothing. */
+static inline void io_file_write_behind(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    ASSERT(file);
+    file->ops->write_behind(file, offset, size);
+}
+
+/* Everything that was written, made, renamed and removed on the file system of `file` (which may
+ * be a directory, opened to be read) is on the device: for when thousands of files changed. Covers
+ * what was written since `file` was opened: open it before the first write, or a failed one may go
+ * unreported. After a failure nothing is known. */
+static inline err_t io_file_sync_all(struct io_file *file)
+{
+    ASSERT(file);
+    return file->ops->sync_all(file);
 }
 
 /* Replaces `to` atomically; survives a crash once the directory is synced. */

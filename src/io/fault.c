@@ -28,12 +28,14 @@ enum op {
     OP_MKDIR,
     OP_SYNCDIR,
     OP_LIST,
+    OP_WRITE_BEHIND,
+    OP_SYNC_ALL,
     OP_ANY,
 };
 
-static const char *const op_names[] = {"open",     "close",  "read",   "write", "sync",
-                                       "truncate", "rename", "remove", "mkdir", "syncdir",
-                                       "list",     "any",    NULL};
+static const char *const op_names[] = {"open",     "close",       "read",    "write", "sync",
+                                       "truncate", "rename",      "remove",  "mkdir", "syncdir",
+                                       "list",     "writebehind", "syncall", "any",   NULL};
 
 enum effect {
     EFFECT_KILL_BEFORE,
@@ -353,6 +355,26 @@ static err_t fault_lock(struct io_file *io)
     return io_file_lock(file_of(io)->inner);
 }
 
+static void fault_write_behind(struct io_file *io, uint64_t offset, uint64_t size)
+{
+    struct fault_file *file = file_of(io);
+    struct plan plan = begin(file->disk, OP_WRITE_BEHIND, file->path);
+    ASSERT(!plan.half);
+    if (err_is_ok(plan.error))
+        io_file_write_behind(file->inner, offset, size);
+    /* The call has no result for an error to be in. */
+    (void)finish(file->disk, &plan, err_ok());
+}
+
+static err_t fault_sync_all(struct io_file *io)
+{
+    struct fault_file *file = file_of(io);
+    struct plan plan = begin(file->disk, OP_SYNC_ALL, file->path);
+    ASSERT(!plan.half);
+    TRY(plan.error);
+    return finish(file->disk, &plan, io_file_sync_all(file->inner));
+}
+
 static err_t fault_rename(struct io_disk *io, const char *from, const char *to,
                           struct err_text *why)
 {
@@ -423,6 +445,8 @@ static const struct io_disk_ops fault_ops = {
     .truncate = fault_truncate,
     .size = fault_size,
     .lock = fault_lock,
+    .write_behind = fault_write_behind,
+    .sync_all = fault_sync_all,
     .rename = fault_rename,
     .remove = fault_remove,
     .make_directory = fault_make_directory,

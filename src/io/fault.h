@@ -15,10 +15,12 @@
  *     short:write:PATH:N       half of the bytes are written, and the call fails with io
  *     slow:TIME:OP:PATH:N      the call is made after TIME ("50ms", "2s")
  *
- * OP is open, close, read, write, sync, truncate, rename, remove, mkdir, syncdir, list, or any.
- * PATH is a part of the path, or of either path of a rename; empty matches all. N counts the
- * calls that match, from 1: "3" is the third alone, "3+" the third and all after it, "3x5" five
- * from the third on. Example: kill:before:sync:wal/:17;fail:io:write:lake:3+
+ * OP is open, close, read, write, sync, truncate, rename, remove, mkdir, syncdir, list, writebehind
+ * (which has no result: one that fails is not made, and nobody is told), syncall, or any.
+ * PATH is a part of the path, or of either path of a rename, or of the path that was opened for
+ * syncall; empty matches all. N counts the calls that match, from 1: "3" is the third alone, "3+"
+ * the third and all after it, "3x5" five from the third on.
+ * Example: kill:before:sync:wal/:17;fail:io:write:lake:3+
  *
  * Halves are whole blocks where there are two or more, so that direct I/O can write them. Locks,
  * sizes, kinds and space pass untouched. Any thread.

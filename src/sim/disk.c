@@ -117,7 +117,7 @@ static bool has_effect(struct sim_disk *disk, const struct verdict *verdict)
 
 static err_t judge_handle(struct sim_handle *handle, enum call call, struct verdict *out)
 {
-    ASSERT(handle->node->kind == IO_KIND_FILE);
+    ASSERT(handle->node->kind == IO_KIND_FILE || !(handle->flags & IO_OPEN_WRITE));
     if (handle->stale)
         return err_make(ERR_IO);
     *out = judge(handle->disk, call);
@@ -149,7 +149,8 @@ static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned
         return err_make(ERR_NO_FILE);
     if (place->node && (flags & IO_OPEN_CREATE) && (flags & IO_OPEN_EXCLUSIVE))
         return err_make(ERR_EXISTS);
-    if (place->node && place->node->kind != IO_KIND_FILE)
+    /* Of a directory there is nothing to write; it can be opened all the same (open(2)). */
+    if (place->node && place->node->kind != IO_KIND_FILE && flags != IO_OPEN_READ)
         return err_make(ERR_IO);
     /* As tmpfs and some network file systems do. */
     if ((flags & IO_OPEN_DIRECT) && disk->options.no_direct)
@@ -214,6 +215,8 @@ static err_t disk_read(struct io_file *file, void *data, size_t size, uint64_t o
     struct verdict verdict;
     TRY(judge_handle(handle, CALL_READ, &verdict));
     TRY(verdict.err);
+    if (handle->node->kind != IO_KIND_FILE)
+        return err_make(ERR_IO);
     *got = sim_content_read(&handle->node->content, data, size, offset);
     return err_ok();
 }
@@ -285,6 +288,31 @@ static err_t disk_lock(struct io_file *file)
         return err_make(ERR_IN_USE);
     handle->node->locked_by = handle;
     return err_ok();
+}
+
+/* Nothing: what was written and not synced may survive a crash by any part as it is, so that a hint
+ * could add no outcome, and it takes no number among the calls that may fail. */
+static void disk_write_behind(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    const struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->node->kind == IO_KIND_FILE);
+    ASSERT(size <= UINT64_MAX - offset);
+}
+
+static err_t disk_sync_all(struct io_file *file)
+{
+    struct sim_handle *handle = handle_of(file);
+    struct sim_disk *disk = handle->disk;
+    struct verdict verdict;
+    TRY(judge_handle(handle, CALL_SYNC, &verdict));
+    ASSERT(verdict.kind != VERDICT_RUN || err_is_ok(verdict.err));
+    switch (verdict.kind) {
+    case VERDICT_RUN: TRY(sim_tree_sync_all(&disk->tree)); break;
+    case VERDICT_FAIL: sim_tree_sync_all_failed(&disk->tree); break;
+    case VERDICT_DIE: sim_tree_sync_all_cut(&disk->tree); break;
+    case VERDICT_DEAD: break;
+    }
+    return verdict.err;
 }
 
 /* Judges a call about a name, and follows its path. */
@@ -464,6 +492,8 @@ static const struct io_disk_ops disk_ops = {
     .truncate = disk_truncate,
     .size = disk_size,
     .lock = disk_lock,
+    .write_behind = disk_write_behind,
+    .sync_all = disk_sync_all,
     .rename = disk_rename,
     .remove = disk_remove,
     .make_directory = disk_make_directory,

@@ -308,10 +308,9 @@ static void select_touching(struct sim_tree *tree, struct sim_node *directory)
     directory->marked = false;
 }
 
-err_t sim_tree_sync(struct sim_tree *tree, struct sim_node *directory)
+static err_t apply_selected(struct sim_tree *tree)
 {
-    ASSERT(directory->kind == IO_KIND_DIRECTORY);
-    select_touching(tree, directory);
+    ASSERT(tree->journal_count <= tree->journal_capacity);
     size_t kept = 0;
     bool failed = false;
     for (size_t i = 0; i < tree->journal_count; i++) {
@@ -325,6 +324,75 @@ err_t sim_tree_sync(struct sim_tree *tree, struct sim_node *directory)
     }
     tree->journal_count = kept;
     return failed ? err_make(ERR_MEMORY) : err_ok();
+}
+
+err_t sim_tree_sync(struct sim_tree *tree, struct sim_node *directory)
+{
+    ASSERT(directory->kind == IO_KIND_DIRECTORY);
+    select_touching(tree, directory);
+    return apply_selected(tree);
+}
+
+static err_t sync_names(struct sim_tree *tree)
+{
+    ASSERT(tree->root);
+    for (size_t i = 0; i < tree->journal_count; i++)
+        tree->journal[i].selected = true;
+    return apply_selected(tree);
+}
+
+/* Syncs each file below `directory` with a chance of `percent`. Of one that has lost its name
+ * nothing survives a crash, whatever is durable. */
+static err_t sync_files(struct sim_tree *tree, struct sim_node *directory, uint64_t percent)
+{
+    ASSERT(directory->kind == IO_KIND_DIRECTORY);
+    for (size_t i = 0; i < directory->live.count; i++) {
+        struct sim_node *node = directory->live.items[i].node;
+        if (node->kind == IO_KIND_DIRECTORY)
+            TRY(sync_files(tree, node, percent));
+        else if (sim_random_chance(&tree->store.random, percent, 100))
+            TRY(sim_content_sync(&node->content, &tree->store));
+    }
+    return err_ok();
+}
+
+/* What is still pending below `directory` meets a failed sync, file by file and by chance. */
+static void fail_files(struct sim_tree *tree, struct sim_node *directory)
+{
+    ASSERT(directory->kind == IO_KIND_DIRECTORY);
+    for (size_t i = 0; i < directory->live.count; i++) {
+        struct sim_node *node = directory->live.items[i].node;
+        if (node->kind == IO_KIND_DIRECTORY)
+            fail_files(tree, node);
+        else if (sim_random_chance(&tree->store.random, 1, 2))
+            sim_content_sync_failed(&node->content, &tree->store);
+    }
+}
+
+err_t sim_tree_sync_all(struct sim_tree *tree)
+{
+    TRY(sync_names(tree));
+    ASSERT(tree->journal_count == 0);
+    return sync_files(tree, tree->root, 100);
+}
+
+void sim_tree_sync_all_cut(struct sim_tree *tree)
+{
+    struct sim_random *random = &tree->store.random;
+    bool with_names = sim_random_chance(random, 1, 2);
+    uint64_t percent = 50 * sim_random_below(random, 3);
+    ASSERT(percent <= 100);
+    /* Memory that runs out on the way is one more reason for not coming to all. */
+    err_t err = with_names ? sync_names(tree) : err_ok();
+    if (err_is_ok(err))
+        (void)err_is_ok(sync_files(tree, tree->root, percent));
+}
+
+void sim_tree_sync_all_failed(struct sim_tree *tree)
+{
+    ASSERT(tree->root);
+    sim_tree_sync_all_cut(tree);
+    fail_files(tree, tree->root);
 }
 
 /* The name that change `index` gives is still another node's where an earlier change that takes

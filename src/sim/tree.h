@@ -84,6 +84,14 @@ err_t sim_tree_rename(struct sim_tree *tree, const struct sim_place *from,
                       const struct sim_place *to);
 /* Makes the changes that touch `directory` durable. */
 err_t sim_tree_sync(struct sim_tree *tree, struct sim_node *directory);
+/* Makes all names and the content of every file durable. */
+err_t sim_tree_sync_all(struct sim_tree *tree);
+/* The same, failed: the names are durable or as before, and each file is durable, or as before, or
+ * as after a failed sync of its own. */
+void sim_tree_sync_all_failed(struct sim_tree *tree);
+/* The same, ended by a power loss: it came to the names or not, and to all, some, or none of the
+ * files. */
+void sim_tree_sync_all_cut(struct sim_tree *tree);
 /* Power loss, for the names and for the content of every file that is left. By chance the journal
  * survives up to some point, or each change by itself, as far as the earlier ones of the same node
  * and those that made its name free have survived. */

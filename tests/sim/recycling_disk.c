@@ -137,6 +137,20 @@ static err_t disk_lock(struct io_file *io)
     return io_file_lock(file->inner);
 }
 
+static void disk_write_behind(struct io_file *io, uint64_t offset, uint64_t size)
+{
+    struct file *file = file_of(io);
+    if (!file->disk->cut_off)
+        io_file_write_behind(file->inner, offset, size);
+}
+
+static err_t disk_sync_all(struct io_file *io)
+{
+    struct file *file = file_of(io);
+    TRY(err_make(file->disk->cut_off ? ERR_IO : ERR_OK));
+    return io_file_sync_all(file->inner);
+}
+
 static err_t disk_rename(struct io_disk *io, const char *from, const char *to, struct err_text *why)
 {
     TRY(err_make(disk_of(io)->cut_off ? ERR_IO : ERR_OK));
@@ -191,6 +205,8 @@ static const struct io_disk_ops ops = {
     .truncate = disk_truncate,
     .size = disk_size,
     .lock = disk_lock,
+    .write_behind = disk_write_behind,
+    .sync_all = disk_sync_all,
     .rename = disk_rename,
     .remove = disk_remove,
     .make_directory = disk_make_directory,

@@ -196,6 +196,23 @@ static err_t disk_lock(struct io_file *io)
     return errno == EWOULDBLOCK ? err_make(ERR_IN_USE) : err_from_errno(errno);
 }
 
+static void disk_write_behind(struct io_file *io, uint64_t offset, uint64_t size)
+{
+    struct io_uv_file *file = file_of(io);
+    ASSERT(offset <= INT64_MAX && size <= INT64_MAX - offset);
+    /* A size of 0 would mean all of the file. Without the flags that wait, the kernel keeps what
+     * fails for the next flush to report. */
+    if (size > 0)
+        (void)sync_file_range(file->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
+static err_t disk_sync_all(struct io_file *io)
+{
+    struct io_uv_file *file = file_of(io);
+    ASSERT(file->fd >= 0);
+    return syncfs(file->fd) < 0 ? err_from_errno(errno) : err_ok();
+}
+
 static err_t disk_rename(struct io_disk *disk, const char *from, const char *to,
                          struct err_text *why)
 {
@@ -337,6 +354,8 @@ static const struct io_disk_ops disk_ops = {
     .truncate = disk_truncate,
     .size = disk_size,
     .lock = disk_lock,
+    .write_behind = disk_write_behind,
+    .sync_all = disk_sync_all,
     .rename = disk_rename,
     .remove = disk_remove,
     .make_directory = disk_make_directory,

@@ -117,7 +117,7 @@ static void flags_say_what_may_be_there(void **state)
     assert_true(err_is_ok(io_disk_make_directory(io, "d", NULL)));
     assert_true(err_is(io_disk_make_directory(io, "a", &why), ERR_EXISTS));
     assert_true(err_is(io_disk_make_directory(io, "x/y", &why), ERR_NO_FILE));
-    assert_false(err_is_ok(io_disk_open(io, "d", IO_OPEN_READ, &file, &why)));
+    assert_false(err_is_ok(io_disk_open(io, "d", READ_WRITE, &file, &why)));
     assert_int_equal(kind_at(disk, "d"), IO_KIND_DIRECTORY);
     assert_int_equal(kind_at(disk, "/"), IO_KIND_DIRECTORY);
     assert_int_equal(kind_at(disk, "x/y"), IO_KIND_NONE);

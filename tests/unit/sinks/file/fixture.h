@@ -82,6 +82,17 @@ static inline err_t faulty_sync(struct io_file *file)
     return io_file_sync(faulty_file_of(file)->real);
 }
 
+static inline void faulty_write_behind(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    io_file_write_behind(faulty_file_of(file)->real, offset, size);
+}
+
+static inline err_t faulty_sync_all(struct io_file *file)
+{
+    TRY(faulty_call(faulty_file_of(file)->faulty));
+    return io_file_sync_all(faulty_file_of(file)->real);
+}
+
 static inline err_t faulty_rename(struct io_disk *disk, const char *from, const char *to,
                                   struct err_text *why)
 {
@@ -130,6 +141,8 @@ static inline void faulty_init(struct faulty *faulty)
         .close = faulty_close,
         .write = faulty_write,
         .sync = faulty_sync,
+        .write_behind = faulty_write_behind,
+        .sync_all = faulty_sync_all,
         .rename = faulty_rename,
         .remove = faulty_remove,
         .make_directory = faulty_make_directory,

@@ -168,7 +168,8 @@ static uint32_t call_all(struct world *world)
     failed |= !err_is_ok(io_disk_sync_directory(disk, ".", NULL)) ? 128u : 0;
     failed |= !err_is_ok(io_disk_list(disk, ".", list_nothing, NULL, NULL)) ? 256u : 0;
     failed |= !err_is_ok(io_disk_remove(disk, failed & 32u ? "f" : "g", NULL)) ? 512u : 0;
-    failed |= !err_is_ok(io_file_close(file)) ? 1024u : 0;
+    failed |= !err_is_ok(io_file_sync_all(file)) ? 1024u : 0;
+    failed |= !err_is_ok(io_file_close(file)) ? 2048u : 0;
     return failed;
 }
 
@@ -176,8 +177,8 @@ static void every_operation_can_be_named(void **state)
 {
     (void)state;
     static const char *const names[] = {"open",  "read",    "write", "sync",   "truncate", "rename",
-                                        "mkdir", "syncdir", "list",  "remove", "close"};
-    for (uint32_t i = 0; i < 11; i++) {
+                                        "mkdir", "syncdir", "list",  "remove", "syncall",  "close"};
+    for (uint32_t i = 0; i < 12; i++) {
         char spec[64];
         snprintf(spec, sizeof(spec), "fail:io:%s::1", names[i]);
         struct world world = world_open(spec);
@@ -196,7 +197,7 @@ static void every_operation_can_be_named(void **state)
 static void any_counts_every_named_call(void **state)
 {
     (void)state;
-    for (uint32_t n = 1; n <= 11; n++) {
+    for (uint32_t n = 1; n <= 12; n++) {
         char spec[64];
         snprintf(spec, sizeof(spec), "fail:io:any::%u", n);
         struct world world = world_open(spec);
@@ -205,6 +206,54 @@ static void any_counts_every_named_call(void **state)
             io_disk_open(sim_disk_io(world.sim), "f", READ_WRITE | IO_OPEN_CREATE, &file, NULL)));
         assert_true(err_is_ok(io_file_close(file)));
         assert_int_equal(call_all(&world), 1u << (n - 1));
+        world_close(&world);
+    }
+}
+
+/* A file of the simulated disk whose hints are counted, which change nothing there. */
+static struct io_disk_ops counting_ops;
+static uint32_t hints;
+
+static void count_hint(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    assert_non_null(file);
+    assert_int_equal(offset, 4096);
+    assert_int_equal(size, 100);
+    hints++;
+}
+
+static err_t open_counting(struct io_disk *disk, const char *path, unsigned flags,
+                           struct io_file **out, struct err_text *why)
+{
+    (void)disk;
+    TRY(io_disk_open(sim_disk_io(watched), path, flags, out, why));
+    counting_ops = *(*out)->ops;
+    counting_ops.write_behind = count_hint;
+    (*out)->ops = &counting_ops;
+    return err_ok();
+}
+
+static void a_hint_that_fails_is_not_made_and_nobody_is_told(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"slow:1ms:writebehind:b:1", "fail:io:writebehind:a:2",
+                                        "fail:io:any:a:3", "kill:before:writebehind:a:2"};
+    static const uint32_t made[] = {3, 2, 2, 3};
+    static const uint32_t fired[] = {0, 1, 1, 1};
+    for (size_t i = 0; i < 4; i++) {
+        struct world world = world_open("slow:1ms:sync::1");
+        io_fault_disk_free(&world.disk);
+        static const struct io_disk_ops ops = {.open = open_counting};
+        struct io_disk inner = {&ops};
+        assert_true(err_is_ok(io_fault_disk_new(&inner, specs[i], &hooks, &world.disk, NULL)));
+        struct io_file *file = file_open(&world, "a");
+        hints = 0;
+        for (size_t n = 0; n < 3; n++)
+            io_file_write_behind(file, 4096, 100);
+        assert_int_equal(hints, made[i]);
+        assert_int_equal(io_fault_disk_count(world.disk), fired[i]);
+        assert_int_equal(kills, i == 3);
+        assert_true(err_is_ok(io_file_close(file)));
         world_close(&world);
     }
 }
@@ -353,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_rule_may_last_for_some_calls_or_for_ever),
         cmocka_unit_test(every_operation_can_be_named),
         cmocka_unit_test(any_counts_every_named_call),
+        cmocka_unit_test(a_hint_that_fails_is_not_made_and_nobody_is_told),
         cmocka_unit_test(either_path_of_a_rename_matches),
         cmocka_unit_test(errors_have_their_names),
         cmocka_unit_test(a_kill_comes_before_during_or_after_the_call),

@@ -168,6 +168,140 @@ static void what_is_not_synced_may_be_lost_kept_or_torn(void **state)
     assert_true(lost > SEEDS / 10 && kept > SEEDS / 10 && torn > SEEDS / 10);
 }
 
+static void a_sync_of_all_through_a_directory_covers_every_file(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io_disk *io = sim_disk_io(disk);
+        put_synced(disk, "old", "text");
+        assert_true(err_is_ok(io_disk_make_directory(io, "d", NULL)));
+        struct io_file *directory = file_open(disk, "d", IO_OPEN_READ);
+        struct io_file *a = file_open(disk, "d/a", READ_WRITE | IO_OPEN_CREATE);
+        struct io_file *b = file_open(disk, "b", IO_OPEN_WRITE | IO_OPEN_CREATE);
+        file_put(a, "one", 0);
+        file_put(b, "two", 0);
+        assert_true(err_is_ok(io_disk_rename(io, "old", "d/moved", NULL)));
+        assert_true(err_is_ok(io_file_sync_all(directory)));
+        file_put(a, "perhaps", 100000);
+        sim_disk_crash(disk);
+        if (!text_at(disk, "d/a") || memcmp(text_at(disk, "d/a"), "one", 3) != 0 ||
+            !is_text(disk, "b", "two") || !is_text(disk, "d/moved", "text") ||
+            kind_at(disk, "old") != IO_KIND_NONE)
+            fail_msg("seed %zu", (size_t)seed);
+        assert_true(err_is(io_file_sync_all(directory), ERR_IO));
+        file_close(a);
+        file_close(b);
+        file_close(directory);
+        sim_disk_free(&disk);
+    }
+}
+
+static void a_sync_of_all_fails_and_dies_as_a_sync_does(void **state)
+{
+    (void)state;
+    uint32_t survived[3] = {0};
+    for (uint64_t seed = 0; seed < 3 * SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        put_synced(disk, "a", "old");
+        struct io_file *file = file_open(disk, "a", READ_WRITE);
+        file_put(file, "new", 0);
+        if (seed % 3 == 0)
+            sim_disk_fail_after(disk, 1, ERR_IO);
+        else if (seed % 3 == 1)
+            sim_disk_set(disk, &(struct sim_disk_options){.sync_failures_ppm = 1000000});
+        else
+            sim_disk_die_after(disk, 1);
+        assert_true(err_is(io_file_sync_all(file), ERR_IO));
+        assert_int_equal(sim_disk_is_dead(disk), seed % 3 == 2);
+        sim_disk_crash(disk);
+        survived[seed % 3] += is_text(disk, "a", "new");
+        file_close(file);
+        sim_disk_free(&disk);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_true(survived[i] > SEEDS / 10 && survived[i] < SEEDS);
+}
+
+static void a_hint_to_write_back_promises_nothing_and_is_no_call(void **state)
+{
+    (void)state;
+    uint32_t lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        put_synced(disk, "a", "old");
+        struct io_file *file = file_open(disk, "a", READ_WRITE);
+        file_put(file, "new", 0);
+        sim_disk_fail_after(disk, 1, ERR_IO);
+        sim_disk_die_after(disk, 1);
+        io_file_write_behind(file, 0, 3);
+        assert_int_equal(sim_disk_call_count(disk), 0);
+        assert_int_equal(sim_disk_change_count(disk), 0);
+        sim_disk_fail_after(disk, 0, ERR_OK);
+        sim_disk_crash(disk);
+        lost += is_text(disk, "a", "old");
+        file_close(file);
+        sim_disk_free(&disk);
+    }
+    assert_true(lost > SEEDS / 10 && lost < SEEDS);
+}
+
+static void a_directory_is_opened_to_be_read_only_and_has_no_bytes(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct io_disk *io = sim_disk_io(disk);
+    struct io_file *file = NULL;
+    assert_true(err_is_ok(io_disk_make_directory(io, "d", NULL)));
+    static const unsigned refused[] = {IO_OPEN_WRITE, READ_WRITE, IO_OPEN_READ | IO_OPEN_CREATE,
+                                       IO_OPEN_READ | IO_OPEN_TRUNCATE};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        assert_true(err_is(io_disk_open(io, "d", refused[i], &file, NULL), ERR_IO));
+    assert_null(file);
+    static const char *const paths[] = {"d", "/", "."};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        char byte;
+        size_t got = 9;
+        file = file_open(disk, paths[i], IO_OPEN_READ);
+        assert_true(err_is(io_file_read(file, &byte, 1, 0, &got), ERR_IO));
+        assert_int_equal(got, 9);
+        assert_true(err_is_ok(io_file_sync_all(file)));
+        file_close(file);
+    }
+    sim_disk_free(&disk);
+}
+
+static void an_open_file_is_read_on_after_its_name_was_removed_moved_or_replaced(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"removed", "moved", "replaced"};
+    struct sim_disk *disk = sim_disk_new(1);
+    struct io_disk *io = sim_disk_io(disk);
+    struct io_file *files[3];
+    for (size_t i = 0; i < 3; i++) {
+        put_synced(disk, texts[i], texts[i]);
+        files[i] = file_open(disk, texts[i], IO_OPEN_READ);
+    }
+    put_synced(disk, "other", "other");
+    assert_true(err_is_ok(io_disk_remove(io, "removed", NULL)));
+    assert_true(err_is_ok(io_disk_rename(io, "moved", "elsewhere", NULL)));
+    assert_true(err_is_ok(io_disk_rename(io, "other", "replaced", NULL)));
+    put_synced(disk, "removed", "another");
+    assert_true(err_is_ok(io_file_sync_all(files[0])));
+    for (size_t i = 0; i < 3; i++) {
+        char text[16] = "";
+        size_t got = 0;
+        assert_true(err_is_ok(io_file_read(files[i], text, sizeof(text), 0, &got)));
+        assert_int_equal(got, strlen(texts[i]));
+        assert_memory_equal(text, texts[i], got);
+        file_close(files[i]);
+    }
+    assert_true(is_text(disk, "removed", "another"));
+    assert_true(is_text(disk, "elsewhere", "moved"));
+    assert_true(is_text(disk, "replaced", "other"));
+    sim_disk_free(&disk);
+}
+
 static void a_name_may_be_lost_until_its_directory_is_synced(void **state)
 {
     (void)state;
@@ -249,6 +383,7 @@ static void after_the_power_failed_nothing_works_until_it_returns(void **state)
         assert_true(err_is(io_file_truncate(file, 0), ERR_IO));
         assert_true(err_is(io_file_size(file, &size), ERR_IO));
         assert_true(err_is(io_file_lock(file), ERR_IO));
+        assert_true(err_is(io_file_sync_all(file), ERR_IO));
         if (turn == 0) {
             assert_true(err_is(io_disk_open(io, "a", IO_OPEN_READ, &more, NULL), ERR_IO));
             assert_true(err_is(io_disk_rename(io, "a", "b", NULL), ERR_IO));
@@ -552,6 +687,11 @@ int main(void)
         cmocka_unit_test(flags_say_what_may_be_there),
         cmocka_unit_test(what_is_synced_survives_every_crash),
         cmocka_unit_test(what_is_not_synced_may_be_lost_kept_or_torn),
+        cmocka_unit_test(a_sync_of_all_through_a_directory_covers_every_file),
+        cmocka_unit_test(a_sync_of_all_fails_and_dies_as_a_sync_does),
+        cmocka_unit_test(a_hint_to_write_back_promises_nothing_and_is_no_call),
+        cmocka_unit_test(a_directory_is_opened_to_be_read_only_and_has_no_bytes),
+        cmocka_unit_test(an_open_file_is_read_on_after_its_name_was_removed_moved_or_replaced),
         cmocka_unit_test(a_name_may_be_lost_until_its_directory_is_synced),
         cmocka_unit_test(a_file_replaced_the_careful_way_is_the_old_or_the_new_one),
         cmocka_unit_test(after_the_power_failed_nothing_works_until_it_returns),

@@ -293,6 +293,105 @@ static void after_a_sync_of_everything_a_crash_changes_no_name(void **state)
     }
 }
 
+static void put(struct sim_tree *tree, const char *path, const char *text)
+{
+    struct sim_node *node = at(tree, path).node;
+    assert_true(err_is_ok(sim_content_write(&node->content, &tree->store, text, strlen(text), 0)));
+}
+
+static bool holds(struct sim_tree *tree, const char *path, const char *text)
+{
+    char data[16];
+    const struct sim_node *node = at(tree, path).node;
+    size_t size = node ? sim_content_read(&node->content, data, sizeof(data), 0) : 0;
+    return node && size == strlen(text) && memcmp(data, text, size) == 0;
+}
+
+/* Two durable files with a text each, which is replaced, and one without a durable name. */
+static struct sim_tree tree_with_changes(uint64_t seed)
+{
+    struct sim_tree tree = tree_new(seed);
+    make(&tree, "a", IO_KIND_FILE);
+    make(&tree, "d", IO_KIND_DIRECTORY);
+    make(&tree, "d/b", IO_KIND_FILE);
+    put(&tree, "a", "old");
+    put(&tree, "d/b", "old");
+    assert_true(err_is_ok(sim_tree_sync_all(&tree)));
+    assert_int_equal(tree.journal_count, 0);
+    put(&tree, "a", "new");
+    put(&tree, "d/b", "new");
+    make(&tree, "d/c", IO_KIND_FILE);
+    put(&tree, "d/c", "new");
+    return tree;
+}
+
+static void a_sync_of_all_covers_every_name_and_every_byte(void **state)
+{
+    (void)state;
+    uint32_t without = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_tree tree = tree_with_changes(seed);
+        if (seed % 2 == 0)
+            assert_true(err_is_ok(sim_tree_sync_all(&tree)));
+        sim_tree_crash(&tree);
+        bool all =
+            holds(&tree, "a", "new") && holds(&tree, "d/b", "new") && holds(&tree, "d/c", "new");
+        if (!all && seed % 2 == 0)
+            fail_msg("seed %zu", (size_t)seed);
+        without += !all;
+        sim_tree_done(&tree);
+    }
+    assert_true(without > SEEDS / 4);
+}
+
+static void a_sync_of_all_that_is_cut_came_to_all_some_or_nothing(void **state)
+{
+    (void)state;
+    uint32_t all = 0, none = 0, names_only = 0, one_file = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_tree tree = tree_with_changes(seed);
+        sim_tree_sync_all_cut(&tree);
+        bool names = tree.journal_count == 0;
+        bool a = at(&tree, "a").node->content.pending_count == 0;
+        bool b = at(&tree, "d/b").node->content.pending_count == 0;
+        all += names && a && b;
+        none += !names && !a && !b;
+        names_only += names && !a && !b;
+        one_file += a != b;
+        /* What it came to survives. */
+        assert_true(holds(&tree, "a", "new") && holds(&tree, "d/b", "new"));
+        sim_tree_crash(&tree);
+        assert_true(!a || holds(&tree, "a", "new"));
+        assert_true(!b || holds(&tree, "d/b", "new"));
+        assert_true(!names || is_there(&tree, "d/c"));
+        sim_tree_done(&tree);
+    }
+    assert_true(all > 20 && none > 20 && names_only > 20 && one_file > 20);
+}
+
+static void after_a_failed_sync_of_all_the_next_one_proves_nothing(void **state)
+{
+    (void)state;
+    uint32_t durable = 0, evicted = 0, lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_tree tree = tree_with_changes(seed);
+        sim_tree_sync_all_failed(&tree);
+        bool cached = holds(&tree, "a", "new");
+        assert_true(err_is_ok(sim_tree_sync_all(&tree)));
+        sim_tree_crash(&tree);
+        bool survived = holds(&tree, "a", "new");
+        assert_true(survived || holds(&tree, "a", "old"));
+        assert_true(cached || !survived);
+        /* Names stay in line for the next. */
+        assert_true(is_there(&tree, "d/c"));
+        durable += survived;
+        evicted += !cached;
+        lost += cached && !survived;
+        sim_tree_done(&tree);
+    }
+    assert_true(durable > 20 && evicted > 10 && lost > 10);
+}
+
 static void a_node_lives_as_long_as_somebody_holds_it(void **state)
 {
     (void)state;
@@ -350,6 +449,9 @@ int main(void)
         cmocka_unit_test(removed_names_may_come_back_until_synced),
         cmocka_unit_test(later_names_may_survive_earlier_ones),
         cmocka_unit_test(after_a_sync_of_everything_a_crash_changes_no_name),
+        cmocka_unit_test(a_sync_of_all_covers_every_name_and_every_byte),
+        cmocka_unit_test(a_sync_of_all_that_is_cut_came_to_all_some_or_nothing),
+        cmocka_unit_test(after_a_failed_sync_of_all_the_next_one_proves_nothing),
         cmocka_unit_test(a_node_lives_as_long_as_somebody_holds_it),
         cmocka_unit_test(an_allocation_that_fails_changes_no_name),
     };

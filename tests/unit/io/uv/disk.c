@@ -152,6 +152,29 @@ static void a_file_system_without_direct_files_says_so(void **state)
     assert_null(file);
 }
 
+static void hints_and_flushes_of_everything_leave_the_bytes_alone(void **state)
+{
+    (void)state;
+    struct io_file *directory = file_open(".", IO_OPEN_READ);
+    struct io_file *file = file_open("a", READ_WRITE | IO_OPEN_CREATE);
+    char text[8] = "";
+    size_t got = 0;
+    io_file_write_behind(file, 0, 0);
+    assert_true(err_is_ok(io_file_write(file, "text", 4, 0)));
+    io_file_write_behind(file, 0, 4);
+    /* Also where there is nothing, and where nothing can be written. */
+    io_file_write_behind(file, UINT64_C(1) << 40, 4096);
+    io_file_write_behind(directory, 0, 4096);
+    assert_true(err_is_ok(io_file_sync_all(file)));
+    assert_true(err_is_ok(io_file_sync_all(directory)));
+    assert_true(err_is_ok(io_file_read(file, text, sizeof(text), 0, &got)));
+    assert_int_equal(got, 4);
+    assert_memory_equal(text, "text", 4);
+    assert_false(err_is_ok(io_file_read(directory, text, sizeof(text), 0, &got)));
+    file_close(file);
+    file_close(directory);
+}
+
 static void a_lock_keeps_another_handle_out(void **state)
 {
     (void)state;
@@ -347,6 +370,7 @@ int main(void)
         TEST(flags_say_what_may_be_there),
         TEST(direct_files_take_blocks_or_are_refused_without_a_trace),
         TEST(a_file_system_without_direct_files_says_so),
+        TEST(hints_and_flushes_of_everything_leave_the_bytes_alone),
         TEST(a_lock_keeps_another_handle_out),
         TEST(names_are_made_renamed_and_removed),
         TEST(kinds_are_told_apart),

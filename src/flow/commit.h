@@ -49,6 +49,30 @@ struct flow_count {
 enum flow_topic_op {
     FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id */
     FLOW_TOPIC_PARTITIONS, /* topic_id, partition_count: never lower */
+    FLOW_TOPIC_CONFIG,     /* topic_id, config */
+    FLOW_TOPIC_DELETE,     /* topic_id: with its records, for ever. What sinks had not delivered of
+                              it counts as expired. A topic with a DLQ is refused: delete that
+                              first */
+    FLOW_TOPIC_LOG_START,  /* topic_id, partition, start_offset: what is before it is gone. Never
+                              lower, never past the end. What sinks had not delivered of it counts
+                              as expired */
+};
+
+/* How the records of batches are compressed once they are sealed (Kafka's numbers). */
+enum flow_codec {
+    FLOW_CODEC_NONE = 0,
+    FLOW_CODEC_GZIP = 1,
+    FLOW_CODEC_SNAPPY = 2,
+    FLOW_CODEC_LZ4 = 3,
+    FLOW_CODEC_ZSTD = 4,
+};
+
+/* What becomes of a topic's records once they are sealed. Topics start with zeros. */
+struct flow_topic_config {
+    uint64_t retention_ms;    /* since their commit; 0: kept for ever */
+    uint64_t retention_bytes; /* of all its partitions together; 0: any amount */
+    enum flow_codec codec;
+    bool expire_undelivered; /* also what a sink has not delivered yet */
 };
 
 /* Longest topic name; `[a-zA-Z0-9._-]`, not "." or "..". */
@@ -62,6 +86,9 @@ struct flow_topic_change {
     struct slice name; /* FLOW_TOPIC_NAME_MAX bytes at the most: whoever asks has looked */
     uint32_t partition_count;
     uint32_t parent_id; /* for a DLQ: the topic whose dead letters it holds; else 0 */
+    struct flow_topic_config config;
+    uint32_t partition;
+    int64_t start_offset;
 };
 
 /* What a sink's epoch covers of one partition: [first, end). */

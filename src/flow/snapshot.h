@@ -21,6 +21,9 @@ struct flow_topic_state {
     uint32_t parent_id;    /* of a DLQ: its topic */
     int64_t *start_offset; /* a partition each */
     int64_t *end_offset;
+    struct flow_topic_config config;
+    uint64_t sealed_bytes; /* of its batches in segments */
+    uint64_t wal_bytes;    /* and of those that are in the WAL alone */
     /* The topic's row: received = accepted + duplicates + dead_lettered + refused + damaged. */
     uint64_t received;
     uint64_t accepted;

@@ -61,12 +61,14 @@ struct server {
     struct task hangup_task;
     struct task step_task;
     struct io_timer watchdog;
+    size_t checks_stopped;
     size_t sinks_left;
     bool left_behind;
 };
 
 /* topics.c: makes the log's topics those of the contracts: creates what is missing with its DLQ,
- * raises partitions, refuses to lower them. Runs the control loop meanwhile. On success `out`
+ * raises partitions, refuses to lower them, says what is kept and how. Runs the control loop
+ * meanwhile. On success `out`
  * (catalog's order, mem_free) says what the inlets need; names live as long as the catalog. */
 err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
                          struct err_text *why);

@@ -65,12 +65,26 @@ static void stop_sinks(struct task *task)
         stop_admin(server);
 }
 
+/* On each intake loop in turn: what it asks the log for by itself ends before the log does. */
+static void stop_check(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, step_task);
+    ASSERT(server->checks_stopped < server->intake_count);
+    pipeline_check_stop(server->intakes[server->checks_stopped++].check);
+    if (server->checks_stopped < server->intake_count) {
+        io_post(server->intakes[server->checks_stopped].loop, task);
+        return;
+    }
+    server->step_task.run = stop_sinks;
+    io_post(server->control, &server->step_task);
+}
+
 /* On the first intake loop. */
 static void intake_stopped(void *owner)
 {
     struct server *server = owner;
-    server->step_task.run = stop_sinks;
-    io_post(server->control, &server->step_task);
+    server->step_task.run = stop_check;
+    io_post(server->intakes[0].loop, &server->step_task);
 }
 
 /* On the first intake loop, where the intake is stopped. */

@@ -200,6 +200,7 @@ static err_t topic_init(struct pipeline_check *check, const struct pipeline_chec
     topic->dlq_id = given->dlq_id;
     topic->partition_count = given->partition_count;
     topic->on_invalid = given->on_invalid;
+    topic->dlq_size_max = given->dlq_size_max;
     TRY(compile_paths(topic, given, why));
     topic->name = mem_string(given->name, strlen(given->name));
     topic->slot_at = mem_zalloc((size_t)given->partition_count + 1, sizeof(*topic->slot_at));
@@ -252,6 +253,7 @@ err_t pipeline_check_new(const struct pipeline_check_options *options, struct pi
     check->request_size_max = or_default(options->request_size_max, REQUEST_SIZE_MAX);
     check->memory_bytes = or_default(options->memory_bytes, MEMORY_BYTES);
     check->turn_end.run = turn_end;
+    pipeline_check_cap_init(check);
     list_init(&check->under_way);
     list_init(&check->pool);
     list_init(&check->unplaced);
@@ -270,6 +272,7 @@ void pipeline_check_free(struct pipeline_check **check_pointer)
     if (!check)
         return;
     ASSERT(!check->open && !check->turn_end_queued);
+    ASSERT(check->cap_state != PIPELINE_CHECK_CAP_ASKED);
     ASSERT(list_empty(&check->under_way) && list_empty(&check->unplaced));
     struct list *link;
     while ((link = list_pop(&check->pool)))

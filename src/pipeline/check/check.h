@@ -8,10 +8,15 @@
  *
  *   accepted       appended to its topic: the record's bytes as sent, without white space around
  *   dead-lettered  appended to the topic's DLQ: its bytes as sent, and headers that say why
- *   refused        only counted and told (contracts with `on_invalid: reject`)
+ *   refused        only counted and told (contracts with `on_invalid: reject`, or a full DLQ)
  *
- * Reasons are "json" (malformed, not UTF-8, nested too deep) and "oversize". An actor on one
- * loop, one instance a loop; new and free run while the loop has nothing to do for it.
+ * Reasons are "json" (malformed, not UTF-8, nested too deep), "oversize", and "dlq_full" for what
+ * would have been a dead letter. Fullness is learned from a snapshot of the log, about once a
+ * second while broken records come and never otherwise: what comes in until the first one, or
+ * within that second, passes the cap.
+ *
+ * An actor on one loop, one instance a loop; new and free run while the loop has nothing to do for
+ * it.
  */
 
 #include "flow/inlet.h"
@@ -35,6 +40,8 @@ struct pipeline_check_topic {
     enum pipeline_check_on_invalid on_invalid;
     const char *key;        /* path (format/json); NULL: records have no key */
     const char *event_time; /* path; NULL: time of arrival */
+    uint64_t dlq_size_max;  /* bytes that the DLQ holds at which it takes no more from here; 0: it
+                               always does */
 };
 
 struct pipeline_check_options {
@@ -61,14 +68,18 @@ struct pipeline_check_options {
  */
 err_t pipeline_check_new(const struct pipeline_check_options *options, struct pipeline_check **out,
                          struct err_text *why);
-/* Frees it. Every request has been answered. */
+/* Asks the log nothing more by itself, so that it can be stopped. On the check's loop, once, when
+ * no request will come any more. What was asked before comes back to the loop: it has to run until
+ * the log has stopped. A check that never saw a request need not be stopped. */
+void pipeline_check_stop(struct pipeline_check *check);
+/* Frees it. Every request and every question to the log has been answered. */
 void pipeline_check_free(struct pipeline_check **check);
 /* What sources hand requests to. */
 struct flow_inlet *pipeline_check_inlet(struct pipeline_check *check);
 
 /* The metrics of the checks of all loops as one: records and their bytes by topic and outcome,
- * duration and failures of commits, bytes under way. The checks have the same topics. Any thread
- * may collect; it must be freed before the checks, with no collection under way. */
+ * full DLQs, duration and failures of commits, bytes under way. The checks have the same topics.
+ * Any thread may collect; it must be freed before the checks, with no collection under way. */
 err_t pipeline_check_exporter_new(struct pipeline_check *const *checks, size_t count,
                                   struct flow_exporter **out);
 void pipeline_check_exporter_free(struct flow_exporter **exporter);

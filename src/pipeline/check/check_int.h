@@ -41,6 +41,9 @@ struct flow_inlet_topic {
     int key_at;                      /* in the paths; -1: none */
     int event_time_at;
     uint32_t next_partition; /* for records without a key */
+    uint64_t dlq_size_max;   /* 0: no cap */
+    bool dlq_full;           /* as the last snapshot said */
+    uint32_t dlq_watch;      /* snapshots that are to be looked at for its sake */
     /* Where the open commit has what goes where: position + 1, 0 for not yet. `slot_at` has a
      * place for each partition and one more, for the dead letters. */
     uint32_t *slot_at;
@@ -91,6 +94,13 @@ struct pipeline_check_commit {
     bool came_back;
 };
 
+/* IDLE -> ASKED -> RESTS -> ASKED or IDLE */
+enum pipeline_check_cap_state {
+    PIPELINE_CHECK_CAP_IDLE,
+    PIPELINE_CHECK_CAP_ASKED, /* the log has the snapshot */
+    PIPELINE_CHECK_CAP_RESTS, /* the timer runs */
+};
+
 struct pipeline_check {
     struct flow_inlet inlet;
     struct io_loop *loop;
@@ -114,6 +124,11 @@ struct pipeline_check {
     struct buf time;    /* arrival of the current request, as text; empty until needed */
     struct histogram commit_duration;
     uint64_t commits_failed;
+    enum pipeline_check_cap_state cap_state;
+    bool cap_again; /* once the timer has run: a DLQ is full, watched, or not known */
+    bool cap_stopped;
+    struct flow_snapshot cap_snapshot;
+    struct io_timer cap_timer;
 };
 
 /* One request on its way through. */
@@ -137,6 +152,12 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
 /* A record that did not: a dead letter or a refusal, as the contract says. */
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
                                  const char *reason, struct slice detail);
+
+/* cap.c. To be called once, before the first request. */
+void pipeline_check_cap_init(struct pipeline_check *check);
+/* True when the topic's DLQ is known to be full; a broken record has come, so that is looked
+ * after from here on. */
+bool pipeline_check_cap_full(struct pipeline_check *check, struct flow_inlet_topic *topic);
 
 /* commit.c. Opens a commit unless one is open, and sets the mark for a request on `topic`. */
 err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic);

@@ -15,6 +15,11 @@ struct exporter {
     struct pipeline_check *checks[];
 };
 
+struct topic_sum {
+    struct pipeline_check_tally tally;
+    bool dlq_full; /* as any of the loops knows */
+};
+
 struct collection {
     struct task task;
     struct exporter *exporter;
@@ -24,7 +29,7 @@ struct collection {
     uint64_t commits_failed;
     uint64_t size_under_way;
     uint64_t memory_bytes;
-    struct pipeline_check_tally topics[];
+    struct topic_sum topics[];
 };
 
 static const char *const outcome_names[PIPELINE_CHECK_OUTCOMES] = {
@@ -38,6 +43,10 @@ static const struct metric_family records_family = {
 static const struct metric_family bytes_family = {
     "garner_record_bytes_total", "Bytes of records that came in, by what became of them.",
     METRIC_COUNTER};
+static const struct metric_family full_family = {
+    "garner_dlq_full",
+    "1 while a topic's dead-letter queue is full, so that broken records are refused.",
+    METRIC_GAUGE};
 static const struct metric_family duration_family = {
     "garner_commit_duration_seconds", "Time from handing a commit to the log to its answer.",
     METRIC_HISTOGRAM};
@@ -61,8 +70,9 @@ void pipeline_check_tally_add(struct pipeline_check_tally *into,
 }
 
 static void write_topic(struct metric_set *set, const struct flow_inlet_topic *topic,
-                        const struct pipeline_check_tally *tally)
+                        const struct topic_sum *sum)
 {
+    const struct pipeline_check_tally *tally = &sum->tally;
     /* Names have no character that a label would have to escape. */
     for (int i = 0; i < PIPELINE_CHECK_OUTCOMES; i++) {
         metric_add(set, &records_family, (double)tally->records[i], "topic=\"%s\",outcome=\"%s\"",
@@ -70,6 +80,8 @@ static void write_topic(struct metric_set *set, const struct flow_inlet_topic *t
         metric_add(set, &bytes_family, (double)tally->bytes[i], "topic=\"%s\",outcome=\"%s\"",
                    topic->name, outcome_names[i]);
     }
+    if (topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER && topic->dlq_size_max)
+        metric_add(set, &full_family, sum->dlq_full, "topic=\"%s\"", topic->name);
 }
 
 static void write_report(const struct collection *c)
@@ -107,8 +119,10 @@ static void visit(struct task *task)
     struct collection *c = CONTAINER_OF(task, struct collection, task);
     ASSERT(c->next < c->exporter->check_count);
     const struct pipeline_check *check = c->exporter->checks[c->next++];
-    for (uint32_t i = 0; i < check->topic_count; i++)
-        pipeline_check_tally_add(&c->topics[i], &check->topics[i].total);
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        pipeline_check_tally_add(&c->topics[i].tally, &check->topics[i].total);
+        c->topics[i].dlq_full = c->topics[i].dlq_full || check->topics[i].dlq_full;
+    }
     histogram_merge(&c->commit_duration, &check->commit_duration);
     c->commits_failed += check->commits_failed;
     c->size_under_way += check->size_under_way;
@@ -126,8 +140,8 @@ static void collect(struct flow_exporter *flow, struct flow_report *report)
 {
     struct exporter *exporter = CONTAINER_OF(flow, struct exporter, flow);
     /* Summed up here and not in the report, since a sample there is a line of output already. */
-    size_t tallies = exporter->checks[0]->topic_count * sizeof(struct pipeline_check_tally);
-    struct collection *c = mem_zalloc(1, sizeof(*c) + tallies);
+    size_t sums = exporter->checks[0]->topic_count * sizeof(struct topic_sum);
+    struct collection *c = mem_zalloc(1, sizeof(*c) + sums);
     if (!c) {
         report->metrics.failed = true;
         send_home(report);

@@ -129,17 +129,32 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
                                         headers);
 }
 
+/* What is wrong with the record is told too: once it is mended, the queue does not matter. */
+static void add_full_error(struct pipeline_check_pass *pass, const char *reason,
+                           struct slice detail)
+{
+    ASSERT(pass->received > 0);
+    struct err_text text;
+    (void)err_set(&text, ERR_INVALID, "%s: %.*s", reason, SLICE_PRINTF(detail));
+    flow_inlet_add_error(pass->request, pass->received - 1, "dlq_full", slice_string(text.text));
+}
+
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
                                  const char *reason, struct slice detail)
 {
     ASSERT(pass->received > 0);
     enum pipeline_check_outcome outcome = PIPELINE_CHECK_REFUSED;
-    if (pass->topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER) {
+    bool wanted = pass->topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER;
+    bool full = wanted && pipeline_check_cap_full(pass->check, pass->topic);
+    if (wanted && !full) {
         outcome = PIPELINE_CHECK_DEAD_LETTERED;
         TRY(dead_letter(pass, original, reason, detail));
     }
     /* The one thing that may be missing for want of memory: it is counted then. */
     count(pass, outcome, original.size);
-    flow_inlet_add_error(pass->request, pass->received - 1, reason, detail);
+    if (full)
+        add_full_error(pass, reason, detail);
+    else
+        flow_inlet_add_error(pass->request, pass->received - 1, reason, detail);
     return err_ok();
 }

@@ -46,6 +46,13 @@ struct fixture {
     size_t seen_count;
     struct flow_count counts[8]; /* by topic id, of all commits */
     struct buf answered;         /* the letters of requests, in the order of their answers */
+    struct io_timer *timer;      /* that is started */
+    uint64_t timer_delay_ns;
+    struct flow_snapshot *snapshot; /* asked for and not answered */
+    uint32_t snapshot_count;
+    err_t snapshot_error;
+    uint64_t dlq_sealed_bytes; /* of events.dlq, as the next snapshot says */
+    uint64_t dlq_wal_bytes;
 };
 
 struct sent {
@@ -167,6 +174,50 @@ static inline void fixture_commit(struct flow_log *log, struct flow_commit *comm
         fixture_answer(f, f->commit_count - 1, f->commit_error);
 }
 
+static inline void fixture_timer_start(struct io_loop *loop, struct io_timer *timer,
+                                       uint64_t delay_ns)
+{
+    struct fixture *f = CONTAINER_OF(loop, struct fixture, loop);
+    assert_true(!f->timer || f->timer == timer);
+    f->timer = timer;
+    f->timer_delay_ns = delay_ns;
+}
+
+static inline void fixture_timer_stop(struct io_loop *loop, struct io_timer *timer)
+{
+    struct fixture *f = CONTAINER_OF(loop, struct fixture, loop);
+    if (f->timer == timer)
+        f->timer = NULL;
+}
+
+/* Held until fixture_snapshot_answer. */
+static inline void fixture_snapshot(struct flow_log *log, struct flow_snapshot *snapshot)
+{
+    struct fixture *f = CONTAINER_OF(log, struct fixture, log);
+    assert_null(f->snapshot);
+    f->snapshot = snapshot;
+    f->snapshot_count++;
+}
+
+static inline void fixture_snapshot_answer(struct fixture *f)
+{
+    struct flow_snapshot *snapshot = f->snapshot;
+    assert_non_null(snapshot);
+    f->snapshot = NULL;
+    arena_init(&snapshot->arena, 0);
+    snapshot->error = f->snapshot_error;
+    if (err_is_ok(snapshot->error)) {
+        snapshot->topics = arena_alloc(&snapshot->arena, sizeof(*snapshot->topics));
+        assert_non_null(snapshot->topics);
+        snapshot->topic_count = 1;
+        snapshot->topics[0] = (struct flow_topic_state){.id = EVENTS_DLQ,
+                                                        .name = "events.dlq",
+                                                        .sealed_bytes = f->dlq_sealed_bytes,
+                                                        .wal_bytes = f->dlq_wal_bytes};
+    }
+    snapshot->done(snapshot);
+}
+
 static inline void fixture_run(struct fixture *f)
 {
     while (f->first) {
@@ -184,15 +235,18 @@ static const struct io_loop_ops fixture_loop_ops = {
     .now_ns = fixture_now_ns,
     .wall_ms = fixture_wall_ms,
     .random = fixture_random,
+    .timer_start = fixture_timer_start,
+    .timer_stop = fixture_timer_stop,
 };
 
-static const struct flow_log_ops fixture_log_ops = {.commit = fixture_commit};
+static const struct flow_log_ops fixture_log_ops = {.commit = fixture_commit,
+                                                    .snapshot = fixture_snapshot};
 
 /* "events": 3 partitions, key `key`, event time `at`, dead letters. "orders": 1 partition,
  * rejects. */
 static const struct pipeline_check_topic fixture_topics[] = {
-    {"events", EVENTS, EVENTS_DLQ, 3, PIPELINE_CHECK_DEAD_LETTER, "key", "at"},
-    {"orders", ORDERS, ORDERS_DLQ, 1, PIPELINE_CHECK_REJECT, NULL, NULL},
+    {"events", EVENTS, EVENTS_DLQ, 3, PIPELINE_CHECK_DEAD_LETTER, "key", "at", 0},
+    {"orders", ORDERS, ORDERS_DLQ, 1, PIPELINE_CHECK_REJECT, NULL, NULL, 0},
 };
 
 static inline struct pipeline_check_options fixture_options(struct fixture *f)

@@ -99,6 +99,45 @@ static void checks_of_all_loops_are_one_sum(void **state)
     fixture_done(&b);
 }
 
+static void a_queue_that_is_full_for_one_loop_is_full(void **state)
+{
+    (void)state;
+    struct pipeline_check_topic topics[] = {fixture_topics[0], fixture_topics[1]};
+    topics[0].dlq_size_max = topics[1].dlq_size_max = 1;
+    struct fixture loops[2];
+    struct pipeline_check *checks[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct pipeline_check_options options = fixture_options(&loops[i]);
+        options.topics = topics;
+        fixture_start(&loops[i], &options);
+        checks[i] = loops[i].check;
+    }
+    struct flow_exporter *exporter;
+    assert_true(err_is_ok(pipeline_check_exporter_new(checks, 2, &exporter)));
+    for (uint64_t full = 0; full < 2; full++) {
+        struct collector c;
+        collector_init(&c);
+        exporter->collect(exporter, &c.report);
+        fixture_run(&loops[0]);
+        fixture_run(&loops[1]);
+        fixture_run(&c.home);
+        assert_value(&c.report, "garner_dlq_full", "topic=\"events\"", full);
+        /* One that rejects has no dead letters of the intake, and no cap for them. */
+        for (size_t i = 0; i < c.report.metrics.count; i++)
+            assert_false(strcmp(c.report.metrics.samples[i].family->name, "garner_dlq_full") == 0 &&
+                         strstr(c.report.metrics.samples[i].labels, "orders"));
+        metric_set_done(&c.report.metrics);
+        send(&loops[1], "events", "{");
+        loops[1].dlq_wal_bytes = 1;
+        if (loops[1].snapshot)
+            fixture_snapshot_answer(&loops[1]);
+    }
+    pipeline_check_exporter_free(&exporter);
+    pipeline_check_stop(loops[1].check);
+    fixture_done(&loops[0]);
+    fixture_done(&loops[1]);
+}
+
 static void only_commits_that_came_back_well_count(void **state)
 {
     (void)state;
@@ -164,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_of_all_loops_are_one_sum),
+        cmocka_unit_test(a_queue_that_is_full_for_one_loop_is_full),
         cmocka_unit_test(only_commits_that_came_back_well_count),
         cmocka_unit_test(without_memory_a_report_says_that_it_is_not_whole),
     };

@@ -46,7 +46,7 @@ static void add_dlq(struct buf *out, const struct flow_snapshot *snapshot,
                     const struct flow_topic_state *dlq, bool *first_row)
 {
     const struct flow_topic_state *topic = flow_snapshot_topic_by_id(snapshot, dlq->parent_id);
-    /* A DLQ is created in the commit of its topic or behind it, and topics do not go. */
+    /* A DLQ is created behind its topic and deleted before it. */
     ASSERT(topic);
     bool first = true;
     begin_row(out, first_row, topic->name);
@@ -62,17 +62,22 @@ static void add_sink(struct buf *out, const struct flow_snapshot *snapshot,
                      const struct flow_sink_state *sink, bool *first_row)
 {
     begin_row(out, first_row, sink->name);
+    ASSERT(sink->topic_ids || sink->topic_count == 0);
     buf_add_string(out, "\"topics\":[");
+    bool first = true;
     for (uint32_t i = 0; i < sink->topic_count; i++) {
         const struct flow_topic_state *topic =
             flow_snapshot_topic_by_id(snapshot, sink->topic_ids[i]);
-        ASSERT(topic);
-        if (i > 0)
+        /* A topic that was deleted has no name any more; what it held counts below all the same. */
+        if (!topic)
+            continue;
+        if (!first)
             buf_add_byte(out, ',');
         buf_add_json_string(out, slice_string(topic->name));
+        first = false;
     }
     buf_add_string(out, "],");
-    bool first = true;
+    first = true;
     add_term(out, &first, "accepted", sink->accepted);
     add_term(out, &first, "delivered", sink->delivered);
     add_term(out, &first, "dead_lettered", sink->dead_lettered);

@@ -102,6 +102,22 @@ static void rows_are_parted_by_commas_whatever_stands_between_them(void **state)
     free(text);
 }
 
+static void a_deleted_topic_leaves_its_records_in_the_rows_of_sinks(void **state)
+{
+    (void)state;
+    struct flow_topic_state orders = {.id = 9, .name = "orders"};
+    struct flow_topic_state topics[] = {orders};
+    struct flow_sink_state both = lake;
+    both.topic_count = 2;
+    struct flow_sink_state sinks[] = {both, lake};
+    sinks[1].name = "only";
+    char *text = render(topics, 1, sinks, 2);
+    assert_non_null(strstr(text, "{\"balanced\":true,"));
+    assert_non_null(strstr(text, "{\"lake\":{\"topics\":[\"orders\"],\"accepted\":480,"));
+    assert_non_null(strstr(text, "\"only\":{\"topics\":[],\"accepted\":480,"));
+    free(text);
+}
+
 static void a_closed_sink_keeps_its_row_and_says_so(void **state)
 {
     (void)state;
@@ -178,6 +194,7 @@ int main(void)
         cmocka_unit_test(an_empty_log_has_empty_tables_and_balances),
         cmocka_unit_test(every_term_of_every_row_is_there),
         cmocka_unit_test(rows_are_parted_by_commas_whatever_stands_between_them),
+        cmocka_unit_test(a_deleted_topic_leaves_its_records_in_the_rows_of_sinks),
         cmocka_unit_test(a_closed_sink_keeps_its_row_and_says_so),
         cmocka_unit_test(one_equation_that_does_not_hold_is_said),
         cmocka_unit_test(the_largest_counts_keep_all_their_digits),

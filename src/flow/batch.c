@@ -1,8 +1,7 @@
-#include "flow/batch.h"
-
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/hash.h"
+#include "flow/batch_int.h"
 
 /*
  * Building: a record's size is computed before anything is written, so that its bytes go straight
@@ -18,40 +17,11 @@
  * fits can still be a lie of whoever computed it.
  */
 
-#define BATCH_MAGIC 2
-/* From the leader epoch on: what the length field counts. */
-#define LENGTH_FROM 12u
-/* From the attributes on: what the CRC covers. */
-#define CRC_FROM 21u
-#define COMPRESSION_MASK 0x7u
-/* Length, attributes, two deltas, two sizes, count of headers: a byte each at the least. */
-#define RECORD_SIZE_MIN 7u
-
-enum {
-    AT_BASE_OFFSET = 0,
-    AT_LENGTH = 8,
-    AT_LEADER_EPOCH = 12,
-    AT_MAGIC = 16,
-    AT_CRC = 17,
-    AT_ATTRIBUTES = 21,
-    AT_LAST_OFFSET_DELTA = 23,
-    AT_FIRST_TIMESTAMP = 27,
-    AT_MAX_TIMESTAMP = 35,
-    AT_PRODUCER_ID = 43,
-    AT_PRODUCER_EPOCH = 51,
-    AT_BASE_SEQUENCE = 53,
-    AT_RECORD_COUNT = 57,
-};
-
-_Static_assert(AT_RECORD_COUNT + 4 == FLOW_BATCH_HEADER_SIZE, "record batch v2 header");
-_Static_assert(AT_CRC + 4 == CRC_FROM && AT_ATTRIBUTES == CRC_FROM, "the CRC covers what follows");
-
 void flow_batch_builder_init(struct flow_batch_builder *builder)
 {
     ASSERT(builder);
     *builder = (struct flow_batch_builder){0};
-    /* The length field is signed and counts a little less than the whole. */
-    buf_init(&builder->bytes, INT32_MAX);
+    buf_init(&builder->bytes, BATCH_SIZE_MAX);
 }
 
 void flow_batch_builder_done(struct flow_batch_builder *builder)
@@ -190,13 +160,19 @@ void flow_batch_builder_reset(struct flow_batch_builder *builder, size_t keep_by
     builder->record_count = 0;
 }
 
+void flow_batch_seal(uint8_t *batch, size_t size)
+{
+    ASSERT(size >= FLOW_BATCH_HEADER_SIZE && size <= BATCH_SIZE_MAX);
+    put_u32be(batch + AT_LENGTH, (uint32_t)(size - LENGTH_FROM));
+    put_u32be(batch + AT_CRC, crc32c(0, batch + CRC_FROM, size - CRC_FROM));
+}
+
 struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
 {
     uint8_t *batch = builder->bytes.data;
     size_t size = builder->bytes.size;
     ASSERT(builder->record_count > 0 && size > FLOW_BATCH_HEADER_SIZE);
     put_u64be(batch + AT_BASE_OFFSET, 0);
-    put_u32be(batch + AT_LENGTH, (uint32_t)(size - LENGTH_FROM));
     put_u32be(batch + AT_LEADER_EPOCH, 0);
     batch[AT_MAGIC] = BATCH_MAGIC;
     put_u16be(batch + AT_ATTRIBUTES, 0);
@@ -208,14 +184,14 @@ struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
     put_u16be(batch + AT_PRODUCER_EPOCH, UINT16_MAX);
     put_u32be(batch + AT_BASE_SEQUENCE, UINT32_MAX);
     put_u32be(batch + AT_RECORD_COUNT, builder->record_count);
-    put_u32be(batch + AT_CRC, crc32c(0, batch + CRC_FROM, size - CRC_FROM));
+    flow_batch_seal(batch, size);
     return slice_make(batch, size);
 }
 
-static uint32_t compression(const struct flow_batch *batch)
+enum flow_codec flow_batch_codec(const struct flow_batch *batch)
 {
     ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
-    return batch->attributes & COMPRESSION_MASK;
+    return (enum flow_codec)(batch->attributes & CODEC_MASK);
 }
 
 /* The header's fields agree with each other and with the size. */
@@ -224,16 +200,18 @@ static bool header_sane(const struct flow_batch *b)
     ASSERT(b->bytes.size >= FLOW_BATCH_HEADER_SIZE);
     if (b->base_offset < 0 || b->last_offset_delta < 0 || b->record_count > INT32_MAX)
         return false;
-    if (b->base_offset > INT64_MAX - b->last_offset_delta)
+    /* The offset behind the last is a number too. */
+    if (b->base_offset >= INT64_MAX - b->last_offset_delta)
         return false;
     /* Fewer records than offsets is fine: some were taken out, the others kept their offsets. */
     if (b->record_count > (uint64_t)b->last_offset_delta + 1)
         return false;
     /* Whoever sizes something by the count can trust it to be in proportion to the bytes. */
     uint64_t records_size = b->bytes.size - FLOW_BATCH_HEADER_SIZE;
-    /* Compressed records have no bound by their packed size; flow_batch_next refuses them
-     * anyway. */
-    return compression(b) != 0 || (uint64_t)b->record_count * RECORD_SIZE_MIN <= records_size;
+    /* Compressed records have no bound by their packed size; they are judged again once they are
+     * unpacked. */
+    return flow_batch_codec(b) != FLOW_CODEC_NONE ||
+           (uint64_t)b->record_count * RECORD_SIZE_MIN <= records_size;
 }
 
 err_t flow_batch_parse(struct slice bytes, struct flow_batch *out)
@@ -308,10 +286,11 @@ static struct slice read_bytes(struct cursor *c)
     return cursor_bytes(c, size < 0 ? 0 : (size_t)size);
 }
 
-err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
+err_t flow_batch_next_raw(struct flow_batch_iterator *it, struct flow_record *out,
+                          struct flow_record_raw *raw)
 {
     ASSERT(it->batch && out);
-    if (compression(it->batch))
+    if (flow_batch_codec(it->batch) != FLOW_CODEC_NONE)
         return err_make(ERR_UNSUPPORTED);
     if (it->left == 0)
         return err_make(it->rest.size == 0 ? ERR_END : ERR_CORRUPT); /* or bytes of no record */
@@ -319,10 +298,11 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
     struct cursor outer = cursor_make(it->rest);
     struct slice body = read_bytes(&outer);
     struct cursor c = cursor_make(body);
-    /* Attributes of a record: none are defined. */
-    (void)cursor_u8(&c);
+    /* Of a record: none are defined. */
+    uint8_t attributes = cursor_u8(&c);
     uint64_t timestamp_delta = (uint64_t)cursor_varlong(&c);
     int32_t offset_delta = cursor_varint(&c);
+    struct slice rest = c.rest;
     struct slice key = read_bytes(&c);
     struct slice value = read_bytes(&c);
     int32_t header_count = cursor_varint(&c);
@@ -337,9 +317,17 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
         .header_count = (uint32_t)header_count,
         .headers = c.rest,
     };
+    *raw = (struct flow_record_raw){attributes, rest};
     it->rest = outer.rest;
     it->left--;
     return err_ok();
+}
+
+err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
+{
+    ASSERT(it && out);
+    struct flow_record_raw raw;
+    return flow_batch_next_raw(it, out, &raw);
 }
 
 /* The iterator has not looked at headers: most readers never do. */

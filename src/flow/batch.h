@@ -14,9 +14,13 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "flow/commit.h"
 #include "flow/record.h"
 
 #define FLOW_BATCH_HEADER_SIZE 61u
+/* What the records of a batch may take unpacked, for those who have no reason for another limit: a
+ * hundred times the largest batch that is written here. */
+#define FLOW_BATCH_UNPACKED_SIZE_MAX ((size_t)128 << 20)
 
 struct flow_batch_builder {
     struct buf bytes; /* the header's room, then the records */
@@ -87,3 +91,16 @@ struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch);
 err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out);
 /* The next header of a record: moves `*headers` on. False at the end or when malformed. */
 bool flow_record_header(struct slice *headers, struct flow_header *out);
+
+/* The codec that the batch's records are compressed with, by its attributes. */
+enum flow_codec flow_batch_codec(const struct flow_batch *batch);
+/* `batch` in a form that flow_batch_records can walk: as it is when it is not compressed, else
+ * unpacked into `out` (which has no cap; its content is replaced; `batch` then points there) with
+ * the same offsets, producer and timestamps, and a CRC that fits. ERR_CORRUPT, ERR_TOO_LARGE when
+ * the records would take more than `size_max` bytes, ERR_UNSUPPORTED for a codec that is not built
+ * in, ERR_MEMORY. */
+err_t flow_batch_unpack(struct flow_batch *batch, size_t size_max, struct buf *out);
+/* Appends the batch to `out`, its records compressed, with a CRC of its own. What does not get
+ * smaller by it, or is compressed already, is appended as it is. A codec that is built in: NONE,
+ * LZ4, ZSTD. ERR_MEMORY. */
+err_t flow_batch_pack(const struct flow_batch *batch, enum flow_codec codec, struct buf *out);

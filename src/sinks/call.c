@@ -7,20 +7,25 @@
 
 /*
  * A write takes the batches of one read in order. Each is checked as a whole (header, CRC, every
- * record's bounds) and only then given to the plug-in, so that the plug-in never meets bytes that
- * cannot be read; what it refuses becomes a dead letter at once, while the bytes are there.
+ * record's bounds), unpacked where it is compressed, and only then given to the plug-in, so that
+ * the plug-in never meets bytes that cannot be read; what it refuses becomes a dead letter at once,
+ * while the bytes are there.
  *
  * A bad batch ends the write: what came before it counts. An error of the plug-in voids the whole
  * epoch, and with it whatever the results say.
  */
 
+/* Memory of unpacked batches that is kept for the next: the batches that the log packs fit. */
+#define UNPACKED_KEPT ((size_t)1 << 20)
+
 /* Checks a batch and counts its records from `offset_min` on. */
-static err_t check_batch(struct slice bytes, int64_t offset_min, struct flow_batch *out,
-                         uint64_t *count)
+static err_t check_batch(struct slice bytes, int64_t offset_min, struct buf *unpacked,
+                         struct flow_batch *out, uint64_t *count)
 {
     struct flow_batch batch;
     TRY(flow_batch_parse(bytes, &batch));
     TRY(flow_batch_check(&batch));
+    TRY(flow_batch_unpack(&batch, FLOW_BATCH_UNPACKED_SIZE_MAX, unpacked));
     uint64_t wanted = 0;
     struct flow_record record;
     /* Walked once more than needed for the write: the cost is small beside the copy, and a plug-in
@@ -87,7 +92,11 @@ static err_t write_batches(struct sinks_call *call)
     for (uint32_t i = 0; i < write->batch_count; i++) {
         struct flow_batch batch;
         uint64_t count = 0;
-        err_t err = check_batch(write->batches[i], write->next_offset, &batch, &count);
+        err_t err =
+            check_batch(write->batches[i], write->next_offset, &call->unpacked, &batch, &count);
+        /* Nothing is known about the batch then. */
+        if (err_is(err, ERR_MEMORY))
+            return err;
         /* Bit rot, or what somebody wrote by hand: this partition waits for an operator, the others
          * go on. */
         if (!err_is_ok(err)) {
@@ -119,7 +128,11 @@ void sinks_call_work(struct io_job *job)
     case SINKS_VERB_OPEN:
         call->error = plugin->open(&call->open, &call->instance, &call->why);
         break;
-    case SINKS_VERB_WRITE: call->error = write_batches(call); break;
+    case SINKS_VERB_WRITE:
+        call->error = write_batches(call);
+        if (call->unpacked.capacity > UNPACKED_KEPT)
+            buf_done(&call->unpacked);
+        break;
     case SINKS_VERB_PREPARE:
         call->error = plugin->prepare(call->instance, call->epoch, call->ranges, call->range_count,
                                       call->outputs, &call->why);
@@ -131,6 +144,7 @@ void sinks_call_work(struct io_job *job)
     case SINKS_VERB_CLOSE:
         plugin->close(call->instance);
         call->instance = NULL;
+        buf_done(&call->unpacked);
         break;
     default: UNREACHABLE("no such verb");
     }

@@ -46,9 +46,12 @@ struct sinks_call {
     const struct flow_sink_range *ranges;
     uint32_t range_count;
     struct buf *outputs; /* made by PREPARE, given to PUBLISH */
+    struct buf unpacked; /* scratch of WRITE, freed by CLOSE */
     err_t error;
     struct err_text why; /* of `error` or of `unreadable` */
 };
 
-/* Does what `verb` says. Every batch is checked, record by record, before the plug-in sees it. */
+/* Does what `verb` says. Every batch is checked, record by record, and unpacked before the plug-in
+ * sees it: for that a write takes memory for one batch, FLOW_BATCH_UNPACKED_SIZE_MAX at the most.
+ */
 void sinks_call_work(struct io_job *job);

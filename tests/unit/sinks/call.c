@@ -1,6 +1,8 @@
 #include "unit/sinks/batches.h"
 
 #include "base/alloc.h"
+#include "base/cursor.h"
+#include "base/hash.h"
 #include "sinks/call.h"
 
 /* Every verb notes its letter; a write notes what it was given. */
@@ -99,6 +101,7 @@ struct test {
     struct buf outputs;
     struct flow_batch_builder letters;
     struct flow_batch_builder builders[3]; /* offsets 0-3, 4-7, 8-11 */
+    struct buf packed[3];
     struct slice batches[3];
 };
 
@@ -140,9 +143,12 @@ static int teardown(void **state)
 {
     struct test *t = *state;
     buf_done(&t->outputs);
+    buf_done(&t->call.unpacked);
     flow_batch_builder_done(&t->letters);
     for (int i = 0; i < 3; i++)
         flow_batch_builder_done(&t->builders[i]);
+    for (int i = 0; i < 3; i++)
+        buf_done(&t->packed[i]);
     free(t);
     return 0;
 }
@@ -279,6 +285,103 @@ static void a_batch_that_is_cut_is_never_given(void **state)
     assert_int_equal(t->call.write.next_offset, 0);
 }
 
+/* Makes batch `i` one that is worth packing, of the same four offsets, and packs it. */
+static void pack(struct test *t, int i, enum flow_codec codec, size_t value_size)
+{
+    char *value = calloc(1, value_size + 1);
+    assert_non_null(value);
+    memset(value, 'v', value_size);
+    const struct test_record records[] = {
+        {0, NULL, value}, {0, NULL, value}, {0, NULL, "last but one"}, {0, NULL, "last"}};
+    struct flow_batch batch = make_batch(&t->builders[i], i * 4, records, 4);
+    assert_true(err_is_ok(flow_batch_pack(&batch, codec, &t->packed[i])));
+    assert_in_range(t->packed[i].size, 1, batch.bytes.size / 2);
+    t->batches[i] = buf_slice(&t->packed[i]);
+    free(value);
+}
+
+static void packed_batches_are_given_unpacked(void **state)
+{
+    struct test *t = *state;
+    pack(t, 0, FLOW_CODEC_LZ4, 1000);
+    pack(t, 2, FLOW_CODEC_ZSTD, 1000);
+    memcpy(t->plug.refuse, (int64_t[]){3, 5, 10, -1}, sizeof(t->plug.refuse));
+    run(t, SINKS_VERB_WRITE);
+    assert_true(err_is_ok(t->call.error));
+    assert_true(err_is_ok(t->call.write.unreadable));
+    assert_int_equal(t->plug.writes, 3);
+    assert_int_equal(t->call.write.delivered, 9);
+    assert_int_equal(t->call.write.next_offset, 12);
+    struct flow_batch batch;
+    assert_true(err_is_ok(flow_batch_parse(flow_batch_builder_finish(&t->letters), &batch)));
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    struct flow_record record;
+    static const char *const values[] = {"last", "2", "last but one"};
+    for (int i = 0; i < 3; i++) {
+        assert_true(err_is_ok(flow_batch_next(&it, &record)));
+        assert_slice(record.value, values[i]);
+    }
+}
+
+static void memory_of_a_large_packed_batch_is_given_back(void **state)
+{
+    struct test *t = *state;
+    pack(t, 0, FLOW_CODEC_LZ4, 1000);
+    run(t, SINKS_VERB_WRITE);
+    assert_non_null(t->call.unpacked.data);
+    t->call.write.next_offset = 0;
+    t->plug.writes = 0;
+    buf_reset(&t->packed[0]);
+    pack(t, 0, FLOW_CODEC_ZSTD, 3000000);
+    run(t, SINKS_VERB_WRITE);
+    assert_int_equal(t->plug.writes, 3);
+    assert_null(t->call.unpacked.data);
+}
+
+static void an_instance_that_is_closed_leaves_no_memory(void **state)
+{
+    struct test *t = *state;
+    pack(t, 0, FLOW_CODEC_LZ4, 1000);
+    run(t, SINKS_VERB_WRITE);
+    assert_non_null(t->call.unpacked.data);
+    run(t, SINKS_VERB_CLOSE);
+    assert_null(t->call.unpacked.data);
+}
+
+static void a_packed_batch_that_cannot_be_unpacked_stops_its_partition(void **state)
+{
+    struct test *t = *state;
+    pack(t, 1, FLOW_CODEC_LZ4, 1000);
+    uint8_t *bytes = t->packed[1].data;
+    static const struct {
+        uint8_t codec;
+        enum err_code code;
+    } wrong[] = {{FLOW_CODEC_ZSTD, ERR_CORRUPT}, {FLOW_CODEC_GZIP, ERR_UNSUPPORTED}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        bytes[22] = wrong[i].codec;
+        put_u32be(bytes + 17, crc32c(0, bytes + 21, t->packed[1].size - 21));
+        t->call.write.next_offset = 0;
+        t->plug.writes = 0;
+        run(t, SINKS_VERB_WRITE);
+        assert_true(err_is_ok(t->call.error));
+        assert_int_equal(t->call.write.unreadable.code, wrong[i].code);
+        assert_int_equal(t->plug.writes, 1);
+        assert_int_equal(t->call.write.next_offset, 4);
+    }
+}
+
+static void without_memory_to_unpack_the_write_fails(void **state)
+{
+    struct test *t = *state;
+    pack(t, 0, FLOW_CODEC_ZSTD, 1000);
+    mem_fail_after(1);
+    run(t, SINKS_VERB_WRITE);
+    mem_fail_after(0);
+    assert_int_equal(t->call.error.code, ERR_MEMORY);
+    assert_true(err_is_ok(t->call.write.unreadable));
+    assert_int_equal(t->plug.writes, 0);
+}
+
 static void without_memory_a_refusal_fails_the_write(void **state)
 {
     struct test *t = *state;
@@ -309,6 +412,11 @@ int main(void)
         TEST(refused_records_become_letters),
         TEST(a_batch_with_a_flipped_bit_is_never_given),
         TEST(a_batch_that_is_cut_is_never_given),
+        TEST(packed_batches_are_given_unpacked),
+        TEST(memory_of_a_large_packed_batch_is_given_back),
+        TEST(an_instance_that_is_closed_leaves_no_memory),
+        TEST(a_packed_batch_that_cannot_be_unpacked_stops_its_partition),
+        TEST(without_memory_to_unpack_the_write_fails),
         TEST(without_memory_a_refusal_fails_the_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /*
  * Record batches from outside: our reader against a second one, written here as plainly as it
  * gets, a byte at a time. Compared are every record and header, and where the walk ends. What was
- * read goes through the builder and must come back.
+ * read goes through the builder and must come back; so it must from the batch packed, and merged
+ * with another. A compressed batch is unpacked before it is read, or refused.
  */
 
 #include "fuzz/fuzz.h"
@@ -9,9 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "flow/batch.h"
+#include "flow/merge.h"
 
 #define HEADERS_MAX 64
+#define UNPACKED_SIZE_MAX ((size_t)1 << 20)
 
 /* The second implementation: reads behind `at`, latches what is wrong. */
 struct oracle {
@@ -169,6 +171,120 @@ static bool is_short(const uint8_t *data, size_t size)
     return data[16] == 2 && length >= 49 && length <= INT32_MAX && size < length + 12;
 }
 
+/* How a walk over the batch ends, and how many records it meets before. */
+static err_t walk(const struct flow_batch *batch, uint32_t *count)
+{
+    struct flow_batch_iterator it = flow_batch_records(batch);
+    struct flow_record record;
+    err_t err;
+    for (*count = 0; err_is_ok(err = flow_batch_next(&it, &record)); (*count)++)
+        FUZZ_EXPECT(*count < batch->record_count);
+    return err;
+}
+
+/* The next record of `it` is `in`, `moved` offsets on. */
+static void expect_next(struct flow_batch_iterator *it, const struct flow_record *in, int64_t moved)
+{
+    struct flow_record out;
+    FUZZ_EXPECT(err_is_ok(flow_batch_next(it, &out)));
+    FUZZ_EXPECT(out.offset == in->offset + moved && out.timestamp_ms == in->timestamp_ms);
+    FUZZ_EXPECT(out.header_count == in->header_count && slice_equal(out.headers, in->headers));
+    FUZZ_EXPECT(slice_equal(out.key, in->key) && !out.key.data == !in->key.data);
+    FUZZ_EXPECT(slice_equal(out.value, in->value) && !out.value.data == !in->value.data);
+}
+
+/* All records of `batch`, `moved` offsets on. */
+static void expect_records(struct flow_batch_iterator *it, const struct flow_batch *batch,
+                           int64_t moved)
+{
+    struct flow_batch_iterator walked = flow_batch_records(batch);
+    struct flow_record record;
+    while (err_is_ok(flow_batch_next(&walked, &record)))
+        expect_next(it, &record, moved);
+}
+
+/* The batch, and itself again behind it as another: both are in what they are merged to. */
+static void merge_twice(const struct flow_batch *batch)
+{
+    int64_t moved = (int64_t)batch->last_offset_delta + 1 + 17;
+    if (!flow_merge_possible(batch) || batch->base_offset > INT64_MAX - 2 * moved)
+        return;
+    uint32_t count;
+    bool good = err_is(walk(batch, &count), ERR_END) && moved + moved <= INT32_MAX;
+    struct flow_batch both[2] = {*batch, *batch};
+    both[1].base_offset += moved;
+    struct buf out = {0};
+    err_t err = flow_merge(both, 2, &out);
+    if (good) {
+        struct flow_batch merged;
+        FUZZ_EXPECT(err_is_ok(err) && err_is_ok(flow_batch_parse(buf_slice(&out), &merged)));
+        FUZZ_EXPECT(err_is_ok(flow_batch_check(&merged)) && merged.bytes.size == out.size);
+        FUZZ_EXPECT(merged.record_count == 2 * count);
+        struct flow_batch_iterator it = flow_batch_records(&merged);
+        struct flow_record record;
+        expect_records(&it, batch, 0);
+        expect_records(&it, batch, moved);
+        FUZZ_EXPECT(err_is(flow_batch_next(&it, &record), ERR_END));
+    } else if (!err_is_ok(err)) {
+        FUZZ_EXPECT(err_is(err, ERR_CORRUPT) && out.size == 0);
+    }
+    buf_done(&out);
+}
+
+/* Packed and unpacked its bytes are what they were, but for the CRC that may have been wrong. */
+static void pack_and_unpack(const struct flow_batch *batch, enum flow_codec codec)
+{
+    struct buf packed = {0};
+    struct buf unpacked = {0};
+    struct flow_batch again;
+    FUZZ_EXPECT(err_is_ok(flow_batch_pack(batch, codec, &packed)));
+    FUZZ_EXPECT(packed.size <= batch->bytes.size);
+    FUZZ_EXPECT(err_is_ok(flow_batch_parse(buf_slice(&packed), &again)));
+    FUZZ_EXPECT(again.bytes.size == packed.size);
+    size_t size = batch->bytes.size;
+    FUZZ_EXPECT(err_is_ok(flow_batch_unpack(&again, size - FLOW_BATCH_HEADER_SIZE, &unpacked)));
+    FUZZ_EXPECT(again.bytes.size == size && memcmp(again.bytes.data, batch->bytes.data, 17) == 0);
+    FUZZ_EXPECT(memcmp(again.bytes.data + 21, batch->bytes.data + 21, size - 21) == 0);
+    buf_done(&packed);
+    buf_done(&unpacked);
+}
+
+static void read_plain(const struct flow_batch *batch)
+{
+    struct flow_batch_iterator it = flow_batch_records(batch);
+    struct flow_record record;
+    struct oracle o = {.data = batch->bytes.data + 61, .size = batch->bytes.size - 61};
+    while (compare_record(&o, &it, batch, &record))
+        rebuild(&record);
+    merge_twice(batch);
+    pack_and_unpack(batch, FLOW_CODEC_LZ4);
+    pack_and_unpack(batch, FLOW_CODEC_ZSTD);
+}
+
+static void read_packed(struct flow_batch batch)
+{
+    enum flow_codec codec = flow_batch_codec(&batch);
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    struct flow_record record;
+    FUZZ_EXPECT(err_is(flow_batch_next(&it, &record), ERR_UNSUPPORTED));
+    struct flow_batch before = batch;
+    struct buf unpacked = {0};
+    err_t err = flow_batch_unpack(&batch, UNPACKED_SIZE_MAX, &unpacked);
+    FUZZ_EXPECT(unpacked.capacity <= 2 * UNPACKED_SIZE_MAX);
+    if (codec != FLOW_CODEC_LZ4 && codec != FLOW_CODEC_ZSTD) {
+        FUZZ_EXPECT(err_is(err, ERR_UNSUPPORTED));
+    } else if (!err_is_ok(err)) {
+        FUZZ_EXPECT(err_is(err, ERR_CORRUPT) || err_is(err, ERR_TOO_LARGE));
+        FUZZ_EXPECT(batch.bytes.data == before.bytes.data);
+    } else {
+        FUZZ_EXPECT(err_is_ok(flow_batch_check(&batch)));
+        FUZZ_EXPECT(batch.record_count == before.record_count);
+        FUZZ_EXPECT(batch.base_offset == before.base_offset);
+        read_plain(&batch);
+    }
+    buf_done(&unpacked);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct flow_batch batch;
@@ -182,14 +298,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_EXPECT((uint64_t)batch.base_offset == read_be(data, 8));
     FUZZ_EXPECT(batch.record_count == read_be(data + 57, 4));
     (void)flow_batch_check(&batch);
-    struct flow_batch_iterator it = flow_batch_records(&batch);
-    struct flow_record record;
-    if (data[22] & 7) {
-        FUZZ_EXPECT(err_is(flow_batch_next(&it, &record), ERR_UNSUPPORTED));
-        return 0;
-    }
-    struct oracle o = {.data = data + 61, .size = batch.bytes.size - 61};
-    while (compare_record(&o, &it, &batch, &record))
-        rebuild(&record);
+    if (data[22] & 7)
+        read_packed(batch);
+    else
+        read_plain(&batch);
     return 0;
 }

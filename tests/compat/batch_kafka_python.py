@@ -9,26 +9,35 @@ from lib.server import ROOT, program
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-PACKAGE = "kafka-python"
-VERSION = "3.0.12"
-DEPS = ROOT / "build" / "deps" / f"{PACKAGE}-{VERSION}"
+PACKAGES = [("kafka-python", "3.0.12"), ("lz4", "4.4.5"), ("zstandard", "0.25.0")]
+DEPS = ROOT / "build" / "deps"
+# Kafka's numbers; by name, for the tests' output.
+CODECS = {"lz4": 3, "zstd": 4}
+
+
+def install(package, version):
+    """Where the package is, from the package index and kept for later runs."""
+    target = DEPS / f"{package}-{version}"
+    if not target.exists():
+        half = target.with_name(f"{target.name}.half")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                        "--disable-pip-version-check", "--upgrade", "--target", half,
+                        f"{package}=={version}"], check=True)
+        half.rename(target)
+    return str(target)
 
 
 @pytest.fixture(scope="module")
 def records_module():
-    """kafka.record.default_records, from the package index, kept for later runs."""
-    if not DEPS.exists():
-        half = DEPS.with_suffix(".half")
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--disable-pip-version-check", "--upgrade", "--target", half,
-                        f"{PACKAGE}=={VERSION}"], check=True)
-        half.rename(DEPS)
-    sys.path.insert(0, str(DEPS))
+    """kafka.record.default_records with its codecs."""
+    folders = [install(package, version) for package, version in PACKAGES]
+    sys.path[:0] = folders
     try:
         from kafka.record import default_records
         yield default_records
     finally:
-        sys.path.remove(str(DEPS))
+        for folder in folders:
+            sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +75,10 @@ def random_records(draw):
             for _ in range(draw.randint(1, 300))]
 
 
-def written(records_module, records):
+def written(records_module, records, codec=0):
     """The batch that kafka-python makes of the records."""
     builder = records_module.DefaultRecordBatchBuilder(
-        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1,
+        magic=2, compression_type=codec, is_transactional=0, producer_id=-1, producer_epoch=-1,
         base_sequence=-1, batch_size=1 << 30)
     for offset, (ms, key, value, headers) in enumerate(records):
         assert builder.append(offset, ms, key, value, headers)
@@ -81,22 +90,70 @@ def records(request):
     return random_records(random.Random(request.param))
 
 
-def test_kafka_python_reads_what_garner_writes(records_module, tool, records):
-    base_offset = 123_456_789_012
-    text = "\n".join(map(line, records)).encode()
-    batch = records_module.DefaultRecordBatch(tool("encode", base_offset, data=text))
+@pytest.fixture(params=CODECS)
+def codec(request):
+    return CODECS[request.param]
+
+
+@pytest.fixture
+def packable(records):
+    """The records with a value that repeats itself: what is not worth packing stays plain."""
+    return [(ms, key, b"value " * 1000, headers) for ms, key, _, headers in records]
+
+
+def assert_read(records_module, data, base_offset, records):
+    """kafka-python finds exactly the records in the batch."""
+    batch = records_module.DefaultRecordBatch(data)
     assert batch.validate_crc()
     assert batch.base_offset == base_offset
-    assert batch.compression_type == 0
     read = list(batch)
     assert [record.offset for record in read] == list(range(base_offset,
                                                             base_offset + len(records)))
     assert [(r.timestamp, r.key, r.value, r.headers) for r in read] == records
 
 
+def test_kafka_python_reads_what_garner_writes(records_module, tool, records):
+    base_offset = 123_456_789_012
+    data = tool("encode", base_offset, data="\n".join(map(line, records)).encode())
+    assert records_module.DefaultRecordBatch(data).compression_type == 0
+    assert_read(records_module, data, base_offset, records)
+
+
+def test_kafka_python_reads_what_garner_packs(records_module, tool, packable, codec):
+    data = tool("encode", 99, codec, data="\n".join(map(line, packable)).encode())
+    assert records_module.DefaultRecordBatch(data).compression_type == codec
+    assert_read(records_module, data, 99, packable)
+
+
+def test_kafka_python_reads_what_is_not_worth_packing(records_module, tool, codec):
+    records = [(1, None, b"x", [])]
+    data = tool("encode", 7, codec, data=line(records[0]).encode())
+    assert records_module.DefaultRecordBatch(data).compression_type == 0
+    assert_read(records_module, data, 7, records)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_kafka_python_reads_what_garner_merges(records_module, tool, records, size):
+    text = "\n".join(map(line, records)).encode()
+    data = tool("merge", 5, size, data=text)
+    assert_read(records_module, data, 5, records)
+    # A record's place in its batch is all that merging changes.
+    assert data == tool("encode", 5, data=text)
+
+
+def assert_decoded(text, records):
+    assert text.decode().splitlines() == [f"{offset} {line(record)}"
+                                          for offset, record in enumerate(records)]
+
+
 def test_garner_reads_what_kafka_python_writes(records_module, tool, records):
-    read = tool("decode", data=written(records_module, records)).decode().splitlines()
-    assert read == [f"{offset} {line(record)}" for offset, record in enumerate(records)]
+    assert_decoded(tool("decode", data=written(records_module, records)), records)
+
+
+def test_garner_reads_what_kafka_python_packs(records_module, tool, packable, codec):
+    data = written(records_module, packable, codec)
+    assert records_module.DefaultRecordBatch(data).compression_type == codec
+    assert_decoded(tool("decode", data=data), packable)
 
 
 def test_both_write_the_same_bytes(records_module, tool, records):

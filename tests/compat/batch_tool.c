@@ -3,9 +3,13 @@
  * line of words: its time in ms, key, value, then a name and a value for each header. Bytes are
  * hexadecimal with an x in front; null is a dash.
  *
- *     batch_tool encode BASE_OFFSET    lines on standard input, a batch on standard output
- *     batch_tool decode                a batch on standard input, lines on standard output; each
- *                                      line begins with the record's offset
+ *     batch_tool encode BASE_OFFSET [CODEC]
+ *                          lines on standard input, a batch on standard output; CODEC is Kafka's
+ *                          number, without it the batch is not compressed
+ *     batch_tool merge BASE_OFFSET SIZE
+ *                          the same with batches of SIZE records, merged into one
+ *     batch_tool decode    a batch on standard input, lines on standard output; each line begins
+ *                          with the record's offset
  */
 
 #include <inttypes.h>
@@ -13,9 +17,10 @@
 #include <stdlib.h>
 
 #include "base/number.h"
-#include "flow/batch.h"
+#include "flow/merge.h"
 
 #define HEADERS_MAX 16
+#define PARTS_MAX 1000
 
 static void require(bool good, const char *what)
 {
@@ -71,18 +76,57 @@ static void add_line(struct flow_batch_builder *builder, struct slice line)
     buf_done(&store);
 }
 
-static void encode(const char *base_offset)
+static void print_batch(const struct buf *batch)
+{
+    require(fwrite(batch->data, 1, batch->size, stdout) == batch->size, "cannot write");
+}
+
+/* Reads up to `count_max` lines off `*rest` into a batch of `builder`, which is begun. */
+static struct flow_batch build(struct flow_batch_builder *builder, struct slice *rest,
+                               uint32_t count_max, int64_t base_offset)
+{
+    flow_batch_builder_init(builder);
+    for (uint32_t i = 0; i < count_max && rest->size > 0; i++)
+        add_line(builder, slice_split(rest, '\n'));
+    struct slice bytes = flow_batch_builder_finish(builder);
+    flow_batch_set_base_offset(builder->bytes.data, base_offset);
+    struct flow_batch batch;
+    require(err_is_ok(flow_batch_parse(bytes, &batch)), "not a batch");
+    return batch;
+}
+
+static void encode(int64_t base_offset, enum flow_codec codec)
 {
     struct buf text = read_all(stdin);
     struct flow_batch_builder builder;
-    flow_batch_builder_init(&builder);
     struct slice rest = buf_slice(&text);
-    while (rest.size > 0)
-        add_line(&builder, slice_split(&rest, '\n'));
-    struct slice batch = flow_batch_builder_finish(&builder);
-    flow_batch_set_base_offset(builder.bytes.data, strtoll(base_offset, NULL, 10));
-    require(fwrite(batch.data, 1, batch.size, stdout) == batch.size, "cannot write");
+    struct flow_batch batch = build(&builder, &rest, UINT32_MAX, base_offset);
+    struct buf out = {0};
+    require(err_is_ok(flow_batch_pack(&batch, codec, &out)), "cannot pack");
+    print_batch(&out);
+    buf_done(&out);
     flow_batch_builder_done(&builder);
+    buf_done(&text);
+}
+
+static void merge(int64_t base_offset, uint32_t size)
+{
+    static struct flow_batch_builder builders[PARTS_MAX];
+    static struct flow_batch batches[PARTS_MAX];
+    struct buf text = read_all(stdin);
+    struct slice rest = buf_slice(&text);
+    uint32_t count = 0;
+    for (; rest.size > 0; count++) {
+        require(count < PARTS_MAX, "too many batches");
+        batches[count] =
+            build(&builders[count], &rest, size, base_offset + (int64_t)count * (int64_t)size);
+    }
+    struct buf out = {0};
+    require(err_is_ok(flow_merge(batches, count, &out)), "cannot merge");
+    print_batch(&out);
+    buf_done(&out);
+    for (uint32_t i = 0; i < count; i++)
+        flow_batch_builder_done(&builders[i]);
     buf_done(&text);
 }
 
@@ -103,6 +147,9 @@ static void decode(void)
     struct flow_batch batch;
     require(err_is_ok(flow_batch_parse(buf_slice(&input), &batch)), "not a batch");
     require(err_is_ok(flow_batch_check(&batch)), "the CRC does not fit");
+    struct buf unpacked = {0};
+    require(err_is_ok(flow_batch_unpack(&batch, FLOW_BATCH_UNPACKED_SIZE_MAX, &unpacked)),
+            "cannot unpack");
     struct flow_batch_iterator it = flow_batch_records(&batch);
     struct flow_record record;
     err_t err;
@@ -118,16 +165,28 @@ static void decode(void)
         putchar('\n');
     }
     require(err_is(err, ERR_END), "a record is malformed");
+    buf_done(&unpacked);
     buf_done(&input);
+}
+
+static int64_t number(const char *text)
+{
+    int64_t value;
+    require(err_is_ok(number_parse_i64(slice_string(text), &value)), "no such number");
+    return value;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "encode") == 0)
-        encode(argv[2]);
-    else if (argc == 2 && strcmp(argv[1], "decode") == 0)
+    const char *verb = argc > 1 ? argv[1] : "";
+    if ((argc == 3 || argc == 4) && strcmp(verb, "encode") == 0)
+        encode(number(argv[2]), argc == 4 ? (enum flow_codec)number(argv[3]) : FLOW_CODEC_NONE);
+    else if (argc == 4 && strcmp(verb, "merge") == 0)
+        merge(number(argv[2]), (uint32_t)number(argv[3]));
+    else if (argc == 2 && strcmp(verb, "decode") == 0)
         decode();
     else
-        require(false, "usage: batch_tool encode BASE_OFFSET | decode");
+        require(false, "usage: batch_tool encode BASE_OFFSET [CODEC] | merge BASE_OFFSET SIZE | "
+                       "decode");
     return 0;
 }

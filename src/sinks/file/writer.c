@@ -12,6 +12,8 @@
  * reader: the file stands beside the root until the epoch is published.
  */
 
+#define WRITE_BACK_SIZE (UINT64_C(1) << 20)
+
 struct sinks_file_writer *sinks_file_writer_new(struct slice key, uint32_t topic_id,
                                                 uint32_t partition, uint32_t number)
 {
@@ -60,12 +62,25 @@ err_t sinks_file_writer_open(struct sinks_file_writer *writer, struct io_disk *d
     return err_make(ERR_MEMORY);
 }
 
+/* Flushed all at once at its end, a file would keep every other flush of the disk waiting, the
+ * log's among them. */
+static void begin_write_back(struct sinks_file_writer *writer)
+{
+    ASSERT(writer->written >= writer->begun);
+    uint64_t size = writer->written - writer->begun;
+    if (size < WRITE_BACK_SIZE)
+        return;
+    io_file_write_behind(writer->file, writer->begun, size);
+    writer->begun = writer->written;
+}
+
 static err_t write_buffer(struct sinks_file_writer *writer)
 {
     ASSERT(writer->file);
     TRY(io_file_write(writer->file, writer->buffer, writer->used, writer->written));
     writer->written += writer->used;
     writer->used = 0;
+    begin_write_back(writer);
     return err_ok();
 }
 
@@ -120,6 +135,7 @@ err_t sinks_file_writer_close(struct sinks_file_writer *writer)
         /* Before the epoch is prepared: once that is in the log, the file will be put in place, and
          * must be whole. */
         err = io_file_sync(writer->file);
+    writer->begun = writer->written;
     err_t close_err = release(writer);
     return err_is_ok(err) ? close_err : err;
 }

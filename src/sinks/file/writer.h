@@ -18,6 +18,7 @@ struct sinks_file_writer {
     uint8_t *buffer;      /* NULL: closed */
     size_t used;
     uint64_t written; /* bytes in the file, without those in the buffer */
+    uint64_t begun;   /* of these, on their way to the device */
     uint32_t topic_id;
     uint32_t partition;
     uint32_t number; /* of the in-progress file */

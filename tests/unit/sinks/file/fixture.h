@@ -23,6 +23,8 @@ struct faulty {
     uint64_t fail_at; /* the number of the call that fails, from 1; 0: none */
     bool forever;     /* and all after it */
     enum err_code code;
+    uint64_t hinted_end; /* of the bytes that were to be written back, which follow each other */
+    uint32_t hints;
 };
 
 struct faulty_file {
@@ -84,6 +86,10 @@ static inline err_t faulty_sync(struct io_file *file)
 
 static inline void faulty_write_behind(struct io_file *file, uint64_t offset, uint64_t size)
 {
+    struct faulty *faulty = faulty_file_of(file)->faulty;
+    assert_int_equal(offset, faulty->hinted_end);
+    faulty->hinted_end += size;
+    faulty->hints++;
     io_file_write_behind(faulty_file_of(file)->real, offset, size);
 }
 

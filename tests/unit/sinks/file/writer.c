@@ -96,6 +96,27 @@ static void a_closed_writer_goes_on_where_it_was(void **state)
     assert_file(t->path, "one\ntwo\n");
 }
 
+static void each_mebibyte_is_on_its_way_before_the_end(void **state)
+{
+    struct test *t = *state;
+    static const char value[SINKS_FILE_BUFFER_SIZE];
+    assert_ok(sinks_file_writer_open(t->writer, &t->faulty.disk, t->path, NULL));
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(t->faulty.hints, t->writer->written >> 20);
+        assert_ok(sinks_file_writer_add(t->writer, slice_make(value, sizeof(value))));
+    }
+    assert_int_equal(t->faulty.hinted_end, 2 << 20);
+    assert_ok(sinks_file_writer_close(t->writer));
+    /* What was flushed when the file was closed is not asked for again. */
+    assert_int_equal(t->faulty.hints, 2);
+    t->faulty.hinted_end = t->writer->written;
+    assert_ok(sinks_file_writer_open(t->writer, &t->faulty.disk, t->path, NULL));
+    for (size_t i = 0; i < 5; i++)
+        assert_ok(sinks_file_writer_add(t->writer, slice_make(value, sizeof(value))));
+    assert_int_equal(t->faulty.hints, 3);
+    assert_ok(sinks_file_writer_close(t->writer));
+}
+
 static void what_an_earlier_epoch_left_is_overwritten(void **state)
 {
     struct test *t = *state;
@@ -149,6 +170,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_value_is_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(a_value_over_several_lines_becomes_one, setup, teardown),
         cmocka_unit_test_setup_teardown(values_larger_than_the_buffer_are_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_mebibyte_is_on_its_way_before_the_end, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_closed_writer_goes_on_where_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(what_an_earlier_epoch_left_is_overwritten, setup, teardown),
         cmocka_unit_test_setup_teardown(every_failed_call_is_reported, setup, teardown),

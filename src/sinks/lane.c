@@ -12,7 +12,9 @@
  * to the next one.
  *
  * Failure modes: a failed epoch calls all lanes back to their cursors, and an answer that comes
- * after that is given back unseen. A read that fails stops its lane alone.
+ * after that is given back unseen. A read that fails stops its lane alone. A lane whose records
+ * were deleted under it is lost until a snapshot says where its cursor stands; one that says the
+ * same as before would only bring the same answer, and the lane is stopped like others.
  */
 
 /* A partition that cannot be read waits for an operator or a disk, not for us: asked again
@@ -58,6 +60,18 @@ static void take_batches(struct sinks_lane *lane)
     list_add_tail(&runner->ready, &lane->link);
 }
 
+/* What is not there any more will not come by waiting for it. */
+static void read_failed(struct sinks_lane *lane, err_t err)
+{
+    ASSERT(!err_is_ok(err));
+    if (!err_is(err, ERR_OFFSET_RANGE) && !err_is(err, ERR_NOT_FOUND)) {
+        sinks_lane_stop(lane, err, err_string(err));
+        return;
+    }
+    lane->lost = err;
+    lane->runner->lost = true;
+}
+
 /* The log's answer. */
 static void answered(struct flow_read *read)
 {
@@ -73,7 +87,7 @@ static void answered(struct flow_read *read)
         lane->state = SINKS_LANE_IDLE;
         flow_log_release(runner->options.log, read);
         if (!lane->stale && !err_is_ok(read->error))
-            sinks_lane_stop(lane, read->error, err_string(read->error));
+            read_failed(lane, read->error);
         lane->stale = false;
         sinks_lane_ask(lane);
     }
@@ -83,8 +97,8 @@ static void answered(struct flow_read *read)
 void sinks_lane_ask(struct sinks_lane *lane)
 {
     struct sinks_runner *runner = lane->runner;
-    if (lane->state != SINKS_LANE_IDLE || !err_is_ok(lane->stopped) ||
-        runner->state != SINKS_READING || runner->drained ||
+    if (lane->state != SINKS_LANE_IDLE || !err_is_ok(lane->stopped) || !err_is_ok(lane->lost) ||
+        lane->topic->gone || runner->state != SINKS_READING || runner->drained ||
         /* A stop has an end of the log to get to, and what comes behind it is the next start's. */
         (runner->stopping && lane->next >= lane->end))
         return;
@@ -150,137 +164,6 @@ void sinks_lanes_recall(struct sinks_runner *runner)
         }
     }
     runner->writing = NULL;
-}
-
-static struct sinks_lane *new_lane(struct sinks_runner *runner, const struct sinks_topic *topic)
-{
-    struct sinks_lane *lane = mem_zalloc(1, sizeof(*lane));
-    if (!lane)
-        return NULL;
-    lane->runner = runner;
-    lane->topic = topic;
-    lane->partition = topic->lane_count;
-    flow_batch_builder_init(&lane->letters);
-    return lane;
-}
-
-/* Grows a table of lanes by one; `lane` may be NULL, a caller without memory. */
-static bool push(struct sinks_lane ***table, uint32_t *count, struct sinks_lane *lane)
-{
-    struct sinks_lane **grown =
-        lane ? mem_realloc(*table, *count + 1u, sizeof(struct sinks_lane *)) : NULL;
-    if (!grown)
-        return false;
-    *table = grown;
-    grown[(*count)++] = lane;
-    return true;
-}
-
-static err_t grow_topic(struct sinks_runner *runner, struct sinks_topic *topic,
-                        uint32_t partition_count)
-{
-    while (topic->lane_count < partition_count) {
-        struct sinks_lane *lane = new_lane(runner, topic);
-        /* The runner's table owns the lane, the topic's only points at it. */
-        if (!push(&runner->lanes, &runner->lane_count, lane)) {
-            mem_free(lane);
-            return err_make(ERR_MEMORY);
-        }
-        if (!push(&topic->lanes, &topic->lane_count, lane)) {
-            runner->lane_count--;
-            mem_free(lane);
-            return err_make(ERR_MEMORY);
-        }
-    }
-    return err_ok();
-}
-
-/* The DLQ is the topic whose parent this one is. */
-static void find_dlq(struct sinks_topic *topic, const struct flow_snapshot *snapshot)
-{
-    topic->dlq_id = 0;
-    for (size_t i = 0; i < snapshot->topic_count; i++) {
-        if (snapshot->topics[i].parent_id == topic->id) {
-            topic->dlq_id = snapshot->topics[i].id;
-            topic->dlq_partition_count = snapshot->topics[i].partition_count;
-        }
-    }
-}
-
-/* Back to the committed cursor: what this process has written of an open epoch is discarded, and
- * will be read again. */
-static void reset_lane(struct sinks_lane *lane, int64_t cursor, int64_t end)
-{
-    ASSERT(lane->state == SINKS_LANE_IDLE || lane->stale);
-    lane->committed = cursor;
-    lane->next = cursor;
-    lane->end = end > cursor ? end : cursor;
-    lane->delivered = 0;
-    lane->dead_lettered = 0;
-    flow_batch_builder_done(&lane->letters);
-}
-
-static err_t learn_topic(struct sinks_runner *runner, struct sinks_topic *topic,
-                         const struct flow_snapshot *snapshot, struct err_text *why)
-{
-    const struct flow_topic_state *state = flow_snapshot_topic_by_id(snapshot, topic->id);
-    if (!state)
-        return err_set(why, ERR_NOT_FOUND, "the log has no topic with id %u", topic->id);
-    if (!topic->name)
-        topic->name = mem_string(state->name, strlen(state->name));
-    if (!topic->name)
-        return err_make(ERR_MEMORY);
-    find_dlq(topic, snapshot);
-    /* Partitions may have been raised since the last snapshot; they are never lowered. */
-    TRY(grow_topic(runner, topic, state->partition_count));
-    for (uint32_t i = 0; i < state->partition_count; i++)
-        /* From the beginning, unless one of the cursors below says otherwise. */
-        reset_lane(topic->lanes[i], state->start_offset[i], state->end_offset[i]);
-    return err_ok();
-}
-
-static void learn_cursor(struct sinks_runner *runner, const struct flow_cursor_state *cursor)
-{
-    for (uint32_t i = 0; i < runner->topic_count; i++) {
-        const struct sinks_topic *topic = &runner->topics[i];
-        if (topic->id == cursor->topic_id && cursor->partition < topic->lane_count) {
-            struct sinks_lane *lane = topic->lanes[cursor->partition];
-            reset_lane(lane, cursor->offset, lane->end);
-        }
-    }
-}
-
-/* What a commit may need for all lanes at once, so that none fails half way. */
-static err_t make_room(struct sinks_runner *runner)
-{
-    struct flow_sink_range *ranges =
-        mem_realloc(runner->ranges, runner->lane_count, sizeof(*ranges));
-    if (!ranges)
-        return err_make(ERR_MEMORY);
-    runner->ranges = ranges;
-    struct flow_append *appends =
-        mem_realloc(runner->appends, runner->lane_count, sizeof(*appends));
-    if (!appends)
-        return err_make(ERR_MEMORY);
-    runner->appends = appends;
-    return err_ok();
-}
-
-err_t sinks_lanes_learn(struct sinks_runner *runner, const struct flow_snapshot *snapshot,
-                        const struct flow_sink_state *sink, struct err_text *why)
-{
-    ASSERT(list_empty(&runner->ready) && runner->topic_count > 0);
-    for (uint32_t i = 0; i < runner->topic_count; i++)
-        TRY(learn_topic(runner, &runner->topics[i], snapshot, why));
-    for (uint32_t i = 0; i < sink->cursor_count; i++)
-        learn_cursor(runner, &sink->cursors[i]);
-    TRY(make_room(runner));
-    /* Every lane may hold one chunk at a time, so the sum stays within the limit; with very many
-     * lanes the least chunk wins, which a batch needs to be read at all. */
-    uint64_t share = runner->options.memory_limit / runner->lane_count;
-    share = share > SINKS_CHUNK_SIZE_MAX ? SINKS_CHUNK_SIZE_MAX : share;
-    runner->chunk_size = share < SINKS_CHUNK_SIZE_MIN ? SINKS_CHUNK_SIZE_MIN : (uint32_t)share;
-    return err_ok();
 }
 
 void sinks_lanes_free(struct sinks_runner *runner)

@@ -1,5 +1,7 @@
 #include "sinks/runner_int.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 
@@ -14,6 +16,11 @@
  * and a failed write as records behind the cursor. After a failed commit the sink is registered
  * again first: only a commit that came back OK proves that the outcome of the earlier one is
  * settled, and only then may what might have been prepared be discarded.
+ *
+ * Retention and deletion may take records away under the sink: a read finds nothing at its offset,
+ * a commit is refused. That is no failure of the sink: it learns at once, says how many records
+ * expired, and goes on from where its cursor stands. Only when the log says the same as before it
+ * is one, so that this cannot turn in a circle.
  */
 
 /* A moment's trouble is over after a tenth of a second; a service that is down for hours is asked
@@ -60,12 +67,13 @@ static uint32_t successors(enum sinks_state state)
     static const uint32_t table[SINKS_STATE_COUNT] = {
         [SINKS_NEW] = BIT(OPENING),
         [SINKS_OPENING] = BIT(LEARNING) | BIT(WAITING),
-        [SINKS_LEARNING] = BIT(CONNECTING) | BIT(CLEANING) | BIT(PUBLISHING) | BIT(WAITING),
+        [SINKS_LEARNING] =
+            BIT(CONNECTING) | BIT(CLEANING) | BIT(PUBLISHING) | BIT(OPENING) | BIT(WAITING),
         [SINKS_CONNECTING] = BIT(CLEANING) | BIT(PUBLISHING) | BIT(WAITING),
         [SINKS_CLEANING] = BIT(READING),
-        [SINKS_READING] = BIT(PREPARING) | BIT(WAITING),
+        [SINKS_READING] = BIT(PREPARING) | BIT(LEARNING) | BIT(WAITING),
         [SINKS_PREPARING] = BIT(SEALING) | BIT(WAITING),
-        [SINKS_SEALING] = BIT(PUBLISHING) | BIT(WAITING),
+        [SINKS_SEALING] = BIT(PUBLISHING) | BIT(LEARNING) | BIT(WAITING),
         [SINKS_PUBLISHING] = BIT(COMMITTING) | BIT(WAITING),
         [SINKS_COMMITTING] = BIT(READING) | BIT(LEARNING) | BIT(WAITING),
         [SINKS_WAITING] = BIT(OPENING) | BIT(LEARNING),
@@ -226,8 +234,8 @@ static void count_write(struct sinks_runner *runner, struct sinks_lane *lane)
     runner->counters.read_bytes += read_size(lane);
     runner->letters_size += write->letters_size;
     /* After a failure a small epoch shows soon whether the sink works again. */
-    runner->roll =
-        runner->roll || write->roll || runner->letters_size > LETTERS_SIZE_MAX || runner->failures;
+    runner->roll = runner->roll || write->roll || runner->letters_size > LETTERS_SIZE_MAX ||
+                   runner->failures || runner->hurries;
     if (!runner->begun && lane->next > lane->committed) {
         begin_epoch(runner);
         runner->oldest_ms = lane->read.commit_time_ms;
@@ -318,10 +326,32 @@ static void count_epoch(struct sinks_runner *runner)
     sinks_lanes_advance(runner);
 }
 
+/* The log may have taken records, or a topic, from under this commit: it has looked and said no,
+ * so nothing of it happened, and nothing has to be settled before the next snapshot. */
+static bool is_refusal(const struct sinks_runner *runner, err_t err)
+{
+    if (runner->state == SINKS_OPENING)
+        return err_is(err, ERR_NOT_FOUND);
+    return runner->state == SINKS_SEALING &&
+           (err_is(err, ERR_INVALID) || err_is(err, ERR_NOT_FOUND));
+}
+
+static void learn_again(struct sinks_runner *runner, err_t refused)
+{
+    ASSERT(!runner->calling);
+    runner->refused = refused;
+    sinks_lanes_recall(runner);
+    enter(runner, SINKS_LEARNING);
+}
+
 static void commit_done(struct flow_commit *commit)
 {
     struct sinks_runner *runner = CONTAINER_OF(commit, struct sinks_runner, commit);
     err_t err = commit->error;
+    if (is_refusal(runner, err)) {
+        learn_again(runner, err);
+        return;
+    }
     if (!err_is_ok(err)) {
         /* Whether it is in the log is not known. OPEN is the question to which the log's answer is
          * the proof: it comes behind whatever became of this one. */
@@ -339,6 +369,7 @@ static void commit_done(struct flow_commit *commit)
         ASSERT(runner->state == SINKS_COMMITTING);
         runner->epoch++;
         runner->counters.epochs++;
+        runner->hurries = false;
         if (!runner->recovered)
             count_epoch(runner);
         /* More may be waiting; the next write says since when. */
@@ -350,6 +381,7 @@ static void commit_done(struct flow_commit *commit)
 static void commit(struct sinks_runner *runner, enum flow_sink_op op)
 {
     bool prepare = op == FLOW_SINK_PREPARE;
+    uint32_t topic_count = op == FLOW_SINK_OPEN ? sinks_learn_topic_ids(runner) : 0;
     runner->change = (struct flow_sink_change){
         .op = op,
         .sink_id = runner->sink_id,
@@ -357,7 +389,7 @@ static void commit(struct sinks_runner *runner, enum flow_sink_op op)
         .epoch = op == FLOW_SINK_OPEN ? 0 : runner->epoch + 1,
         .name = slice_string(runner->name),
         .topic_ids = runner->topic_ids,
-        .topic_count = runner->topic_count,
+        .topic_count = topic_count,
         .ranges = prepare ? runner->ranges : NULL,
         .range_count = prepare ? runner->call.range_count : 0,
         .outputs = prepare ? buf_slice(&runner->outputs) : (struct slice){0},
@@ -390,33 +422,37 @@ static void opened(struct sinks_runner *runner)
     go_on(runner);
 }
 
-static err_t learn(struct sinks_runner *runner, struct err_text *why)
+/* The sink could not be registered: perhaps a topic of it is gone. */
+static void learn_topics(struct sinks_runner *runner)
 {
-    const struct flow_snapshot *snapshot = &runner->snapshot;
-    TRY(snapshot->error);
-    const struct flow_sink_state *sink = flow_snapshot_sink(snapshot, slice_string(runner->name));
-    if (!sink)
-        return err_set(why, ERR_NOT_FOUND, "the log has no sink called %s", runner->name);
-    TRY(sinks_lanes_learn(runner, snapshot, sink, why));
-    buf_reset(&runner->outputs);
-    buf_add_slice(&runner->outputs, sink->outputs);
-    TRY(buf_error(&runner->outputs));
-    /* Its last commit was thought to have failed. */
-    if (sink->epoch > runner->epoch && runner->failures)
-        heal(runner);
-    runner->epoch = sink->epoch;
-    /* To be finished as it was prepared, whatever has changed since: its files may be in place
-     * already. */
-    runner->recovered = sink->prepared;
-    return err_ok();
+    ASSERT(!err_is_ok(runner->refused));
+    err_t err = runner->snapshot.error;
+    err_t refused = runner->refused;
+    runner->refused = err_ok();
+    bool changed = err_is_ok(err) && sinks_learn_topics(runner, &runner->snapshot);
+    flow_snapshot_done(&runner->snapshot);
+    if (changed) {
+        enter(runner, SINKS_OPENING);
+        return;
+    }
+    err = err_is_ok(err) ? refused : err;
+    fail(runner, err, err_string(err));
 }
 
 static void snapshot_done(struct flow_snapshot *snapshot)
 {
     struct sinks_runner *runner = CONTAINER_OF(snapshot, struct sinks_runner, snapshot);
     struct err_text why = {0};
-    err_t err = learn(runner, &why);
+    if (runner->sink_id == 0) {
+        learn_topics(runner);
+        return;
+    }
+    uint64_t epoch = runner->epoch;
+    err_t err = sinks_learn(runner, snapshot, &why);
     flow_snapshot_done(snapshot);
+    /* Its last commit was thought to have failed. */
+    if (runner->epoch > epoch && runner->failures)
+        heal(runner);
     if (!err_is_ok(err)) {
         fail(runner, err, err_detail(err, &why));
         return;
@@ -452,6 +488,13 @@ void sinks_runner_pump(struct sinks_runner *runner)
     }
     if (runner->state != SINKS_READING)
         return;
+    /* What is open is brought to its end before that, since it is other partitions' too; if it is
+     * not, the log says so. */
+    runner->roll = runner->roll || runner->lost;
+    if (runner->lost && !runner->begun) {
+        learn_again(runner, err_ok());
+        return;
+    }
     bool at_end = runner->drained || (runner->ends_known && sinks_lanes_at_end(runner));
     bool last = runner->stopping && at_end && list_empty(&runner->ready);
     /* Rolling comes before reading on, so that an epoch's size overshoots by one write at the

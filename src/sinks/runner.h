@@ -17,6 +17,10 @@
  * What cannot be read or checked of one partition stops that partition alone, which is tried
  * again every 30 s.
  *
+ * Records that are deleted before they are delivered, by retention with `expire_undelivered` or by
+ * hand, count as expired in the sink's row of the log's ledger; the runner goes on behind them
+ * and says in the log of the program how many they were. A topic that is deleted is left alone.
+ *
  * Records that the plug-in refuses become dead letters in the DLQ of their topic, in the same
  * commit that prepares the epoch.
  *

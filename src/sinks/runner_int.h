@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The inside of a runner, for runner.c, lane.c and report.c. All of it is on the runner's loop,
- * but for `call` and what it points to while `calling`.
+ * The inside of a runner, for runner.c, learn.c, lane.c and report.c. All of it is on the runner's
+ * loop, but for `call` and what it points to while `calling`.
  */
 
 #include "base/list.h"
@@ -14,12 +14,15 @@
 
 /*
  *             commit         snapshot          plug-in                     plug-in
- *  NEW ─► OPENING ─► LEARNING ─┬─► CONNECTING ─┬─► CLEANING ─► READING ─► PREPARING
+ *  NEW ─► OPENING ◄► LEARNING ─┬─► CONNECTING ─┬─► CLEANING ─► READING ─► PREPARING
  *            ▲           ▲     └───────────────┤                  ▲           │
  *            │           │      (prepared)     ▼    commit        │           ▼ commit
  *            │           └─ COMMITTING ◄── PUBLISHING ◄───────────│──────── SEALING
  *            │     (was recovered) └──────────────────────────────┘
  *            └── WAITING ◄── any of them that failed          CLOSING ─► STOPPED ◄── any of them
+ *
+ * READING and SEALING go back to LEARNING, without a pause, when the log has moved a cursor or
+ * deleted a topic; LEARNING to OPENING, when that is why the sink could not be registered.
  */
 enum sinks_state {
     SINKS_NEW,
@@ -43,6 +46,7 @@ struct sinks_topic {
     char *name;      /* NULL before the first snapshot */
     uint32_t dlq_id; /* 0: has none */
     uint32_t dlq_partition_count;
+    bool gone;                 /* deleted in the log: nothing is read, nothing is delivered */
     struct sinks_lane **lanes; /* by partition */
     uint32_t lane_count;
 };
@@ -65,6 +69,8 @@ struct sinks_lane {
     bool stale;        /* what was asked for is not wanted any more */
     err_t stopped;     /* not OK: why it cannot be read; asked again later */
     err_t said;        /* the reason that was logged last; OK after it went on */
+    err_t lost;        /* not OK: the log has nothing at `next`, as it answered */
+    int64_t known;     /* the cursor before the last snapshot */
     int64_t committed; /* offsets: the cursor; the next to write; one past the last known */
     int64_t next;
     int64_t end;
@@ -110,6 +116,11 @@ struct sinks_runner {
 
     uint32_t sink_id; /* 0: to be registered, also after a commit with unknown outcome */
     uint64_t epoch;   /* the last committed */
+    uint64_t expired; /* records of the sink that went before it delivered them, as learned */
+    bool learned;     /* at least once */
+    bool lost;        /* a lane is: to be learned again */
+    err_t refused;    /* not OK: so did the log answer the commit that led to LEARNING */
+    bool hurries;     /* records expire under the sink: epochs are short until one is through */
     bool recovered;   /* the prepared epoch is from the snapshot, not from the lanes */
     bool begun;       /* something was written to the open epoch */
     bool roll;        /* it is to be closed */
@@ -148,12 +159,19 @@ struct sinks_runner {
 /* Names of the states, stable. */
 const char *sinks_state_name(enum sinks_state state);
 
-/* Sets the lanes to what the snapshot says, making those that are missing. ERR_MEMORY, or
- * ERR_NOT_FOUND with a detail: a topic is not in it. */
-err_t sinks_lanes_learn(struct sinks_runner *runner, const struct flow_snapshot *snapshot,
-                        const struct flow_sink_state *sink, struct err_text *why);
-/* Asks the log for what comes next, unless the lane is stopped or not idle, or the runner is not
- * reading. */
+/* learn.c. Notes which topics the log has no more, and says so once; true when that has changed. */
+bool sinks_learn_topics(struct sinks_runner *runner, const struct flow_snapshot *snapshot);
+/* The ids of those that it has, into `runner->topic_ids`; returns how many. */
+uint32_t sinks_learn_topic_ids(struct sinks_runner *runner);
+/* Takes over what the answer to a snapshot says of the sink: sets the lanes, making those that are
+ * missing, epoch, outputs. A lane that was lost and whose cursor stands where it stood is stopped.
+ * Errors: the snapshot's; ERR_MEMORY; ERR_NOT_FOUND, the log does not know the sink; what the log
+ * refused the epoch with, when nothing has moved that would be the reason. */
+err_t sinks_learn(struct sinks_runner *runner, const struct flow_snapshot *snapshot,
+                  struct err_text *why);
+
+/* lane.c. Asks the log for what comes next, unless the lane is stopped, lost or not idle, or the
+ * runner is not reading. */
 void sinks_lane_ask(struct sinks_lane *lane);
 /* The same for all lanes. */
 void sinks_lanes_ask(struct sinks_runner *runner);

@@ -167,75 +167,6 @@ static void letters_go_to_the_dlq_of_their_topic(void **state)
     assert_int_equal(lane->letters.record_count, 0);
 }
 
-/* Lets the runner learn from a snapshot that names its topics with these partitions. */
-static err_t learn(struct test *t, uint32_t topic_count, uint32_t partition_count)
-{
-    int64_t start[40] = {0};
-    int64_t end[40] = {0};
-    struct flow_topic_state topics[2];
-    for (uint32_t i = 0; i < 2; i++)
-        topics[i] = (struct flow_topic_state){.id = i + 1,
-                                              .name = "t",
-                                              .partition_count = partition_count,
-                                              .start_offset = start,
-                                              .end_offset = end};
-    start[0] = 11;
-    end[0] = 20;
-    struct flow_cursor_state cursors[] = {{2, 0, 15}, {9, 0, 1}, {2, 39, 2}};
-    struct flow_sink_state sink = {.cursors = cursors, .cursor_count = 3};
-    struct flow_snapshot snapshot = {.topics = topics, .topic_count = topic_count};
-    struct err_text why = {0};
-    sinks_lanes_recall(t->runner);
-    return sinks_lanes_learn(t->runner, &snapshot, &sink, &why);
-}
-
-static void cursors_come_from_the_snapshot_or_the_start(void **state)
-{
-    struct test *t = *state;
-    assert_true(err_is_ok(learn(t, 2, 2)));
-    assert_int_equal(lane_of(t, 1, 0)->committed, 11);
-    assert_int_equal(lane_of(t, 1, 0)->end, 20);
-    assert_int_equal(lane_of(t, 2, 0)->committed, 15);
-    assert_int_equal(lane_of(t, 2, 0)->next, 15);
-    assert_int_equal(lane_of(t, 2, 1)->committed, 0);
-}
-
-static void the_limit_of_memory_is_shared_out_evenly(void **state)
-{
-    struct test *t = *state;
-    t->runner->options.memory_limit = UINT64_C(8) << 20;
-    assert_true(err_is_ok(learn(t, 2, 2)));
-    assert_int_equal(t->runner->chunk_size, SINKS_CHUNK_SIZE_MAX);
-    assert_true(err_is_ok(learn(t, 2, 32)));
-    assert_int_equal(t->runner->lane_count, 64);
-    assert_int_equal(t->runner->chunk_size, (8 << 20) / 64);
-    t->runner->options.memory_limit = 1000;
-    assert_true(err_is_ok(learn(t, 2, 32)));
-    assert_int_equal(t->runner->chunk_size, SINKS_CHUNK_SIZE_MIN);
-}
-
-static void a_topic_that_is_missing_is_an_error(void **state)
-{
-    struct test *t = *state;
-    assert_int_equal(learn(t, 1, 2).code, ERR_NOT_FOUND);
-}
-
-static void learning_again_after_a_lack_of_memory_finds_all_partitions(void **state)
-{
-    struct test *t = *state;
-    for (uint64_t n = 1;; n++) {
-        mem_fail_after(n);
-        err_t err = learn(t, 2, 8);
-        mem_fail_after(0);
-        if (err_is_ok(err))
-            break;
-        assert_int_equal(err.code, ERR_MEMORY);
-    }
-    assert_int_equal(t->runner->lane_count, 16);
-    for (uint32_t p = 0; p < 8; p++)
-        assert_int_equal(lane_of(t, 2, p)->partition, p);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -248,10 +179,6 @@ int main(void)
         TEST(the_same_reason_is_said_once),
         TEST(ranges_are_of_the_lanes_that_moved),
         TEST(letters_go_to_the_dlq_of_their_topic),
-        TEST(cursors_come_from_the_snapshot_or_the_start),
-        TEST(the_limit_of_memory_is_shared_out_evenly),
-        TEST(a_topic_that_is_missing_is_an_error),
-        TEST(learning_again_after_a_lack_of_memory_finds_all_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

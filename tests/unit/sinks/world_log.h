@@ -29,8 +29,11 @@ static inline struct world_cursor *world_cursor(struct world_sink *sink, uint32_
     return NULL;
 }
 
-static inline void world_sink_open(struct world *w, struct flow_sink_change *change)
+static inline err_t world_sink_open(struct world *w, struct flow_sink_change *change)
 {
+    for (uint32_t t = 0; t < change->topic_count; t++)
+        if (w->deleted[change->topic_ids[t]])
+            return err_make(ERR_NOT_FOUND);
     struct world_sink *sink = world_sink_named(w, change->name);
     if (!sink) {
         assert_true(w->sink_count < 2);
@@ -41,19 +44,22 @@ static inline void world_sink_open(struct world *w, struct flow_sink_change *cha
     for (uint32_t t = 0; t < change->topic_count; t++) {
         for (uint32_t p = 0; p < w->partition_count; p++) {
             if (!world_cursor(sink, change->topic_ids[t], p))
-                sink->cursors[sink->cursor_count++] =
-                    (struct world_cursor){change->topic_ids[t], p, 0};
+                sink->cursors[sink->cursor_count++] = (struct world_cursor){
+                    change->topic_ids[t], p, w->partitions[change->topic_ids[t]][p].start_offset};
         }
     }
+    return err_ok();
 }
 
 static inline err_t world_sink_prepare(struct world *w, const struct flow_sink_change *change)
 {
     struct world_sink *sink = &w->sinks[change->sink_id - 1];
-    if (sink->prepared || change->epoch != sink->epoch + 1)
+    if (sink->prepared || change->epoch != sink->epoch + 1 || w->refuse_prepare)
         return err_make(ERR_INVALID);
     for (uint32_t i = 0; i < change->range_count; i++) {
         const struct flow_sink_range *range = &change->ranges[i];
+        if (w->deleted[range->topic_id])
+            return err_make(ERR_INVALID);
         const struct world_cursor *cursor = world_cursor(sink, range->topic_id, range->partition);
         if (!cursor || cursor->offset != range->first_offset)
             return err_make(ERR_INVALID);
@@ -93,7 +99,7 @@ static inline err_t world_apply(struct world *w, struct flow_commit *commit)
     assert_int_equal(commit->sink_count, 1);
     err_t err = err_ok();
     if (change->op == FLOW_SINK_OPEN)
-        world_sink_open(w, change);
+        err = world_sink_open(w, change);
     else if (change->op == FLOW_SINK_PREPARE)
         err = world_sink_prepare(w, change);
     else
@@ -149,8 +155,13 @@ static inline void world_serve(struct world *w, struct flow_read *read)
     const struct world_partition *p = &w->partitions[read->topic_id][read->partition];
     read->end_offset = p->end_offset;
     read->next_offset = read->offset;
-    if (!err_is_ok(p->read_error)) {
-        world_answer(w, read, p->read_error);
+    err_t error = p->read_error;
+    if (w->deleted[read->topic_id])
+        error = err_make(ERR_NOT_FOUND);
+    else if (err_is_ok(error) && read->offset < p->start_offset)
+        error = err_make(ERR_OFFSET_RANGE);
+    if (!err_is_ok(error)) {
+        world_answer(w, read, error);
         return;
     }
     size_t size = 0;
@@ -193,13 +204,15 @@ static inline void world_release(struct flow_log *log, struct flow_read *read)
 /* False without memory, as for sinks. */
 static inline bool world_snapshot_topics(struct world *w, struct flow_snapshot *s)
 {
-    s->topic_count = w->no_dlq ? WORLD_DLQ : WORLD_TOPICS;
-    s->topics = arena_alloc(&s->arena, s->topic_count * sizeof(*s->topics));
+    uint32_t topic_count = w->no_dlq ? WORLD_DLQ : WORLD_TOPICS;
+    s->topics = arena_alloc(&s->arena, topic_count * sizeof(*s->topics));
     if (!s->topics)
         return false;
     static const char *const names[] = {"", "cars", "planes", "cars.dlq", "planes.dlq"};
-    for (uint32_t i = 0; i < s->topic_count; i++) {
-        struct flow_topic_state *topic = &s->topics[i];
+    for (uint32_t i = 0; i < topic_count; i++) {
+        if (w->deleted[i + 1])
+            continue;
+        struct flow_topic_state *topic = &s->topics[s->topic_count++];
         *topic = (struct flow_topic_state){
             .id = i + 1,
             .name = names[i + 1],
@@ -210,8 +223,10 @@ static inline bool world_snapshot_topics(struct world *w, struct flow_snapshot *
         };
         if (!topic->start_offset || !topic->end_offset)
             return false;
-        for (uint32_t p = 0; p < topic->partition_count; p++)
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            topic->start_offset[p] = w->partitions[i + 1][p].start_offset;
             topic->end_offset[p] = w->partitions[i + 1][p].end_offset;
+        }
     }
     return true;
 }
@@ -238,6 +253,7 @@ static inline bool world_snapshot_sinks(struct world *w, struct flow_snapshot *s
             .cursor_count = sink->cursor_count,
             .epoch = sink->epoch,
             .prepared = sink->prepared,
+            .expired = sink->expired,
             .outputs = sink->prepared ? arena_slice(&s->arena, buf_slice(&sink->outputs))
                                       : (struct slice){0},
         };
@@ -289,4 +305,66 @@ static inline void world_append(struct world *w, uint32_t topic_id, uint32_t par
             world_serve(w, read);
         }
     }
+}
+
+/* What waits for more of the partition learns what became of it. */
+static inline void world_wake(struct world *w, uint32_t topic_id, uint32_t partition)
+{
+    LIST_EACH_SAFE (link, &w->waiting) {
+        struct flow_read *read = CONTAINER_OF(link, struct flow_read, link);
+        if (read->topic_id == topic_id && read->partition == partition) {
+            list_remove(link);
+            world_serve(w, read);
+        }
+    }
+}
+
+/* True where a prepared epoch holds what is before `offset`: retention waits for it. */
+static inline bool world_held(const struct world *w, uint32_t topic_id, uint32_t partition,
+                              int64_t offset)
+{
+    for (uint32_t s = 0; s < w->sink_count; s++) {
+        const struct world_sink *sink = &w->sinks[s];
+        for (uint32_t i = 0; sink->prepared && i < sink->range_count; i++) {
+            const struct flow_sink_range *range = &sink->ranges[i];
+            if (range->topic_id == topic_id && range->partition == partition &&
+                range->first_offset < offset)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Retention: what is before `start` is gone, delivered or not. False when it has to wait. */
+static inline bool world_expire(struct world *w, uint32_t topic_id, uint32_t partition,
+                                int64_t start)
+{
+    struct world_partition *p = &w->partitions[topic_id][partition];
+    assert_true(start >= p->start_offset && start <= p->end_offset);
+    if (world_held(w, topic_id, partition, start))
+        return false;
+    p->start_offset = start;
+    for (uint32_t s = 0; s < w->sink_count; s++) {
+        struct world_cursor *cursor = world_cursor(&w->sinks[s], topic_id, partition);
+        if (cursor && cursor->offset < start) {
+            w->sinks[s].expired += (uint64_t)(start - cursor->offset);
+            cursor->offset = start;
+        }
+    }
+    world_wake(w, topic_id, partition);
+    return true;
+}
+
+/* The topic is deleted, with all that is in it. False when it has to wait. */
+static inline bool world_delete(struct world *w, uint32_t topic_id)
+{
+    for (uint32_t p = 0; p < w->partition_count; p++)
+        if (world_held(w, topic_id, p, INT64_MAX))
+            return false;
+    for (uint32_t p = 0; p < w->partition_count; p++)
+        assert_true(world_expire(w, topic_id, p, w->partitions[topic_id][p].end_offset));
+    w->deleted[topic_id] = true;
+    for (uint32_t p = 0; p < w->partition_count; p++)
+        world_wake(w, topic_id, p);
+    return true;
 }

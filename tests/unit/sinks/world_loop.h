@@ -28,6 +28,7 @@ struct world_batch {
 struct world_partition {
     struct world_batch batches[WORLD_BATCHES];
     uint32_t batch_count;
+    int64_t start_offset;
     int64_t end_offset;
     uint64_t letters; /* appended as a sink's dead letters */
     err_t read_error; /* of reads, until it is cleared */
@@ -52,6 +53,7 @@ struct world_sink {
     uint32_t cursor_count;
     uint64_t delivered;
     uint64_t dead_lettered;
+    uint64_t expired;
 };
 
 struct world_worker {
@@ -80,6 +82,8 @@ struct world {
     struct world_partition partitions[WORLD_TOPICS + 1][WORLD_PARTITIONS];
     uint32_t partition_count;
     bool no_dlq;
+    bool deleted[WORLD_TOPICS + 1];
+    bool refuse_prepare; /* with ERR_INVALID, for no reason */
     struct world_sink sinks[2];
     uint32_t sink_count;
     struct list waiting; /* reads */

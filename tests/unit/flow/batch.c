@@ -191,6 +191,16 @@ static void headers_that_contradict_themselves_are_corrupt(void **state)
     assert_code(parse_patched(57, be, 4), ERR_CORRUPT);
 }
 
+static void the_offset_behind_the_last_is_a_number_too(void **state)
+{
+    (void)state;
+    uint8_t be[8];
+    put_u64be(be, INT64_MAX - 2);
+    assert_code(parse_patched(0, be, 8), ERR_CORRUPT);
+    put_u64be(be, INT64_MAX - 3);
+    assert_code(parse_patched(0, be, 8), ERR_OK);
+}
+
 static void more_records_than_bytes_is_corrupt(void **state)
 {
     (void)state;
@@ -455,6 +465,7 @@ int main(void)
         cmocka_unit_test(every_torn_batch_is_told_as_short),
         cmocka_unit_test(every_flipped_bit_under_the_crc_is_found),
         cmocka_unit_test(headers_that_contradict_themselves_are_corrupt),
+        cmocka_unit_test(the_offset_behind_the_last_is_a_number_too),
         cmocka_unit_test(more_records_than_bytes_is_corrupt),
         cmocka_unit_test(a_batch_with_holes_keeps_its_offsets),
         cmocka_unit_test(records_of_a_compressed_batch_are_not_walked),

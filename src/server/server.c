@@ -72,6 +72,7 @@ static err_t new_threads(struct server *server)
      * read. */
     TRY(io_uv_worker_new("flusher", &server->flusher));
     TRY(io_uv_worker_new("maker", &server->maker));
+    TRY(io_uv_worker_new("sealer", &server->sealer));
     return io_uv_worker_new("reader", &server->reader);
 }
 
@@ -90,6 +91,7 @@ static err_t open_log(struct server *server, struct err_text *why)
         .flusher = server->flusher,
         .maker = server->maker,
         .reader = server->reader,
+        .sealer = server->sealer,
         .disk = server->disk,
         .logger = &server->logger.logger,
         .data_directory = config->data_dir,
@@ -330,6 +332,7 @@ static void free_threads(struct server *server)
     io_uv_worker_free(&server->flusher);
     io_uv_worker_free(&server->maker);
     io_uv_worker_free(&server->reader);
+    io_uv_worker_free(&server->sealer);
     log_free(&server->log);
     for (size_t i = 0; i < server->intake_count; i++)
         io_uv_loop_free(&server->intakes[i].loop);

@@ -83,7 +83,7 @@ struct lane {
 struct bench {
     struct io_loop *loop;
     struct io_loop *sequencer;
-    struct io_worker *workers[3];
+    struct io_worker *workers[4];
     struct log *log;
     struct lane lanes[UNDER_WAY];
     struct flow_commit create;
@@ -164,12 +164,13 @@ static void open_bench(struct bench *bench, const char *directory)
     struct err_text why = {0};
     must(io_uv_loop_new(&bench->loop), "loop", NULL);
     must(io_uv_loop_new(&bench->sequencer), "loop", NULL);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         must(io_uv_worker_new("bench", &bench->workers[i]), "worker", NULL);
     must(log_open(&(struct log_options){.loop = bench->sequencer,
                                         .flusher = bench->workers[0],
                                         .maker = bench->workers[1],
                                         .reader = bench->workers[2],
+                                        .sealer = bench->workers[3],
                                         .disk = io_uv_disk(),
                                         .data_directory = directory,
                                         .wal_limit_bytes = WAL_LIMIT,
@@ -202,7 +203,7 @@ static void close_bench(struct bench *bench)
     io_uv_loop_run(bench->loop);
     io_uv_loop_stop(bench->sequencer);
     io_uv_loop_join(bench->sequencer);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         io_uv_worker_free(&bench->workers[i]);
     log_free(&bench->log);
     io_uv_loop_free(&bench->sequencer);

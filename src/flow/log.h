@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "flow/commit.h"
+#include "flow/find.h"
 #include "flow/reader.h"
 #include "flow/snapshot.h"
 
@@ -19,6 +20,7 @@ struct flow_log_ops {
     void (*cancel)(struct flow_log *log, struct flow_read *read);
     void (*release)(struct flow_log *log, struct flow_read *read);
     void (*snapshot)(struct flow_log *log, struct flow_snapshot *snapshot);
+    void (*find)(struct flow_log *log, struct flow_find *find);
 };
 
 struct flow_log {
@@ -58,4 +60,11 @@ static inline void flow_log_snapshot(struct flow_log *log, struct flow_snapshot 
 {
     ASSERT(snapshot->home && snapshot->done);
     log->ops->snapshot(log, snapshot);
+}
+
+/* Asks for an offset by time (flow/find.h). */
+static inline void flow_log_find(struct flow_log *log, struct flow_find *find)
+{
+    ASSERT(find->home && find->done);
+    log->ops->find(log, find);
 }

@@ -33,7 +33,7 @@ struct flow_read {
     uint32_t batch_count;
     int64_t next_offset;    /* where the next read goes on */
     int64_t end_offset;     /* one past the last flushed record of the partition */
-    int64_t commit_time_ms; /* of the first batch; within 49 days of the log's newest commit */
+    int64_t commit_time_ms; /* of the first batch; once it is sealed, of its segment's last */
     void *lease;
 
     /* The log's: itself, and what a cancel that crosses an answer needs. */

@@ -23,7 +23,8 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
     ASSERT(append->batch && append->kind <= FLOW_APPEND_SINK_LETTERS);
     const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
     struct flow_batch batch;
-    if (!topic || append->partition >= topic->partition_count)
+    if (!topic || append->partition >= topic->partition_count ||
+        append->topic_id == log->deleting_topic)
         return err_make(ERR_NOT_FOUND);
     if (append->kind != FLOW_APPEND_RECORDS && topic->parent_id == 0)
         return err_make(ERR_INVALID);
@@ -33,40 +34,79 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
     return valid ? err_ok() : err_make(ERR_INVALID);
 }
 
-static err_t check_topic(const struct log *log, const struct flow_topic_change *change)
+static err_t check_create(const struct log *log, const struct flow_topic_change *change)
 {
-    ASSERT(change->op == FLOW_TOPIC_CREATE || change->op == FLOW_TOPIC_PARTITIONS);
     ASSERT(change->name.data || change->name.size == 0);
-    if (change->partition_count == 0 || change->partition_count > FLOW_PARTITIONS_MAX)
-        return err_make(ERR_INVALID);
-    if (change->op == FLOW_TOPIC_PARTITIONS) {
-        const struct log_topic *topic = log_state_topic(&log->state, change->topic_id);
-        if (!topic)
-            return err_make(ERR_NOT_FOUND);
-        return err_make(change->partition_count < topic->partition_count ? ERR_INVALID : ERR_OK);
-    }
-    if (change->name.size == 0 || change->name.size > FLOW_TOPIC_NAME_MAX ||
+    if (change->partition_count == 0 || change->partition_count > FLOW_PARTITIONS_MAX ||
+        change->name.size == 0 || change->name.size > FLOW_TOPIC_NAME_MAX ||
         (change->parent_id && !log_state_topic(&log->state, change->parent_id)))
         return err_make(ERR_INVALID);
     return err_make(log_state_topic_named(&log->state, change->name) ? ERR_EXISTS : ERR_OK);
+}
+
+/* What a sink is delivering stays until its epoch has ended: ERR_BUSY. */
+static err_t check_delete(const struct log *log, const struct log_topic *topic)
+{
+    ASSERT(!topic->deleted);
+    for (uint32_t i = 0; i < log->state.topic_count; i++) {
+        const struct log_topic *other = log->state.topics[i];
+        if (!other->deleted && other->parent_id == topic->id)
+            return err_make(ERR_INVALID);
+    }
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        if (log_state_held(&log->state, topic->id, i, INT64_MAX))
+            return err_make(ERR_BUSY);
+    }
+    return err_ok();
+}
+
+static err_t check_log_start(const struct log *log, const struct flow_topic_change *change)
+{
+    ASSERT(change->op == FLOW_TOPIC_LOG_START);
+    const struct log_partition *partition =
+        log_state_partition(&log->state, change->topic_id, change->partition);
+    if (!partition)
+        return err_make(ERR_NOT_FOUND);
+    if (change->start_offset < partition->start_offset ||
+        change->start_offset > partition->end_offset)
+        return err_make(ERR_OFFSET_RANGE);
+    bool held =
+        log_state_held(&log->state, change->topic_id, change->partition, change->start_offset);
+    return err_make(held ? ERR_BUSY : ERR_OK);
+}
+
+static err_t check_topic(const struct log *log, const struct flow_topic_change *change)
+{
+    ASSERT(change->op <= FLOW_TOPIC_LOG_START);
+    if (change->op == FLOW_TOPIC_CREATE)
+        return check_create(log, change);
+    const struct log_topic *topic = log_state_topic(&log->state, change->topic_id);
+    if (!topic)
+        return err_make(ERR_NOT_FOUND);
+    if (change->op == FLOW_TOPIC_DELETE)
+        return check_delete(log, topic);
+    if (change->op == FLOW_TOPIC_LOG_START)
+        return check_log_start(log, change);
+    if (change->op == FLOW_TOPIC_CONFIG)
+        return err_make(change->config.codec <= FLOW_CODEC_ZSTD ? ERR_OK : ERR_INVALID);
+    bool valid = change->partition_count <= FLOW_PARTITIONS_MAX &&
+                 change->partition_count >= topic->partition_count;
+    return err_make(valid ? ERR_OK : ERR_INVALID);
 }
 
 static err_t check_range(const struct log *log, const struct log_sink *sink,
                          const struct flow_sink_range *range)
 {
     ASSERT(sink->id > 0 && !sink->prepared);
-    ASSERT(sink->cursors || sink->cursor_count == 0);
     const struct log_partition *partition =
         log_state_partition(&log->state, range->topic_id, range->partition);
     if (!partition || range->first_offset > range->end_offset ||
         range->end_offset > partition->end_offset)
         return err_make(ERR_INVALID);
-    for (uint32_t i = 0; i < sink->cursor_count; i++) {
-        const struct log_cursor *cursor = &sink->cursors[i];
-        if (cursor->topic_id == range->topic_id && cursor->partition == range->partition)
-            return err_make(cursor->offset == range->first_offset ? ERR_OK : ERR_INVALID);
-    }
-    return err_make(ERR_NOT_FOUND);
+    const struct log_cursor *cursor = log_sink_cursor(sink, range->topic_id, range->partition);
+    if (!cursor)
+        return err_make(ERR_NOT_FOUND);
+    return err_make(cursor->offset == range->first_offset ? ERR_OK : ERR_INVALID);
 }
 
 static err_t check_sink(const struct log *log, const struct flow_sink_change *change)
@@ -95,18 +135,28 @@ static err_t check_sink(const struct log *log, const struct flow_sink_change *ch
 
 /* The same topic or sink changed twice in one commit would be checked against a state that the
  * first of them changes: one change of each kind that needs the other's result is a commit of its
- * own. Creations of different names are independent. */
+ * own. Creations of different names are independent, and so are the starts of partitions, which
+ * only the log itself moves many of at once. */
+static bool same_thing(const struct flow_topic_change *a, const struct flow_topic_change *b)
+{
+    ASSERT(a != b);
+    if (a->op == FLOW_TOPIC_CREATE || b->op == FLOW_TOPIC_CREATE)
+        return a->op == b->op && slice_equal(a->name, b->name);
+    if (a->op == FLOW_TOPIC_LOG_START && b->op == FLOW_TOPIC_LOG_START)
+        return a->topic_id == b->topic_id && a->partition == b->partition;
+    return a->topic_id == b->topic_id;
+}
+
 static err_t check_repeats(const struct flow_commit *commit)
 {
     ASSERT(commit->topics || commit->topic_count == 0);
     for (uint32_t i = 0; i < commit->topic_count; i++) {
+        /* Whatever comes behind a deletion, in its frame too, is refused: it stands alone. */
+        if (commit->topics[i].op == FLOW_TOPIC_DELETE &&
+            (commit->topic_count > 1 || commit->append_count > 0 || commit->count_count > 0))
+            return err_make(ERR_INVALID);
         for (uint32_t j = 0; j < i; j++) {
-            const struct flow_topic_change *a = &commit->topics[i];
-            const struct flow_topic_change *b = &commit->topics[j];
-            bool same = a->op == FLOW_TOPIC_CREATE
-                            ? b->op == FLOW_TOPIC_CREATE && slice_equal(a->name, b->name)
-                            : b->op != FLOW_TOPIC_CREATE && a->topic_id == b->topic_id;
-            if (same)
+            if (same_thing(&commit->topics[i], &commit->topics[j]))
                 return err_make(ERR_INVALID);
         }
     }
@@ -119,7 +169,8 @@ err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
     for (uint32_t i = 0; i < commit->append_count; i++)
         TRY(check_append(log, &commit->appends[i]));
     for (uint32_t i = 0; i < commit->count_count; i++) {
-        if (!log_state_topic(&log->state, commit->counts[i].topic_id))
+        uint32_t topic_id = commit->counts[i].topic_id;
+        if (!log_state_topic(&log->state, topic_id) || topic_id == log->deleting_topic)
             return err_make(ERR_NOT_FOUND);
     }
     for (uint32_t i = 0; i < commit->topic_count; i++)
@@ -187,6 +238,8 @@ static void add_topics(struct log *log, struct log_frame *frame, struct flow_com
         struct flow_topic_change *change = &commit->topics[i];
         if (change->op == FLOW_TOPIC_CREATE)
             change->topic_id = next_id++;
+        if (change->op == FLOW_TOPIC_DELETE)
+            log->deleting_topic = change->topic_id;
         ASSERT(change->topic_id > 0);
         entry_added(frame, log_entry_put_topic(entry_room(frame, LOG_ENTRY_HEADER_SIZE), change));
     }
@@ -253,14 +306,15 @@ void log_compose_seal(struct log *log, struct log_frame *frame)
     log->time_ms = now_ms > log->time_ms ? now_ms : log->time_ms;
     frame->position.commit_time_ms = log->time_ms;
     frame->header = (struct log_frame_header){
-        .flags = log->epoch_begins ? LOG_FRAME_EPOCH_START : 0,
+        .flags = (uint16_t)((log->epoch_begins ? LOG_FRAME_EPOCH_START : 0) |
+                            (file->recycled ? LOG_FRAME_RECYCLED : 0)),
         .uuid = log->meta.uuid,
         .epoch = log->epoch,
         .lsn = log->durable_lsn + 1,
         .durable_lsn = log->durable_lsn,
         .payload_size = (uint32_t)frame->payload_size,
         .payload_crc = frame->payload_crc,
-        .previous_crc = log->durable_crc,
+        .previous_crc = log->last.header_crc,
         .commit_time_ms = log->time_ms,
         .valid_to_lsn = log->epoch_begins ? log->durable_lsn : 0,
         .file_number = file->number,

@@ -102,7 +102,14 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 static uint64_t topic_body_size(const struct flow_topic_change *change)
 {
     ASSERT(change->name.size <= FLOW_TOPIC_NAME_MAX);
-    return change->op == FLOW_TOPIC_CREATE ? 28 + change->name.size : 8;
+    switch (change->op) {
+    case FLOW_TOPIC_CREATE: return 28 + change->name.size;
+    case FLOW_TOPIC_PARTITIONS: return 8;
+    case FLOW_TOPIC_CONFIG: return 24;
+    case FLOW_TOPIC_DELETE: return 4;
+    case FLOW_TOPIC_LOG_START: return 16;
+    }
+    UNREACHABLE("unknown topic operation");
 }
 
 static uint64_t sink_body_size(const struct flow_sink_change *change)
@@ -158,24 +165,50 @@ size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts)
     return LOG_ENTRY_HEADER_SIZE + 28;
 }
 
-size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change)
+static void put_topic_body(uint8_t *body, const struct flow_topic_change *change)
 {
     ASSERT(change->topic_id > 0);
-    size_t size = topic_body_size(change);
-    bool create = change->op == FLOW_TOPIC_CREATE;
-    put_entry_header(out, create ? LOG_ENTRY_TOPIC_CREATE : LOG_ENTRY_TOPIC_PARTITIONS, 0, size);
-    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
     put_u32le(body, change->topic_id);
-    put_u32le(body + 4, change->partition_count);
-    if (create) {
+    switch (change->op) {
+    case FLOW_TOPIC_CREATE:
         put_u32le(body + 8, change->parent_id);
         memcpy(body + 12, change->uuid.bytes, sizeof change->uuid.bytes);
         memcpy(body + 28, change->name.data, change->name.size);
+        put_u32le(body + 4, change->partition_count);
+        break;
+    case FLOW_TOPIC_PARTITIONS: put_u32le(body + 4, change->partition_count); break;
+    case FLOW_TOPIC_CONFIG:
+        body[4] = (uint8_t)change->config.codec;
+        body[5] = change->config.expire_undelivered;
+        put_u16le(body + 6, 0);
+        put_u64le(body + 8, change->config.retention_ms);
+        put_u64le(body + 16, change->config.retention_bytes);
+        break;
+    case FLOW_TOPIC_LOG_START:
+        put_u32le(body + 4, change->partition);
+        put_u64le(body + 8, (uint64_t)change->start_offset);
+        break;
+    case FLOW_TOPIC_DELETE: break;
     }
+}
+
+size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change)
+{
+    static const enum log_entry_kind kinds[] = {
+        [FLOW_TOPIC_CREATE] = LOG_ENTRY_TOPIC_CREATE,
+        [FLOW_TOPIC_PARTITIONS] = LOG_ENTRY_TOPIC_PARTITIONS,
+        [FLOW_TOPIC_CONFIG] = LOG_ENTRY_TOPIC_CONFIG,
+        [FLOW_TOPIC_DELETE] = LOG_ENTRY_TOPIC_DELETE,
+        [FLOW_TOPIC_LOG_START] = LOG_ENTRY_LOG_START,
+    };
+    ASSERT(change->op <= FLOW_TOPIC_LOG_START);
+    size_t size = topic_body_size(change);
+    put_entry_header(out, kinds[change->op], 0, size);
+    put_topic_body(out + LOG_ENTRY_HEADER_SIZE, change);
     return LOG_ENTRY_HEADER_SIZE + size;
 }
 
-static void put_range(uint8_t *out, const struct flow_sink_range *range)
+void log_range_put(uint8_t *out, const struct flow_sink_range *range)
 {
     ASSERT(range->first_offset <= range->end_offset);
     put_u32le(out, range->topic_id);
@@ -203,7 +236,7 @@ static void put_sink_body(uint8_t *body, const struct flow_sink_change *change)
     put_u32le(body + 4, change->range_count);
     put_u64le(body + 8, change->epoch);
     for (uint32_t i = 0; i < change->range_count; i++)
-        put_range(body + 16 + (size_t)LOG_RANGE_SIZE * i, &change->ranges[i]);
+        log_range_put(body + 16 + (size_t)LOG_RANGE_SIZE * i, &change->ranges[i]);
     if (change->outputs.size > 0)
         memcpy(body + 16 + (size_t)LOG_RANGE_SIZE * change->range_count, change->outputs.data,
                change->outputs.size);
@@ -269,26 +302,53 @@ static void decode_counts(struct cursor *c, struct log_entry *out)
         cursor_fail(c);
 }
 
-static err_t decode_topic(struct cursor *c, struct log_entry *out)
+static void decode_new_topic(struct cursor *c, struct flow_topic_change *topic)
 {
-    ASSERT(out->kind == LOG_ENTRY_TOPIC_CREATE || out->kind == LOG_ENTRY_TOPIC_PARTITIONS);
-    struct flow_topic_change *topic = &out->topic;
-    topic->topic_id = cursor_u32le(c);
+    ASSERT(topic->op == FLOW_TOPIC_CREATE);
     topic->partition_count = cursor_u32le(c);
-    topic->op = FLOW_TOPIC_PARTITIONS;
-    if (out->kind == LOG_ENTRY_TOPIC_CREATE) {
-        topic->op = FLOW_TOPIC_CREATE;
-        topic->parent_id = cursor_u32le(c);
-        struct slice uuid = cursor_bytes(c, sizeof topic->uuid.bytes);
-        if (cursor_ok(c))
-            memcpy(topic->uuid.bytes, uuid.data, uuid.size);
-        topic->name = take_rest(c);
-        if (topic->name.size == 0 || topic->name.size > FLOW_TOPIC_NAME_MAX)
-            return err_make(ERR_CORRUPT);
+    topic->parent_id = cursor_u32le(c);
+    struct slice uuid = cursor_bytes(c, sizeof topic->uuid.bytes);
+    if (cursor_ok(c))
+        memcpy(topic->uuid.bytes, uuid.data, uuid.size);
+    topic->name = take_rest(c);
+    if (topic->name.size == 0 || topic->name.size > FLOW_TOPIC_NAME_MAX)
+        cursor_fail(c);
+}
+
+static void decode_config(struct cursor *c, struct flow_topic_config *config)
+{
+    ASSERT(config->codec == FLOW_CODEC_NONE);
+    uint8_t codec = cursor_u8(c);
+    uint8_t expire = cursor_u8(c);
+    uint16_t reserved = cursor_u16le(c);
+    config->retention_ms = cursor_u64le(c);
+    config->retention_bytes = cursor_u64le(c);
+    if (codec > FLOW_CODEC_ZSTD || expire > 1 || reserved != 0)
+        cursor_fail(c);
+    config->codec = codec <= FLOW_CODEC_ZSTD ? (enum flow_codec)codec : FLOW_CODEC_NONE;
+    config->expire_undelivered = expire == 1;
+}
+
+static void decode_topic(struct cursor *c, enum flow_topic_op op, struct log_entry *out)
+{
+    ASSERT(op <= FLOW_TOPIC_LOG_START);
+    struct flow_topic_change *topic = &out->topic;
+    topic->op = op;
+    topic->topic_id = cursor_u32le(c);
+    if (op == FLOW_TOPIC_CREATE)
+        decode_new_topic(c, topic);
+    else if (op == FLOW_TOPIC_PARTITIONS)
+        topic->partition_count = cursor_u32le(c);
+    else if (op == FLOW_TOPIC_CONFIG)
+        decode_config(c, &topic->config);
+    else if (op == FLOW_TOPIC_LOG_START) {
+        topic->partition = cursor_u32le(c);
+        topic->start_offset = (int64_t)cursor_u64le(c);
     }
-    bool valid = topic->topic_id > 0 && topic->partition_count > 0 &&
-                 topic->partition_count <= FLOW_PARTITIONS_MAX;
-    return valid ? err_ok() : err_make(ERR_CORRUPT);
+    bool counts = op == FLOW_TOPIC_CREATE || op == FLOW_TOPIC_PARTITIONS;
+    if (topic->topic_id == 0 || topic->start_offset < 0 ||
+        (counts && (topic->partition_count == 0 || topic->partition_count > FLOW_PARTITIONS_MAX)))
+        cursor_fail(c);
 }
 
 static void decode_sink(struct cursor *c, struct log_entry *out)
@@ -326,18 +386,19 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     switch (out->kind) {
     case LOG_ENTRY_BATCH: TRY(decode_batch(&c, flags, out)); break;
     case LOG_ENTRY_COUNTS: decode_counts(&c, out); break;
-    case LOG_ENTRY_TOPIC_CREATE:
-    case LOG_ENTRY_TOPIC_PARTITIONS: TRY(decode_topic(&c, out)); break;
+    case LOG_ENTRY_TOPIC_CREATE: decode_topic(&c, FLOW_TOPIC_CREATE, out); break;
+    case LOG_ENTRY_TOPIC_PARTITIONS: decode_topic(&c, FLOW_TOPIC_PARTITIONS, out); break;
+    case LOG_ENTRY_TOPIC_CONFIG: decode_topic(&c, FLOW_TOPIC_CONFIG, out); break;
+    case LOG_ENTRY_TOPIC_DELETE: decode_topic(&c, FLOW_TOPIC_DELETE, out); break;
+    case LOG_ENTRY_LOG_START: decode_topic(&c, FLOW_TOPIC_LOG_START, out); break;
     case LOG_ENTRY_SINK_OPEN:
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
     case LOG_ENTRY_CLEAN_STOP: break;
-    case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
-    case LOG_ENTRY_LOG_START:
     default: return err_make(ERR_VERSION);
     }
     return cursor_ok(&c) && c.rest.size == 0 ? err_ok() : err_make(ERR_CORRUPT);
@@ -364,10 +425,9 @@ err_t log_entry_next(struct slice *payload, struct log_entry *out)
     return err_ok();
 }
 
-struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t index)
+struct flow_sink_range log_range_get(const uint8_t *in)
 {
-    ASSERT(index < entry->sink.range_count);
-    const uint8_t *in = entry->ranges.data + (size_t)LOG_RANGE_SIZE * index;
+    ASSERT(in);
     return (struct flow_sink_range){
         .topic_id = get_u32le(in),
         .partition = get_u32le(in + 4),
@@ -376,6 +436,12 @@ struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t i
         .delivered = get_u64le(in + 24),
         .dead_lettered = get_u64le(in + 32),
     };
+}
+
+struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t index)
+{
+    ASSERT(index < entry->sink.range_count);
+    return log_range_get(entry->ranges.data + (size_t)LOG_RANGE_SIZE * index);
 }
 
 uint32_t log_entry_topic_id(const struct log_entry *entry, uint32_t index)

@@ -22,6 +22,7 @@
 
 enum log_frame_flags {
     LOG_FRAME_EPOCH_START = 1, /* the first of an epoch; valid_to_lsn counts */
+    LOG_FRAME_RECYCLED = 2, /* its file held other frames before: what lies behind may be theirs */
 };
 
 struct log_frame_header {
@@ -57,7 +58,7 @@ enum log_entry_kind {
     LOG_ENTRY_COUNTS = 2,
     LOG_ENTRY_TOPIC_CREATE = 3,
     LOG_ENTRY_TOPIC_PARTITIONS = 4,
-    LOG_ENTRY_TOPIC_DELETE = 5, /* reserved */
+    LOG_ENTRY_TOPIC_DELETE = 5,
     LOG_ENTRY_SINK_OPEN = 6,
     LOG_ENTRY_SINK_PREPARE = 7,
     LOG_ENTRY_SINK_COMMIT = 8,
@@ -66,7 +67,8 @@ enum log_entry_kind {
     LOG_ENTRY_KEYS = 16,        /* reserved: idempotency keys */
     LOG_ENTRY_SEQUENCES = 17,   /* reserved: producers' sequences */
     LOG_ENTRY_TRANSACTION = 18, /* reserved */
-    LOG_ENTRY_LOG_START = 19,   /* reserved: retention */
+    LOG_ENTRY_LOG_START = 19,
+    LOG_ENTRY_TOPIC_CONFIG = 20,
 };
 
 #define LOG_ENTRY_HEADER_SIZE 8u
@@ -84,6 +86,10 @@ struct log_entry {
 };
 
 #define LOG_RANGE_SIZE 40u
+
+/* A range's LOG_RANGE_SIZE bytes, as a SINK_PREPARE entry and a checkpoint have them. */
+void log_range_put(uint8_t *out, const struct flow_sink_range *range);
+struct flow_sink_range log_range_get(const uint8_t *in);
 
 /* Bytes that the entries of `commit` take. */
 uint64_t log_entries_size(const struct flow_commit *commit);

@@ -32,7 +32,16 @@ static const struct flow_log_ops log_ops = {
     .cancel = log_reader_cancel,
     .release = log_reader_release,
     .snapshot = log_status_snapshot,
+    .find = log_find,
 };
+
+static void init_state(struct log *log)
+{
+    uint64_t seed;
+    ASSERT(log->options.loop);
+    io_random(log->options.loop, &seed, sizeof seed);
+    log_state_init(&log->state, seed);
+}
 
 static err_t lock_directory(struct log *log, struct err_text *why)
 {
@@ -81,7 +90,7 @@ static err_t make_first_file(struct log *log, struct err_text *why)
     ASSERT(log->wal.file_size > 0);
     struct log_wal_making making;
     uint64_t number = log_wal_next_number(&log->wal);
-    TRY(log_wal_make_begin(&making, &log->wal, number));
+    TRY(log_wal_make_begin(&making, &log->wal, number, 0));
     err_t err = err_ok();
     while (err_is_ok(err) && !making.finished)
         err = log_wal_make_step(&making, why);
@@ -105,7 +114,7 @@ static err_t write_first_frame(struct log *log)
     TRY(io_file_write(frame->file, frame->data, (size_t)frame->disk_size, frame->position.offset));
     TRY(io_file_sync(frame->file));
     log->durable_lsn = frame->header.lsn;
-    log->durable_crc = frame->header.header_crc;
+    log->last = frame->header;
     log->epoch_begins = false;
     log_tail_publish(&log->tail, frame->data, frame->disk_size, frame->position);
     frame->data = NULL;
@@ -143,20 +152,165 @@ static void say_recovered(const struct log *log)
         r->torn ? "; an unfinished frame at the end was cut, it had not been acknowledged" : "");
 }
 
+struct log_segment_place log_place(const struct log *log, const struct log_topic *topic,
+                                   uint32_t partition)
+{
+    ASSERT(topic->name && log->options.data_directory);
+    return (struct log_segment_place){
+        .data_directory = log->options.data_directory,
+        .topic = slice_string(topic->name),
+        .topic_uuid = topic->uuid,
+        .partition = partition,
+    };
+}
+
+/* Reads the checkpoint of `lsn` into the empty state. */
+static err_t load_checkpoint(struct log *log, uint64_t lsn, struct log_checkpoint *out,
+                             struct err_text *why)
+{
+    struct buf bytes;
+    ASSERT(log->state.topic_count == 0);
+    buf_init(&bytes, 0);
+    err_t err =
+        log_checkpoint_read(log->options.disk, log->options.data_directory, lsn, &bytes, why);
+    if (err_is_ok(err))
+        err = log_checkpoint_decode(buf_slice(&bytes), out, &log->state);
+    buf_done(&bytes);
+    if (err_is_ok(err) && !uuid_equal(&out->uuid, &log->meta.uuid))
+        err = err_set(why, ERR_CORRUPT, "it is of another data directory");
+    if (err_is(err, ERR_VERSION))
+        return err_set(why, ERR_VERSION,
+                       "checkpoint %llu was written by a newer garner; start that version",
+                       (unsigned long long)lsn);
+    return err;
+}
+
+/* Loads the newest checkpoint that can be read; `*found` is false without one. */
+static err_t load_newest(struct log *log, struct log_checkpoint *out, bool *found,
+                         struct err_text *why)
+{
+    uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
+    size_t count = 0;
+    *found = false;
+    TRY(log_checkpoint_list(log->options.disk, log->options.data_directory, lsns,
+                            sizeof lsns / sizeof lsns[0], &count, why));
+    for (size_t i = 0; i < count && !*found; i++) {
+        struct err_text detail = {0};
+        err_t err = load_checkpoint(log, lsns[i], out, &detail);
+        *found = err_is_ok(err);
+        if (*found)
+            break;
+        if (!err_is(err, ERR_CORRUPT))
+            return err_set(why, (enum err_code)err.code, "checkpoint %llu: %s",
+                           (unsigned long long)lsns[i], err_detail(err, &detail));
+        logger_write(log->logger, LOG_LEVEL_ERROR, "log_checkpoint_damaged",
+                     "checkpoint %llu is damaged and not used: %s; %s", (unsigned long long)lsns[i],
+                     err_detail(err, &detail),
+                     i + 1 < count ? "the one before it is" : "the log is read from its beginning");
+        log_state_done(&log->state);
+        init_state(log);
+    }
+    ASSERT(!*found || out->last.lsn > 0);
+    return err_ok();
+}
+
+/* Up to which file the checkpoint before `newest` has sealed: from there on files are kept for it.
+ * Without one that can be read there is nothing to keep them for. */
+static uint64_t sealed_before(const struct log *log, const struct log_checkpoint *newest)
+{
+    const struct log_options *options = &log->options;
+    uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
+    size_t count = 0;
+    uint64_t sealed = newest->sealed_file;
+    struct buf bytes;
+    buf_init(&bytes, 0);
+    err_t err = log_checkpoint_list(options->disk, options->data_directory, lsns,
+                                    sizeof lsns / sizeof lsns[0], &count, NULL);
+    ASSERT(count <= sizeof lsns / sizeof lsns[0]);
+    for (size_t i = 0; i < count && err_is_ok(err); i++) {
+        uint64_t found = 0;
+        if (lsns[i] >= newest->last.lsn)
+            continue;
+        err = log_checkpoint_read(options->disk, options->data_directory, lsns[i], &bytes, NULL);
+        if (err_is_ok(err))
+            err = log_checkpoint_sealed(buf_slice(&bytes), &found);
+        if (err_is_ok(err) && found < sealed)
+            sealed = found;
+        break;
+    }
+    buf_done(&bytes);
+    return sealed;
+}
+
+static bool topic_is_live(void *context, const struct uuid *uuid)
+{
+    const struct log_state *state = context;
+    ASSERT(state->topics || state->topic_count == 0);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        if (!state->topics[i]->deleted && uuid_equal(&state->topics[i]->uuid, uuid))
+            return true;
+    }
+    return false;
+}
+
+/* After a crash segments may be longer than the checkpoint says: they are made what it says, and
+ * what is behind it is sealed again. */
+static err_t cut_segments(struct log *log, struct err_text *why)
+{
+    struct io_disk *disk = log->options.disk;
+    TRY(log_segment_sweep_topics(disk, log->options.data_directory, topic_is_live, &log->state,
+                                 why));
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        const struct log_topic *topic = log->state.topics[t];
+        ASSERT(topic->partitions || topic->partition_count == 0);
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            const struct log_partition *partition = &topic->partitions[p];
+            struct log_segment_place place = log_place(log, topic, p);
+            if (partition->segment_count > 0)
+                TRY(log_segment_cut(disk, &place,
+                                    &partition->segments[partition->segment_count - 1], why));
+        }
+    }
+    return err_ok();
+}
+
 static err_t recover_log(struct log *log, struct err_text *why)
 {
     ASSERT(log->lock && log->tail.data);
-    TRY(log_recover(&log->wal, &log->meta.uuid, &log->state, &log->recovered, why));
+    struct log_checkpoint checkpoint = {0};
+    bool found = false;
+    TRY(load_newest(log, &checkpoint, &found, why));
+    TRY(log_recover(&log->wal, &log->meta.uuid, found ? &checkpoint : NULL, &log->state,
+                    &log->recovered, why));
+    if (!log->recovered.clean)
+        TRY(cut_segments(log, why));
+    if (found)
+        log_sealer_loaded(log, &checkpoint, sealed_before(log, &checkpoint));
     if (log->recovered.lsn == 0)
         return begin_log(log, why);
     say_recovered(log);
     log->durable_lsn = log->recovered.lsn;
-    log->durable_crc = log->recovered.last_crc;
+    log->last = log->recovered.last;
+    ASSERT(log->last.header_crc == log->recovered.last_crc);
     log->epoch = log->recovered.epoch;
     log->time_ms = log->recovered.time_ms;
     if (log->meta.ready)
         return err_ok();
     log->meta.ready = true;
+    return log_meta_write(log->options.disk, log->options.data_directory, &log->meta, why);
+}
+
+/* A directory of an older format becomes one of this before anything is written that an older
+ * program could not read. */
+static err_t raise_format(struct log *log, struct err_text *why)
+{
+    ASSERT(log->meta.format <= LOG_META_FORMAT);
+    if (log->meta.format == LOG_META_FORMAT)
+        return err_ok();
+    logger_write(log->logger, LOG_LEVEL_INFO, "log_format_raised",
+                 "%s: format %u becomes %u; an older garner cannot open it any more",
+                 log->options.data_directory, log->meta.format, LOG_META_FORMAT);
+    log->meta.format = LOG_META_FORMAT;
     return log_meta_write(log->options.disk, log->options.data_directory, &log->meta, why);
 }
 
@@ -170,6 +324,8 @@ static err_t open_log(struct log *log, struct err_text *why)
     TRY(log_wal_open(&log->wal, options->disk, log->logger, options->data_directory,
                      options->wal_limit_bytes, options->wal_file_size, why));
     err_t err = recover_log(log, why);
+    if (err_is_ok(err))
+        err = raise_format(log, why);
     if (!err_is_ok(err))
         err_prefix(why, "data_dir %s", options->data_directory);
     return err;
@@ -177,7 +333,8 @@ static err_t open_log(struct log *log, struct err_text *why)
 
 err_t log_open(const struct log_options *options, struct log **out, struct err_text *why)
 {
-    ASSERT(options->loop && options->flusher && options->maker && options->reader);
+    ASSERT(options->loop && options->flusher && options->maker);
+    ASSERT(options->reader && options->sealer);
     struct log *log = mem_zalloc(1, sizeof *log);
     if (!log)
         return err_make(ERR_MEMORY);
@@ -185,11 +342,11 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log->exporter = (struct flow_exporter){.name = "log", .collect = log_status_collect};
     log->options = *options;
     log->logger = options->logger;
-    uint64_t seed;
-    io_random(options->loop, &seed, sizeof seed);
-    log_state_init(&log->state, seed);
+    init_state(log);
     log_sequencer_init(log);
     log_maker_init(log);
+    log_sealer_init(log);
+    log_retention_init(log);
     struct err_text detail = {0};
     err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
@@ -202,6 +359,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
         log_free(&log);
         return err;
     }
+    log_retention_start(log);
     *out = log;
     return err_ok();
 }
@@ -252,7 +410,9 @@ void log_free(struct log **log)
     /* A simulated power loss ends an actor where it stands; a server frees a stopped one. */
     for (size_t i = 0; i < 2; i++)
         mem_free(l->frames[i].own);
+    log_find_forget_all(l);
     log_reader_forget_all(l);
+    log_sealer_done(l);
     if (l->maker.making.wal)
         log_wal_make_done(&l->maker.making);
     log_wal_done(&l->wal);

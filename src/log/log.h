@@ -5,8 +5,8 @@
  * docs/formats/wal.md has its bytes, log/README.md the way of a commit through it.
  *
  * An actor on one loop (the sequencer's), with workers for what blocks: one that flushes, one
- * that makes the next file, one that reads back. Commits and reads come from any loop through
- * flow/log.h.
+ * that makes the next file, one that reads back, one that seals. Commits and reads come from any
+ * loop through flow/log.h.
  */
 
 #include "base/err.h"
@@ -23,6 +23,7 @@ struct log_options {
     struct io_worker *flusher;
     struct io_worker *maker;
     struct io_worker *reader;
+    struct io_worker *sealer;
     struct io_disk *disk;
     struct logger *logger;      /* may be NULL */
     const char *data_directory; /* made when missing */

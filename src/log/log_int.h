@@ -9,6 +9,8 @@
 #include "log/log.h"
 #include "log/meta.h"
 #include "log/recovery.h"
+#include "log/retention.h"
+#include "log/sealer.h"
 #include "log/state.h"
 #include "log/tail.h"
 #include "log/wal.h"
@@ -56,6 +58,8 @@ struct log_counters {
     uint64_t reads_tail;
     uint64_t reads_disk;
     uint64_t read_bytes;
+    uint64_t reads_sealed;
+    uint64_t recycled; /* files of the WAL */
     struct histogram commit;
     struct histogram flush;
 };
@@ -66,6 +70,8 @@ struct log_maker {
     struct io_timer retry;
     struct io_timer pace; /* between two steps, when there is time */
     struct log_wal_making making;
+    uint64_t number;     /* of the file; 0: an old one is removed */
+    uint64_t old_number; /* of a file that is off the list; 0: none */
     bool running;
     bool reported; /* the failure has been logged */
     err_t error;   /* of the last try; OK again once one worked */
@@ -86,7 +92,8 @@ struct log {
 
     enum log_mode mode;
     uint64_t durable_lsn;
-    uint32_t durable_crc; /* of the header of that frame */
+    struct log_frame_header last; /* of that frame */
+    uint32_t deleting_topic;      /* a deletion of it is on its way, or 0 */
     uint32_t epoch;
     bool epoch_begins; /* the next frame is the first of `epoch`, at the front of a file */
     int64_t time_ms;   /* commit time of the newest frame, monotone */
@@ -97,9 +104,12 @@ struct log {
     struct log_frame *open;     /* being composed, or NULL */
     struct log_frame *flushing; /* or NULL */
     struct log_maker maker;
+    struct log_sealer sealer;
+    struct log_retention retention;
     struct io_timer heal;
     uint64_t heal_delay_ns;
     struct list reads; /* struct log_lease: jobs of the reader on their way */
+    struct list finds; /* struct log_finding, on their way */
 
     struct task stop_task;
     struct io_loop *stop_home;
@@ -115,6 +125,12 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit);
 void log_sequencer_pump(struct log *log);
 /* Sets up frames and timers. */
 void log_sequencer_init(struct log *log);
+/* Flushes a frame without a commit in it, unless one is on its way. */
+void log_sequencer_flush_empty(struct log *log);
+
+/* log.c: where the partition's segments lie; valid as long as the log. */
+struct log_segment_place log_place(const struct log *log, const struct log_topic *topic,
+                                   uint32_t partition);
 
 /* compose.c: OK when the commit may be written to the state as it is. */
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit);
@@ -137,7 +153,8 @@ void log_maker_kick(struct log *log);
 /* True when waiting for a file makes sense: one is being made. */
 bool log_maker_busy(const struct log *log);
 
-/* reader.c */
+/* reader.c: log_reader_submit takes what log_reader_begin has set up. */
+void log_reader_begin(struct log *log, struct flow_read *read);
 void log_reader_submit(struct log *log, struct flow_read *read);
 /* Serves the reads whose partitions got something. */
 void log_reader_wake(struct log *log);
@@ -148,6 +165,11 @@ void log_reader_forget_all(struct log *log);
 void log_reader_cancel(struct flow_log *flow, struct flow_read *read);
 void log_reader_release(struct flow_log *flow, struct flow_read *read);
 void log_reader_read(struct flow_log *flow, struct flow_read *read);
+
+/* find.c */
+void log_find(struct flow_log *flow, struct flow_find *find);
+/* Forgets those on their way, without answers: their askers are gone. */
+void log_find_forget_all(struct log *log);
 
 /* status.c */
 void log_status_snapshot(struct flow_log *flow, struct flow_snapshot *snapshot);

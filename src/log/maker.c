@@ -5,7 +5,8 @@
 /*
  * The next file is made while the current one fills, a few megabytes a job, and no faster than it
  * is needed: writing it at once would take the disk away from the flushes that requests wait for.
- * It keeps a third ahead of the filling, and goes on slowly when nothing is filled.
+ * It keeps a third ahead of the filling, and goes on slowly when nothing is filled. Where an old
+ * file is sealed and covered by checkpoints it becomes the next one, which costs a rename.
  *
  * Failure modes: when the disk has no room the log goes on to the end of the current file and then
  * refuses; a try a second notices when there is room again.
@@ -58,6 +59,21 @@ static void make_failed(struct log *log)
     io_timer_start(log->options.loop, &maker->retry, RETRY_NS);
 }
 
+/* The file is there, or (number 0) a superfluous one is gone. */
+static err_t made(struct log *log)
+{
+    struct log_maker *maker = &log->maker;
+    bool recycled = maker->old_number > 0;
+    ASSERT(!maker->making.wal);
+    maker->old_number = 0;
+    if (maker->number == 0)
+        return err_ok();
+    TRY(log_wal_add(&log->wal, maker->number, &maker->why));
+    log->wal.files[log->wal.file_count - 1].recycled = recycled;
+    log->counters.recycled += recycled ? 1 : 0;
+    return err_ok();
+}
+
 static void make_done(struct io_job *job)
 {
     struct log_maker *maker = CONTAINER_OF(job, struct log_maker, job);
@@ -79,7 +95,7 @@ static void make_done(struct io_job *job)
         return;
     }
     if (err_is_ok(maker->error))
-        maker->error = log_wal_add(&log->wal, log_wal_next_number(&log->wal), &maker->why);
+        maker->error = made(log);
     if (err_is_ok(maker->error))
         maker->reported = false;
     else
@@ -102,6 +118,37 @@ bool log_maker_busy(const struct log *log)
     return log->maker.running;
 }
 
+/* How many files at the front nobody needs any more. */
+static size_t count_recyclable(const struct log *log)
+{
+    const struct log_wal *wal = &log->wal;
+    size_t count = 0;
+    ASSERT(wal->current < wal->file_count);
+    while (count < wal->current && wal->files[count].number <= log_sealer_recyclable(log) &&
+           wal->files[count].reads == 0)
+        count++;
+    return count;
+}
+
+/* What is to be made, and of what: the next file of an old one or anew, or nothing of an old one
+ * too many. One is kept in store for the next time; what a try that failed took is used first. */
+static bool choose(struct log *log)
+{
+    struct log_maker *maker = &log->maker;
+    bool spare = log->wal.current + 1 < log->wal.file_count;
+    size_t recyclable = count_recyclable(log);
+    ASSERT(!maker->running);
+    maker->number = spare ? 0 : log_wal_next_number(&log->wal);
+    if (maker->old_number > 0)
+        return true;
+    if (spare ? recyclable > 1 : recyclable > 0) {
+        maker->old_number = log->wal.files[0].number;
+        log_wal_drop_first(&log->wal);
+        return true;
+    }
+    return !spare && log_wal_may_make(&log->wal);
+}
+
 void log_maker_kick(struct log *log)
 {
     struct log_maker *maker = &log->maker;
@@ -111,12 +158,12 @@ void log_maker_kick(struct log *log)
         io_offload(log->options.maker, &maker->job);
         return;
     }
-    bool spare = log->wal.current + 1 < log->wal.file_count;
-    if (maker->running || spare || maker->retry.heap_index > 0 || !log_wal_may_make(&log->wal) ||
-        log->mode == LOG_STOPPING)
+    if (maker->running || maker->retry.heap_index > 0 || log->mode == LOG_STOPPING)
+        return;
+    if (!choose(log))
         return;
     maker->why = (struct err_text){0};
-    maker->error = log_wal_make_begin(&maker->making, &log->wal, log_wal_next_number(&log->wal));
+    maker->error = log_wal_make_begin(&maker->making, &log->wal, maker->number, maker->old_number);
     if (!err_is_ok(maker->error)) {
         make_failed(log);
         return;

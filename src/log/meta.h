@@ -10,7 +10,8 @@
 #include "base/uuid.h"
 #include "io/disk.h"
 
-#define LOG_META_FORMAT 1u
+/* 1: a write-ahead log alone. 2: segments, checkpoints, recycled log files. */
+#define LOG_META_FORMAT 2u
 
 struct log_meta {
     uint32_t format;

@@ -2,13 +2,15 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/cursor.h"
 #include "flow/batch.h"
 
 /*
  * The happy path: a read finds its first batch in the partition's index and takes as many of the
  * following as it asked for. What is still in the tail is copied out at once; what is not, is
- * read from the WAL by the reader's worker, one contiguous span a read, and every batch checked
- * by its CRC. A read that finds nothing waits in the partition's list until a frame adds to it.
+ * read by the reader's worker, one contiguous span of the WAL or of a segment a read, and every
+ * batch checked by its CRC. A read that finds nothing waits in the partition's list until a frame
+ * adds to it.
  *
  * Failure modes: an offset outside the partition, a failed read, bytes that rotted on disk. Whole
  * batches before those are given as if nothing was wrong; the next read begins with ERR_CORRUPT. A
@@ -25,12 +27,19 @@ struct log_lease {
     struct list link; /* in log->reads */
     struct log *log;
     struct flow_read *read;
-    struct io_file *file;
     uint8_t *data;
+    bool direct;
+    /* From the WAL. */
+    struct io_file *file;
+    uint64_t file_number;
     uint64_t span_start; /* in the file, on a block */
     uint64_t span_size;
     uint32_t count;
     struct log_index_entry entries[FLOW_READ_BATCHES];
+    /* From a segment. */
+    struct io_disk *disk;
+    struct log_segment_place place;
+    struct log_segment segment;
 };
 
 static void answer_home(struct task *task)
@@ -65,6 +74,7 @@ static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint
     lease->link = (struct list){0};
     lease->log = log;
     lease->read = read;
+    lease->direct = log->wal.direct;
     lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
     if (lease->data)
         return lease;
@@ -175,6 +185,9 @@ static void read_done(struct io_job *job)
     ASSERT(list_linked(&lease->link));
     list_remove(&lease->link);
     log->counters.reads_disk++;
+    struct log_wal_file *file = log_wal_find(&log->wal, lease->file_number);
+    ASSERT(file && file->reads > 0);
+    file->reads--;
     if (err_is(read->error, ERR_CORRUPT))
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_read_corrupt",
                      "topic id %u partition %u offset %lld: the batch at byte %llu of log file %u "
@@ -188,7 +201,7 @@ static void read_done(struct io_job *job)
         log_sequencer_pump(log);
 }
 
-static err_t open_reader(struct log *log, uint32_t file_number, struct io_file **out)
+static err_t open_reader(struct log *log, uint32_t file_number, struct log_wal_file **out)
 {
     struct log_wal_file *file = log_wal_find(&log->wal, file_number);
     ASSERT(file);
@@ -198,7 +211,7 @@ static err_t open_reader(struct log *log, uint32_t file_number, struct io_file *
         unsigned flags = IO_OPEN_READ | (log->wal.direct ? IO_OPEN_DIRECT : 0);
         TRY(io_disk_open(log->options.disk, path, flags, &file->reader, NULL));
     }
-    *out = file->reader;
+    *out = file;
     return err_ok();
 }
 
@@ -211,12 +224,14 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     uint64_t start = (uint64_t)first->file_offset / IO_BLOCK * IO_BLOCK;
     uint64_t last_end = (uint64_t)last->file_offset + last->size;
     uint64_t end = (last_end + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
-    struct io_file *file;
+    struct log_wal_file *file;
     TRY(open_reader(log, first->file_number, &file));
     struct log_lease *lease = new_lease(log, read, end - start);
     if (!lease)
         return err_make(ERR_MEMORY);
-    lease->file = file;
+    lease->file = file->reader;
+    lease->file_number = file->number;
+    file->reads++;
     lease->span_start = start;
     lease->span_size = end - start;
     lease->count = count;
@@ -227,17 +242,162 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     return err_ok();
 }
 
-/* The commit time whose low half the entry has: the newest that is not in the future. */
-static int64_t commit_time(const struct log *log, const struct log_index_entry *entry)
+/* Takes whole batches from `bytes`, which lie at `*position` of the segment, those before the
+ * wanted offset apart; `*position` moves behind what was looked at. ERR_END when the next batch
+ * goes beyond the bytes: then `*wanted` is its size as far as that is known. */
+static err_t take_batches(struct flow_read *read, struct slice bytes, uint64_t *position,
+                          uint64_t *wanted)
 {
-    ASSERT(entry->size > 0);
-    uint32_t age_ms = (uint32_t)log->time_ms - entry->commit_time_low;
-    return log->time_ms - (int64_t)age_ms;
+    uint64_t taken = 0;
+    ASSERT(read->batch_count == 0);
+    while (bytes.size > 0 && read->batch_count < FLOW_READ_BATCHES) {
+        struct flow_batch batch;
+        err_t err = flow_batch_parse(bytes, &batch);
+        if (err_is(err, ERR_END) && bytes.size >= 12)
+            *wanted = UINT64_C(12) + get_u32be(bytes.data + 8);
+        TRY(err);
+        bool before = batch.base_offset + batch.last_offset_delta < read->offset;
+        if (!before && read->batch_count > 0 && taken + batch.bytes.size > read->size_max)
+            return err_ok();
+        if (!before) {
+            TRY(flow_batch_check(&batch));
+            read->batches[read->batch_count++] = batch.bytes;
+            read->next_offset = batch.base_offset + batch.last_offset_delta + 1;
+            taken += batch.bytes.size;
+        }
+        *position += batch.bytes.size;
+        bytes = slice_sub(bytes, batch.bytes.size, SIZE_MAX);
+    }
+    return read->batch_count > 0 ? err_ok() : err_make(ERR_END);
+}
+
+/* Bytes of the segment from `position` on: some more than `wanted`. */
+static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t position,
+                       uint64_t wanted, struct slice *out)
+{
+    uint64_t start = position / IO_BLOCK * IO_BLOCK;
+    uint64_t end = position + wanted;
+    end = end > lease->segment.size ? lease->segment.size : end;
+    uint64_t size = (end - start + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
+    ASSERT(position < lease->segment.size);
+    if (size > lease->span_size) {
+        mem_free(lease->data);
+        lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
+        lease->span_size = lease->data ? size : 0;
+        if (!lease->data)
+            return err_make(ERR_MEMORY);
+    }
+    size_t got = 0;
+    TRY(io_file_read(file, lease->data, (size_t)size, start, &got));
+    if (got < end - start)
+        return err_make(ERR_CORRUPT);
+    *out = slice_make(lease->data + (position - start), (size_t)(end - position));
+    return err_ok();
+}
+
+static err_t read_segment(struct log_lease *lease, struct io_file *file)
+{
+    struct flow_read *read = lease->read;
+    uint64_t position = 0;
+    TRY(log_segment_find_offset(lease->disk, &lease->place, &lease->segment, read->offset,
+                                &position));
+    ASSERT(read->batch_count == 0);
+    uint64_t wanted = (uint64_t)read->size_max + 2 * LOG_SEGMENT_INDEX_INTERVAL;
+    while (position < lease->segment.size) {
+        struct slice bytes;
+        TRY(read_span(lease, file, position, wanted, &bytes));
+        uint64_t more = wanted;
+        uint64_t before = position;
+        err_t err = take_batches(read, bytes, &position, &more);
+        /* What there is, is given; what comes behind it is the next read's to stumble on. */
+        if (read->batch_count > 0)
+            return err_ok();
+        if (!err_is(err, ERR_END))
+            return err;
+        if (position == before && position + wanted >= lease->segment.size)
+            break;
+        wanted = more > wanted ? more : wanted;
+    }
+    return err_make(ERR_CORRUPT);
+}
+
+static void read_sealed_work(struct io_job *job)
+{
+    struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
+    ASSERT(lease->segment.size > 0);
+    char path[LOG_SEGMENT_PATH_MAX];
+    log_segment_path(&lease->place, lease->segment.base_offset, LOG_SEGMENT_LOG, path);
+    struct io_file *file;
+    /* Past the page cache, which belongs to others: who catches up reads everything once. */
+    err_t err = io_disk_open(lease->disk, path, IO_OPEN_READ | (lease->direct ? IO_OPEN_DIRECT : 0),
+                             &file, NULL);
+    if (err_is_ok(err)) {
+        err = read_segment(lease, file);
+        err_t ignored = io_file_close(file);
+        (void)ignored;
+    }
+    lease->read->error = err;
+}
+
+/* A segment that went while it was read has expired: the read is looked at again, and told so. */
+static void read_sealed_done(struct io_job *job)
+{
+    struct log_lease *lease = CONTAINER_OF(job, struct log_lease, job);
+    struct log *log = lease->log;
+    struct flow_read *read = lease->read;
+    ASSERT(list_linked(&lease->link));
+    list_remove(&lease->link);
+    log->counters.reads_sealed++;
+    const struct log_partition *partition =
+        log_state_partition(&log->state, read->topic_id, read->partition);
+    bool gone = !partition || read->offset < partition->start_offset;
+    if (!err_is_ok(read->error) && gone) {
+        read->error = err_make(partition ? ERR_OFFSET_RANGE : ERR_NOT_FOUND);
+    } else if (err_is(read->error, ERR_CORRUPT) || err_is(read->error, ERR_NO_FILE)) {
+        read->error = err_make(ERR_CORRUPT);
+        logger_write(log->logger, LOG_LEVEL_ERROR, "log_read_corrupt",
+                     "topic %.*s partition %u offset %lld: the segment that begins at offset %lld "
+                     "is damaged; stop the server and run garner fsck",
+                     SLICE_PRINTF(lease->place.topic), read->partition, (long long)read->offset,
+                     (long long)lease->segment.base_offset);
+    }
+    for (uint32_t i = 0; i < read->batch_count; i++)
+        log->counters.read_bytes += read->batches[i].size;
+    read->lease = lease;
+    answer(read, read->error);
+    if (log->mode == LOG_STOPPING)
+        log_sequencer_pump(log);
+}
+
+static err_t read_from_segment(struct log *log, struct flow_read *read,
+                               const struct log_segment *segment)
+{
+    struct log_lease *lease = new_lease(log, read, IO_BLOCK);
+    if (!lease)
+        return err_make(ERR_MEMORY);
+    ASSERT(segment->size > 0 && read->offset < segment->end_offset);
+    lease->span_size = IO_BLOCK;
+    lease->disk = log->options.disk;
+    lease->place = log_place(log, log_state_topic(&log->state, read->topic_id), read->partition);
+    lease->segment = *segment;
+    lease->job = (struct io_job){
+        .home = log->options.loop, .work = read_sealed_work, .done = read_sealed_done};
+    read->commit_time_ms = segment->last_commit_ms;
+    list_add_tail(&log->reads, &lease->link);
+    io_offload(log->options.reader, &lease->job);
+    return err_ok();
 }
 
 /* Answers a read that has something to find. */
 static void serve(struct log *log, struct flow_read *read, const struct log_partition *partition)
 {
+    const struct log_segment *segment = log_partition_segment(partition, read->offset);
+    if (segment) {
+        err_t err = read_from_segment(log, read, segment);
+        if (!err_is_ok(err))
+            answer(read, err);
+        return;
+    }
     size_t at = log_partition_find(partition, read->offset);
     ASSERT(at < partition->index_count);
     const struct log_index_entry *entry = &partition->index[at];
@@ -247,7 +407,7 @@ static void serve(struct log *log, struct flow_read *read, const struct log_part
     size_t next = at + count;
     read->next_offset =
         next < partition->index_count ? partition->index[next].base_offset : partition->end_offset;
-    read->commit_time_ms = commit_time(log, entry);
+    read->commit_time_ms = entry->commit_time_ms;
     log->counters.read_bytes += bytes;
     if (from_tail) {
         read_from_tail(log, read, partition, at, count, bytes);
@@ -327,15 +487,21 @@ static void read_arrived(struct task *task)
     log_reader_submit((struct log *)read->log, read);
 }
 
-void log_reader_read(struct flow_log *flow, struct flow_read *read)
+void log_reader_begin(struct log *log, struct flow_read *read)
 {
-    struct log *log = CONTAINER_OF(flow, struct log, flow);
     ASSERT(read->home && read->done && read->size_max > 0);
     read->error = err_ok();
     read->batch_count = 0;
     read->lease = NULL;
     read->log = log;
     read->answered = read->cancelled = read->cancel_returned = false;
+}
+
+void log_reader_read(struct flow_log *flow, struct flow_read *read)
+{
+    struct log *log = CONTAINER_OF(flow, struct log, flow);
+    ASSERT(!list_linked(&read->link));
+    log_reader_begin(log, read);
     read->task.run = read_arrived;
     io_post(log->options.loop, &read->task);
 }

@@ -51,8 +51,8 @@ struct recovery {
     struct log_recovery result;
     struct log_frame_header *firsts; /* of each file; lsn 0 when it begins with none of ours */
     struct window window;
-    struct log_frame_header last; /* of the last accepted frame */
-    uint64_t tail_offset;         /* in wal->current, behind the last accepted frame */
+    uint64_t tail_offset; /* in wal->current, behind the last accepted frame */
+    bool marked;          /* the checkpoint's last frame still is the mark of a clean stop */
     struct err_text *why;
 };
 
@@ -160,6 +160,8 @@ static err_t read_firsts(struct recovery *r)
                            "two is missing or from another directory; restore it from a copy",
                            r->wal->files[i].number);
         TRY(header_at(r, 0, &r->firsts[i]));
+        r->wal->files[i].recycled = header.lsn > 0 && (header.flags & LOG_FRAME_RECYCLED ||
+                                                       header.file_number != r->window.file_number);
     }
     return err_ok();
 }
@@ -207,7 +209,7 @@ static err_t apply_frame(struct recovery *r, const struct log_frame_header *head
                        "frame %" PRIu64 " holds an entry of a newer garner; start that version",
                        header->lsn);
     TRY(err);
-    r->last = *header;
+    r->result.last = *header;
     r->result.lsn = header->lsn;
     r->result.last_crc = header->header_crc;
     r->result.epoch = header->epoch;
@@ -241,12 +243,11 @@ static err_t try_frame(struct recovery *r, uint64_t offset, uint64_t *next)
     return err_ok();
 }
 
-/* Walks the frames of one file. */
-static err_t walk_file(struct recovery *r, size_t index)
+/* Walks the frames of one file from `offset` on. */
+static err_t walk_file(struct recovery *r, size_t index, uint64_t offset)
 {
     ASSERT(index < r->wal->file_count);
     window_set(&r->window, &r->wal->files[index]);
-    uint64_t offset = 0;
     for (;;) {
         uint64_t next = offset;
         TRY(try_frame(r, offset, &next));
@@ -285,13 +286,16 @@ static bool proves_damage(const struct recovery *r, const struct log_frame_heade
 
 /* Files are filled with a pattern before they are used: where the next frame belongs there is
  * the pattern, an older frame or a torn one, and behind a torn one the pattern or an older one. */
-static err_t check_not_zeroed(struct recovery *r, uint64_t offset)
+static err_t check_not_zeroed(struct recovery *r, uint64_t offset, bool recycled)
 {
     static const uint8_t zeros[IO_BLOCK];
     struct log_frame_header torn;
     TRY(header_at(r, offset, &torn));
     if (torn.lsn > r->result.lsn)
         offset += log_frame_disk_size(torn.payload_size);
+    /* What lies behind the front of a file that was used before may be anything that was in it. */
+    if (recycled && offset > 0)
+        return err_ok();
     struct slice block = {0};
     err_t err = window_get(&r->window, offset, IO_BLOCK, &block);
     if (err_is(err, ERR_END))
@@ -314,7 +318,7 @@ static err_t scan_rest(struct recovery *r)
     uint64_t offset = r->tail_offset;
     for (size_t i = r->wal->current; i < r->wal->file_count; i++, offset = 0) {
         window_set(&r->window, &r->wal->files[i]);
-        TRY(check_not_zeroed(r, offset));
+        TRY(check_not_zeroed(r, offset, r->wal->files[i].recycled));
         for (; offset < r->wal->files[i].size; offset += IO_BLOCK) {
             struct log_frame_header header;
             TRY(header_at(r, offset, &header));
@@ -399,12 +403,12 @@ static err_t put_copy_back(struct recovery *r)
 
 static err_t rewrite_last(struct recovery *r)
 {
-    struct log_wal_file *file = log_wal_find(r->wal, r->last.file_number);
+    struct log_wal_file *file = log_wal_find(r->wal, r->result.last.file_number);
     ASSERT(file && file->writer);
-    uint64_t offset = (uint64_t)r->last.block * IO_BLOCK;
+    uint64_t offset = (uint64_t)r->result.last.block * IO_BLOCK;
     window_set(&r->window, file);
     struct slice bytes = {0};
-    TRY(window_get(&r->window, offset, log_frame_disk_size(r->last.payload_size), &bytes));
+    TRY(window_get(&r->window, offset, log_frame_disk_size(r->result.last.payload_size), &bytes));
     char path[LOG_WAL_PATH_MAX];
     copy_path(r->wal, path);
     TRY(io_disk_write_file(r->wal->disk, path, bytes, r->why));
@@ -412,20 +416,30 @@ static err_t rewrite_last(struct recovery *r)
     return io_file_sync(file->writer);
 }
 
+/* The frame that the mark of a clean stop becomes when it is taken away. */
+static void without_mark(struct log_frame_header *header)
+{
+    uint8_t bytes[LOG_FRAME_HEADER_SIZE];
+    header->payload_size = 0;
+    header->payload_crc = 0;
+    log_frame_encode(header, bytes);
+    ASSERT(header->header_crc != 0 || header->lsn > 0);
+}
+
 /* The frame that said so stays, without saying so. It holds nothing else: losing it loses nothing,
  * so that it needs no copy. */
 static err_t take_stop_mark_away(struct recovery *r)
 {
-    ASSERT(r->last.payload_size == LOG_ENTRY_HEADER_SIZE);
-    struct log_wal_file *file = log_wal_find(r->wal, r->last.file_number);
+    ASSERT(r->result.last.payload_size <= LOG_ENTRY_HEADER_SIZE);
+    struct log_wal_file *file = log_wal_find(r->wal, r->result.last.file_number);
     TRY(window_reserve(&r->window, IO_BLOCK));
     memset(r->window.data, 0, IO_BLOCK);
-    r->last.payload_size = 0;
-    r->last.payload_crc = 0;
-    log_frame_encode(&r->last, r->window.data);
-    TRY(io_file_write(file->writer, r->window.data, IO_BLOCK, (uint64_t)r->last.block * IO_BLOCK));
+    without_mark(&r->result.last);
+    log_frame_encode(&r->result.last, r->window.data);
+    TRY(io_file_write(file->writer, r->window.data, IO_BLOCK,
+                      (uint64_t)r->result.last.block * IO_BLOCK));
     TRY(io_file_sync(file->writer));
-    r->result.last_crc = r->last.header_crc;
+    r->result.last_crc = r->result.last.header_crc;
     return err_ok();
 }
 
@@ -441,32 +455,98 @@ static err_t close_old_writers(struct log_wal *wal)
     return err_ok();
 }
 
-static err_t recover(struct recovery *r)
+/* The chain goes on behind the checkpoint's last frame. Where that was the mark of a clean stop and
+ * is not there any more, it is what it became that the next frame names. */
+static err_t begin_behind(struct recovery *r, const struct log_checkpoint *checkpoint)
+{
+    const struct log_frame_header *last = &checkpoint->last;
+    struct log_wal_file *file = log_wal_find(r->wal, last->file_number);
+    if (!file)
+        return err_set(r->why, ERR_CORRUPT,
+                       "log file %" PRIu64 " is missing, in which the log goes on behind "
+                       "checkpoint %" PRIu64 "; restore it from a copy",
+                       last->file_number, last->lsn);
+    ASSERT(r->wal->files <= file);
+    r->wal->current = (size_t)(file - r->wal->files);
+    r->tail_offset = (uint64_t)last->block * IO_BLOCK + log_frame_disk_size(last->payload_size);
+    r->result.last = *last;
+    if (checkpoint->clean) {
+        struct log_frame_header found;
+        window_set(&r->window, file);
+        TRY(header_at(r, (uint64_t)last->block * IO_BLOCK, &found));
+        r->marked = found.lsn == last->lsn && found.header_crc == last->header_crc;
+        if (!r->marked)
+            without_mark(&r->result.last);
+    }
+    r->result.lsn = last->lsn;
+    r->result.last_crc = r->result.last.header_crc;
+    r->result.epoch = last->epoch;
+    r->result.time_ms = last->commit_time_ms;
+    return err_ok();
+}
+
+static err_t walk(struct recovery *r)
+{
+    struct log_wal *wal = r->wal;
+    uint64_t offset = r->tail_offset;
+    for (size_t i = wal->current; i < wal->file_count; i++, offset = 0)
+        TRY(walk_file(r, i, offset));
+    ASSERT(wal->file_count == 0 || wal->current < wal->file_count);
+    bool last_is_mark =
+        r->state->clean_stop && r->result.last.payload_size == LOG_ENTRY_HEADER_SIZE;
+    r->result.clean = r->result.frames > 0 ? last_is_mark : r->marked;
+    return err_ok();
+}
+
+/* What is taken away was there, or is what is left of it. A frame that a checkpoint covers was
+ * durable before that was written, and needs no rewriting. */
+static err_t settle(struct recovery *r, const struct log_checkpoint *checkpoint)
+{
+    if (!r->result.clean)
+        TRY(scan_rest(r));
+    ASSERT(r->result.clean || r->result.last.lsn == r->result.lsn);
+    bool mark = r->result.clean || (checkpoint && checkpoint->clean && r->result.frames == 0);
+    if (mark)
+        return take_stop_mark_away(r);
+    return r->result.frames > 0 ? rewrite_last(r) : err_ok();
+}
+
+/* From the first file that a checkpoint has not sealed on, none may be missing. */
+static err_t check_files(const struct recovery *r, const struct log_checkpoint *checkpoint)
+{
+    const struct log_wal *wal = r->wal;
+    uint64_t first = checkpoint ? checkpoint->sealed_file + 1 : 1;
+    ASSERT(first > 0);
+    if (wal->file_count == 0 || wal->contiguous_from <= first)
+        return err_ok();
+    return err_set(r->why, ERR_CORRUPT,
+                   "log file %" PRIu64 " is missing from %s; restore it from a copy",
+                   wal->contiguous_from - 1, wal->directory);
+}
+
+static err_t recover(struct recovery *r, const struct log_checkpoint *checkpoint)
 {
     ASSERT(!r->firsts && r->result.lsn == 0);
     struct log_wal *wal = r->wal;
+    TRY(check_files(r, checkpoint));
     TRY(put_copy_back(r));
     TRY(read_firsts(r));
-    for (size_t i = 0; i < wal->file_count; i++)
-        TRY(walk_file(r, i));
-    r->result.clean = r->state->clean_stop && r->last.payload_size == LOG_ENTRY_HEADER_SIZE;
-    if (!r->result.clean)
-        TRY(scan_rest(r));
-    if (r->result.clean)
-        TRY(take_stop_mark_away(r));
-    else if (r->result.lsn > 0)
-        TRY(rewrite_last(r));
+    if (checkpoint)
+        TRY(begin_behind(r, checkpoint));
+    TRY(walk(r));
+    TRY(settle(r, checkpoint));
     wal->offset = r->tail_offset;
     TRY(close_old_writers(wal));
     return wal->file_count > 0 ? remove_copy(wal, r->why) : err_ok();
 }
 
-err_t log_recover(struct log_wal *wal, const struct uuid *uuid, struct log_state *state,
+err_t log_recover(struct log_wal *wal, const struct uuid *uuid,
+                  const struct log_checkpoint *checkpoint, struct log_state *state,
                   struct log_recovery *out, struct err_text *why)
 {
     ASSERT(wal->current == 0 && wal->offset == 0);
     struct recovery r = {.wal = wal, .uuid = uuid, .state = state, .why = why};
-    err_t err = recover(&r);
+    err_t err = recover(&r, checkpoint);
     mem_free(r.firsts);
     mem_free(r.window.data);
     if (err_is_ok(err))

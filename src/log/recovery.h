@@ -9,6 +9,7 @@
  * WAL.
  */
 
+#include "log/checkpoint.h"
 #include "log/state.h"
 #include "log/wal.h"
 
@@ -17,15 +18,17 @@ struct log_recovery {
     uint32_t last_crc; /* its header's */
     uint32_t epoch;    /* its epoch; 0 when empty */
     int64_t time_ms;   /* its commit time */
-    uint64_t frames;
-    uint64_t bytes;
+    uint64_t frames;   /* applied */
+    uint64_t bytes;    /* of those */
+    struct log_frame_header last;
     bool clean; /* it was the mark of a clean stop */
     bool torn;  /* something unfinished was cut behind it */
 };
 
-/* Applies the frames to `state` (initialised, empty), sets wal->current and wal->offset, makes sure
- * that the last accepted frame is on disk, and takes the mark of a clean stop away. A crash at any
- * point leaves what the next recovery takes to the same end. ERR_CORRUPT with a
- * detail that names file, byte range and lsn; ERR_VERSION; ERR_IO. */
-err_t log_recover(struct log_wal *wal, const struct uuid *uuid, struct log_state *state,
+/* Applies the frames to `state`, which is empty or what `checkpoint` (NULL without one) says; sets
+ * wal->current and wal->offset, makes sure that the last accepted frame is on disk, and takes the
+ * mark of a clean stop away. A crash at any point leaves what the next recovery takes to the same
+ * end. ERR_CORRUPT with a detail that names file, byte range and lsn; ERR_VERSION; ERR_IO. */
+err_t log_recover(struct log_wal *wal, const struct uuid *uuid,
+                  const struct log_checkpoint *checkpoint, struct log_state *state,
                   struct log_recovery *out, struct err_text *why);

@@ -192,6 +192,18 @@ static void flush_open(struct log *log)
     io_offload(log->options.flusher, &log->flushing->job);
 }
 
+void log_sequencer_flush_empty(struct log *log)
+{
+    ASSERT(!log->epoch_begins);
+    if (log->open || log->flushing || room_for(log, 0, false) != ROOM_YES)
+        return;
+    struct log_frame *frame = &log->frames[0];
+    if (!err_is_ok(log_compose_begin(log, frame, 0)))
+        return;
+    log->open = frame;
+    flush_open(log);
+}
+
 static void fence(struct log *log, struct log_frame *frame)
 {
     ASSERT(!err_is_ok(frame->error) && !log->flushing);
@@ -216,6 +228,7 @@ static void fence(struct log *log, struct log_frame *frame)
     answer_all(log, &log->queue, error);
     log->queue_bytes = 0;
     log_state_forget_reserved(&log->state);
+    log->deleting_topic = 0;
     log->epoch++;
     /* A file whose only frame is the failed first one of an epoch is begun again. */
     if (log->epoch_begins)
@@ -261,11 +274,13 @@ static void try_to_heal(struct io_timer *timer)
 
 static void frame_durable(struct log *log, struct log_frame *frame)
 {
-    ASSERT(frame->header.previous_crc == log->durable_crc);
+    ASSERT(frame->header.previous_crc == log->last.header_crc);
     ASSERT(frame->header.epoch == log->epoch);
     ASSERT(frame->header.lsn == log->durable_lsn + 1);
     log->durable_lsn = frame->header.lsn;
-    log->durable_crc = frame->header.header_crc;
+    log->last = frame->header;
+    if (frame->control)
+        log->deleting_topic = 0;
     log->counters.frames++;
     log->counters.frame_bytes += frame->disk_size;
     histogram_add(&log->counters.flush, frame->flush_ns);
@@ -321,9 +336,10 @@ static void move_stop(struct log *log)
     if (idle && !log->stop_marked)
         write_stop_mark(log);
     if (!list_empty(&log->queue) || log->open || log->flushing || log->maker.running ||
-        !list_empty(&log->reads))
+        !list_empty(&log->reads) || !list_empty(&log->finds) || !log_sealer_stop(log))
         return;
     log->mode = LOG_STOPPED;
+    log_retention_stop(log);
     io_timer_stop(log->options.loop, &log->heal);
     io_timer_stop(log->options.loop, &log->maker.retry);
     io_post(log->stop_home, log->stopped);
@@ -333,6 +349,7 @@ void log_sequencer_pump(struct log *log)
 {
     if (log->mode == LOG_STOPPED)
         return;
+    log_sealer_kick(log);
     log_maker_kick(log);
     if (!log->epoch_begins) {
         while (!list_empty(&log->queue) && compose_first(log)) {
@@ -362,6 +379,7 @@ void log_sequencer_init(struct log *log)
     ASSERT(!log->open && !log->flushing);
     list_init(&log->queue);
     list_init(&log->reads);
+    list_init(&log->finds);
     log->heal.run = try_to_heal;
     log->heal_delay_ns = HEAL_DELAY_MIN_NS;
     for (size_t i = 0; i < 2; i++) {

@@ -17,8 +17,7 @@ static void free_topic(struct log_topic *topic)
 {
     ASSERT(topic->partitions || topic->partition_count == 0);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        ASSERT(list_empty(&topic->partitions[i].waiters));
-        mem_free(topic->partitions[i].index);
+        log_partition_done(&topic->partitions[i]);
     }
     mem_free(topic->partitions);
     mem_free(topic->name);
@@ -48,6 +47,7 @@ void log_state_done(struct log_state *state)
     }
     mem_free(state->topics);
     mem_free(state->sinks);
+    mem_free(state->doomed);
     map_done(&state->topics_by_name);
     map_done(&state->sinks_by_name);
     *state = (struct log_state){0};
@@ -56,7 +56,8 @@ void log_state_done(struct log_state *state)
 struct log_topic *log_state_topic(const struct log_state *state, uint32_t id)
 {
     ASSERT(state->topics || state->topic_count == 0);
-    return id > 0 && id <= state->topic_count ? state->topics[id - 1] : NULL;
+    struct log_topic *topic = id > 0 && id <= state->topic_count ? state->topics[id - 1] : NULL;
+    return topic && !topic->deleted ? topic : NULL;
 }
 
 struct log_topic *log_state_topic_named(const struct log_state *state, struct slice name)
@@ -82,53 +83,10 @@ struct log_sink *log_state_sink_named(const struct log_state *state, struct slic
     return map_get(&state->sinks_by_name, name);
 }
 
-size_t log_partition_find(const struct log_partition *partition, int64_t offset)
-{
-    ASSERT(partition->index || partition->index_count == 0);
-    size_t low = 0;
-    size_t high = partition->index_count; /* the first entry that begins after `offset` */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (partition->index[middle].base_offset <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 ? low - 1 : 0;
-}
-
-uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset)
-{
-    ASSERT(offset <= partition->end_offset);
-    if (offset >= partition->end_offset)
-        return partition->records;
-    if (offset <= partition->start_offset)
-        return partition->records_start;
-    size_t at = log_partition_find(partition, offset);
-    const struct log_index_entry *entry = &partition->index[at];
-    if (offset <= entry->base_offset)
-        return entry->records_before;
-    uint64_t after = at + 1 < partition->index_count ? partition->index[at + 1].records_before
-                                                     : partition->records;
-    uint64_t inside = (uint64_t)(offset - entry->base_offset);
-    return entry->records_before + inside < after ? entry->records_before + inside : after;
-}
-
 err_t log_state_reserve(struct log_state *state, struct log_partition *partition)
 {
-    ASSERT(partition->index || partition->index_capacity == 0);
-    ASSERT(partition->index_count + partition->index_reserved <= partition->index_capacity);
-    if (partition->index_count + partition->index_reserved == partition->index_capacity) {
-        size_t capacity = partition->index_capacity ? partition->index_capacity * 2 : 8;
-        void *index = mem_realloc(partition->index, capacity, sizeof *partition->index);
-        if (!index)
-            return err_make(ERR_MEMORY);
-        state->index_bytes += (capacity - partition->index_capacity) * sizeof *partition->index;
-        partition->index = index;
-        partition->index_capacity = capacity;
-    }
-    partition->index_reserved++;
-    return err_ok();
+    ASSERT(partition);
+    return log_partition_reserve(partition, &state->index_bytes);
 }
 
 void log_state_forget_reserved(struct log_state *state)
@@ -141,18 +99,6 @@ void log_state_forget_reserved(struct log_state *state)
             partition->index_reserved = 0;
         }
     }
-}
-
-static err_t index_add(struct log_state *state, struct log_partition *partition,
-                       const struct log_index_entry *entry)
-{
-    ASSERT(entry->size > 0 && entry->base_offset >= 0);
-    if (partition->index_reserved == 0)
-        TRY(log_state_reserve(state, partition));
-    ASSERT(partition->index_count < partition->index_capacity);
-    partition->index_reserved--;
-    partition->index[partition->index_count++] = *entry;
-    return err_ok();
 }
 
 static void wake_waiters(struct log_state *state, struct log_partition *partition)
@@ -178,13 +124,15 @@ static err_t apply_batch(struct log_state *state, const struct flow_append *appe
         batch.base_offset < partition->end_offset || batch.record_count != append->record_count ||
         batch.base_offset == INT64_MAX - batch.last_offset_delta)
         return err_make(ERR_CORRUPT);
-    TRY(index_add(state, partition,
-                  &(struct log_index_entry){.base_offset = batch.base_offset,
-                                            .records_before = partition->records,
-                                            .file_offset = (uint32_t)position.offset,
-                                            .commit_time_low = (uint32_t)position.commit_time_ms,
-                                            .file_number = (uint32_t)position.file_number,
-                                            .size = (uint32_t)append->batch_size}));
+    struct log_index_entry entry = {.base_offset = batch.base_offset,
+                                    .records_before = partition->records,
+                                    .max_timestamp_ms = batch.max_timestamp_ms,
+                                    .commit_time_ms = position.commit_time_ms,
+                                    .file_number = (uint32_t)position.file_number,
+                                    .file_offset = (uint32_t)position.offset,
+                                    .size = (uint32_t)append->batch_size,
+                                    .record_count = append->record_count};
+    TRY(log_partition_add(partition, &entry, &state->index_bytes));
     partition->end_offset = batch.base_offset + batch.last_offset_delta + 1;
     partition->records += append->record_count;
     if (partition->next_offset < partition->end_offset)
@@ -234,6 +182,35 @@ static err_t grow_partitions(struct log_topic *topic, uint32_t count)
     return err_ok();
 }
 
+/* Where the cursor of the partition is, or would be: they are in the order of topics and
+ * partitions. */
+static uint32_t cursor_place(const struct log_sink *sink, uint32_t topic_id, uint32_t partition)
+{
+    ASSERT(sink->cursors || sink->cursor_count == 0);
+    uint32_t low = 0;
+    uint32_t high = sink->cursor_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct log_cursor *cursor = &sink->cursors[middle];
+        if (cursor->topic_id < topic_id ||
+            (cursor->topic_id == topic_id && cursor->partition < partition))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct log_cursor *log_sink_cursor(const struct log_sink *sink, uint32_t topic_id,
+                                   uint32_t partition)
+{
+    uint32_t at = cursor_place(sink, topic_id, partition);
+    ASSERT(at <= sink->cursor_count);
+    bool found = at < sink->cursor_count && sink->cursors[at].topic_id == topic_id &&
+                 sink->cursors[at].partition == partition;
+    return found ? &sink->cursors[at] : NULL;
+}
+
 static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, uint32_t partition)
 {
     ASSERT(partition < topic->partition_count);
@@ -241,9 +218,11 @@ static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, ui
         mem_realloc(sink->cursors, sink->cursor_count + 1u, sizeof *cursors);
     if (!cursors)
         return err_make(ERR_MEMORY);
-    const struct log_partition *from = &topic->partitions[partition];
     sink->cursors = cursors;
-    cursors[sink->cursor_count++] = (struct log_cursor){
+    uint32_t at = cursor_place(sink, topic->id, partition);
+    memmove(cursors + at + 1, cursors + at, (sink->cursor_count - at) * sizeof *cursors);
+    const struct log_partition *from = &topic->partitions[partition];
+    cursors[at] = (struct log_cursor){
         .topic_id = topic->id,
         .partition = partition,
         .active = true,
@@ -251,18 +230,21 @@ static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, ui
         .records_first = from->records_start,
         .records = from->records_start,
     };
+    sink->cursor_count++;
     return err_ok();
 }
 
-static struct log_cursor *find_cursor(const struct log_sink *sink, uint32_t topic_id,
-                                      uint32_t partition)
+/* The cursor of an open sink goes on at the partition's start when that has passed it: what lay
+ * between will never be delivered. */
+static void pass_expired(struct log_sink *sink, struct log_cursor *cursor,
+                         const struct log_partition *partition)
 {
-    ASSERT(sink->cursors || sink->cursor_count == 0);
-    for (uint32_t i = 0; i < sink->cursor_count; i++) {
-        if (sink->cursors[i].topic_id == topic_id && sink->cursors[i].partition == partition)
-            return &sink->cursors[i];
-    }
-    return NULL;
+    if (!cursor->active || cursor->offset >= partition->start_offset)
+        return;
+    ASSERT(partition->records_start >= cursor->records);
+    sink->expired += partition->records_start - cursor->records;
+    cursor->offset = partition->start_offset;
+    cursor->records = partition->records_start;
 }
 
 /* A sink gets a cursor for every partition of the topic that it has none for yet. */
@@ -270,11 +252,13 @@ static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
 {
     ASSERT(topic->partition_count > 0);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct log_cursor *cursor = find_cursor(sink, topic->id, i);
-        if (cursor)
+        struct log_cursor *cursor = log_sink_cursor(sink, topic->id, i);
+        if (cursor) {
             cursor->active = true;
-        else
+            pass_expired(sink, cursor, &topic->partitions[i]);
+        } else {
             TRY(add_cursor(sink, topic, i));
+        }
     }
     return err_ok();
 }
@@ -312,11 +296,125 @@ static err_t raise_partitions(struct log_state *state, const struct flow_topic_c
         return err_make(ERR_CORRUPT);
     TRY(grow_partitions(topic, change->partition_count));
     for (uint32_t i = 0; i < state->sink_count; i++) {
-        const struct log_cursor *cursor = find_cursor(state->sinks[i], topic->id, 0);
+        const struct log_cursor *cursor = log_sink_cursor(state->sinks[i], topic->id, 0);
         if (cursor && cursor->active)
             TRY(attach_topic(state->sinks[i], topic));
     }
     return err_ok();
+}
+
+static err_t configure_topic(struct log_state *state, const struct flow_topic_change *change)
+{
+    ASSERT(change->op == FLOW_TOPIC_CONFIG);
+    struct log_topic *topic = log_state_topic(state, change->topic_id);
+    if (!topic)
+        return err_make(ERR_CORRUPT);
+    topic->config = change->config;
+    return err_ok();
+}
+
+bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t partition,
+                    int64_t offset)
+{
+    ASSERT(state->sinks || state->sink_count == 0);
+    for (uint32_t s = 0; s < state->sink_count; s++) {
+        const struct log_sink *sink = state->sinks[s];
+        for (uint32_t i = 0; sink->prepared && i < sink->range_count; i++) {
+            const struct flow_sink_range *range = &sink->ranges[i];
+            if (range->topic_id == topic_id && range->partition == partition &&
+                range->first_offset < offset)
+                return true;
+        }
+    }
+    return false;
+}
+
+static err_t doom(struct log_state *state, const struct log_doomed *doomed)
+{
+    ASSERT(state->doomed_count <= state->doomed_capacity);
+    if (state->doomed_count == state->doomed_capacity) {
+        size_t capacity = state->doomed_capacity ? state->doomed_capacity * 2 : 16;
+        struct log_doomed *grown = mem_realloc(state->doomed, capacity, sizeof *grown);
+        if (!grown)
+            return err_make(ERR_MEMORY);
+        state->doomed = grown;
+        state->doomed_capacity = capacity;
+    }
+    state->doomed[state->doomed_count++] = *doomed;
+    return err_ok();
+}
+
+err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_t partition)
+{
+    struct log_partition *p = log_state_partition(state, topic_id, partition);
+    ASSERT(p);
+    uint32_t count = log_partition_segments_before(p, p->start_offset);
+    if (count > 0 && count == p->segment_count && p->seal_target > 0)
+        count--;
+    for (uint32_t i = 0; i < count; i++)
+        TRY(doom(state, &(struct log_doomed){topic_id, partition, p->segments[i].base_offset}));
+    log_partition_drop_segments(p, count);
+    return err_ok();
+}
+
+static err_t move_log_start(struct log_state *state, const struct flow_topic_change *change)
+{
+    ASSERT(change->op == FLOW_TOPIC_LOG_START);
+    struct log_partition *partition =
+        log_state_partition(state, change->topic_id, change->partition);
+    if (!partition || change->start_offset < partition->start_offset ||
+        change->start_offset > partition->end_offset)
+        return err_make(ERR_CORRUPT);
+    partition->records_start = log_partition_records_before(partition, change->start_offset);
+    partition->start_offset = change->start_offset;
+    for (uint32_t i = 0; i < state->sink_count; i++) {
+        struct log_cursor *cursor =
+            log_sink_cursor(state->sinks[i], change->topic_id, change->partition);
+        if (cursor)
+            pass_expired(state->sinks[i], cursor, partition);
+    }
+    /* Reads that wait below the start learn that there is nothing to wait for. */
+    wake_waiters(state, partition);
+    return log_state_drop_expired(state, change->topic_id, change->partition);
+}
+
+static void free_partitions(struct log_state *state, struct log_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct log_partition *partition = &topic->partitions[i];
+        ASSERT(partition->index_reserved == 0 || partition->index);
+        wake_waiters(state, partition);
+        state->index_bytes -= partition->index_capacity * sizeof *partition->index;
+        log_partition_done(partition);
+    }
+    mem_free(topic->partitions);
+    topic->partitions = NULL;
+    topic->partition_count = 0;
+}
+
+/* Every sink has then come to the end of every partition. */
+static err_t delete_topic(struct log_state *state, const struct flow_topic_change *change)
+{
+    ASSERT(change->op == FLOW_TOPIC_DELETE);
+    struct log_topic *topic = log_state_topic(state, change->topic_id);
+    if (!topic)
+        return err_make(ERR_CORRUPT);
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        struct log_partition *partition = &topic->partitions[p];
+        partition->start_offset = partition->end_offset;
+        partition->records_start = partition->records;
+        for (uint32_t i = 0; i < state->sink_count; i++) {
+            struct log_cursor *cursor = log_sink_cursor(state->sinks[i], topic->id, p);
+            if (!cursor)
+                continue;
+            pass_expired(state->sinks[i], cursor, partition);
+            cursor->active = false;
+        }
+    }
+    free_partitions(state, topic);
+    map_remove(&state->topics_by_name, slice_string(topic->name));
+    topic->deleted = true;
+    return doom(state, &(struct log_doomed){.topic_id = topic->id, .base_offset = -1});
 }
 
 static err_t create_sink(struct log_state *state, uint32_t id, struct slice name)
@@ -379,7 +477,7 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
     for (uint32_t i = 0; i < change->range_count; i++) {
         sink->ranges[i] = log_entry_range(entry, i);
         const struct log_cursor *cursor =
-            find_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
+            log_sink_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
         if (!cursor || cursor->offset != sink->ranges[i].first_offset ||
             sink->ranges[i].end_offset < cursor->offset)
             return err_make(ERR_CORRUPT);
@@ -398,7 +496,7 @@ static err_t commit_sink(const struct log_state *state, struct log_sink *sink, u
         const struct flow_sink_range *range = &sink->ranges[i];
         const struct log_partition *partition =
             log_state_partition(state, range->topic_id, range->partition);
-        struct log_cursor *cursor = find_cursor(sink, range->topic_id, range->partition);
+        struct log_cursor *cursor = log_sink_cursor(sink, range->topic_id, range->partition);
         if (!partition || !cursor || range->end_offset > partition->end_offset)
             return err_make(ERR_CORRUPT);
         cursor->offset = range->end_offset;
@@ -441,12 +539,13 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
+    case LOG_ENTRY_TOPIC_CONFIG: return configure_topic(state, &entry->topic);
+    case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
+    case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
-    case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
-    case LOG_ENTRY_LOG_START:
     default: UNREACHABLE("log_entry_next lets no other kind pass");
     }
 }
@@ -485,6 +584,7 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         .duplicates = topic->duplicates,
         .dead_lettered = topic->dead_lettered,
         .refused = topic->refused,
+        .config = topic->config,
     };
     if (!out->name || !out->start_offset || !out->end_offset)
         return err_make(ERR_MEMORY);
@@ -493,9 +593,13 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         ASSERT(partition->start_offset <= partition->end_offset);
         out->start_offset[i] = partition->start_offset;
         out->end_offset[i] = partition->end_offset;
+        out->sealed_bytes += partition->sealed_bytes;
+        out->wal_bytes += partition->wal_bytes;
         *(topic->parent_id ? &out->dlq_total : &out->accepted) += partition->records;
-        if (topic->parent_id)
+        if (topic->parent_id) {
             out->dlq_held += partition->records - partition->records_start;
+            out->dlq_expired += partition->records_start;
+        }
     }
     return err_ok();
 }
@@ -505,12 +609,12 @@ static void snapshot_cursors(const struct log_state *state, const struct log_sin
 {
     for (uint32_t i = 0; i < sink->cursor_count; i++) {
         const struct log_cursor *cursor = &sink->cursors[i];
-        const struct log_partition *partition =
-            log_state_partition(state, cursor->topic_id, cursor->partition);
-        ASSERT(partition);
         out->accepted += cursor->records - cursor->records_first;
         if (!cursor->active)
             continue;
+        const struct log_partition *partition =
+            log_state_partition(state, cursor->topic_id, cursor->partition);
+        ASSERT(partition);
         out->accepted += partition->records - cursor->records;
         out->pending += partition->records - cursor->records;
         out->cursors[out->cursor_count++] = (struct flow_cursor_state){
@@ -540,6 +644,7 @@ static err_t snapshot_sink(const struct log_state *state, const struct log_sink 
         .outputs = arena_slice(arena, sink->outputs),
         .delivered = sink->delivered,
         .dead_lettered = sink->dead_lettered,
+        .expired = sink->expired,
     };
     if (!out->name || !out->topic_ids || !out->cursors || !out->ranges ||
         (sink->outputs.size > 0 && !out->outputs.data))
@@ -559,11 +664,13 @@ err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *ou
     out->sinks = arena_alloc(arena, (state->sink_count + 1u) * sizeof *out->sinks);
     if (!out->topics || !out->sinks)
         return err_make(ERR_MEMORY);
-    for (uint32_t i = 0; i < state->topic_count; i++)
-        TRY(snapshot_topic(state->topics[i], arena, &out->topics[i]));
+    out->topic_count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        if (!state->topics[i]->deleted)
+            TRY(snapshot_topic(state->topics[i], arena, &out->topics[out->topic_count++]));
+    }
     for (uint32_t i = 0; i < state->sink_count; i++)
         TRY(snapshot_sink(state, state->sinks[i], arena, &out->sinks[i]));
-    out->topic_count = state->topic_count;
     out->sink_count = state->sink_count;
     return err_ok();
 }

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What the log knows: topics and partitions with the index of where each batch lies, sinks with
- * cursors and epochs, the ledger. It is a function of the frames and nothing else: the same
+ * What the log knows: topics and partitions with where each batch lies, sinks with cursors and
+ * epochs, the ledger. It is a function of the frames and nothing else: the same
  * log_state_apply builds it in recovery and keeps it true while the log runs, frame by frame, and
  * it is only ever given frames that are on disk. So there is nothing to undo after a failure.
  *
@@ -15,36 +15,13 @@
 #include "base/uuid.h"
 #include "flow/snapshot.h"
 #include "log/frame.h"
+#include "log/partition.h"
 
 /* Where bytes lie in the WAL, and when they were committed. */
 struct log_position {
     uint64_t file_number;
     uint64_t offset; /* in the file */
     int64_t commit_time_ms;
-};
-
-/* One batch of a partition. Offsets of consecutive batches rise; a gap is a hole. */
-struct log_index_entry {
-    int64_t base_offset;
-    uint64_t records_before; /* records of the partition before this batch */
-    uint32_t file_offset;    /* files are no longer than LOG_WAL_FILE_SIZE_MAX */
-    uint32_t file_number;    /* a directory never sees 2^32 files of 256 MiB */
-    uint32_t size;
-    uint32_t commit_time_low; /* the low half of its frame's commit time in milliseconds */
-};
-_Static_assert(sizeof(struct log_index_entry) == 32, "there is one for every batch");
-
-struct log_partition {
-    int64_t start_offset;
-    int64_t end_offset;     /* durable */
-    int64_t next_offset;    /* the sequencer's: what the next batch gets; >= end_offset */
-    uint64_t records;       /* ever, up to end_offset */
-    uint64_t records_start; /* before start_offset */
-    struct log_index_entry *index;
-    size_t index_count;
-    size_t index_capacity;
-    size_t index_reserved; /* entries that frames on their way will add */
-    struct list waiters;   /* the reader's: struct flow_read */
 };
 
 struct log_topic {
@@ -54,6 +31,8 @@ struct log_topic {
     uint32_t parent_id;
     uint32_t partition_count;
     struct log_partition *partitions;
+    struct flow_topic_config config;
+    bool deleted; /* a name that is free again, no partitions; ids are never given twice */
     uint64_t received;
     uint64_t duplicates;
     uint64_t dead_lettered;
@@ -82,6 +61,14 @@ struct log_sink {
     struct slice outputs;
     uint64_t delivered;
     uint64_t dead_lettered;
+    uint64_t expired; /* records that were gone before the sink came to them */
+};
+
+/* A segment that no partition has any more: its files are to be removed. Or all of a topic. */
+struct log_doomed {
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t base_offset; /* -1: the whole topic */
 };
 
 struct log_state {
@@ -92,6 +79,9 @@ struct log_state {
     struct map topics_by_name;
     struct map sinks_by_name;
     uint64_t index_bytes;
+    struct log_doomed *doomed; /* for whoever removes files to take */
+    size_t doomed_count;
+    size_t doomed_capacity;
     struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
     bool clean_stop;   /* the last frame applied was the mark of a clean stop */
 };
@@ -108,6 +98,10 @@ struct log_partition *log_state_partition(const struct log_state *state, uint32_
 struct log_sink *log_state_sink(const struct log_state *state, uint32_t id);
 struct log_sink *log_state_sink_named(const struct log_state *state, struct slice name);
 
+/* The sink's cursor on the partition, or NULL. */
+struct log_cursor *log_sink_cursor(const struct log_sink *sink, uint32_t topic_id,
+                                   uint32_t partition);
+
 /* Applies a whole frame whose payload has been checked by its CRC and lies at `position` (of the
  * frame). ERR_CORRUPT when an entry makes no sense here, ERR_VERSION, ERR_MEMORY; the state is
  * then only good for being freed. */
@@ -119,11 +113,13 @@ err_t log_state_reserve(struct log_state *state, struct log_partition *partition
 /* Takes back what frames that will never be applied had reserved: room and next offsets. */
 void log_state_forget_reserved(struct log_state *state);
 
-/* The index of the last entry that begins at or before `offset`: the one that holds it unless it
- * lies in a hole. 0 when none begins before it. */
-size_t log_partition_find(const struct log_partition *partition, int64_t offset);
-/* Records of the partition that come before `offset`. */
-uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);
+/* True when an open sink has prepared an epoch with records of the partition before `offset`: they
+ * stay until it has ended. */
+bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t partition,
+                    int64_t offset);
+/* Lets go of the segments that hold nothing at or past the partition's start; the last one stays
+ * while it is appended to. ERR_MEMORY. */
+err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_t partition);
 
 /* Copies what the state says into the asker's arena. ERR_MEMORY. */
 err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *out);

@@ -119,12 +119,9 @@ static err_t open_files(struct log_wal *wal, struct err_text *why)
     if (err_is_ok(err))
         err = listing.error;
     for (size_t i = 0; i < listing.count && err_is_ok(err); i++) {
-        if (i > 0 && listing.numbers[i] != listing.numbers[i - 1] + 1)
-            err = err_set(why, ERR_CORRUPT,
-                          "log file %" PRIu64 " is missing from %s; restore it from a copy",
-                          listing.numbers[i - 1] + 1, wal->directory);
-        else
-            err = log_wal_add(wal, listing.numbers[i], why);
+        if (i == 0 || listing.numbers[i] != listing.numbers[i - 1] + 1)
+            wal->contiguous_from = listing.numbers[i];
+        err = log_wal_add(wal, listing.numbers[i], why);
     }
     mem_free(listing.numbers);
     return err;
@@ -207,15 +204,65 @@ struct log_wal_file *log_wal_find(const struct log_wal *wal, uint64_t number)
     return low < wal->file_count && wal->files[low].number == number ? &wal->files[low] : NULL;
 }
 
-err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uint64_t number)
+void log_wal_drop_first(struct log_wal *wal)
 {
-    ASSERT(number > 0);
-    *making = (struct log_wal_making){.wal = wal, .number = number};
+    ASSERT(wal->current > 0 && wal->files[0].reads == 0);
+    /* All of it is durable, and elsewhere too: an error has nothing to say. */
+    err_t ignored = io_file_close(wal->files[0].writer);
+    (void)ignored;
+    ignored = io_file_close(wal->files[0].reader);
+    (void)ignored;
+    wal->file_count--;
+    wal->current--;
+    memmove(wal->files, wal->files + 1, wal->file_count * sizeof *wal->files);
+}
+
+err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uint64_t number,
+                         uint64_t old_number)
+{
+    ASSERT(number > old_number || (number == 0 && old_number > 0));
+    *making = (struct log_wal_making){.wal = wal, .number = number, .old_number = old_number};
     size_t size = (size_t)(wal->file_size < LOG_WAL_STEP ? wal->file_size : LOG_WAL_STEP);
     making->pattern = mem_alloc_aligned(IO_BLOCK, size);
     if (!making->pattern)
         return err_make(ERR_MEMORY);
     memset(making->pattern, FILL_BYTE, size);
+    return err_ok();
+}
+
+/* The old file under the new number. What it holds is told from frames of the new one by the file
+ * number that they have in them. */
+static err_t make_of_old(struct log_wal_making *making, struct err_text *why)
+{
+    ASSERT(making->old_number > 0 && !making->file);
+    struct log_wal *wal = making->wal;
+    char from[LOG_WAL_PATH_MAX];
+    char to[LOG_WAL_PATH_MAX];
+    log_wal_path(wal, making->old_number, from);
+    log_wal_path(wal, making->number > 0 ? making->number : making->old_number, to);
+    struct io_file *file;
+    err_t err = io_disk_open(wal->disk, from, IO_OPEN_READ, &file, why);
+    if (err_is(err, ERR_NO_FILE)) {
+        /* An earlier try removed it. */
+        making->old_number = 0;
+        making->finished = making->number == 0;
+        return err_ok();
+    }
+    TRY(err);
+    uint64_t size = 0;
+    err = io_file_size(file, &size);
+    err_t closed = io_file_close(file);
+    TRY(err);
+    TRY(closed);
+    if (making->number == 0 || size != wal->file_size) {
+        TRY(io_disk_remove(wal->disk, from, why));
+        making->old_number = 0;
+        making->finished = making->number == 0;
+        return err_ok();
+    }
+    TRY(io_disk_rename(wal->disk, from, to, why));
+    TRY(io_disk_sync_directory(wal->disk, wal->directory, why));
+    making->finished = true;
     return err_ok();
 }
 
@@ -250,6 +297,8 @@ static err_t make_finish(struct log_wal_making *making, struct err_text *why)
 err_t log_wal_make_step(struct log_wal_making *making, struct err_text *why)
 {
     ASSERT(making->pattern && !making->finished);
+    if (making->old_number > 0)
+        return make_of_old(making, why);
     if (!making->file)
         TRY(make_open(making, why));
     if (making->offset == making->wal->file_size)
@@ -269,7 +318,7 @@ void log_wal_make_done(struct log_wal_making *making)
     ASSERT(making->wal);
     err_t ignored = io_file_close(making->file);
     (void)ignored;
-    if (!making->finished && making->number > 0) {
+    if (!making->finished && making->number > 0 && making->old_number == 0) {
         char path[LOG_WAL_PATH_MAX];
         making_path(making->wal, making->number, path);
         ignored = io_disk_remove(making->wal->disk, path, NULL);

@@ -3,8 +3,9 @@
 /*
  * The files of the write-ahead log: `wal/<20 digits>.wal`, numbered from 1, each written once
  * over its whole length before any frame goes in (an overwrite costs the disk no metadata). One
- * file is current; those behind it are spare, ready to be rolled to. The calls that touch the
- * disk block; log_wal_place and log_wal_room only look and belong to the sequencer's loop.
+ * file is current; those behind it are spare, ready to be rolled to; the oldest, once sealed,
+ * becomes the next spare. The calls that touch the disk block; log_wal_place and log_wal_room only
+ * look and belong to the sequencer's loop.
  */
 
 #include "base/err.h"
@@ -21,6 +22,8 @@ struct log_wal_file {
     uint64_t size;
     struct io_file *writer; /* of the current file and the spares, else NULL */
     struct io_file *reader; /* opened by the first read */
+    uint32_t reads;         /* on their way */
+    bool recycled;          /* it held other frames before */
 };
 
 struct log_wal {
@@ -32,15 +35,17 @@ struct log_wal {
     bool direct;                /* the file system takes direct I/O */
     struct log_wal_file *files; /* by number */
     size_t file_count;
-    size_t current;  /* index in files */
-    uint64_t offset; /* in the current file: where the next frame goes */
+    uint64_t contiguous_from; /* when it was opened: from this file on none is missing */
+    size_t current;           /* index in files */
+    uint64_t offset;          /* in the current file: where the next frame goes */
 };
 
 /* Making the next file, step by step, so that each step is a short job. */
 struct log_wal_making {
     struct log_wal *wal; /* only its constant fields are read */
-    uint64_t number;
-    uint64_t offset; /* written so far */
+    uint64_t number;     /* 0: none, the old one is removed */
+    uint64_t old_number; /* of a file that becomes the next; 0: one is written */
+    uint64_t offset;     /* written so far */
     struct io_file *file;
     uint8_t *pattern; /* what a step writes */
     bool finished;
@@ -63,10 +68,17 @@ err_t log_wal_add(struct log_wal *wal, uint64_t number, struct err_text *why);
 /* The file with this number, or NULL. */
 struct log_wal_file *log_wal_find(const struct log_wal *wal, uint64_t number);
 
-/* Begins to make file `number`. ERR_MEMORY. */
-err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uint64_t number);
-/* One step: some of the bytes, or (then `finished`) sync, rename, sync of the directory. After an
- * error nothing is left behind but a file that the next open removes; begin again. Any thread. */
+/* Closes the first file and takes it off the list; nothing is read from it. */
+void log_wal_drop_first(struct log_wal *wal);
+
+/* Begins to make file `number`: of file `old_number`, which is off the list, or where that is 0
+ * by writing one. With `number` 0 the old one is removed. ERR_MEMORY. */
+err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uint64_t number,
+                         uint64_t old_number);
+/* One step: some of the bytes, or (then `finished`) sync, rename, sync of the directory. A file
+ * that becomes the next takes one step; where it has not the size of files made today, it is
+ * removed and the next step begins to write one. After an error nothing is left behind but a file
+ * that the next open removes; begin again. Any thread. */
 err_t log_wal_make_step(struct log_wal_making *making, struct err_text *why);
 void log_wal_make_done(struct log_wal_making *making);
 /* True when another file may be made under the limit. */

@@ -41,6 +41,7 @@ struct server {
     struct io_worker *flusher;
     struct io_worker *maker;
     struct io_worker *reader;
+    struct io_worker *sealer;
     struct log *log;
 
     struct server_intake *intakes;

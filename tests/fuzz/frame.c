@@ -69,17 +69,18 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_BATCH: return log_entry_put_batch(out, &entry->append);
     case LOG_ENTRY_COUNTS: return log_entry_put_counts(out, &entry->counts);
     case LOG_ENTRY_TOPIC_CREATE:
-    case LOG_ENTRY_TOPIC_PARTITIONS: return log_entry_put_topic(out, &entry->topic);
+    case LOG_ENTRY_TOPIC_PARTITIONS:
+    case LOG_ENTRY_TOPIC_CONFIG:
+    case LOG_ENTRY_TOPIC_DELETE:
+    case LOG_ENTRY_LOG_START: return log_entry_put_topic(out, &entry->topic);
     case LOG_ENTRY_SINK_OPEN:
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: return put_sink(out, entry);
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);
-    case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
-    case LOG_ENTRY_LOG_START:
     default: break;
     }
     /* A kind that is only reserved was decoded. */

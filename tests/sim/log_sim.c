@@ -49,7 +49,7 @@ static void draw_options(struct world *w)
         options->index_bytes = 4 * KIB;
     w->recycling.recycles = chance(w, 1, 2);
     w->value_size_max = chance(w, 1, 4) ? 4000 : 200;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < WORLD_WORKERS; i++)
         if (chance(w, 1, 3))
             sim_worker_set_latency(w->workers[i], 0, below(w, 20 * IO_MS) + 1);
 }

@@ -39,14 +39,18 @@ void world_init(struct world *w, uint64_t seed, bool trace)
     recycling_disk_init(&w->recycling, sim_disk_io(w->disk));
     for (size_t i = 0; i < 3; i++) {
         w->loops[i] = sim_loop_new(w->sim);
+        MODEL_EXPECT(&w->model, w->loops[i]);
+    }
+    for (size_t i = 0; i < WORLD_WORKERS; i++) {
         w->workers[i] = sim_worker_new(w->sim);
-        MODEL_EXPECT(&w->model, w->loops[i] && w->workers[i]);
+        MODEL_EXPECT(&w->model, w->workers[i]);
     }
     w->options = (struct log_options){
         .loop = w->loops[0],
         .flusher = w->workers[0],
         .maker = w->workers[1],
         .reader = w->workers[2],
+        .sealer = w->workers[3],
         .disk = &w->recycling.io,
         .logger = &w->logger,
         .data_directory = DIRECTORY,

@@ -88,6 +88,9 @@ struct world_prober {
     bool cancelled;
 };
 
+/* The log's: flusher, maker, reader, sealer. */
+#define WORLD_WORKERS 4u
+
 struct world {
     uint64_t seed;
     bool trace;
@@ -98,7 +101,7 @@ struct world {
     struct sim_disk *disk;
     struct recycling_disk recycling;
     struct io_loop *loops[3]; /* the sequencer's, then those of who uses it */
-    struct io_worker *workers[3];
+    struct io_worker *workers[WORLD_WORKERS];
     struct log_options options;
     struct log *log; /* NULL between lives */
     uint32_t topic_ids[MODEL_TOPICS];

@@ -32,7 +32,7 @@ static void make_files(struct written *w, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct log_wal_making making;
         uint64_t number = log_wal_next_number(&w->wal);
-        assert_code(log_wal_make_begin(&making, &w->wal, number), OK);
+        assert_code(log_wal_make_begin(&making, &w->wal, number, 0), OK);
         while (!making.finished)
             assert_code(log_wal_make_step(&making, &w->why), OK);
         log_wal_make_done(&making);
@@ -150,7 +150,7 @@ static err_t recover(struct written *w)
     err_t err = open_wal(w);
     if (!err_is_ok(err))
         return err;
-    return log_recover(&w->wal, &w->uuid, &w->state, &w->result, &w->why);
+    return log_recover(&w->wal, &w->uuid, NULL, &w->state, &w->result, &w->why);
 }
 
 static int64_t records_end(const struct written *w)

@@ -95,7 +95,7 @@ static void batches_move_the_end_and_are_indexed_where_they_lie(void **state)
     assert_int_equal(entry[0].records_before, 0);
     assert_int_equal(entry[0].file_number, 3);
     assert_int_equal(entry[0].file_offset, 8192 + LOG_FRAME_HEADER_SIZE + first);
-    assert_int_equal(entry[0].commit_time_low, 777);
+    assert_int_equal(entry[0].commit_time_ms, 777);
     assert_int_equal(entry[1].base_offset, 5);
     assert_int_equal(entry[1].records_before, 5);
     assert_int_equal(entry[1].file_offset, 8192 + LOG_FRAME_HEADER_SIZE + second);

@@ -26,7 +26,7 @@ static void open_well(struct log_wal *wal, struct sim_disk *disk)
 static err_t make_file(struct log_wal *wal, uint64_t number)
 {
     struct log_wal_making making;
-    err_t err = log_wal_make_begin(&making, wal, number);
+    err_t err = log_wal_make_begin(&making, wal, number, 0);
     while (err_is_ok(err) && !making.finished)
         err = log_wal_make_step(&making, &why);
     log_wal_make_done(&making);
@@ -82,7 +82,7 @@ static void a_file_is_whole_and_patterned_before_it_has_its_name(void **state)
     struct log_wal wal;
     open_well(&wal, disk);
     struct log_wal_making making;
-    assert_err(log_wal_make_begin(&making, &wal, 1), OK);
+    assert_err(log_wal_make_begin(&making, &wal, 1, 0), OK);
     assert_err(log_wal_make_step(&making, &why), OK);
     assert_false(making.finished);
     assert_int_equal(kind_of(disk, "data/wal/00000000000000000001.wal"), IO_KIND_NONE);

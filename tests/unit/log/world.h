@@ -31,6 +31,7 @@ struct world {
     struct gate flusher;
     struct gate maker;
     struct gate reader;
+    struct gate sealer;
     struct logger logger;
     char events[2048]; /* names of the events that were logged, each with a space behind */
     struct log_options options;
@@ -109,12 +110,14 @@ static inline void world_init(struct world *w, uint64_t seed)
     gate_init(&w->flusher, w->sim);
     gate_init(&w->maker, w->sim);
     gate_init(&w->reader, w->sim);
+    gate_init(&w->sealer, w->sim);
     w->logger.write = world_note;
     w->options = (struct log_options){
         .loop = sim_loop_new(w->sim),
         .flusher = &w->flusher.io,
         .maker = &w->maker.io,
         .reader = &w->reader.io,
+        .sealer = &w->sealer.io,
         .disk = sim_disk_io(w->disk),
         .logger = &w->logger,
         .data_directory = "data",

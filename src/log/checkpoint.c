@@ -1,0 +1,606 @@
+#include "log/checkpoint.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "base/hash.h"
+#include "base/number.h"
+
+#include <inttypes.h>
+
+/*
+ * The body is one walk over the state in a fixed order; decoding is the same walk. What is read is
+ * believed no more than a frame is: every count is held against the bytes that are left before
+ * memory is taken for it, and what the rest of the log relies on (rising offsets, ids, ranges) is
+ * checked here, once.
+ */
+
+#define HEADER_SIZE 40u
+#define AT_HEADER_CRC 36u
+#define SEGMENT_SIZE 104u
+#define INDEX_SIZE 48u
+#define CURSOR_SIZE 40u
+#define PARTITION_SIZE 40u
+#define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
+#define SUFFIX ".ckpt"
+
+static void add_segment(struct buf *out, const struct log_segment *segment)
+{
+    ASSERT(segment->size > 0 && segment->end_offset > segment->base_offset);
+    buf_add_u64le(out, (uint64_t)segment->base_offset);
+    buf_add_u64le(out, (uint64_t)segment->end_offset);
+    buf_add_u64le(out, segment->records_before);
+    buf_add_u64le(out, segment->records);
+    buf_add_u64le(out, segment->size);
+    buf_add_u64le(out, segment->next_index);
+    buf_add_u64le(out, (uint64_t)segment->first_commit_ms);
+    buf_add_u64le(out, (uint64_t)segment->last_commit_ms);
+    buf_add_u64le(out, (uint64_t)segment->max_timestamp_ms);
+    buf_add_u64le(out, (uint64_t)segment->max_timestamp_offset);
+    buf_add_u64le(out, (uint64_t)segment->indexed_timestamp_ms);
+    buf_add_u32le(out, segment->index_entries);
+    buf_add_u32le(out, segment->time_entries);
+    buf_add_u64le(out, 0);
+}
+
+static void add_index_entry(struct buf *out, const struct log_index_entry *entry)
+{
+    ASSERT(entry->size > 0);
+    buf_add_u64le(out, (uint64_t)entry->base_offset);
+    buf_add_u64le(out, entry->records_before);
+    buf_add_u64le(out, (uint64_t)entry->max_timestamp_ms);
+    buf_add_u64le(out, (uint64_t)entry->commit_time_ms);
+    buf_add_u32le(out, entry->file_number);
+    buf_add_u32le(out, entry->file_offset);
+    buf_add_u32le(out, entry->size);
+    buf_add_u32le(out, entry->record_count);
+}
+
+static void add_partition(struct buf *out, const struct log_partition *partition)
+{
+    ASSERT(partition->start_offset <= partition->end_offset);
+    buf_add_u64le(out, (uint64_t)partition->start_offset);
+    buf_add_u64le(out, (uint64_t)partition->end_offset);
+    buf_add_u64le(out, partition->records);
+    buf_add_u64le(out, partition->records_start);
+    buf_add_u32le(out, partition->segment_count);
+    buf_add_u32le(out, (uint32_t)partition->index_count);
+    for (uint32_t i = 0; i < partition->segment_count; i++)
+        add_segment(out, &partition->segments[i]);
+    for (size_t i = 0; i < partition->index_count; i++)
+        add_index_entry(out, &partition->index[i]);
+}
+
+static void add_name(struct buf *out, const char *name)
+{
+    struct slice text = slice_string(name);
+    ASSERT(text.size > 0 && text.size <= UINT32_MAX);
+    buf_add_u32le(out, (uint32_t)text.size);
+    buf_add_slice(out, text);
+}
+
+static void add_topic(struct buf *out, const struct log_topic *topic)
+{
+    ASSERT(!topic->deleted || topic->partition_count == 0);
+    add_name(out, topic->name);
+    buf_add(out, topic->uuid.bytes, sizeof topic->uuid.bytes);
+    buf_add_u32le(out, topic->parent_id);
+    buf_add_byte(out, topic->deleted);
+    buf_add_byte(out, (uint8_t)topic->config.codec);
+    buf_add_byte(out, topic->config.expire_undelivered);
+    buf_add_byte(out, 0);
+    buf_add_u64le(out, topic->config.retention_ms);
+    buf_add_u64le(out, topic->config.retention_bytes);
+    buf_add_u64le(out, topic->received);
+    buf_add_u64le(out, topic->duplicates);
+    buf_add_u64le(out, topic->dead_lettered);
+    buf_add_u64le(out, topic->refused);
+    buf_add_u32le(out, topic->partition_count);
+    for (uint32_t i = 0; i < topic->partition_count; i++)
+        add_partition(out, &topic->partitions[i]);
+}
+
+static void add_cursor(struct buf *out, const struct log_cursor *cursor)
+{
+    ASSERT(cursor->offset >= 0);
+    buf_add_u32le(out, cursor->topic_id);
+    buf_add_u32le(out, cursor->partition);
+    buf_add_u64le(out, (uint64_t)cursor->offset);
+    buf_add_u64le(out, cursor->records_first);
+    buf_add_u64le(out, cursor->records);
+    buf_add_u64le(out, cursor->active);
+}
+
+static void add_range(struct buf *out, const struct flow_sink_range *range)
+{
+    uint8_t bytes[LOG_RANGE_SIZE];
+    ASSERT(range->first_offset <= range->end_offset);
+    log_range_put(bytes, range);
+    buf_add(out, bytes, sizeof bytes);
+}
+
+static void add_sink(struct buf *out, const struct log_sink *sink)
+{
+    ASSERT(sink->outputs.size <= UINT32_MAX);
+    add_name(out, sink->name);
+    buf_add_byte(out, sink->open);
+    buf_add_byte(out, sink->prepared);
+    buf_add_u16le(out, 0);
+    buf_add_u64le(out, sink->epoch);
+    buf_add_u64le(out, sink->delivered);
+    buf_add_u64le(out, sink->dead_lettered);
+    buf_add_u64le(out, sink->expired);
+    buf_add_u32le(out, sink->cursor_count);
+    buf_add_u32le(out, sink->range_count);
+    buf_add_u32le(out, (uint32_t)sink->outputs.size);
+    for (uint32_t i = 0; i < sink->cursor_count; i++)
+        add_cursor(out, &sink->cursors[i]);
+    for (uint32_t i = 0; i < sink->range_count; i++)
+        add_range(out, &sink->ranges[i]);
+    buf_add_slice(out, sink->outputs);
+}
+
+void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct log_state *state,
+                           struct buf *out)
+{
+    ASSERT(checkpoint->last.lsn > 0);
+    buf_reset(out);
+    uint8_t frame[LOG_FRAME_HEADER_SIZE];
+    struct log_frame_header last = checkpoint->last;
+    log_frame_encode(&last, frame);
+    uint8_t header[HEADER_SIZE] = {0};
+    buf_add(out, header, sizeof header);
+    buf_add(out, frame, sizeof frame);
+    buf_add_u64le(out, checkpoint->sealed_file);
+    buf_add_u64le(out, checkpoint->clean);
+    buf_add_u32le(out, state->topic_count);
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        add_topic(out, state->topics[i]);
+    buf_add_u32le(out, state->sink_count);
+    for (uint32_t i = 0; i < state->sink_count; i++)
+        add_sink(out, state->sinks[i]);
+    if (!buf_ok(out))
+        return;
+    size_t body = out->size - HEADER_SIZE;
+    put_u32le(out->data, LOG_CHECKPOINT_MAGIC);
+    put_u32le(out->data + 4, LOG_CHECKPOINT_VERSION);
+    put_u64le(out->data + 8, body);
+    memcpy(out->data + 16, checkpoint->uuid.bytes, sizeof checkpoint->uuid.bytes);
+    put_u32le(out->data + 32, crc32c(0, out->data + HEADER_SIZE, body));
+    put_u32le(out->data + AT_HEADER_CRC, crc32c(0, out->data, AT_HEADER_CRC));
+}
+
+err_t log_checkpoint_check(struct slice bytes)
+{
+    ASSERT(bytes.data || bytes.size == 0);
+    if (bytes.size < HEADER_SIZE || get_u32le(bytes.data) != LOG_CHECKPOINT_MAGIC ||
+        get_u32le(bytes.data + AT_HEADER_CRC) != crc32c(0, bytes.data, AT_HEADER_CRC))
+        return err_make(ERR_CORRUPT);
+    if (get_u32le(bytes.data + 4) > LOG_CHECKPOINT_VERSION)
+        return err_make(ERR_VERSION);
+    struct slice body = slice_sub(bytes, HEADER_SIZE, SIZE_MAX);
+    bool fits = get_u64le(bytes.data + 8) == body.size &&
+                get_u32le(bytes.data + 32) == crc32c(0, body.data, body.size);
+    return err_make(fits ? ERR_OK : ERR_CORRUPT);
+}
+
+err_t log_checkpoint_sealed(struct slice bytes, uint64_t *sealed_file)
+{
+    TRY(log_checkpoint_check(bytes));
+    struct cursor c = cursor_make(slice_sub(bytes, HEADER_SIZE + LOG_FRAME_HEADER_SIZE, SIZE_MAX));
+    uint64_t value = cursor_u64le(&c);
+    ASSERT(sealed_file);
+    if (!cursor_ok(&c))
+        return err_make(ERR_CORRUPT);
+    *sealed_file = value;
+    return err_ok();
+}
+
+/* A count of things that take at least `size` bytes each; fails when so many cannot follow. */
+static uint32_t take_count(struct cursor *c, size_t size)
+{
+    ASSERT(size > 0);
+    uint32_t count = cursor_u32le(c);
+    if (count > c->rest.size / size)
+        cursor_fail(c);
+    return cursor_ok(c) ? count : 0;
+}
+
+static bool take_bool(struct cursor *c)
+{
+    uint8_t value = cursor_u8(c);
+    ASSERT(c->rest.data || c->rest.size == 0);
+    if (value > 1)
+        cursor_fail(c);
+    return value == 1;
+}
+
+static void take_uuid(struct cursor *c, struct uuid *out)
+{
+    struct slice bytes = cursor_bytes(c, sizeof out->bytes);
+    ASSERT(bytes.size == 0 || bytes.size == sizeof out->bytes);
+    if (cursor_ok(c))
+        memcpy(out->bytes, bytes.data, bytes.size);
+}
+
+static struct slice take_name(struct cursor *c)
+{
+    uint32_t size = take_count(c, 1);
+    struct slice name = cursor_bytes(c, size);
+    ASSERT(name.size <= size);
+    if (name.size == 0)
+        cursor_fail(c);
+    return name;
+}
+
+static struct log_segment take_segment(struct cursor *c)
+{
+    struct log_segment s = {
+        .base_offset = (int64_t)cursor_u64le(c),
+        .end_offset = (int64_t)cursor_u64le(c),
+        .records_before = cursor_u64le(c),
+        .records = cursor_u64le(c),
+        .size = cursor_u64le(c),
+        .next_index = cursor_u64le(c),
+        .first_commit_ms = (int64_t)cursor_u64le(c),
+        .last_commit_ms = (int64_t)cursor_u64le(c),
+        .max_timestamp_ms = (int64_t)cursor_u64le(c),
+        .max_timestamp_offset = (int64_t)cursor_u64le(c),
+        .indexed_timestamp_ms = (int64_t)cursor_u64le(c),
+        .index_entries = cursor_u32le(c),
+        .time_entries = cursor_u32le(c),
+    };
+    ASSERT(c->rest.data || c->rest.size == 0);
+    (void)cursor_u64le(c);
+    if (s.base_offset < 0 || s.end_offset <= s.base_offset || s.size == 0 || s.size > INT32_MAX ||
+        (uint64_t)(s.end_offset - s.base_offset) < s.records || s.time_entries > s.index_entries ||
+        s.index_entries > s.size / LOG_SEGMENT_INDEX_ENTRY)
+        cursor_fail(c);
+    return s;
+}
+
+static void take_segments(struct cursor *c, struct log_partition *partition, uint32_t count,
+                          bool *no_memory)
+{
+    ASSERT(!partition->segments);
+    for (uint32_t i = 0; i < count && cursor_ok(c) && !*no_memory; i++) {
+        struct log_segment segment = take_segment(c);
+        const struct log_segment *last =
+            i > 0 ? &partition->segments[partition->segment_count - 1] : NULL;
+        if (!cursor_ok(c) || segment.end_offset > partition->end_offset ||
+            (last && segment.base_offset < last->end_offset))
+            cursor_fail(c);
+        else
+            *no_memory = !err_is_ok(log_partition_put_segments(partition, &segment, 1));
+    }
+}
+
+static struct log_index_entry take_index_entry(struct cursor *c)
+{
+    ASSERT(c->rest.data || c->rest.size == 0);
+    struct log_index_entry entry = {
+        .base_offset = (int64_t)cursor_u64le(c),
+        .records_before = cursor_u64le(c),
+        .max_timestamp_ms = (int64_t)cursor_u64le(c),
+        .commit_time_ms = (int64_t)cursor_u64le(c),
+        .file_number = cursor_u32le(c),
+        .file_offset = cursor_u32le(c),
+        .size = cursor_u32le(c),
+        .record_count = cursor_u32le(c),
+    };
+    if (entry.base_offset < 0 || entry.size < FLOW_BATCH_HEADER_SIZE || entry.record_count == 0 ||
+        entry.file_number == 0)
+        cursor_fail(c);
+    return entry;
+}
+
+static void take_index(struct cursor *c, struct log_partition *partition, uint32_t count,
+                       uint64_t *index_bytes, bool *no_memory)
+{
+    ASSERT(partition->index_count == 0);
+    int64_t least = partition->segment_count > 0
+                        ? partition->segments[partition->segment_count - 1].end_offset
+                        : 0;
+    for (uint32_t i = 0; i < count && cursor_ok(c) && !*no_memory; i++) {
+        struct log_index_entry entry = take_index_entry(c);
+        if (entry.base_offset < least || entry.base_offset >= partition->end_offset)
+            cursor_fail(c);
+        least = entry.base_offset + 1;
+        if (cursor_ok(c))
+            *no_memory = !err_is_ok(log_partition_add(partition, &entry, index_bytes));
+    }
+}
+
+static void take_partition(struct cursor *c, struct log_partition *partition, uint64_t *index_bytes,
+                           bool *no_memory)
+{
+    list_init(&partition->waiters);
+    partition->start_offset = (int64_t)cursor_u64le(c);
+    partition->end_offset = (int64_t)cursor_u64le(c);
+    partition->next_offset = partition->end_offset;
+    partition->records = cursor_u64le(c);
+    partition->records_start = cursor_u64le(c);
+    uint32_t segments = take_count(c, SEGMENT_SIZE);
+    uint32_t entries = take_count(c, INDEX_SIZE);
+    ASSERT(partition->segment_count == 0);
+    if (partition->start_offset < 0 || partition->end_offset < partition->start_offset ||
+        partition->records < partition->records_start)
+        cursor_fail(c);
+    take_segments(c, partition, segments, no_memory);
+    take_index(c, partition, entries, index_bytes, no_memory);
+}
+
+static err_t take_partitions(struct cursor *c, struct log_topic *topic, uint64_t *index_bytes)
+{
+    uint32_t count = take_count(c, PARTITION_SIZE);
+    ASSERT(!topic->partitions);
+    if (!cursor_ok(c) || count > FLOW_PARTITIONS_MAX || (count == 0) != topic->deleted)
+        return err_make(ERR_CORRUPT);
+    topic->partitions = mem_zalloc(count + 1u, sizeof *topic->partitions);
+    if (!topic->partitions)
+        return err_make(ERR_MEMORY);
+    bool no_memory = false;
+    while (topic->partition_count < count && cursor_ok(c) && !no_memory)
+        take_partition(c, &topic->partitions[topic->partition_count++], index_bytes, &no_memory);
+    if (no_memory)
+        return err_make(ERR_MEMORY);
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_topic(struct cursor *c, struct log_state *state, struct log_topic *topic)
+{
+    ASSERT(topic->id > 0);
+    struct slice name = take_name(c);
+    take_uuid(c, &topic->uuid);
+    topic->parent_id = cursor_u32le(c);
+    topic->deleted = take_bool(c);
+    uint8_t codec = cursor_u8(c);
+    topic->config.expire_undelivered = take_bool(c);
+    (void)cursor_u8(c);
+    topic->config.retention_ms = cursor_u64le(c);
+    topic->config.retention_bytes = cursor_u64le(c);
+    topic->received = cursor_u64le(c);
+    topic->duplicates = cursor_u64le(c);
+    topic->dead_lettered = cursor_u64le(c);
+    topic->refused = cursor_u64le(c);
+    if (!cursor_ok(c) || codec > FLOW_CODEC_ZSTD || topic->parent_id >= topic->id ||
+        name.size > FLOW_TOPIC_NAME_MAX)
+        return err_make(ERR_CORRUPT);
+    topic->config.codec = (enum flow_codec)codec;
+    topic->name = mem_string(name.data, name.size);
+    if (!topic->name)
+        return err_make(ERR_MEMORY);
+    TRY(take_partitions(c, topic, &state->index_bytes));
+    if (topic->deleted)
+        return err_ok();
+    if (map_get(&state->topics_by_name, name))
+        return err_make(ERR_CORRUPT);
+    return map_put(&state->topics_by_name, slice_string(topic->name), topic);
+}
+
+static err_t take_topics(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, sizeof(uint32_t));
+    ASSERT(state->topic_count == 0);
+    state->topics = mem_zalloc(count + 1u, sizeof(struct log_topic *));
+    if (!state->topics)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_topic *topic = mem_zalloc(1, sizeof *topic);
+        if (!topic)
+            return err_make(ERR_MEMORY);
+        state->topics[state->topic_count++] = topic;
+        topic->id = state->topic_count;
+        TRY(take_topic(c, state, topic));
+    }
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static void take_cursors(struct cursor *c, const struct log_state *state, struct log_sink *sink,
+                         uint32_t count)
+{
+    ASSERT(sink->cursors && sink->cursor_count == 0);
+    for (uint32_t i = 0; i < count && cursor_ok(c); i++) {
+        struct log_cursor *cursor = &sink->cursors[i];
+        cursor->topic_id = cursor_u32le(c);
+        cursor->partition = cursor_u32le(c);
+        cursor->offset = (int64_t)cursor_u64le(c);
+        cursor->records_first = cursor_u64le(c);
+        cursor->records = cursor_u64le(c);
+        cursor->active = cursor_u64le(c) == 1;
+        const struct log_cursor *last = i > 0 ? cursor - 1 : NULL;
+        bool rises = !last || cursor->topic_id > last->topic_id ||
+                     (cursor->topic_id == last->topic_id && cursor->partition > last->partition);
+        if (!rises || cursor->offset < 0 || cursor->records < cursor->records_first ||
+            (cursor->active && !log_state_partition(state, cursor->topic_id, cursor->partition)))
+            cursor_fail(c);
+        sink->cursor_count++;
+    }
+}
+
+static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sink *sink)
+{
+    ASSERT(sink->id > 0);
+    struct slice name = take_name(c);
+    sink->open = take_bool(c);
+    sink->prepared = take_bool(c);
+    (void)cursor_u16le(c);
+    sink->epoch = cursor_u64le(c);
+    sink->delivered = cursor_u64le(c);
+    sink->dead_lettered = cursor_u64le(c);
+    sink->expired = cursor_u64le(c);
+    uint32_t cursors = take_count(c, CURSOR_SIZE);
+    uint32_t ranges = take_count(c, LOG_RANGE_SIZE);
+    uint32_t outputs = take_count(c, 1);
+    if (!cursor_ok(c) || map_get(&state->sinks_by_name, name))
+        return err_make(ERR_CORRUPT);
+    sink->name = mem_string(name.data, name.size);
+    sink->cursors = mem_zalloc(cursors + 1u, sizeof *sink->cursors);
+    sink->ranges = mem_zalloc(ranges + 1u, sizeof *sink->ranges);
+    uint8_t *bytes = mem_alloc(outputs + 1u);
+    sink->outputs = slice_make(bytes, 0);
+    if (!sink->name || !sink->cursors || !sink->ranges || !bytes)
+        return err_make(ERR_MEMORY);
+    take_cursors(c, state, sink, cursors);
+    for (uint32_t i = 0; i < ranges; i++) {
+        struct slice range = cursor_bytes(c, LOG_RANGE_SIZE);
+        if (cursor_ok(c))
+            sink->ranges[sink->range_count++] = log_range_get(range.data);
+    }
+    struct slice given = cursor_bytes(c, outputs);
+    if (!cursor_ok(c))
+        return err_make(ERR_CORRUPT);
+    memcpy(bytes, given.data, given.size);
+    sink->outputs = slice_make(bytes, given.size);
+    return map_put(&state->sinks_by_name, slice_string(sink->name), sink);
+}
+
+static err_t take_sinks(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, sizeof(uint32_t));
+    ASSERT(state->sink_count == 0);
+    state->sinks = mem_zalloc(count + 1u, sizeof(struct log_sink *));
+    if (!state->sinks)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_sink *sink = mem_zalloc(1, sizeof *sink);
+        if (!sink)
+            return err_make(ERR_MEMORY);
+        state->sinks[state->sink_count++] = sink;
+        sink->id = state->sink_count;
+        TRY(take_sink(c, state, sink));
+    }
+    return err_make(cursor_ok(c) && c->rest.size == 0 ? ERR_OK : ERR_CORRUPT);
+}
+
+err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, struct log_state *state)
+{
+    ASSERT(state->topic_count == 0 && state->sink_count == 0);
+    TRY(log_checkpoint_check(bytes));
+    struct log_checkpoint checkpoint = {0};
+    memcpy(checkpoint.uuid.bytes, bytes.data + 16, sizeof checkpoint.uuid.bytes);
+    struct cursor c = cursor_make(slice_sub(bytes, HEADER_SIZE, SIZE_MAX));
+    struct slice frame = cursor_bytes(&c, LOG_FRAME_HEADER_SIZE);
+    checkpoint.sealed_file = cursor_u64le(&c);
+    checkpoint.clean = cursor_u64le(&c) == 1;
+    if (!cursor_ok(&c))
+        return err_make(ERR_CORRUPT);
+    TRY(log_frame_decode(frame, &checkpoint.last));
+    if (checkpoint.sealed_file >= checkpoint.last.file_number)
+        return err_make(ERR_CORRUPT);
+    TRY(take_topics(&c, state));
+    TRY(take_sinks(&c, state));
+    *out = checkpoint;
+    return err_ok();
+}
+
+static void directory_path(const char *data_directory, char out[static LOG_SEGMENT_PATH_MAX])
+{
+    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/checkpoint", data_directory);
+    ASSERT(size > 0 && (size_t)size < LOG_SEGMENT_PATH_MAX - NAME_SIZE);
+}
+
+static void file_path(const char *data_directory, uint64_t lsn,
+                      char out[static LOG_SEGMENT_PATH_MAX])
+{
+    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/checkpoint/%020" PRIu64 SUFFIX,
+                        data_directory, lsn);
+    ASSERT(size > 0 && size < LOG_SEGMENT_PATH_MAX);
+}
+
+struct listing {
+    uint64_t *lsns;
+    size_t capacity;
+    size_t count;
+};
+
+/* Keeps the newest. */
+static int list_name(void *context, const char *name, enum io_kind kind)
+{
+    struct listing *listing = context;
+    ASSERT(listing->count <= listing->capacity);
+    struct slice rest = slice_string(name);
+    struct slice digits = slice_split(&rest, '.');
+    uint64_t lsn;
+    if (kind != IO_KIND_FILE || digits.size != 20 || !slice_equal_string(rest, "ckpt") ||
+        !err_is_ok(number_parse_u64(digits, &lsn)))
+        return 0;
+    size_t at = listing->count;
+    while (at > 0 && listing->lsns[at - 1] < lsn)
+        at--;
+    if (at == listing->capacity)
+        return 0;
+    size_t last = listing->count < listing->capacity ? listing->count++ : listing->count - 1;
+    for (; last > at; last--)
+        listing->lsns[last] = listing->lsns[last - 1];
+    listing->lsns[at] = lsn;
+    return 0;
+}
+
+err_t log_checkpoint_list(struct io_disk *disk, const char *data_directory, uint64_t *lsns,
+                          size_t capacity, size_t *count, struct err_text *why)
+{
+    ASSERT(capacity > 0);
+    char path[LOG_SEGMENT_PATH_MAX];
+    directory_path(data_directory, path);
+    *count = 0;
+    enum io_kind kind;
+    TRY(io_disk_kind(disk, path, &kind, why));
+    if (kind == IO_KIND_NONE)
+        return err_ok();
+    struct listing listing = {.lsns = lsns, .capacity = capacity};
+    TRY(io_disk_list(disk, path, list_name, &listing, why));
+    *count = listing.count;
+    return err_ok();
+}
+
+err_t log_checkpoint_read(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                          struct buf *out, struct err_text *why)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    ASSERT(lsn > 0);
+    file_path(data_directory, lsn, path);
+    return io_disk_read_file(disk, path, SIZE_MAX / 2, out, why);
+}
+
+/* Reads the file back: what cannot be read must not push an older one out. */
+static err_t verify(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                    struct slice bytes, struct err_text *why)
+{
+    struct buf back;
+    ASSERT(bytes.size > 0);
+    buf_init(&back, 0);
+    err_t err = log_checkpoint_read(disk, data_directory, lsn, &back, why);
+    if (err_is_ok(err) && !slice_equal(buf_slice(&back), bytes))
+        err = err_set(why, ERR_CORRUPT, "checkpoint %" PRIu64 " reads back as other bytes", lsn);
+    buf_done(&back);
+    return err;
+}
+
+/* Two are kept; there is a third only until its elder is gone. */
+static err_t remove_old(struct io_disk *disk, const char *data_directory, struct err_text *why)
+{
+    uint64_t lsns[16];
+    size_t count = 0;
+    TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
+    ASSERT(count <= sizeof lsns / sizeof lsns[0]);
+    for (size_t i = LOG_CHECKPOINTS_KEPT; i < count; i++) {
+        char path[LOG_SEGMENT_PATH_MAX];
+        file_path(data_directory, lsns[i], path);
+        TRY(io_disk_remove(disk, path, why));
+    }
+    return err_ok();
+}
+
+err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                           struct slice bytes, struct err_text *why)
+{
+    ASSERT(lsn > 0 && bytes.size > HEADER_SIZE);
+    char path[LOG_SEGMENT_PATH_MAX];
+    directory_path(data_directory, path);
+    TRY(io_disk_make_path(disk, path, why));
+    file_path(data_directory, lsn, path);
+    TRY(io_disk_write_file(disk, path, bytes, why));
+    TRY(verify(disk, data_directory, lsn, bytes, why));
+    return remove_old(disk, data_directory, why);
+}

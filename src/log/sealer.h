@@ -1,0 +1,125 @@
+#pragma once
+
+/*
+ * Sealing: the oldest WAL file that is full goes, all partitions at once, into their segments;
+ * then a checkpoint says so, and the file can be used again. And what else is done behind the
+ * commits' back on the same worker: checkpoints where sealing lags, the removal of expired
+ * segments. Belongs to the sequencer's loop; docs/formats/segment.md and checkpoint.md have the
+ * bytes.
+ *
+ *            closed file            all windows          synced: index        written
+ *   IDLE ───────────────► APPENDING ───────────► SYNCING ───────────► SAVING ───────► IDLE
+ *     ▲                       │ failed: nothing      │ failed            │ failed     │
+ *     └───────────────────────┴── happened ──────────┴───────────────────┘ (tried again)
+ */
+
+#include "base/buf.h"
+#include "io/loop.h"
+#include "log/checkpoint.h"
+#include "log/state.h"
+
+struct log;
+
+enum log_sealer_phase {
+    LOG_SEALER_IDLE,
+    LOG_SEALER_APPENDING,
+    LOG_SEALER_SYNCING,
+    LOG_SEALER_SAVING,
+    LOG_SEALER_REMOVING,
+};
+
+/* A partition with batches in the file that is sealed. */
+struct log_seal_target {
+    uint32_t topic_id;
+    struct log_segment_place place; /* its name is the topic's, which lives as long as the log */
+    struct flow_topic_config config;
+    uint64_t segment_bytes_max;
+    uint64_t entries_done; /* of the front of its index */
+    struct log_segment *segments;
+    uint32_t segment_count;
+    bool begun; /* its directory is there and swept */
+};
+
+/* Entries of one target in the window that is sealed. */
+struct log_seal_run {
+    uint32_t target;
+    size_t first;
+    size_t count;
+};
+
+/* Files that go: of a segment, or (base offset -1) of a topic. */
+struct log_seal_removal {
+    struct log_segment_place place;
+    int64_t base_offset;
+};
+
+struct log_sealer {
+    struct io_job job;
+    struct io_timer pace;
+    enum log_sealer_phase phase;
+    bool running; /* the job is on its way */
+
+    uint64_t
+        file_number; /* APPENDING and SYNCING: the file, and from where it is still to be done */
+    uint64_t file_size;
+    uint64_t window;
+    struct io_file *wal;
+    struct io_file *root; /* the data directory, for io_file_sync_all */
+    struct log_seal_target *targets;
+    uint32_t target_count;
+    uint32_t target_capacity;
+    struct log_index_entry *entries; /* of the step */
+    size_t entry_count;
+    size_t entry_capacity;
+    struct log_seal_run *runs;
+    size_t run_count;
+    size_t run_capacity;
+    uint8_t *data;
+    uint64_t data_capacity;
+    uint64_t step_read_bytes; /* the worker's, as all of the step while it runs */
+    uint64_t step_written_bytes;
+    struct buf out;
+    struct buf merged;
+
+    struct buf checkpoint; /* SAVING */
+    uint64_t checkpoint_lsn;
+    uint64_t checkpoint_file; /* its last frame's */
+    uint64_t checkpoint_sealed;
+    bool checkpoint_clean;
+    bool final_saved; /* of a stop: written, or not possible */
+
+    struct log_seal_removal *removals; /* REMOVING */
+    size_t removal_count;
+
+    err_t error;
+    struct err_text why;
+    bool reported;
+
+    uint64_t sealed_file;  /* every file up to it is in segments */
+    uint64_t saved_sealed; /* by the newest checkpoint */
+    uint64_t saved_before; /* by the one before it, which is kept */
+    uint64_t saved_file;   /* the last frame of the newest checkpoint is there */
+    uint64_t saved_lsn;    /* that frame */
+    uint64_t files_total;
+    uint64_t read_bytes_total;
+    uint64_t written_bytes_total;
+    uint64_t checkpoints_total;
+    uint64_t removed_total;
+    uint64_t failures_total;
+};
+
+void log_sealer_init(struct log *log);
+void log_sealer_done(struct log *log);
+/* What recovery began with, and up to which file the checkpoint before it, which would serve if
+ * that were lost, has sealed. */
+void log_sealer_loaded(struct log *log, const struct log_checkpoint *checkpoint,
+                       uint64_t sealed_before);
+/* Starts what is to be done when nothing is on its way. */
+void log_sealer_kick(struct log *log);
+/* After the mark of a clean stop: gives up what can be given up, writes a last checkpoint. True
+ * when nothing is on its way any more. */
+bool log_sealer_stop(struct log *log);
+/* Bytes of files that are full and not sealed. */
+uint64_t log_sealer_backlog(const struct log *log);
+/* The highest number of a file that nobody needs any more. */
+uint64_t log_sealer_recyclable(const struct log *log);

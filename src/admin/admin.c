@@ -1,9 +1,9 @@
-#include "admin/admin.h"
+#include "admin/admin_int.h"
 
 #include "admin/ledger.h"
+#include "admin/topics.h"
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "net/http/server.h"
 #include "net/http/target.h"
 #include "net/listener.h"
 #include "observe/prometheus.h"
@@ -17,52 +17,72 @@
 #define INQUIRIES_MAX 64u
 #define CONNECTIONS_MAX 256u
 
-struct admin {
-    struct admin_options options;
-    struct net_http_server *server;
-    struct net_listener *listener;
-    uint32_t inquiries;
-    uint64_t stop_deadline_ms;
-    void (*stopped)(void *owner);
-    void *stopped_owner;
-};
+/* What is asked of the log's snapshot. */
+enum subject { SUBJECT_LEDGER, SUBJECT_TOPICS, SUBJECT_TOPIC };
 
 struct inquiry {
     struct admin *admin;
     struct net_http_request *request;
     bool metrics; /* else readiness */
     size_t waiting;
+    enum subject subject;
+    size_t topic_size;
+    uint8_t topic[FLOW_TOPIC_NAME_MAX];
     struct flow_snapshot snapshot;
     struct flow_report reports[];
 };
 
 struct route {
-    const char *path;
-    void (*serve)(struct admin *admin, struct net_http_request *request);
+    const char *path; /* "{}" is a topic */
+    const char *allow;
+    bool deletes; /* the method is DELETE, else GET or HEAD */
+    void (*serve)(struct admin *admin, struct net_http_request *request,
+                  const struct admin_target *target);
 };
+
+void admin_reply_busy(struct net_http_request *request)
+{
+    net_http_reply_error(request, 503, "busy", "Retry-After: 1\r\n",
+                         "too many requests are waiting for an answer; try again");
+}
+
+bool admin_inquiry_begin(struct admin *admin, struct net_http_request *request)
+{
+    /* The limit bounds the memory too: a report of ten thousand partitions is a megabyte. */
+    if (admin->inquiries >= INQUIRIES_MAX) {
+        admin_reply_busy(request);
+        return false;
+    }
+    admin->inquiries++;
+    return true;
+}
+
+void admin_inquiry_end(struct admin *admin)
+{
+    ASSERT(admin->inquiries > 0);
+    admin->inquiries--;
+}
 
 static void end_inquiry(struct inquiry *inquiry)
 {
-    struct admin *admin = inquiry->admin;
     /* What was asked of the parts is theirs until it has come home; only then may this go. */
-    ASSERT(inquiry->waiting == 0 && admin->inquiries > 0);
-    admin->inquiries--;
+    ASSERT(inquiry->waiting == 0);
+    admin_inquiry_end(inquiry->admin);
     mem_free(inquiry);
 }
 
 static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_request *request,
                                      size_t report_count)
 {
-    /* The limit bounds the memory too: a report of ten thousand partitions is a megabyte. */
-    struct inquiry *inquiry = NULL;
-    if (admin->inquiries < INQUIRIES_MAX)
-        inquiry = mem_zalloc(1, sizeof *inquiry + report_count * sizeof inquiry->reports[0]);
+    if (!admin_inquiry_begin(admin, request))
+        return NULL;
+    struct inquiry *inquiry =
+        mem_zalloc(1, sizeof *inquiry + report_count * sizeof inquiry->reports[0]);
     if (!inquiry) {
-        net_http_reply_error(request, 503, "busy", "Retry-After: 1\r\n",
-                             "too many requests are waiting for an answer; try again");
+        admin_reply_busy(request);
+        admin_inquiry_end(admin);
         return NULL;
     }
-    admin->inquiries++;
     inquiry->admin = admin;
     inquiry->request = request;
     return inquiry;
@@ -70,8 +90,7 @@ static struct inquiry *begin_inquiry(struct admin *admin, struct net_http_reques
 
 /* A body that met the end of memory is never sent cut off: half a page of metrics would pass for
  * counters that went back. */
-static void reply_text(struct net_http_request *request, int status, const char *type,
-                       struct buf *body)
+void admin_reply(struct net_http_request *request, int status, const char *type, struct buf *body)
 {
     if (buf_ok(body))
         net_http_reply(request, &(struct net_http_response){.status = status,
@@ -81,8 +100,25 @@ static void reply_text(struct net_http_request *request, int status, const char 
         net_http_reply_error(request, 503, "memory", "Retry-After: 1\r\n", "out of memory");
 }
 
-static void serve_health(struct admin *admin, struct net_http_request *request)
+void admin_reply_failed(struct net_http_request *request, err_t err, const char *code,
+                        const char *what)
 {
+    ASSERT(!err_is_ok(err));
+    net_http_reply_error(request, err_http_status(err), code,
+                         err_retriable(err) ? "Retry-After: 1\r\n" : NULL, "%s: %s", what,
+                         err_string(err));
+}
+
+void admin_reply_unknown(struct net_http_request *request, struct slice topic)
+{
+    net_http_reply_error(request, 404, "unknown_topic", NULL, "there is no topic %.*s",
+                         SLICE_PRINTF(topic));
+}
+
+static void serve_health(struct admin *admin, struct net_http_request *request,
+                         const struct admin_target *target)
+{
+    (void)target;
     ASSERT(admin->server);
     /* Says nothing but that the loop turns. Whoever restarts by this must not do so because a disk
      * is slow; that is what readiness is for. */
@@ -104,7 +140,7 @@ static void reply_metrics(struct inquiry *inquiry)
         /* A part without memory says so in its set; a page that lacks its counters must not look
          * whole. */
         text.failed = true;
-    reply_text(inquiry->request, 200, OBSERVE_PROMETHEUS_CONTENT_TYPE, &text);
+    admin_reply(inquiry->request, 200, OBSERVE_PROMETHEUS_CONTENT_TYPE, &text);
     buf_done(&text);
 }
 
@@ -120,7 +156,7 @@ static void reply_ready(struct inquiry *inquiry)
     if (reason[0])
         buf_add_json_string(&body, slice_string(reason));
     buf_add_string(&body, "}\n");
-    reply_text(inquiry->request, reason[0] ? 503 : 200, NULL, &body);
+    admin_reply(inquiry->request, reason[0] ? 503 : 200, NULL, &body);
     buf_done(&body);
 }
 
@@ -160,75 +196,160 @@ static void ask_all(struct admin *admin, struct net_http_request *request, bool 
     }
 }
 
-static void serve_metrics(struct admin *admin, struct net_http_request *request)
+static void serve_metrics(struct admin *admin, struct net_http_request *request,
+                          const struct admin_target *target)
 {
+    (void)target;
     ask_all(admin, request, true);
 }
 
-static void serve_ready(struct admin *admin, struct net_http_request *request)
+static void serve_ready(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target)
 {
+    (void)target;
     ask_all(admin, request, false);
+}
+
+/* False when it has answered itself. */
+static bool render_snapshot(const struct inquiry *inquiry, struct buf *body)
+{
+    const struct flow_snapshot *snapshot = &inquiry->snapshot;
+    const struct control_catalog *catalog = inquiry->admin->options.catalog;
+    struct slice name = slice_make(inquiry->topic, inquiry->topic_size);
+    const struct flow_topic_state *topic = NULL;
+    switch (inquiry->subject) {
+    case SUBJECT_LEDGER: admin_ledger_render(snapshot, body); return true;
+    case SUBJECT_TOPICS: admin_topics_render(snapshot, catalog, body); return true;
+    case SUBJECT_TOPIC: topic = flow_snapshot_topic(snapshot, name); break;
+    }
+    if (topic)
+        admin_topic_render(snapshot, catalog, topic, body);
+    else
+        admin_reply_unknown(inquiry->request, name);
+    return topic;
 }
 
 static void snapshot_back(struct flow_snapshot *snapshot)
 {
     struct inquiry *inquiry = CONTAINER_OF(snapshot, struct inquiry, snapshot);
-    struct buf body;
-    buf_init(&body, 0);
-    if (err_is_ok(snapshot->error)) {
-        admin_ledger_render(snapshot, &body);
-        buf_add_byte(&body, '\n');
-        reply_text(inquiry->request, 200, NULL, &body);
-    } else {
+    struct buf body = {0};
+    if (!err_is_ok(snapshot->error)) {
         /* No ledger rather than an old one: who balances books by this must know that he cannot. */
-        net_http_reply_error(inquiry->request, err_http_status(snapshot->error), "ledger",
-                             err_retriable(snapshot->error) ? "Retry-After: 1\r\n" : NULL,
-                             "the log gives no ledger: %s", err_string(snapshot->error));
+        bool ledger = inquiry->subject == SUBJECT_LEDGER;
+        admin_reply_failed(inquiry->request, snapshot->error, ledger ? "ledger" : "log",
+                           ledger ? "the log gives no ledger" : "the log does not name its topics");
+    } else if (render_snapshot(inquiry, &body)) {
+        buf_add_byte(&body, '\n');
+        admin_reply(inquiry->request, 200, NULL, &body);
     }
     buf_done(&body);
     flow_snapshot_done(snapshot);
     end_inquiry(inquiry);
 }
 
-static void serve_ledger(struct admin *admin, struct net_http_request *request)
+/* One snapshot is one moment: every number in the answer is from the same commit. */
+static void ask_log(struct admin *admin, struct net_http_request *request, enum subject subject,
+                    const struct admin_target *target)
 {
     struct inquiry *inquiry = begin_inquiry(admin, request, 0);
     if (!inquiry)
         return;
-    /* One snapshot is one moment: every number in the answer is from the same commit. */
+    inquiry->subject = subject;
+    inquiry->topic_size = target->topic_size;
+    memcpy(inquiry->topic, target->topic, target->topic_size);
     inquiry->snapshot.home = admin->options.loop;
     inquiry->snapshot.done = snapshot_back;
     flow_log_snapshot(admin->options.log, &inquiry->snapshot);
 }
 
+static void serve_ledger(struct admin *admin, struct net_http_request *request,
+                         const struct admin_target *target)
+{
+    ask_log(admin, request, SUBJECT_LEDGER, target);
+}
+
+static void serve_topics(struct admin *admin, struct net_http_request *request,
+                         const struct admin_target *target)
+{
+    ask_log(admin, request, SUBJECT_TOPICS, target);
+}
+
+static void serve_topic(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target)
+{
+    ask_log(admin, request, SUBJECT_TOPIC, target);
+}
+
+#define GETS "GET, HEAD"
+#define GETS_AND_DELETES "GET, HEAD, DELETE"
+
 static const struct route routes[] = {
-    /* One line a path: on_head answers for all others, and names these. */
-    {"/health", serve_health},
-    {"/ready", serve_ready},
-    {"/metrics", serve_metrics},
-    {"/v1/ledger", serve_ledger},
+    /* A line a path and kind of method: on_head answers for all others, and names these. */
+    {"/health", GETS, false, serve_health},
+    {"/ready", GETS, false, serve_ready},
+    {"/metrics", GETS, false, serve_metrics},
+    {"/v1/ledger", GETS, false, serve_ledger},
+    {"/v1/topics", GETS, false, serve_topics},
+    {"/v1/topics/{}", GETS_AND_DELETES, false, serve_topic},
+    {"/v1/topics/{}", GETS_AND_DELETES, true, admin_deletion_serve},
+    {"/v1/topics/{}/records", GETS, false, admin_records_serve},
 };
 
-/* Four paths, compared in turn; none has a variable part. */
-static const struct route *find_route(struct slice path)
+/* The route of a path and, where the path has it, of the method; `topic` is what stands for "{}",
+ * still encoded. */
+static const struct route *find_route(struct slice path, bool deletes, struct slice *topic)
 {
+    const struct route *found = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (slice_equal_string(path, routes[i].path))
-            return &routes[i];
+        if (net_http_path_match(path, routes[i].path, topic)) {
+            found = &routes[i];
+            if (found->deletes == deletes)
+                break;
+        }
     }
-    return NULL;
+    return found;
 }
 
 /* What a request waits with from its head to its body, which is empty. */
 struct request_state {
     const struct route *route;
+    struct admin_target target;
 };
+
+static bool method_fits(const struct route *route, enum net_http_method method)
+{
+    return route->deletes ? method == NET_HTTP_DELETE
+                          : method == NET_HTTP_GET || method == NET_HTTP_HEAD;
+}
+
+/* False when it has answered: no topic has such a name, or no request needs such a query. */
+static bool keep_target(struct net_http_request *request, struct slice topic, struct slice query)
+{
+    struct request_state *state = net_http_request_state(request);
+    struct admin_target *target = &state->target;
+    struct slice name;
+    if (!err_is_ok(net_http_percent_decode(topic, target->topic, sizeof target->topic, &name))) {
+        net_http_reply_error(request, 404, "unknown_topic", NULL, "no topic has such a name");
+        return false;
+    }
+    if (query.size > sizeof target->query) {
+        net_http_reply_error(request, 400, "query", NULL, "the query is over %zu bytes",
+                             sizeof target->query);
+        return false;
+    }
+    target->topic_size = name.size;
+    target->query_size = query.size;
+    if (query.size > 0)
+        memcpy(target->query, query.data, query.size);
+    return true;
+}
 
 static enum net_http_verdict on_head(void *owner, struct net_http_request *request,
                                      const struct net_http_head *head)
 {
     struct admin *admin = owner;
-    const struct route *route = find_route(head->path);
+    struct slice topic = {0};
+    const struct route *route = find_route(head->path, head->method == NET_HTTP_DELETE, &topic);
     /* The order is what may be told: who comes by a foreign name or from a foreign page learns not
      * even which paths there are. */
     if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
@@ -239,12 +360,13 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
                              "requests from pages of other sites are refused");
     else if (!route)
         net_http_reply_error(request, 404, "not_found", NULL,
-                             "no such path; there are /health, /ready, /metrics and /v1/ledger");
-    else if (head->method != NET_HTTP_GET && head->method != NET_HTTP_HEAD)
-        net_http_reply_not_allowed(request, "GET, HEAD");
+                             "no such path; there are /health, /ready, /metrics, /v1/ledger and "
+                             "/v1/topics");
+    else if (!method_fits(route, head->method))
+        net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)
         net_http_reply_error(request, 413, "too_large", NULL, "no request here has a body");
-    else {
+    else if (keep_target(request, topic, head->query)) {
         struct request_state *state = net_http_request_state(request);
         state->route = route;
         return NET_HTTP_ACCEPT;
@@ -257,7 +379,7 @@ static void on_body(void *owner, struct net_http_request *request, struct slice 
     const struct request_state *state = net_http_request_state(request);
     /* on_head let nothing else pass. */
     ASSERT(state->route && body.size == 0);
-    state->route->serve(owner, request);
+    state->route->serve(owner, request, &state->target);
 }
 
 static const struct net_http_handler handler = {
@@ -271,11 +393,12 @@ static void adopt(void *owner, struct io_socket socket)
 
 err_t admin_new(const struct admin_options *options, struct admin **out, struct err_text *why)
 {
-    ASSERT(options->exporter_count > 0);
+    ASSERT(options->exporter_count > 0 && options->catalog);
     struct admin *admin = mem_zalloc(1, sizeof *admin);
     if (!admin)
         return err_make(ERR_MEMORY);
     admin->options = *options;
+    list_init(&admin->readers);
     struct net_http_limits limits;
     net_http_limits_init(&limits);
     /* Operators and scrapers, not producers: what is over is a mistake or an attack. */
@@ -314,6 +437,7 @@ void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void 
     admin->stop_deadline_ms = deadline_ms;
     admin->stopped = stopped;
     admin->stopped_owner = owner;
+    admin_records_stop(admin);
     /* The listener first, so that no connection can come behind the server's stop. */
     net_listener_stop(admin->listener, listener_stopped, admin);
 }
@@ -322,7 +446,7 @@ void admin_free(struct admin **admin)
 {
     if (!*admin)
         return;
-    ASSERT((*admin)->inquiries == 0);
+    ASSERT((*admin)->inquiries == 0 && (*admin)->reader_count == 0);
     net_listener_free(&(*admin)->listener);
     net_http_server_free(&(*admin)->server);
     mem_free(*admin);

@@ -1,13 +1,15 @@
 #pragma once
 
 /*
- * The admin door: GET /health, /ready, /metrics and /v1/ledger. It asks the other parts through
+ * The admin door: GET /health, /ready, /metrics and /v1/ledger; GET /v1/topics, /v1/topics/{topic}
+ * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}. It asks the other parts through
  * flow/status.h and flow/log.h and never touches their state. Everything runs on one loop, the
  * one given; new, start and free also before that loop runs.
  */
 
 #include "base/err.h"
 #include "base/logger.h"
+#include "control/catalog/catalog.h"
 #include "flow/log.h"
 #include "flow/status.h"
 #include "io/loop.h"
@@ -17,6 +19,7 @@ struct admin;
 struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
+    const struct control_catalog *catalog;  /* what it declares is not deleted; lives as long */
     const char *address;                    /* "host:port"; its host is allowed in Host */
     struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */
     size_t exporter_count;

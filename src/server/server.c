@@ -198,6 +198,7 @@ static err_t new_admin(struct server *server, struct err_text *why)
     struct admin_options options = {
         .loop = server->control,
         .log = log_flow(server->log),
+        .catalog = server->catalog,
         .address = config->admin.listen,
         .exporters = server->exporters,
         .exporter_count = server->exporter_count,

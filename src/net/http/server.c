@@ -282,3 +282,17 @@ const struct net_http_counters *net_http_server_counters(const struct net_http_s
 {
     return &server->counters;
 }
+
+size_t net_http_server_unsent(const struct net_http_server *server)
+{
+    size_t size = 0;
+    LIST_EACH (link, &server->connections) {
+        const struct net_http_conn *conn = CONTAINER_OF(link, struct net_http_conn, link);
+        if (conn->state != CONN_CLOSED)
+            size += io_tcp_write_queued(server->loop, conn->tcp);
+        /* Answers that wait for one before them. */
+        LIST_EACH (other, &conn->requests)
+            size += CONTAINER_OF(other, struct net_http_request, link)->answer.size;
+    }
+    return size;
+}

@@ -91,6 +91,8 @@ void net_http_server_adopt(struct net_http_server *server, struct io_socket sock
 void net_http_server_stop(struct net_http_server *server, uint64_t deadline_ms,
                           void (*stopped)(void *owner), void *owner);
 const struct net_http_counters *net_http_server_counters(const struct net_http_server *server);
+/* Bytes of answers that were given and that the peers have not taken yet. Walks the connections. */
+size_t net_http_server_unsent(const struct net_http_server *server);
 
 /* The handler's bytes in the request, aligned for any type. */
 void *net_http_request_state(struct net_http_request *request);

@@ -187,6 +187,27 @@ static void a_new_server_without_memory_is_an_error(void **state)
     fake_loop_free(fake);
 }
 
+static void answers_that_no_peer_has_taken_can_be_counted(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *first = fixture_connect(f);
+    struct io_tcp *second = fixture_connect(f);
+    fixture_send(f, first, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(net_http_server_unsent(f->server), 0);
+    first->stuck = true;
+    fixture_send(f, first, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_in_range(net_http_server_unsent(f->server), f->large_size, f->large_size + 1024);
+    /* Behind an answer that is still to come it counts as well. */
+    fixture_send(f, second, LATER_REQUEST "GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_in_range(net_http_server_unsent(f->server), 2 * f->large_size, 2 * f->large_size + 2048);
+    fixture_reply(f, 0, "later");
+    fake_drain(first);
+    fake_run(f->fake);
+    assert_int_equal(net_http_server_unsent(f->server), 0);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_server_without_connections_stops_at_once),
         cmocka_unit_test(counters_say_what_happened),
         cmocka_unit_test(a_new_server_without_memory_is_an_error),
+        cmocka_unit_test(answers_that_no_peer_has_taken_can_be_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * The inside of the admin door: the routes and the simple answers (admin.c), deleting a topic
+ * (deletion.c) and reading records (records.c), each of which may take several turns of the one
+ * loop.
+ */
+
+#include "admin/admin.h"
+#include "base/list.h"
+#include "flow/commit.h"
+#include "net/http/server.h"
+
+struct admin {
+    struct admin_options options;
+    struct net_http_server *server;
+    struct net_listener *listener;
+    uint32_t inquiries;
+    struct list readers; /* records.c: reads under way */
+    uint32_t reader_count;
+    uint64_t stop_deadline_ms;
+    void (*stopped)(void *owner); /* set: the door closes */
+    void *stopped_owner;
+};
+
+/* The longest query of a request, in bytes as sent. */
+#define ADMIN_QUERY_SIZE 512u
+
+/* What a request's target says, kept from its head on. */
+struct admin_target {
+    size_t topic_size;
+    size_t query_size;
+    uint8_t topic[FLOW_TOPIC_NAME_MAX]; /* decoded */
+    uint8_t query[ADMIN_QUERY_SIZE];    /* still encoded */
+};
+
+/* Counts an inquiry; where there are too many it answers 503 and returns false. */
+bool admin_inquiry_begin(struct admin *admin, struct net_http_request *request);
+void admin_inquiry_end(struct admin *admin);
+/* Answers with a body that may have met the end of memory: then with 503. `type` NULL: JSON. */
+void admin_reply(struct net_http_request *request, int status, const char *type, struct buf *body);
+/* Answers with {"error":code,…} for an error that the log gave; `what` did not work by it. */
+void admin_reply_failed(struct net_http_request *request, err_t err, const char *code,
+                        const char *what);
+/* 404 for the topic of a target. */
+void admin_reply_unknown(struct net_http_request *request, struct slice topic);
+/* 503, and how it is said everywhere that too much is going on. */
+void admin_reply_busy(struct net_http_request *request);
+
+/* records.c: GET /v1/topics/{}/records. Answers, at once or later. */
+void admin_records_serve(struct admin *admin, struct net_http_request *request,
+                         const struct admin_target *target);
+/* Ends the waiting of all reads that wait for records. */
+void admin_records_stop(struct admin *admin);
+
+/* deletion.c: DELETE /v1/topics/{}. Answers later. */
+void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
+                          const struct admin_target *target);

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "io/uv/uv.h"
@@ -7,7 +9,11 @@
 /*
  * Contracts name topics, the log numbers them. At the start the two are brought together: one
  * commit creates every topic that is missing, a second one their DLQs (which name their topic by
- * its number), and partitions are raised where a contract asks for more. Nothing is deleted here.
+ * its number), and partitions are raised where a contract asks for more; a third one says of all
+ * whose contract has changed what is kept of them. Nothing is deleted here: that is for the log, by
+ * what it was told.
+ *
+ * A topic whose contract is gone keeps what it was told last.
  */
 
 #define DLQ_SUFFIX ".dlq"
@@ -152,6 +158,91 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
     return err_ok();
 }
 
+static enum flow_codec codec_of(const struct control_catalog_topic *topic)
+{
+    static const enum flow_codec codecs[] = {
+        [CONTROL_CATALOG_NONE] = FLOW_CODEC_NONE,
+        [CONTROL_CATALOG_LZ4] = FLOW_CODEC_LZ4,
+        [CONTROL_CATALOG_ZSTD] = FLOW_CODEC_ZSTD,
+    };
+    ASSERT(topic->compression < sizeof(codecs) / sizeof(codecs[0]));
+    return codecs[topic->compression];
+}
+
+static struct flow_topic_config topic_config(const struct control_catalog_topic *topic)
+{
+    return (struct flow_topic_config){
+        .retention_ms = topic->retention.time_ms,
+        .retention_bytes = topic->retention.size_bytes,
+        .codec = codec_of(topic),
+        .expire_undelivered = topic->retention.expire_undelivered,
+    };
+}
+
+/* A cap that refuses is held where records come in (pipeline/check): the log then deletes nothing
+ * for the sake of size. */
+static struct flow_topic_config dlq_config(const struct control_catalog_topic *topic)
+{
+    bool drops = topic->dlq.when_full == CONTROL_CATALOG_DROP_OLDEST;
+    return (struct flow_topic_config){
+        .retention_ms = topic->dlq.retention_ms,
+        .retention_bytes = drops ? topic->dlq.size_bytes : 0,
+        .codec = codec_of(topic),
+        .expire_undelivered = drops,
+    };
+}
+
+static bool config_equal(const struct flow_topic_config *a, const struct flow_topic_config *b)
+{
+    return a->retention_ms == b->retention_ms && a->retention_bytes == b->retention_bytes &&
+           a->codec == b->codec && a->expire_undelivered == b->expire_undelivered;
+}
+
+/* Less than before, so that records will go that were promised to stay: worth a line. 0 is no
+ * limit. */
+static bool keeps_less(const struct flow_topic_config *from, const struct flow_topic_config *to)
+{
+    uint64_t none = UINT64_MAX;
+    return (to->retention_ms ? to->retention_ms : none) <
+               (from->retention_ms ? from->retention_ms : none) ||
+           (to->retention_bytes ? to->retention_bytes : none) <
+               (from->retention_bytes ? from->retention_bytes : none) ||
+           (to->expire_undelivered && !from->expire_undelivered);
+}
+
+static void configure(struct server *server, const struct flow_topic_state *state,
+                      struct flow_topic_config config, struct changes *changes)
+{
+    if (config_equal(&state->config, &config))
+        return;
+    changes->items[changes->count++] = (struct flow_topic_change){
+        .op = FLOW_TOPIC_CONFIG, .topic_id = state->id, .config = config};
+    /* All zeros is a topic that has just been made. */
+    static const struct flow_topic_config fresh;
+    if (!config_equal(&state->config, &fresh) && keeps_less(&state->config, &config))
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "topic_keeps_less",
+                     "topic %s: its contract keeps less than before, what is beyond that will be "
+                     "deleted: %" PRIu64 " ms and %" PRIu64 " bytes (0: no limit)%s",
+                     state->name, config.retention_ms, config.retention_bytes,
+                     config.expire_undelivered ? ", delivered or not" : "");
+}
+
+/* The third pass: what is kept. */
+static err_t add_config(struct server *server, const struct flow_snapshot *snapshot,
+                        const struct control_catalog_topic *topic, struct changes *changes,
+                        struct err_text *why)
+{
+    char name[FLOW_TOPIC_NAME_MAX + 1];
+    bool named = dlq_name(topic->name, name);
+    const struct flow_topic_state *state = flow_snapshot_topic(snapshot, slice_string(topic->name));
+    const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
+    (void)why;
+    ASSERT(named && state && dlq);
+    configure(server, state, topic_config(topic), changes);
+    configure(server, dlq, dlq_config(topic), changes);
+    return err_ok();
+}
+
 typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot,
                      const struct control_catalog_topic *topic, struct changes *changes,
                      struct err_text *why);
@@ -162,7 +253,8 @@ static err_t run_pass(struct server *server, add_fn *add, struct err_text *why)
     struct flow_snapshot snapshot;
     struct changes changes;
     TRY(server_snapshot(server, &snapshot));
-    err_t err = changes_new(&changes, server->catalog->topic_count);
+    /* A topic's and its DLQ's. */
+    err_t err = changes_new(&changes, 2 * server->catalog->topic_count);
     for (size_t i = 0; i < server->catalog->topic_count && err_is_ok(err); i++)
         err = add(server, &snapshot, &server->catalog->topics[i], &changes, why);
     if (err_is_ok(err) && changes.count > 0) {
@@ -184,7 +276,7 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
         const struct flow_topic_state *state =
             flow_snapshot_topic(snapshot, slice_string(topic->name));
         const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
-        /* Both passes came before, and nobody else creates or deletes topics. */
+        /* The passes came before, and nobody else creates or deletes topics. */
         ASSERT(named && state && dlq);
         out[i] = (struct pipeline_check_topic){
             .name = topic->name,
@@ -196,6 +288,8 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
                                                                       : PIPELINE_CHECK_DEAD_LETTER,
             .key = topic->key,
             .event_time = topic->event_time,
+            .dlq_size_max =
+                topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
         };
     }
     return err_ok();
@@ -206,6 +300,7 @@ err_t server_bind_topics(struct server *server, struct pipeline_check_topic **ou
 {
     TRY(run_pass(server, add_topic, why));
     TRY(run_pass(server, add_dlq, why));
+    TRY(run_pass(server, add_config, why));
     struct flow_snapshot snapshot;
     TRY(server_snapshot(server, &snapshot));
     struct pipeline_check_topic *topics =

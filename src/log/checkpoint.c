@@ -21,6 +21,7 @@
 #define INDEX_SIZE 48u
 #define CURSOR_SIZE 40u
 #define PARTITION_SIZE 40u
+#define DOOMED_SIZE 16u
 #define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
 #define SUFFIX ".ckpt"
 
@@ -159,6 +160,12 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     buf_add_u32le(out, state->sink_count);
     for (uint32_t i = 0; i < state->sink_count; i++)
         add_sink(out, state->sinks[i]);
+    buf_add_u32le(out, (uint32_t)state->doomed_count);
+    for (size_t i = 0; i < state->doomed_count; i++) {
+        buf_add_u32le(out, state->doomed[i].topic_id);
+        buf_add_u32le(out, state->doomed[i].partition);
+        buf_add_u64le(out, (uint64_t)state->doomed[i].base_offset);
+    }
     if (!buf_ok(out))
         return;
     size_t body = out->size - HEADER_SIZE;
@@ -470,6 +477,26 @@ static err_t take_sinks(struct cursor *c, struct log_state *state)
         sink->id = state->sink_count;
         TRY(take_sink(c, state, sink));
     }
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_doomed(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, DOOMED_SIZE);
+    ASSERT(!state->doomed);
+    state->doomed = mem_zalloc(count + 1u, sizeof *state->doomed);
+    if (!state->doomed)
+        return err_make(ERR_MEMORY);
+    state->doomed_capacity = count + 1u;
+    for (; state->doomed_count < count; state->doomed_count++) {
+        struct log_doomed *doomed = &state->doomed[state->doomed_count];
+        doomed->topic_id = cursor_u32le(c);
+        doomed->partition = cursor_u32le(c);
+        doomed->base_offset = (int64_t)cursor_u64le(c);
+        if (doomed->topic_id == 0 || doomed->topic_id > state->topic_count ||
+            doomed->base_offset < -1)
+            cursor_fail(c);
+    }
     return err_make(cursor_ok(c) && c->rest.size == 0 ? ERR_OK : ERR_CORRUPT);
 }
 
@@ -490,6 +517,7 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
         return err_make(ERR_CORRUPT);
     TRY(take_topics(&c, state));
     TRY(take_sinks(&c, state));
+    TRY(take_doomed(&c, state));
     *out = checkpoint;
     return err_ok();
 }

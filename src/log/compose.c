@@ -87,8 +87,12 @@ static err_t check_topic(const struct log *log, const struct flow_topic_change *
         return check_delete(log, topic);
     if (change->op == FLOW_TOPIC_LOG_START)
         return check_log_start(log, change);
-    if (change->op == FLOW_TOPIC_CONFIG)
-        return err_make(change->config.codec <= FLOW_CODEC_ZSTD ? ERR_OK : ERR_INVALID);
+    if (change->op == FLOW_TOPIC_CONFIG) {
+        enum flow_codec codec = change->config.codec;
+        bool built =
+            codec == FLOW_CODEC_NONE || codec == FLOW_CODEC_LZ4 || codec == FLOW_CODEC_ZSTD;
+        return err_make(built ? ERR_OK : ERR_UNSUPPORTED);
+    }
     bool valid = change->partition_count <= FLOW_PARTITIONS_MAX &&
                  change->partition_count >= topic->partition_count;
     return err_make(valid ? ERR_OK : ERR_INVALID);

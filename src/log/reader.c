@@ -245,8 +245,8 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
 /* Takes whole batches from `bytes`, which lie at `*position` of the segment, those before the
  * wanted offset apart; `*position` moves behind what was looked at. ERR_END when the next batch
  * goes beyond the bytes: then `*wanted` is its size as far as that is known. */
-static err_t take_batches(struct flow_read *read, struct slice bytes, uint64_t *position,
-                          uint64_t *wanted)
+static err_t take_batches(const struct log_segment *segment, struct flow_read *read,
+                          struct slice bytes, uint64_t *position, uint64_t *wanted)
 {
     uint64_t taken = 0;
     ASSERT(read->batch_count == 0);
@@ -256,13 +256,18 @@ static err_t take_batches(struct flow_read *read, struct slice bytes, uint64_t *
         if (err_is(err, ERR_END) && bytes.size >= 12)
             *wanted = UINT64_C(12) + get_u32be(bytes.data + 8);
         TRY(err);
-        bool before = batch.base_offset + batch.last_offset_delta < read->offset;
+        int64_t last_offset = batch.base_offset + batch.last_offset_delta;
+        /* Offsets lie outside a batch's CRC. */
+        if (batch.base_offset < segment->base_offset || last_offset >= segment->end_offset ||
+            (read->batch_count > 0 && batch.base_offset < read->next_offset))
+            return err_make(ERR_CORRUPT);
+        bool before = last_offset < read->offset;
         if (!before && read->batch_count > 0 && taken + batch.bytes.size > read->size_max)
             return err_ok();
         if (!before) {
             TRY(flow_batch_check(&batch));
             read->batches[read->batch_count++] = batch.bytes;
-            read->next_offset = batch.base_offset + batch.last_offset_delta + 1;
+            read->next_offset = last_offset + 1;
             taken += batch.bytes.size;
         }
         *position += batch.bytes.size;
@@ -308,7 +313,7 @@ static err_t read_segment(struct log_lease *lease, struct io_file *file)
         TRY(read_span(lease, file, position, wanted, &bytes));
         uint64_t more = wanted;
         uint64_t before = position;
-        err_t err = take_batches(read, bytes, &position, &more);
+        err_t err = take_batches(&lease->segment, read, bytes, &position, &more);
         /* What there is, is given; what comes behind it is the next read's to stumble on. */
         if (read->batch_count > 0)
             return err_ok();

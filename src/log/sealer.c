@@ -262,7 +262,7 @@ static err_t close_group(struct seal_append *a)
     }
     a->group_count = 0;
     a->group_bytes = 0;
-    if (codec != FLOW_CODEC_NONE)
+    if (codec == FLOW_CODEC_LZ4 || codec == FLOW_CODEC_ZSTD)
         return flow_batch_pack(&batch, codec, &sealer->out);
     buf_add_slice(&sealer->out, batch.bytes);
     return buf_error(&sealer->out);
@@ -351,6 +351,9 @@ static err_t append_run(struct log *log, const struct log_seal_run *run, uint64_
         int64_t kept = target->segment_count > 0 ? target->segments[0].base_offset + 1 : 0;
         TRY(log_segment_make_directories(a.disk, &target->place, &sealer->why));
         TRY(log_segment_sweep(a.disk, &target->place, kept, &sealer->why));
+        /* What a try that failed left behind its end goes too, so that nobody takes it for more. */
+        if (target->segment_count > 0)
+            TRY(log_segment_cut(a.disk, &target->place, &target->segments[0], &sealer->why));
         target->begun = true;
     }
     buf_reset(&sealer->out);
@@ -618,6 +621,11 @@ static void removed(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     ASSERT(sealer->phase == LOG_SEALER_REMOVING);
+    struct log_state *state = &log->state;
+    ASSERT(sealer->removal_count <= state->doomed_count);
+    state->doomed_count -= sealer->removal_count;
+    memmove(state->doomed, state->doomed + sealer->removal_count,
+            state->doomed_count * sizeof *state->doomed);
     sealer->removed_total += sealer->removal_count;
     mem_free(sealer->removals);
     sealer->removals = NULL;
@@ -652,7 +660,8 @@ static void done(struct io_job *job)
     log_sequencer_pump(log);
 }
 
-/* Segments and topics that the state has let go of. Without the memory, a later time. */
+/* Segments and topics that the state has let go of; they stay in its list, which checkpoints have,
+ * until they are gone. Without the memory, a later time. */
 static bool take_doomed(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
@@ -671,7 +680,6 @@ static bool take_doomed(struct log *log)
         };
     }
     sealer->removal_count = state->doomed_count;
-    state->doomed_count = 0;
     ASSERT(sealer->removal_count > 0);
     return true;
 }
@@ -685,6 +693,14 @@ static void begin_file(struct log *log, const struct log_wal_file *file)
     sealer->window = 0;
     sealer->phase = LOG_SEALER_APPENDING;
     append_more(log);
+}
+
+bool log_sealer_frees(const struct log *log)
+{
+    const struct log_sealer *sealer = &log->sealer;
+    ASSERT(log->wal.current < log->wal.file_count);
+    return !sealer->reported && log->mode == LOG_RUNNING &&
+           (sealer->phase != LOG_SEALER_IDLE || next_file(log));
 }
 
 /* A full index stops intake, and only what is in a full file can be sealed: an early end makes

@@ -119,6 +119,8 @@ void log_sealer_kick(struct log *log);
 /* After the mark of a clean stop: gives up what can be given up, writes a last checkpoint. True
  * when nothing is on its way any more. */
 bool log_sealer_stop(struct log *log);
+/* True when files are being sealed, and went well the last time: room will come of it. */
+bool log_sealer_frees(const struct log *log);
 /* Bytes of files that are full and not sealed. */
 uint64_t log_sealer_backlog(const struct log *log);
 /* The highest number of a file that nobody needs any more. */

@@ -89,7 +89,8 @@ static enum room room_for(const struct log *log, uint64_t payload_size, bool res
         return ROOM_YES;
     if (spare)
         return size <= wal->files[wal->current + 1].size ? ROOM_YES : ROOM_NO;
-    return size <= wal->file_size && log_maker_busy(log) ? ROOM_WAIT : ROOM_NO;
+    bool comes = log_maker_busy(log) || log_sealer_frees(log);
+    return size <= wal->file_size && comes ? ROOM_WAIT : ROOM_NO;
 }
 
 static err_t no_room_error(const struct log *log, uint64_t payload_size)

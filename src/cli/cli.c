@@ -10,8 +10,10 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "cli/check.h"
+#include "cli/consume.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
+#include "cli/topics.h"
 
 struct version_flags {
     bool json;
@@ -32,6 +34,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_check_text,
      .run = cli_check,
      .options = cli_check_options},
+    {.name = "consume",
+     .summary = "print the records of a topic",
+     .arguments = "TOPIC",
+     .text = cli_consume_text,
+     .run = cli_consume,
+     .options = cli_consume_options},
     {.name = "gen",
      .summary = "make load, and prove that nothing acknowledged is lost",
      .arguments = "",
@@ -44,6 +52,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_ledger_text,
      .run = cli_ledger,
      .options = cli_ledger_options},
+    {.name = "topics",
+     .summary = "list, describe and delete topics",
+     .arguments = "list | describe TOPIC | delete TOPIC --yes",
+     .text = cli_topics_text,
+     .run = cli_topics,
+     .options = cli_topics_options},
     {.name = "version",
      .summary = "print the version",
      .arguments = "",

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * How a command reaches a running server: which address, and one request with its answer. Blocks
- * its thread; no loop of the caller's runs meanwhile.
+ * How a command reaches a running server: which address, and requests with their answers, one at
+ * a time. Blocks its thread; no loop of the caller's runs meanwhile.
  */
 
 #include "base/buf.h"
@@ -28,5 +28,31 @@ err_t cli_door_address(const struct cli *cli, const char *given, const char *var
  * ERR_TIMEOUT, or what the connection failed with, with a detail. */
 err_t cli_door_get(const char *address, const char *target, uint64_t timeout_ms,
                    struct cli_door_answer *answer, struct err_text *why);
+
+/* A door that is asked more than once: the connection stays open between two requests where the
+ * server lets it, and is made anew where not. */
+struct cli_door;
+
+/* Connects to nobody yet; `address` lives as long as the door. ERR_MEMORY or what a loop fails
+ * with. */
+err_t cli_door_open(const char *address, struct cli_door **out);
+void cli_door_close(struct cli_door **door);
+/* From here on SIGINT and SIGTERM end what the door waits for, with ERR_CANCELLED, that and all
+ * that follows; and a closed pipe is an error of its write and no signal. */
+err_t cli_door_watch_signals(struct cli_door *door);
+/* True once one of them has come. */
+bool cli_door_interrupted(const struct cli_door *door);
+/* As cli_door_get, with `method` ("GET"; "DELETE"), which has no body. A request on a connection
+ * that the server had closed meanwhile is sent again, once: so only what may be done twice is asked
+ * here. */
+err_t cli_door_ask(struct cli_door *door, const char *method, const char *target,
+                   uint64_t timeout_ms, struct cli_door_answer *answer, struct err_text *why);
+/* Waits; ERR_CANCELLED when interrupted. */
+err_t cli_door_wait(struct cli_door *door, uint64_t delay_ms);
+/* Says on standard error what an answer other than 200 says, and returns the exit code:
+ * CLI_FAILED for a refusal by the admin API (no such topic, say), CLI_UNAVAILABLE for anything
+ * else, since it is then not the server, or not the door, that was meant. */
+int cli_door_refused(const struct cli_command *command, const char *address,
+                     const struct cli_door_answer *answer);
 /* Why a connection failed, for a person: what the system calls an I/O error is a refusal mostly. */
 const char *cli_door_reason(err_t err);

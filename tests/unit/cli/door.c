@@ -1,5 +1,8 @@
 #include "cli/door.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "unit/cli/peer.h"
 
@@ -165,6 +168,129 @@ static void an_answer_is_waited_for_as_long_as_was_said(void **state)
     peer_end(&peer);
 }
 
+static void expect_teapot(struct cli_door *door, const char *method)
+{
+    struct cli_door_answer answer;
+    struct err_text why = {0};
+    err_t err = cli_door_ask(door, method, "/tea", 60000, &answer, &why);
+    if (!err_is_ok(err))
+        fail_msg("%s", err_detail(err, &why));
+    assert_int_equal(answer.status, 418);
+    assert_slice(buf_slice(&answer.body), "short and stout");
+    buf_done(&answer.body);
+}
+
+static void a_door_keeps_its_connection(void **state)
+{
+    (void)state;
+    struct peer peer = {.answer = answer_teapot};
+    struct cli_door *door = NULL;
+    peer_begin(&peer);
+    assert_true(err_is_ok(cli_door_open(peer.address, &door)));
+    for (int i = 0; i < 3; i++) {
+        expect_teapot(door, i == 1 ? "DELETE" : "GET");
+        assert_true(err_is_ok(cli_door_wait(door, 1)));
+    }
+    cli_door_close(&door);
+    assert_null(door);
+    cli_door_close(&door);
+    io_post(peer.loop, &peer.stop);
+    io_uv_loop_join(peer.loop);
+    assert_int_equal(net_http_server_counters(peer.server)->connections_total, 1);
+    assert_int_equal(peer.requests, 3);
+    net_listener_free(&peer.listener);
+    net_http_server_free(&peer.server);
+    io_uv_loop_free(&peer.loop);
+}
+
+static void a_server_that_has_restarted_is_connected_to_anew(void **state)
+{
+    (void)state;
+    struct peer peer = {.answer = answer_teapot};
+    struct cli_door *door = NULL;
+    peer_begin(&peer);
+    assert_true(err_is_ok(cli_door_open(peer.address, &door)));
+    expect_teapot(door, "GET");
+    peer_end(&peer);
+    struct cli_door_answer answer;
+    struct err_text why = {0};
+    assert_true(err_is(cli_door_ask(door, "GET", "/tea", 60000, &answer, &why), ERR_IO));
+    peer_begin(&peer);
+    expect_teapot(door, "GET");
+    peer_end(&peer);
+    peer_begin(&peer);
+    /* Without having noticed that the connection was gone. */
+    expect_teapot(door, "GET");
+    peer_end(&peer);
+    cli_door_close(&door);
+}
+
+static void answer_late(struct peer *peer, struct net_http_request *request, struct slice body)
+{
+    if (peer->requests == 1)
+        peer->context = request;
+    else
+        answer_the_one_before(peer, request, body);
+}
+
+static void a_late_answer_is_not_taken_for_the_next_one(void **state)
+{
+    (void)state;
+    struct peer peer = {.answer = answer_late};
+    struct cli_door_answer answer;
+    struct err_text why = {0};
+    struct cli_door *door = NULL;
+    peer_begin(&peer);
+    assert_true(err_is_ok(cli_door_open(peer.address, &door)));
+    assert_true(err_is(cli_door_ask(door, "GET", "/", 20, &answer, &why), ERR_TIMEOUT));
+    assert_true(err_is_ok(cli_door_ask(door, "GET", "/", 60000, &answer, &why)));
+    assert_slice(buf_slice(&answer.body), "in time");
+    buf_done(&answer.body);
+    cli_door_close(&door);
+    peer_end(&peer);
+}
+
+/* Signals instead of answering; the answer comes with the next request. */
+static void answer_with_a_signal(struct peer *peer, struct net_http_request *request,
+                                 struct slice body)
+{
+    (void)body;
+    peer_reply(request, 200, SLICE_LITERAL("{}"));
+    if (peer->requests == 2)
+        kill(getpid(), *(int *)peer->context);
+}
+
+static void a_signal_ends_what_is_waited_for_and_all_that_follows(void **state)
+{
+    (void)state;
+    static int signals[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < 2; i++) {
+        struct peer peer = {.answer = answer_with_a_signal, .context = &signals[i]};
+        struct cli_door *door = NULL;
+        struct cli_door_answer answer;
+        struct err_text why = {0};
+        peer_begin(&peer);
+        assert_true(err_is_ok(cli_door_open(peer.address, &door)));
+        assert_true(err_is_ok(cli_door_watch_signals(door)));
+        assert_true(err_is_ok(cli_door_ask(door, "GET", "/", 60000, &answer, &why)));
+        buf_done(&answer.body);
+        assert_false(cli_door_interrupted(door));
+        /* The answer and the signal may come in any order. */
+        err_t err = cli_door_ask(door, "GET", "/", 60000, &answer, &why);
+        if (err_is_ok(err)) {
+            buf_done(&answer.body);
+            err = cli_door_wait(door, 3600000);
+        }
+        assert_true(err_is(err, ERR_CANCELLED));
+        assert_true(cli_door_interrupted(door));
+        assert_true(err_is(cli_door_wait(door, 3600000), ERR_CANCELLED));
+        assert_true(err_is(cli_door_ask(door, "GET", "/", 60000, &answer, &why), ERR_CANCELLED));
+        cli_door_close(&door);
+        peer_end(&peer);
+        assert_int_equal(peer.requests, 2);
+    }
+}
+
 static void reasons_are_for_people(void **state)
 {
     (void)state;
@@ -204,6 +330,10 @@ int main(void)
         cmocka_unit_test(an_answer_may_be_large),
         cmocka_unit_test(nobody_there_is_a_refused_connection),
         cmocka_unit_test(an_answer_is_waited_for_as_long_as_was_said),
+        cmocka_unit_test(a_door_keeps_its_connection),
+        cmocka_unit_test(a_server_that_has_restarted_is_connected_to_anew),
+        cmocka_unit_test(a_late_answer_is_not_taken_for_the_next_one),
+        cmocka_unit_test(a_signal_ends_what_is_waited_for_and_all_that_follows),
         cmocka_unit_test(reasons_are_for_people),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -74,7 +74,8 @@ static inline void peer_stop(struct task *task)
     net_listener_stop(peer->listener, peer_deaf, peer);
 }
 
-/* Listens on a free port; `answer` and `context` are set before. */
+/* Listens on a free port, or on that of `address` where it had one before; `answer` and `context`
+ * are set before. */
 static inline void peer_begin(struct peer *peer)
 {
     struct err_text why = {0};
@@ -84,8 +85,9 @@ static inline void peer_begin(struct peer *peer)
     assert_true(
         err_is_ok(net_http_server_new(peer->loop, NULL, &peer_handler, peer, &peer->server)));
     struct net_listener_target target = {peer->loop, peer_adopt, peer};
+    const char *address = peer->address[0] ? peer->address : "127.0.0.1:0";
     assert_true(
-        err_is_ok(net_listener_new(peer->loop, "127.0.0.1:0", &target, 1, &peer->listener, &why)));
+        err_is_ok(net_listener_new(peer->loop, address, &target, 1, &peer->listener, &why)));
     snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%u",
              net_listener_port(peer->listener));
     assert_true(err_is_ok(io_uv_loop_start(peer->loop, "peer")));

@@ -1,0 +1,372 @@
+/*
+ * Tables are made of what the server sends, with numbers as people read them: sizes, durations,
+ * "-" where there is no limit. --json is the document itself.
+ */
+
+#include "cli/topics.h"
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/number.h"
+#include "cli/cli.h"
+#include "cli/door.h"
+#include "cli/table.h"
+#include "flow/commit.h"
+#include "format/json/array.h"
+
+#define TIMEOUT_MS 60000u
+#define TARGET_SIZE 640u
+#define DEPTH_MAX 64u
+
+struct flags {
+    const char *server;
+    bool json;
+    bool yes;
+};
+
+const struct option cli_topics_options[] = {
+    {.name = "server",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, server),
+     .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"},
+    {.name = "json",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct flags, json),
+     .help = "the document as the server sends it"},
+    {.name = "yes",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct flags, yes),
+     .help = "delete, without asking"},
+    {0},
+};
+
+const char cli_topics_text[] =
+    "  garner topics list              every topic, dead-letter topics too\n"
+    "  garner topics describe TOPIC    one of them, with its partitions\n"
+    "  garner topics delete TOPIC --yes\n"
+    "\n"
+    "Topics are made from contracts. Deleting one is for ever, and its dead letters go with it; "
+    "one\n"
+    "that a contract of the running server declares is refused. What its sinks had not delivered\n"
+    "counts as expired in the ledger. \"offsets\" is end minus start: as many records at the "
+    "most.\n"
+    "Exit code 0; 1 when the server refuses or there is no such topic; 69 when no server "
+    "answers.\n";
+
+bool cli_topics_name_valid(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t byte = name.data[i];
+        bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+        if (!letter && !(byte >= '0' && byte <= '9') && byte != '.' && byte != '_' && byte != '-')
+            return false;
+    }
+    return name.size > 0 && name.size <= FLOW_TOPIC_NAME_MAX && !slice_equal_string(name, ".") &&
+           !slice_equal_string(name, "..");
+}
+
+enum {
+    NAME,
+    UUID,
+    CONTRACT,
+    DLQ_OF,
+    DLQ,
+    PARTITION_COUNT,
+    OFFSETS,
+    SEALED,
+    WAL,
+    RETENTION_MS,
+    RETENTION_BYTES,
+    COMPRESSION,
+    PARTITIONS,
+    FIELDS
+};
+
+static const char *const fields[FIELDS] = {
+    [NAME] = "name",
+    [UUID] = "uuid",
+    [CONTRACT] = "contract",
+    [DLQ_OF] = "dlq_of",
+    [DLQ] = "dlq",
+    [PARTITION_COUNT] = "partition_count",
+    [OFFSETS] = "offsets",
+    [SEALED] = "sealed_bytes",
+    [WAL] = "wal_bytes",
+    [RETENTION_MS] = "retention_ms",
+    [RETENTION_BYTES] = "retention_bytes",
+    [COMPRESSION] = "compression",
+    [PARTITIONS] = "partitions",
+};
+
+/* 0 for what is no number: it is shown, not computed with. */
+static uint64_t number(const struct format_json_value *value)
+{
+    uint64_t parsed = 0;
+    return err_is_ok(number_parse_u64(value->raw, &parsed)) ? parsed : 0;
+}
+
+/* Without quotes; "-" for null and what is missing. Names of topics have no escapes. */
+static struct slice text(const struct format_json_value *value)
+{
+    if (value->kind == FORMAT_JSON_STRING)
+        return slice_sub(value->raw, 1, value->raw.size - 2);
+    return value->kind == FORMAT_JSON_NUMBER ? value->raw : SLICE_LITERAL("-");
+}
+
+/* In the largest unit that divides it: as contracts are written. */
+static void add_duration(struct buf *out, uint64_t ms)
+{
+    static const struct {
+        uint64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t i = 0;
+    while (ms % units[i].ms != 0)
+        i++;
+    buf_add_u64(out, ms / units[i].ms);
+    buf_add_string(out, units[i].name);
+}
+
+static void add_retention(struct buf *out, const struct format_json_value found[static FIELDS])
+{
+    uint64_t ms = number(&found[RETENTION_MS]);
+    uint64_t bytes = number(&found[RETENTION_BYTES]);
+    if (ms > 0)
+        add_duration(out, ms);
+    if (ms > 0 && bytes > 0)
+        buf_add_string(out, ", ");
+    if (bytes > 0)
+        buf_add_size(out, bytes);
+    if (ms == 0 && bytes == 0)
+        buf_add_string(out, "for ever");
+}
+
+/* The row as an object, since that is what a table is made of. */
+static void add_row(struct buf *out, const struct format_json_value found[static FIELDS])
+{
+    buf_add_format(out, "{\"partitions\":\"%.*s\",\"offsets\":\"%.*s\",\"size\":\"",
+                   SLICE_PRINTF(text(&found[PARTITION_COUNT])),
+                   SLICE_PRINTF(text(&found[OFFSETS])));
+    buf_add_size(out, number(&found[SEALED]) + number(&found[WAL]));
+    buf_add_string(out, "\",\"retention\":\"");
+    add_retention(out, found);
+    buf_add_format(out, "\",\"compression\":\"%.*s\"}", SLICE_PRINTF(text(&found[COMPRESSION])));
+}
+
+/* Rows are views, so each row's text is kept until the table is printed. */
+static err_t add_topic(struct cli_table *table, struct arena *arena,
+                       const struct format_json_value found[static FIELDS])
+{
+    struct buf row = {0};
+    if (found[NAME].kind != FORMAT_JSON_STRING)
+        return err_make(ERR_SYNTAX);
+    add_row(&row, found);
+    struct slice kept = buf_ok(&row) ? arena_slice(arena, buf_slice(&row)) : (struct slice){0};
+    buf_done(&row);
+    bool added = kept.data && cli_table_add(table, text(&found[NAME]), kept);
+    return added ? err_ok() : err_make(ERR_MEMORY);
+}
+
+static err_t add_topics(struct cli_table *table, struct arena *arena, struct slice list)
+{
+    struct format_json_paths *paths = NULL;
+    struct format_json_array walk;
+    struct format_json_element element;
+    struct format_json_value found[FIELDS];
+    TRY(format_json_array_begin(&walk, list, NULL));
+    TRY(format_json_paths_new(fields, FIELDS, &paths, NULL));
+    err_t err = err_ok();
+    while (err_is_ok(err) && format_json_array_next(&walk, paths, DEPTH_MAX, found, &element) ==
+                                 FORMAT_JSON_ARRAY_ELEMENT)
+        err = add_topic(table, arena, found);
+    format_json_paths_free(&paths);
+    return err;
+}
+
+err_t cli_topics_print(struct slice document, struct buf *out)
+{
+    struct format_json_value list = {0};
+    struct cli_table table = {0};
+    struct arena arena = {0};
+    TRY(format_json_get(document, "topics", &list));
+    if (list.kind != FORMAT_JSON_ARRAY)
+        return err_make(ERR_SYNTAX);
+    err_t err = add_topics(&table, &arena, list.raw);
+    if (err_is_ok(err))
+        cli_table_print(&table, "topic", out);
+    cli_table_done(&table);
+    arena_done(&arena);
+    return err_is_ok(err) ? buf_error(out) : err;
+}
+
+static void add_field(struct buf *out, const char *name, struct slice value)
+{
+    buf_add_format(out, "%-13s", name);
+    buf_add_slice(out, value);
+    buf_add_byte(out, '\n');
+}
+
+static void add_fields(struct buf *out, const struct format_json_value found[static FIELDS])
+{
+    bool contract = found[CONTRACT].kind == FORMAT_JSON_TRUE;
+    add_field(out, "topic", text(&found[NAME]));
+    add_field(out, "uuid", text(&found[UUID]));
+    add_field(out, "contract", contract ? SLICE_LITERAL("yes") : SLICE_LITERAL("no"));
+    if (found[DLQ].kind == FORMAT_JSON_STRING)
+        add_field(out, "dead letters", text(&found[DLQ]));
+    if (found[DLQ_OF].kind == FORMAT_JSON_STRING)
+        add_field(out, "of topic", text(&found[DLQ_OF]));
+    add_field(out, "offsets", text(&found[OFFSETS]));
+    buf_add_format(out, "%-13s", "size");
+    buf_add_size(out, number(&found[SEALED]) + number(&found[WAL]));
+    buf_add_string(out, ", ");
+    buf_add_size(out, number(&found[WAL]));
+    buf_add_format(out, " of it not sealed yet\n%-13s", "retention");
+    add_retention(out, found);
+    buf_add_byte(out, '\n');
+    add_field(out, "compression", text(&found[COMPRESSION]));
+}
+
+/* The partition's number is the row's name and no column. */
+static err_t add_partitions(struct slice list, struct buf *out)
+{
+    struct cli_table table = {0};
+    struct format_json_array walk;
+    struct format_json_element element;
+    TRY(format_json_array_begin(&walk, list, NULL));
+    bool good = true;
+    while (good && format_json_array_next(&walk, NULL, DEPTH_MAX, NULL, &element) ==
+                       FORMAT_JSON_ARRAY_ELEMENT) {
+        struct cli_members first = {.rest = element.raw};
+        if (cli_members_next(&first) && slice_equal_string(first.key, "partition"))
+            good = cli_table_add(&table, first.value.raw, first.rest);
+    }
+    if (good && table.row_count > 0) {
+        buf_add_byte(out, '\n');
+        cli_table_print(&table, "partition", out);
+    }
+    cli_table_done(&table);
+    return good ? buf_error(out) : err_make(ERR_MEMORY);
+}
+
+err_t cli_topics_print_one(struct slice document, struct buf *out)
+{
+    struct format_json_paths *paths = NULL;
+    struct format_json_value found[FIELDS];
+    TRY(format_json_paths_new(fields, FIELDS, &paths, NULL));
+    err_t err = format_json_check(document, paths, DEPTH_MAX, found, NULL);
+    format_json_paths_free(&paths);
+    TRY(err);
+    if (found[NAME].kind != FORMAT_JSON_STRING || found[PARTITIONS].kind != FORMAT_JSON_ARRAY)
+        return err_make(ERR_SYNTAX);
+    add_fields(out, found);
+    return add_partitions(found[PARTITIONS].raw, out);
+}
+
+/* One call: what is asked, and how its answer is shown. */
+struct call {
+    const struct cli_command *command;
+    const char *method;
+    char target[TARGET_SIZE];
+    err_t (*print)(struct slice document, struct buf *out);
+};
+
+static err_t print_deleted(struct slice document, struct buf *out)
+{
+    struct format_json_value deleted = {0};
+    struct format_json_array walk;
+    struct format_json_element element;
+    TRY(format_json_get(document, "deleted", &deleted));
+    TRY(format_json_array_begin(&walk, deleted.raw, NULL));
+    while (format_json_array_next(&walk, NULL, DEPTH_MAX, NULL, &element) ==
+           FORMAT_JSON_ARRAY_ELEMENT) {
+        struct format_json_value name = {element.raw, format_json_peek(element.raw)};
+        buf_add_format(out, "deleted %.*s\n", SLICE_PRINTF(text(&name)));
+    }
+    return buf_error(out);
+}
+
+static int show(const struct call *call, const struct cli_door_answer *answer, const char *address,
+                bool json)
+{
+    struct slice document = buf_slice(&answer->body);
+    struct buf out = {0};
+    if (answer->status != 200)
+        return cli_door_refused(call->command, address, answer);
+    int code = CLI_OK;
+    err_t err = call->print(document, &out);
+    if (err_is(err, ERR_MEMORY))
+        code = cli_fail(call->command, CLI_INTERNAL, "out of memory");
+    else if (!err_is_ok(err))
+        code = cli_fail(call->command, CLI_IO,
+                        "%s answers, but not with topics: is it the admin door, not the intake?",
+                        address);
+    else if (json)
+        printf("%.*s\n", SLICE_PRINTF(slice_trim(document)));
+    else
+        fwrite(out.data, 1, out.size, stdout);
+    buf_done(&out);
+    return code;
+}
+
+static int make_call(struct cli *cli, const struct flags *flags, const struct call *call)
+{
+    char address[CLI_DOOR_ADDRESS_SIZE];
+    struct err_text why = {0};
+    struct cli_door *door = NULL;
+    struct cli_door_answer answer = {0};
+    if (!err_is_ok(
+            cli_door_address(cli, flags->server, "GARNER_SERVER", "127.0.0.1:9600", address, &why)))
+        return cli_fail(call->command, CLI_USAGE, "%s", why.text);
+    err_t err = cli_door_open(address, &door);
+    if (err_is_ok(err))
+        err = cli_door_ask(door, call->method, call->target, TIMEOUT_MS, &answer, &why);
+    cli_door_close(&door);
+    if (!err_is_ok(err))
+        return cli_fail(call->command, CLI_UNAVAILABLE,
+                        "%s; start one with `garner serve`, or say where it is with --server or "
+                        "GARNER_SERVER",
+                        err_detail(err, &why));
+    int code = show(call, &answer, address, flags->json);
+    buf_done(&answer.body);
+    return code;
+}
+
+/* Which call the words ask for; -1, or the exit code when they ask for none. */
+static int take_words(const struct cli_words *words, const struct flags *flags, struct call *call)
+{
+    const char *verb = words->count > 0 ? words->items[0] : "";
+    const char *topic = words->count == 2 ? words->items[1] : NULL;
+    bool list = strcmp(verb, "list") == 0 && words->count == 1;
+    bool describe = strcmp(verb, "describe") == 0 && topic;
+    bool delete = strcmp(verb, "delete") == 0 && topic;
+    if (!list && !describe && !delete)
+        return cli_fail(call->command, CLI_USAGE,
+                        "expected list, describe TOPIC or delete TOPIC --yes");
+    if (topic && !cli_topics_name_valid(slice_string(topic)))
+        return cli_fail(call->command, CLI_USAGE, "'%s' is no name of a topic", topic);
+    if (delete &&!flags->yes)
+        return cli_fail(call->command, CLI_USAGE,
+                        "deleting %s is for ever, with its records and dead letters; say --yes to "
+                        "do it",
+                        topic);
+    call->method = delete ? "DELETE" : "GET";
+    call->print = list ? cli_topics_print : describe ? cli_topics_print_one : print_deleted;
+    snprintf(call->target, sizeof(call->target), "/v1/topics%s%s%s%s", topic ? "/" : "",
+             topic ? topic : "", delete ? "?confirm=" : "", delete ? topic : "");
+    return -1;
+}
+
+int cli_topics(struct cli *cli, int argc, char **argv)
+{
+    struct call call = {.command = cli_command("topics")};
+    struct flags flags;
+    struct cli_words words;
+    int code = cli_parse(call.command, argc, argv, &flags, &words);
+    if (code >= 0)
+        return code;
+    code = take_words(&words, &flags, &call);
+    cli_words_done(&words);
+    return code >= 0 ? code : make_call(cli, &flags, &call);
+}

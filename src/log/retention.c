@@ -5,13 +5,17 @@
  * Time counts from a segment's newest commit, so a record is kept at least as long as promised, and
  * by at most the time that a segment covers longer (the sealer rolls by it). Size counts all
  * partitions of a topic together, and the oldest segment goes first wherever it is, as long as
- * what is left is still as much as promised.
+ * what is left is still as much as promised. Only what is sealed can go: the log's current file is
+ * ended early when it holds something that has waited for a part of its time.
  *
  * Failure modes: a commit that is refused or unknown is found again as segments that are still
  * there. An epoch that a sink has prepared holds what it covers until it has ended.
  */
 
 #define LOOK_NS (5 * IO_SECOND)
+/* What waits for so much of its time is sealed. */
+#define SEAL_PARTS 8u
+#define SEAL_MS_MIN 1000u
 
 /* The lowest offset that something still wants, whatever the topic keeps. */
 static int64_t held_offset(const struct log_state *state, const struct log_topic *topic,
@@ -186,6 +190,28 @@ static void committed(struct flow_commit *commit)
     log_sequencer_pump(log);
 }
 
+/* True when the current file holds something that should be sealed by its age. */
+static bool waits_too_long(const struct log *log)
+{
+    int64_t now_ms = io_wall_ms(log->options.loop);
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        const struct log_topic *topic = log->state.topics[t];
+        uint64_t wait_ms = topic->config.retention_ms / SEAL_PARTS;
+        wait_ms = wait_ms < SEAL_MS_MIN ? SEAL_MS_MIN : wait_ms;
+        ASSERT(topic->partitions || topic->partition_count == 0);
+        for (uint32_t p = 0; p < topic->partition_count && topic->config.retention_ms > 0; p++) {
+            const struct log_partition *partition = &topic->partitions[p];
+            if (partition->index_count == 0)
+                continue;
+            int64_t age_ms = now_ms - partition->index[0].commit_time_ms;
+            if (partition->index[0].file_number >= log->last.file_number && age_ms > 0 &&
+                (uint64_t)age_ms > wait_ms)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void due(struct io_timer *timer)
 {
     struct log_retention *retention = CONTAINER_OF(timer, struct log_retention, timer);
@@ -194,6 +220,8 @@ static void due(struct io_timer *timer)
     if (log->mode == LOG_RUNNING)
         drop_left_over(log);
     look(log);
+    if (waits_too_long(log))
+        log_sealer_end_file(log);
     log_sequencer_pump(log);
     if (log->mode < LOG_STOPPING)
         io_timer_start(log->options.loop, &retention->timer, LOOK_NS);

@@ -703,15 +703,12 @@ bool log_sealer_frees(const struct log *log)
            (sealer->phase != LOG_SEALER_IDLE || next_file(log));
 }
 
-/* A full index stops intake, and only what is in a full file can be sealed: an early end makes
- * one of the current file. */
-static void end_file_early(struct log *log)
+void log_sealer_end_file(struct log *log)
 {
     struct log_wal *wal = &log->wal;
     ASSERT(wal->current < wal->file_count);
     bool spare = wal->current + 1 < wal->file_count;
-    if (log->state.index_bytes < log->options.index_bytes || !spare || log->epoch_begins ||
-        log->mode != LOG_RUNNING)
+    if (!spare || log->epoch_begins || log->mode != LOG_RUNNING)
         return;
     if (log->last.file_number == wal->files[wal->current].number) {
         err_t rolled = log_wal_roll(wal);
@@ -737,8 +734,9 @@ void log_sealer_kick(struct log *log)
         save(log);
     else if (file)
         begin_file(log, file);
-    else
-        end_file_early(log);
+    /* A full index stops intake, and only what is in a full file can be sealed. */
+    else if (log->state.index_bytes >= log->options.index_bytes)
+        log_sealer_end_file(log);
 }
 
 bool log_sealer_stop(struct log *log)

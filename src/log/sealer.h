@@ -119,6 +119,9 @@ void log_sealer_kick(struct log *log);
 /* After the mark of a clean stop: gives up what can be given up, writes a last checkpoint. True
  * when nothing is on its way any more. */
 bool log_sealer_stop(struct log *log);
+/* Ends the current file before it is full, so that what is in it can be sealed; where there is no
+ * spare one yet, nothing happens. */
+void log_sealer_end_file(struct log *log);
 /* True when files are being sealed, and went well the last time: room will come of it. */
 bool log_sealer_frees(const struct log *log);
 /* Bytes of files that are full and not sealed. */

@@ -82,15 +82,15 @@ static const struct option retention_options[] = {
      .fallback = "7d",
      .min = 1,
      .max = KEPT_MS_MAX,
-     .help =
-         "How long a record is kept, from its commit on. Old records go a segment at a time, so "
-         "some stay longer."},
+     .help = "How long a record is kept, from its commit on. Records go a segment at a time, once "
+             "it is sealed, so some stay longer."},
     {.name = "size",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_catalog_retention, size_bytes),
      .min = 1,
-     .help = "How much all partitions together keep on disk; the oldest go first. No limit by "
-             "default."},
+     .help =
+         "How much all partitions together keep in segments: at least so much, and what is more "
+         "than a segment beyond it goes, the oldest first. No limit by default."},
     {.name = "expire_undelivered",
      .type = OPTION_BOOL,
      .offset = offsetof(struct control_catalog_retention, expire_undelivered),

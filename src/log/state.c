@@ -465,6 +465,8 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
     const struct flow_sink_change *change = &entry->sink;
     if (sink->prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_CORRUPT);
+    /* A checkpoint leaves both there, and empty. */
+    forget_prepared(sink);
     sink->ranges = mem_zalloc(change->range_count + 1u, sizeof *sink->ranges);
     uint8_t *outputs = mem_alloc(change->outputs.size + 1);
     if (!sink->ranges || !outputs) {
@@ -586,6 +588,8 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         .refused = topic->refused,
         .config = topic->config,
     };
+    *(topic->parent_id ? &out->dlq_damaged : &out->damaged) = topic->damaged;
+    out->dlq_total = out->dlq_damaged;
     if (!out->name || !out->start_offset || !out->end_offset)
         return err_make(ERR_MEMORY);
     for (uint32_t i = 0; i < count; i++) {
@@ -645,6 +649,8 @@ static err_t snapshot_sink(const struct log_state *state, const struct log_sink 
         .delivered = sink->delivered,
         .dead_lettered = sink->dead_lettered,
         .expired = sink->expired,
+        .damaged = sink->damaged,
+        .accepted = sink->lost,
     };
     if (!out->name || !out->topic_ids || !out->cursors || !out->ranges ||
         (sink->outputs.size > 0 && !out->outputs.data))

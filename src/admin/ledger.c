@@ -55,6 +55,7 @@ static void add_dlq(struct buf *out, const struct flow_snapshot *snapshot,
     add_term(out, &first, "redriven", dlq->dlq_redriven);
     add_term(out, &first, "purged", dlq->dlq_purged);
     add_term(out, &first, "expired", dlq->dlq_expired);
+    add_term(out, &first, "damaged", dlq->dlq_damaged);
     buf_add_byte(out, '}');
 }
 

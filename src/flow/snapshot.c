@@ -53,7 +53,8 @@ static bool topic_balanced(const struct flow_topic_state *t)
     ASSERT(t->name);
     uint64_t outcomes = t->accepted + t->duplicates + t->dead_lettered + t->refused + t->damaged;
     /* The dead letters' own equation; for a topic that is no DLQ both sides are 0. */
-    uint64_t letters = t->dlq_held + t->dlq_redriven + t->dlq_purged + t->dlq_expired;
+    uint64_t letters =
+        t->dlq_held + t->dlq_redriven + t->dlq_purged + t->dlq_expired + t->dlq_damaged;
     return t->received == outcomes && t->dlq_total == letters;
 }
 

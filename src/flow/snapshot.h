@@ -37,6 +37,7 @@ struct flow_topic_state {
     uint64_t dlq_redriven;
     uint64_t dlq_purged;
     uint64_t dlq_expired;
+    uint64_t dlq_damaged;
 };
 
 struct flow_cursor_state {

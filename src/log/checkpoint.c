@@ -96,6 +96,7 @@ static void add_topic(struct buf *out, const struct log_topic *topic)
     buf_add_u64le(out, topic->duplicates);
     buf_add_u64le(out, topic->dead_lettered);
     buf_add_u64le(out, topic->refused);
+    buf_add_u64le(out, topic->damaged);
     buf_add_u32le(out, topic->partition_count);
     for (uint32_t i = 0; i < topic->partition_count; i++)
         add_partition(out, &topic->partitions[i]);
@@ -131,6 +132,8 @@ static void add_sink(struct buf *out, const struct log_sink *sink)
     buf_add_u64le(out, sink->delivered);
     buf_add_u64le(out, sink->dead_lettered);
     buf_add_u64le(out, sink->expired);
+    buf_add_u64le(out, sink->damaged);
+    buf_add_u64le(out, sink->lost);
     buf_add_u32le(out, sink->cursor_count);
     buf_add_u32le(out, sink->range_count);
     buf_add_u32le(out, (uint32_t)sink->outputs.size);
@@ -370,6 +373,7 @@ static err_t take_topic(struct cursor *c, struct log_state *state, struct log_to
     topic->duplicates = cursor_u64le(c);
     topic->dead_lettered = cursor_u64le(c);
     topic->refused = cursor_u64le(c);
+    topic->damaged = cursor_u64le(c);
     if (!cursor_ok(c) || codec > FLOW_CODEC_ZSTD || topic->parent_id >= topic->id ||
         name.size > FLOW_TOPIC_NAME_MAX)
         return err_make(ERR_CORRUPT);
@@ -436,6 +440,8 @@ static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sin
     sink->delivered = cursor_u64le(c);
     sink->dead_lettered = cursor_u64le(c);
     sink->expired = cursor_u64le(c);
+    sink->damaged = cursor_u64le(c);
+    sink->lost = cursor_u64le(c);
     uint32_t cursors = take_count(c, CURSOR_SIZE);
     uint32_t ranges = take_count(c, LOG_RANGE_SIZE);
     uint32_t outputs = take_count(c, 1);

@@ -37,6 +37,7 @@ struct log_topic {
     uint64_t duplicates;
     uint64_t dead_lettered;
     uint64_t refused;
+    uint64_t damaged; /* records that garner fsck --repair has written off */
 };
 
 struct log_cursor {
@@ -62,6 +63,8 @@ struct log_sink {
     uint64_t delivered;
     uint64_t dead_lettered;
     uint64_t expired; /* records that were gone before the sink came to them */
+    uint64_t damaged; /* written off by garner fsck --repair before the sink came to them */
+    uint64_t lost;    /* written off, before or after: the partitions do not count them any more */
 };
 
 /* A segment that no partition has any more: its files are to be removed. Or all of a topic. */

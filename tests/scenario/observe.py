@@ -27,7 +27,7 @@ def test_the_ledger_has_the_shape_that_is_documented(server):
     assert ledger["topics"] == {"events": {"received": 9, "accepted": 8, "dead_lettered": 1,
                                            **none}}
     assert ledger["dlq"] == {"events": {"dead_lettered": 1, "held": 1, "redriven": 0, "purged": 0,
-                                        "expired": 0}}
+                                        "expired": 0, "damaged": 0}}
     assert ledger["sinks"] == {"files": {
         "topics": ["events"], "accepted": 8, "delivered": 8, "dead_lettered": 0, "expired": 0,
         "aborted": 0, "compacted": 0, "damaged": 0, "pending": 0}}

@@ -32,7 +32,7 @@ def test_a_broken_line_is_a_dead_letter_and_its_neighbours_are_not(server, deliv
     ledger = server.ledger()
     assert ledger["topics"]["events"]["dead_lettered"] == 1
     assert ledger["dlq"]["events"] == {"dead_lettered": 1, "held": 1, "redriven": 0, "purged": 0,
-                                       "expired": 0}
+                                       "expired": 0, "damaged": 0}
 
 
 @pytest.mark.parametrize("body, content_type, accepted", [

@@ -19,11 +19,12 @@ static const struct flow_topic_state flights_dlq = {
     .id = 7,
     .name = "flights.dlq",
     .parent_id = 1,
-    .dlq_total = 10,
+    .dlq_total = 13,
     .dlq_held = 4,
     .dlq_redriven = 3,
     .dlq_purged = 2,
     .dlq_expired = 1,
+    .dlq_damaged = 3,
 };
 
 static uint32_t lake_topics[] = {1, 9};
@@ -76,8 +77,8 @@ static void every_term_of_every_row_is_there(void **state)
     assert_string_equal(
         text, "{\"balanced\":true,\n\"topics\":{\"flights\":{\"received\":500,\"accepted\":480,"
               "\"duplicates\":5,\"dead_lettered\":9,\"refused\":4,\"damaged\":2}},\n"
-              "\"dlq\":{\"flights\":{\"dead_lettered\":10,\"held\":4,\"redriven\":3,"
-              "\"purged\":2,\"expired\":1}},\n"
+              "\"dlq\":{\"flights\":{\"dead_lettered\":13,\"held\":4,\"redriven\":3,"
+              "\"purged\":2,\"expired\":1,\"damaged\":3}},\n"
               "\"sinks\":{\"lake\":{\"topics\":[\"flights\"],\"accepted\":480,\"delivered\":400,"
               "\"dead_lettered\":10,\"expired\":9,\"aborted\":8,\"compacted\":7,\"damaged\":6,"
               "\"pending\":40}}}");
@@ -96,7 +97,7 @@ static void rows_are_parted_by_commas_whatever_stands_between_them(void **state)
     struct flow_sink_state sinks[] = {old, lake};
     char *text = render(topics, 4, sinks, 2);
     assert_non_null(strstr(text, "\"damaged\":2},\"orders\":{\"received\":0,"));
-    assert_non_null(strstr(text, "\"expired\":1},\"orders\":{\"dead_lettered\":0,"));
+    assert_non_null(strstr(text, "\"damaged\":3},\"orders\":{\"dead_lettered\":0,"));
     assert_non_null(strstr(text, "{\"old\":{\"topics\":[\"flights\",\"orders\"],\"accepted\""));
     assert_non_null(strstr(text, "},\"lake\":{\"topics\":[\"flights\"],"));
     free(text);

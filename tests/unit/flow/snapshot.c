@@ -14,11 +14,12 @@ static struct flow_topic_state topics[] = {
     {.id = 7,
      .name = "flights.dlq",
      .parent_id = 1,
-     .dlq_total = 10,
+     .dlq_total = 13,
      .dlq_held = 4,
      .dlq_redriven = 3,
      .dlq_purged = 2,
-     .dlq_expired = 1},
+     .dlq_expired = 1,
+     .dlq_damaged = 3},
 };
 
 static struct flow_sink_state sinks[] = {
@@ -77,7 +78,7 @@ static void every_term_counts_in_the_balance(void **state)
         &topics[1].dlq_purged,    &topics[1].dlq_expired,  &sinks[0].accepted,
         &sinks[0].delivered,      &sinks[0].dead_lettered, &sinks[0].expired,
         &sinks[0].aborted,        &sinks[0].compacted,     &sinks[0].damaged,
-        &sinks[0].pending,
+        &sinks[0].pending,        &topics[1].dlq_damaged,
     };
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
         ++*terms[i];

@@ -207,13 +207,15 @@ err_t cli_door_wait(struct cli_door *door, uint64_t delay_ms)
 {
     if (door->interrupted)
         return err_make(ERR_CANCELLED);
-    err_t err = err_ok();
-    do {
+    for (;;) {
         /* The connection may end while nobody uses it, which is no reason to wake. */
         door->over = false;
-        err = run_for(door, delay_ms);
-    } while (!err_is(err, ERR_TIMEOUT) && !err_is(err, ERR_CANCELLED));
-    return err_is(err, ERR_TIMEOUT) ? err_ok() : err;
+        err_t err = run_for(door, delay_ms);
+        if (err_is(err, ERR_TIMEOUT))
+            return err_ok();
+        if (err_is(err, ERR_CANCELLED))
+            return err;
+    }
 }
 
 /* Sends the request on the connection that there is, or on a new one. */

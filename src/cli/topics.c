@@ -360,7 +360,7 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
 
 int cli_topics(struct cli *cli, int argc, char **argv)
 {
-    struct call call = {.command = cli_command("topics")};
+    struct call call = {.command = cli_command("topics"), .print = cli_topics_print};
     struct flags flags;
     struct cli_words words;
     int code = cli_parse(call.command, argc, argv, &flags, &words);

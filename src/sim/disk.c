@@ -32,6 +32,7 @@ struct sim_disk {
     enum err_code fail_code;
     uint64_t changes;
     uint64_t die_at; /* 0: never */
+    const char *aim; /* part of a path, or NULL for all */
     bool dead;
 };
 
@@ -40,6 +41,7 @@ struct sim_handle {
     struct list link;
     struct sim_disk *disk;
     struct sim_node *node;
+    char *path;
     unsigned flags;
     bool stale; /* the power has failed since it was opened */
 };
@@ -86,13 +88,15 @@ static uint32_t failures_ppm(const struct sim_disk *disk, enum call call)
     return 0;
 }
 
-static struct verdict judge(struct sim_disk *disk, enum call call)
+static struct verdict judge(struct sim_disk *disk, enum call call, const char *path)
 {
-    ASSERT(disk->calls < UINT64_MAX);
+    ASSERT(disk->calls < UINT64_MAX && path);
     /* First: behind the power loss nothing counts, fails or is drawn, or the seed would depend on
      * it. */
     if (disk->dead)
         return (struct verdict){VERDICT_DEAD, err_make(ERR_IO)};
+    if (disk->aim && !strstr(path, disk->aim))
+        return (struct verdict){VERDICT_RUN, err_ok()};
     /* Reading cannot be the last thing: it changes nothing that the next start could see. */
     if (call >= CALL_CHANGE && ++disk->changes == disk->die_at) {
         disk->dead = true;
@@ -120,7 +124,7 @@ static err_t judge_handle(struct sim_handle *handle, enum call call, struct verd
     ASSERT(handle->node->kind == IO_KIND_FILE || !(handle->flags & IO_OPEN_WRITE));
     if (handle->stale)
         return err_make(ERR_IO);
-    *out = judge(handle->disk, call);
+    *out = judge(handle->disk, call, handle->path);
     return err_ok();
 }
 
@@ -142,7 +146,8 @@ static bool fits(const struct sim_handle *handle, const void *data, size_t size,
 static const struct io_disk_ops disk_ops;
 
 /* Makes or empties the file, as the flags say. */
-static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned flags)
+static err_t open_place(struct sim_disk *disk, struct sim_place *place, const char *path,
+                        unsigned flags)
 {
     ASSERT(flags & (IO_OPEN_READ | IO_OPEN_WRITE));
     if (!place->node && !(flags & IO_OPEN_CREATE))
@@ -157,7 +162,7 @@ static err_t open_place(struct sim_disk *disk, struct sim_place *place, unsigned
         return err_make(ERR_UNSUPPORTED);
     /* Opening changes something only where it makes or empties a file. */
     bool empties = place->node && (flags & IO_OPEN_TRUNCATE) && place->node->content.live_size > 0;
-    struct verdict verdict = judge(disk, !place->node || empties ? CALL_CHANGE : CALL_LOOK);
+    struct verdict verdict = judge(disk, !place->node || empties ? CALL_CHANGE : CALL_LOOK, path);
     if (!has_effect(disk, &verdict))
         return verdict.err;
     if (!place->node)
@@ -172,15 +177,20 @@ static err_t disk_open(struct io_disk *io, const char *path, unsigned flags, str
 {
     struct sim_disk *disk = disk_of(io);
     struct sim_handle *handle = mem_zalloc(1, sizeof(*handle));
-    if (!handle)
+    if (handle)
+        handle->path = mem_string(path, strlen(path));
+    if (!handle || !handle->path) {
+        mem_free(handle);
         return err_make(ERR_MEMORY);
+    }
     struct sim_place place = {0};
     /* The handle is made first: a file that was created by a call that then failed for want of
      * memory would be a surprise no real disk has. */
     err_t err = disk->dead ? err_make(ERR_IO) : sim_tree_find(&disk->tree, path, &place);
     if (err_is_ok(err))
-        err = open_place(disk, &place, flags);
+        err = open_place(disk, &place, path, flags);
     if (!err_is_ok(err)) {
+        mem_free(handle->path);
         mem_free(handle);
         return named(err, path, why);
     }
@@ -203,6 +213,7 @@ static err_t disk_close(struct io_file *file)
         handle->node->locked_by = NULL;
     sim_node_unref(&handle->disk->tree, handle->node);
     list_remove(&handle->link);
+    mem_free(handle->path);
     mem_free(handle);
     return err_ok();
 }
@@ -320,7 +331,7 @@ static err_t find_place(struct sim_disk *disk, const char *path, enum call call,
                         struct verdict *verdict, struct sim_place *out)
 {
     ASSERT(path && out);
-    *verdict = judge(disk, call);
+    *verdict = judge(disk, call, path);
     if (verdict->kind == VERDICT_FAIL || verdict->kind == VERDICT_DEAD)
         return verdict->err;
     return sim_tree_find(&disk->tree, path, out);
@@ -578,6 +589,18 @@ bool sim_disk_is_dead(const struct sim_disk *disk)
 {
     ASSERT(disk);
     return disk->dead;
+}
+
+void sim_disk_aim(struct sim_disk *disk, const char *part)
+{
+    ASSERT(!part || part[0]);
+    disk->aim = part;
+}
+
+void sim_disk_cut_off(struct sim_disk *disk, bool cut_off)
+{
+    ASSERT(cut_off || disk->dead);
+    disk->dead = cut_off;
 }
 
 void sim_disk_crash(struct sim_disk *disk)

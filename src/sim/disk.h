@@ -50,6 +50,13 @@ uint64_t sim_disk_change_count(const struct sim_disk *disk);
 /* The power has failed in a call. */
 bool sim_disk_is_dead(const struct sim_disk *disk);
 
+/* Only calls with paths (a file's: that it was opened by) that hold `part` fail or are the last,
+ * and count for it; NULL: all again. `part` is kept, not copied. */
+void sim_disk_aim(struct sim_disk *disk, const char *part);
+/* Every call but close is ERR_IO, without effect, until it is taken back or the power fails: what
+ * ends an actor whose process is gone changes nothing. */
+void sim_disk_cut_off(struct sim_disk *disk, bool cut_off);
+
 /* Power loss and return: what was not synced meets its fate. Files that are open can only be
  * closed (anything else is ERR_IO); locks are gone. */
 void sim_disk_crash(struct sim_disk *disk);

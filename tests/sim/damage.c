@@ -4,32 +4,40 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 #define META "data/garner.meta"
 #define BLOCKS_MAX 64u
 
 struct wal_files {
-    uint32_t count; /* numbered from 1, without gaps */
+    uint64_t numbers[128];
+    uint32_t count;
 };
 
-static int count_file(void *context, const char *name, enum io_kind kind)
+static int note_file(void *context, const char *name, enum io_kind kind)
 {
     struct wal_files *files = context;
-    files->count +=
-        kind == IO_KIND_FILE && slice_ends_with(slice_string(name), slice_string(".wal"));
+    uint64_t number;
+    struct slice rest = slice_string(name);
+    struct slice digits = slice_split(&rest, '.');
+    if (kind == IO_KIND_FILE && slice_equal_string(rest, "wal") &&
+        err_is_ok(number_parse_u64(digits, &number)) &&
+        files->count < sizeof files->numbers / sizeof files->numbers[0])
+        files->numbers[files->count++] = number;
     return 0;
 }
 
-static uint32_t count_files(struct world *w)
+static struct wal_files list_files(struct world *w)
 {
     struct wal_files files = {0};
-    err_t err = io_disk_list(sim_disk_io(w->disk), "data/wal", count_file, &files, NULL);
+    err_t err = io_disk_list(sim_disk_io(w->disk), "data/wal", note_file, &files, NULL);
     MODEL_EXPECT(&w->model, err_is_ok(err));
-    return files.count;
+    return files;
 }
 
-static void wal_path(char *out, size_t size, uint32_t number)
+static void wal_path(char *out, size_t size, uint64_t number)
 {
-    snprintf(out, size, "data/wal/%020u.wal", number);
+    snprintf(out, size, "data/wal/%020" PRIu64 ".wal", number);
 }
 
 static uint64_t size_of(struct world *w, const char *path)
@@ -113,7 +121,7 @@ static const char *forge(struct world *w)
     header.previous_crc ^= 1;
     log_frame_encode(&header, block);
     char path[64];
-    wal_path(path, sizeof path, (uint32_t)header.file_number);
+    wal_path(path, sizeof path, header.file_number);
     overwrite(w, path, (uint64_t)header.block * IO_BLOCK, block, sizeof block);
     return "a frame of another history follows";
 }
@@ -121,8 +129,13 @@ static const char *forge(struct world *w)
 static const char *damage_first(struct world *w)
 {
     char path[64];
-    wal_path(path, sizeof path, (uint32_t)w->begun_at.file_number);
+    wal_path(path, sizeof path, w->begun_at.file_number);
     uint64_t offset = w->begun_at.offset + below(w, LOG_FRAME_HEADER_SIZE);
+    enum io_kind kind;
+    err_t err = io_disk_kind(sim_disk_io(w->disk), path, &kind, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    if (kind == IO_KIND_NONE)
+        return NULL;
     return sim_disk_flip(w->disk, path, offset, (unsigned)below(w, 8))
                ? "a bit of this life's first frame turned over"
                : NULL;
@@ -131,19 +144,22 @@ static const char *damage_first(struct world *w)
 const char *damage_something(struct world *w)
 {
     char path[64];
-    uint32_t count = count_files(w);
-    if (count == 0)
+    struct wal_files files = list_files(w);
+    if (files.count == 0)
         return NULL;
-    uint32_t number = 1 + (uint32_t)below(w, count);
-    wal_path(path, sizeof path, number);
+    uint32_t chosen = (uint32_t)below(w, files.count);
+    wal_path(path, sizeof path, files.numbers[chosen]);
     uint64_t size = size_of(w, path);
-    world_say(w, "damaging %s of %u files", path, count);
+    bool last = true;
+    world_say(w, "damaging %s of %u files", path, files.count);
     switch (below(w, 8)) {
     case 0: return damage_meta(w);
     case 1: cut(w, path, below(w, size)); return "a file was cut";
     case 2:
         /* Nothing tells that the last one was there. */
-        if (number == count)
+        for (uint32_t i = 0; i < files.count; i++)
+            last = last && files.numbers[i] <= files.numbers[chosen];
+        if (last)
             return NULL;
         remove_file(w, path);
         return "a file is gone";
@@ -165,7 +181,7 @@ void damage_rot(struct world *w)
     uint64_t end = index == wal->current ? wal->offset : wal->files[index].size;
     if (end == 0)
         return;
-    wal_path(path, sizeof path, (uint32_t)wal->files[index].number);
+    wal_path(path, sizeof path, wal->files[index].number);
     sim_disk_flip(w->disk, path, below(w, end), (unsigned)below(w, 8));
     w->rotten = true;
 }

@@ -47,7 +47,6 @@ static void draw_options(struct world *w)
     options->early_bytes = (1 + below(w, 200)) * KIB;
     if (chance(w, 1, 10))
         options->index_bytes = 4 * KIB;
-    w->recycling.recycles = chance(w, 1, 2);
     w->value_size_max = chance(w, 1, 4) ? 4000 : 200;
     for (size_t i = 0; i < WORLD_WORKERS; i++)
         if (chance(w, 1, 3))
@@ -106,6 +105,7 @@ static void end_life(struct world *w, struct totals *totals)
 {
     totals->fences += w->log->counters.fences;
     totals->refused += w->log->counters.refused_full;
+    totals->recycled += w->log->counters.recycled;
     uint64_t draw = sim_disk_is_dead(w->disk) ? 10 : below(w, 10);
     if (draw < 2)
         world_stop(w);
@@ -234,7 +234,6 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     if (chance(&w, 1, 3) && !w.options.early_answers)
         live_on_damage(&w, totals);
     totals->commits += w.model.count;
-    totals->recycled += w.recycling.recycled;
     totals->epochs += w.sinks[0].epoch + w.sinks[1].epoch;
     world_done(&w);
 }
@@ -258,7 +257,7 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " seeds, %" PRIu64 " lives, %" PRIu64 " losses of power (%" PRIu64
            " more while opening), %" PRIu64 " commits, %" PRIu64 " fences, %" PRIu64
            " refused for room, %" PRIu64 " epochs of sinks, %" PRIu64 " torn ends, %" PRIu64
-           " stale blocks, %" PRIu64 " damages (%" PRIu64 " refused)\n",
+           " files recycled, %" PRIu64 " damages (%" PRIu64 " refused)\n",
            count, totals.lives, totals.power_losses, totals.deaths_in_open, totals.commits,
            totals.fences, totals.refused, totals.epochs, totals.torn, totals.recycled,
            totals.damages, totals.damages_refused);

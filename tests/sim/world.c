@@ -36,7 +36,6 @@ void world_init(struct world *w, uint64_t seed, bool trace)
     w->sim = sim_new(seed);
     w->disk = sim_disk_new(seed);
     MODEL_EXPECT(&w->model, w->sim && w->disk);
-    recycling_disk_init(&w->recycling, sim_disk_io(w->disk));
     for (size_t i = 0; i < 3; i++) {
         w->loops[i] = sim_loop_new(w->sim);
         MODEL_EXPECT(&w->model, w->loops[i]);
@@ -51,7 +50,7 @@ void world_init(struct world *w, uint64_t seed, bool trace)
         .maker = w->workers[1],
         .reader = w->workers[2],
         .sealer = w->workers[3],
-        .disk = &w->recycling.io,
+        .disk = sim_disk_io(w->disk),
         .logger = &w->logger,
         .data_directory = DIRECTORY,
         .wal_limit_bytes = UINT64_C(64) << 20,
@@ -294,7 +293,7 @@ static void end_life(struct world *w)
         .epoch = w->log->epoch,
         .lsn = w->durable_lsn + 1,
         .durable_lsn = w->durable_lsn,
-        .previous_crc = w->log->durable_crc,
+        .previous_crc = w->log->last.header_crc,
         .commit_time_ms = w->log->time_ms,
         .file_number = file->number,
         .block = (uint32_t)(wal->offset / IO_BLOCK),
@@ -320,9 +319,9 @@ void world_kill(struct world *w)
 {
     world_say(w, "kill");
     sim_drop_all(w->sim);
-    w->recycling.cut_off = true;
+    sim_disk_cut_off(w->disk, true);
     end_life(w);
-    w->recycling.cut_off = false;
+    sim_disk_cut_off(w->disk, false);
     model_crash(&w->model);
 }
 
@@ -330,9 +329,8 @@ void world_lose_power(struct world *w)
 {
     world_say(w, "power loss");
     sim_drop_all(w->sim);
-    w->recycling.cut_off = true;
+    sim_disk_cut_off(w->disk, true);
     end_life(w);
-    w->recycling.cut_off = false;
     sim_disk_crash(w->disk);
     model_crash(&w->model);
 }

@@ -11,7 +11,6 @@
 #include "sim/disk.h"
 #include "sim/model.h"
 #include "sim/random.h"
-#include "sim/recycling_disk.h"
 #include "sim/sim.h"
 
 #define WORLD_PRODUCERS 3u
@@ -99,7 +98,6 @@ struct world {
     struct model model;
     struct sim *sim;
     struct sim_disk *disk;
-    struct recycling_disk recycling;
     struct io_loop *loops[3]; /* the sequencer's, then those of who uses it */
     struct io_worker *workers[WORLD_WORKERS];
     struct log_options options;

@@ -204,9 +204,11 @@ static err_t load_newest(struct log *log, struct log_checkpoint *out, bool *foun
             return err_set(why, (enum err_code)err.code, "checkpoint %llu: %s",
                            (unsigned long long)lsns[i], err_detail(err, &detail));
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_checkpoint_damaged",
-                     "checkpoint %llu is damaged and not used: %s; %s", (unsigned long long)lsns[i],
-                     err_detail(err, &detail),
-                     i + 1 < count ? "the one before it is" : "the log is read from its beginning");
+                     "checkpoint %llu is damaged and not used: %s; %s. The disk changed what was "
+                     "written: check it, and run garner fsck when the server is stopped",
+                     (unsigned long long)lsns[i], err_detail(err, &detail),
+                     i + 1 < count ? "the one before it is used"
+                                   : "the log is read from its beginning");
         log_state_done(&log->state);
         init_state(log);
     }

@@ -191,7 +191,7 @@ static void read_done(struct io_job *job)
     if (err_is(read->error, ERR_CORRUPT))
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_read_corrupt",
                      "topic id %u partition %u offset %lld: the batch at byte %llu of log file %u "
-                     "does not fit its checksum",
+                     "does not fit its checksum; stop the server and run garner fsck",
                      read->topic_id, read->partition, (long long)lease->entries[0].base_offset,
                      (unsigned long long)lease->entries[0].file_offset,
                      lease->entries[0].file_number);

@@ -475,24 +475,57 @@ static void offload(struct log *log, enum log_sealer_phase phase)
     io_offload(log->options.sealer, &sealer->job);
 }
 
+/* What failed, and what that means for whoever runs the server. */
+static void report_failure(const struct log *log)
+{
+    static const char *const what[] = {
+        [LOG_SEALER_SYNCING] = "cannot seal a log file into segments",
+        [LOG_SEALER_SAVING] = "cannot write a checkpoint",
+        [LOG_SEALER_REMOVING] = "cannot remove expired segments",
+    };
+    static const char *const consequence[] = {
+        [LOG_SEALER_SYNCING] = "until it works, intake goes on up to wal_limit and is then refused",
+        [LOG_SEALER_SAVING] = "until it works, no log file is used again: intake goes on up to "
+                              "wal_limit and is then refused",
+        [LOG_SEALER_REMOVING] = "until it works, what expired still takes its room on the disk",
+    };
+    const struct log_sealer *sealer = &log->sealer;
+    ASSERT(what[sealer->failed_phase]);
+    logger_write(log->logger, LOG_LEVEL_ERROR, "log_seal_failed",
+                 "%s: %s; it is tried again every %u s; %s", what[sealer->failed_phase],
+                 err_detail(sealer->failed_error, &sealer->failed_why),
+                 (unsigned)(RETRY_NS / IO_SECOND), consequence[sealer->failed_phase]);
+}
+
 static void failed(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     ASSERT(!err_is_ok(sealer->error) && !sealer->running);
     sealer->failures_total++;
+    sealer->failed_phase =
+        sealer->phase == LOG_SEALER_APPENDING ? LOG_SEALER_SYNCING : sealer->phase;
+    sealer->failed_error = sealer->error;
+    sealer->failed_why = sealer->why;
     if (!sealer->reported)
-        logger_write(log->logger, LOG_LEVEL_ERROR, "log_seal_failed",
-                     "%s: %s; tried again every few seconds, intake goes on until wal_limit is "
-                     "reached",
-                     sealer->phase == LOG_SEALER_SAVING ? "cannot write a checkpoint"
-                     : sealer->phase == LOG_SEALER_REMOVING
-                         ? "cannot remove expired segments"
-                         : "cannot seal a log file into segments",
-                     err_detail(sealer->error, &sealer->why));
+        report_failure(log);
     sealer->reported = true;
     sealer->phase = LOG_SEALER_IDLE;
     free_file(log);
     io_timer_start(log->options.loop, &sealer->pace, RETRY_NS);
+}
+
+/* What failed last is done; that other things go well says nothing of it. */
+static void worked(struct log *log, enum log_sealer_phase phase)
+{
+    struct log_sealer *sealer = &log->sealer;
+    ASSERT(phase != LOG_SEALER_IDLE);
+    if (!sealer->reported || sealer->failed_phase != phase)
+        return;
+    sealer->reported = false;
+    logger_write(log->logger, LOG_LEVEL_INFO, "log_seal_works", "%s again",
+                 phase == LOG_SEALER_SAVING     ? "checkpoints can be written"
+                 : phase == LOG_SEALER_REMOVING ? "expired segments can be removed"
+                                                : "log files can be sealed");
 }
 
 /* The state as it is, on its way to the disk. */
@@ -531,7 +564,7 @@ static void saved(struct log *log)
     sealer->saved_file = sealer->checkpoint_file;
     sealer->saved_lsn = sealer->checkpoint_lsn;
     sealer->checkpoints_total++;
-    sealer->reported = false;
+    worked(log, LOG_SEALER_SAVING);
     buf_done(&sealer->checkpoint);
     sealer->phase = LOG_SEALER_IDLE;
 }
@@ -567,6 +600,7 @@ static void synced(struct log *log)
     ASSERT(sealer->file_number > sealer->sealed_file);
     sealer->sealed_file = sealer->file_number;
     sealer->files_total++;
+    worked(log, LOG_SEALER_SYNCING);
     free_file(log);
     save(log);
 }
@@ -630,7 +664,7 @@ static void removed(struct log *log)
     mem_free(sealer->removals);
     sealer->removals = NULL;
     sealer->removal_count = 0;
-    sealer->reported = false;
+    worked(log, LOG_SEALER_REMOVING);
     sealer->phase = LOG_SEALER_IDLE;
 }
 
@@ -695,12 +729,34 @@ static void begin_file(struct log *log, const struct log_wal_file *file)
     append_more(log);
 }
 
+/* The log is full of files that are sealed, which a second checkpoint frees: one of another frame
+ * than the first. No commit finds room, so that frame is made for it. */
+static bool wants_second_checkpoint(const struct log *log)
+{
+    const struct log_wal *wal = &log->wal;
+    const struct log_sealer *sealer = &log->sealer;
+    ASSERT(sealer->saved_before <= sealer->saved_sealed);
+    bool full = wal->current + 1 == wal->file_count && !log_wal_may_make(wal);
+    uint64_t first = wal->files[0].number;
+    return full && wal->current > 0 && first > sealer->saved_before &&
+           first <= sealer->saved_sealed && !log->epoch_begins;
+}
+
+static void make_second_checkpoint(struct log *log)
+{
+    ASSERT(log->sealer.saved_lsn <= log->durable_lsn);
+    if (log->sealer.saved_lsn == log->durable_lsn)
+        log_sequencer_flush_empty(log);
+    else
+        save(log);
+}
+
 bool log_sealer_frees(const struct log *log)
 {
     const struct log_sealer *sealer = &log->sealer;
     ASSERT(log->wal.current < log->wal.file_count);
     return !sealer->reported && log->mode == LOG_RUNNING &&
-           (sealer->phase != LOG_SEALER_IDLE || next_file(log));
+           (sealer->phase != LOG_SEALER_IDLE || next_file(log) || wants_second_checkpoint(log));
 }
 
 void log_sealer_end_file(struct log *log)
@@ -734,6 +790,8 @@ void log_sealer_kick(struct log *log)
         save(log);
     else if (file)
         begin_file(log, file);
+    else if (wants_second_checkpoint(log))
+        make_second_checkpoint(log);
     /* A full index stops intake, and only what is in a full file can be sealed. */
     else if (log->state.index_bytes >= log->options.index_bytes)
         log_sealer_end_file(log);

@@ -94,6 +94,10 @@ struct log_sealer {
     err_t error;
     struct err_text why;
     bool reported;
+    /* Of the last failure, while it lasts: read while the worker writes `why`. */
+    enum log_sealer_phase failed_phase;
+    err_t failed_error;
+    struct err_text failed_why;
 
     uint64_t sealed_file;  /* every file up to it is in segments */
     uint64_t saved_sealed; /* by the newest checkpoint */

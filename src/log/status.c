@@ -20,7 +20,7 @@ static const struct metric_family early_lost_total = {
     "garner_log_early_answers_lost_total",
     "Commits answered before their flush (durability: interval) that were lost.", METRIC_COUNTER};
 static const struct metric_family reads_total = {
-    "garner_log_reads_total", "Reads answered from memory or from disk.", METRIC_COUNTER};
+    "garner_log_reads_total", "Reads answered, by where the records were.", METRIC_COUNTER};
 static const struct metric_family read_bytes_total = {
     "garner_log_read_bytes_total", "Bytes of batches given to readers.", METRIC_COUNTER};
 static const struct metric_family commit_seconds = {
@@ -45,6 +45,44 @@ static const struct metric_family durable_lsn = {"garner_log_durable_lsn",
 static const struct metric_family epoch = {"garner_log_epoch", "Grows with each fence.",
                                            METRIC_GAUGE};
 
+static const struct metric_family seal_files_total = {
+    "garner_log_seal_files_total", "Files of the log whose records went into segments.",
+    METRIC_COUNTER};
+static const struct metric_family seal_read_total = {
+    "garner_log_seal_read_bytes_total", "Bytes read from the log to seal them.", METRIC_COUNTER};
+static const struct metric_family seal_written_total = {
+    "garner_log_seal_written_bytes_total", "Bytes written into segments.", METRIC_COUNTER};
+static const struct metric_family seal_failures_total = {
+    "garner_log_seal_failures_total",
+    "Tries to seal a file, to write a checkpoint or to remove segments that failed.",
+    METRIC_COUNTER};
+static const struct metric_family seal_failing = {
+    "garner_log_seal_failing", "1 while the last such try has failed; /ready says why.",
+    METRIC_GAUGE};
+static const struct metric_family seal_backlog = {"garner_log_seal_backlog_bytes",
+                                                  "Files of the log that are full and not sealed.",
+                                                  METRIC_GAUGE};
+static const struct metric_family checkpoints_total = {"garner_log_checkpoints_total",
+                                                       "Checkpoints written.", METRIC_COUNTER};
+static const struct metric_family checkpoint_lsn = {
+    "garner_log_checkpoint_lsn",
+    "Frame of the newest checkpoint: a start reads the frames from there to "
+    "garner_log_durable_lsn.",
+    METRIC_GAUGE};
+static const struct metric_family recycled_total = {
+    "garner_log_recycled_files_total", "Sealed files that became the next ones.", METRIC_COUNTER};
+static const struct metric_family segments = {"garner_log_segments",
+                                              "Segments that hold sealed records.", METRIC_GAUGE};
+static const struct metric_family segment_bytes = {"garner_log_segment_bytes",
+                                                   "Size of the segments.", METRIC_GAUGE};
+static const struct metric_family removed_total = {
+    "garner_log_removed_segments_total",
+    "Segments (or, of deleted topics, all at once) whose files were removed.", METRIC_COUNTER};
+static const struct metric_family expired_total = {
+    "garner_log_expired_records_total",
+    "Records that the topic does not hold any more, by its retention or by command.",
+    METRIC_COUNTER};
+
 static void add_counters(const struct log *log, struct metric_set *set)
 {
     ASSERT(log->counters.frames <= log->durable_lsn);
@@ -56,7 +94,8 @@ static void add_counters(const struct log *log, struct metric_set *set)
     metric_add(set, &refused_total, (double)c->refused_full, "%s", "");
     metric_add(set, &early_lost_total, (double)c->early_answers_lost, "%s", "");
     metric_add(set, &reads_total, (double)c->reads_tail, "from=\"memory\"");
-    metric_add(set, &reads_total, (double)c->reads_disk, "from=\"disk\"");
+    metric_add(set, &reads_total, (double)c->reads_disk, "from=\"wal\"");
+    metric_add(set, &reads_total, (double)c->reads_sealed, "from=\"segment\"");
     metric_add(set, &read_bytes_total, (double)c->read_bytes, "%s", "");
     metric_add_histogram(set, &commit_seconds, &c->commit, "%s", "");
     metric_add_histogram(set, &flush_seconds, &c->flush, "%s", "");
@@ -75,6 +114,57 @@ static void add_gauges(const struct log *log, struct metric_set *set)
     metric_add(set, &epoch, (double)log->epoch, "%s", "");
 }
 
+static void add_sealing(const struct log *log, struct metric_set *set)
+{
+    const struct log_sealer *s = &log->sealer;
+    ASSERT(s->saved_lsn <= log->durable_lsn);
+    metric_add(set, &seal_files_total, (double)s->files_total, "%s", "");
+    metric_add(set, &seal_read_total, (double)s->read_bytes_total, "%s", "");
+    metric_add(set, &seal_written_total, (double)s->written_bytes_total, "%s", "");
+    metric_add(set, &seal_failures_total, (double)s->failures_total, "%s", "");
+    metric_add(set, &seal_failing, s->reported ? 1 : 0, "%s", "");
+    metric_add(set, &seal_backlog, (double)log_sealer_backlog(log), "%s", "");
+    metric_add(set, &checkpoints_total, (double)s->checkpoints_total, "%s", "");
+    metric_add(set, &checkpoint_lsn, (double)s->saved_lsn, "%s", "");
+    metric_add(set, &recycled_total, (double)log->counters.recycled, "%s", "");
+    metric_add(set, &removed_total, (double)s->removed_total, "%s", "");
+}
+
+/* A walk over all partitions: the price of not counting in ten places, paid only when asked. */
+static void add_topics(const struct log *log, struct metric_set *set)
+{
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        const struct log_topic *topic = log->state.topics[t];
+        uint64_t expired = 0;
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            const struct log_partition *partition = &topic->partitions[p];
+            ASSERT(partition->records_start <= partition->records);
+            expired += partition->records_start;
+            count += partition->segment_count;
+            bytes += partition->sealed_bytes;
+        }
+        /* A name has only letters that need no escape in a label. */
+        if (!topic->deleted)
+            metric_add(set, &expired_total, (double)expired, "topic=\"%s\"", topic->name);
+    }
+    metric_add(set, &segments, (double)count, "%s", "");
+    metric_add(set, &segment_bytes, (double)bytes, "%s", "");
+}
+
+static int say_full(const struct log *log, char *out, size_t size)
+{
+    const struct log_sealer *sealer = &log->sealer;
+    ASSERT(size > 0);
+    if (log_wal_may_make(&log->wal))
+        return snprintf(out, size, "the log is full: %s", err_string(log->maker.error));
+    if (sealer->reported)
+        return snprintf(out, size, "the log is full, as sealing fails: %s",
+                        err_detail(sealer->failed_error, &sealer->failed_why));
+    return snprintf(out, size, "the log is full: wal_limit is reached");
+}
+
 /* Why the log takes no records, for /ready. */
 static void say_not_ready(const struct log *log, char *out, size_t size)
 {
@@ -85,9 +175,7 @@ static void say_not_ready(const struct log *log, char *out, size_t size)
     else if (log->mode >= LOG_STOPPING)
         written = snprintf(out, size, "the server is stopping");
     else if (!spare && !log->maker.running && log_wal_room(&log->wal) < LOG_FRAME_SIZE_TARGET)
-        written = snprintf(out, size, "the log is full: %s",
-                           log_wal_may_make(&log->wal) ? err_string(log->maker.error)
-                                                       : "wal_limit is reached");
+        written = say_full(log, out, size);
     ASSERT(written >= 0);
 }
 
@@ -104,6 +192,8 @@ static void report_arrived(struct task *task)
     const struct log *log = report->exporter_data;
     add_counters(log, &report->metrics);
     add_gauges(log, &report->metrics);
+    add_sealing(log, &report->metrics);
+    add_topics(log, &report->metrics);
     say_not_ready(log, report->not_ready, sizeof report->not_ready);
     task->run = report_home;
     io_post(report->home, task);

@@ -89,7 +89,8 @@ static void metrics_say_what_the_log_did(void **state)
     assert_int_equal((int)sample(&r, "garner_log_frames_total", "")->value, 7);
     assert_int_equal((int)sample(&r, "garner_log_written_bytes_total", "")->value, 7 * IO_BLOCK);
     assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"memory\"")->value, 1);
-    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"disk\"")->value, 0);
+    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"wal\"")->value, 0);
+    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"segment\"")->value, 0);
     assert_true(sample(&r, "garner_log_read_bytes_total", "")->value > 100);
     assert_int_equal((int)sample(&r, "garner_log_durable_lsn", "")->value, 8);
     assert_int_equal((int)sample(&r, "garner_log_epoch", "")->value, 1);
@@ -106,6 +107,15 @@ static void metrics_say_what_the_log_did(void **state)
     world_done(&w);
 }
 
+/* Sealing fails from here on: a file is where it wants a directory. */
+static void block_sealing(struct world *w)
+{
+    struct io_file *file;
+    struct io_disk *disk = sim_disk_io(w->disk);
+    assert_code(io_disk_open(disk, "data/topics", IO_OPEN_WRITE | IO_OPEN_CREATE, &file, NULL), OK);
+    assert_code(io_file_close(file), OK);
+}
+
 static void metrics_say_what_went_wrong(void **state)
 {
     (void)state;
@@ -113,6 +123,7 @@ static void metrics_say_what_went_wrong(void **state)
     world_init(&w, 1);
     w.options.wal_limit_bytes = UINT64_C(3) << 20;
     world_begin(&w);
+    block_sealing(&w);
     sim_disk_fail_after(w.disk, 1, ERR_IO);
     assert_code(world_commit(&w, 1, 10), FENCED);
     world_settle(&w);
@@ -135,16 +146,129 @@ static void a_running_log_is_ready(void **state)
     world_done(&w);
 }
 
-static void a_full_log_says_why_it_is_not_ready(void **state)
+static bool has_recycled(void *context)
+{
+    const struct world *w = context;
+    return w->log->counters.recycled > 0 && w->log->sealer.phase == LOG_SEALER_IDLE;
+}
+
+/* Sets what is kept of the first topic. */
+static err_t configure(struct world *w, uint64_t retention_bytes)
+{
+    struct asked asked;
+    asked_init(&asked, w);
+    asked.topic = (struct flow_topic_change){
+        .op = FLOW_TOPIC_CONFIG, .topic_id = 1, .config = {.retention_bytes = retention_bytes}};
+    asked.commit.topics = &asked.topic;
+    asked.commit.topic_count = 1;
+    return asked_commit(&asked);
+}
+
+static bool has_removed(void *context)
+{
+    const struct world *w = context;
+    return w->log->sealer.removed_total > 0;
+}
+
+static void metrics_follow_records_into_segments(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked_read read;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_int_equal(value(&w, "garner_log_segments", ""), 0);
+    for (int i = 0; i < 40; i++)
+        assert_code(world_commit(&w, 1, 100000), OK);
+    world_until(&w, has_recycled, &w);
+    assert_code(world_read(&w, &read, 0, 1000), OK);
+    world_release(&w, &read);
+    struct flow_report r = report(&w);
+    const struct log_partition *partition = log_state_partition(&w.log->state, 1, 0);
+    assert_true(sample(&r, "garner_log_seal_files_total", "")->value >= 2);
+    assert_true(sample(&r, "garner_log_seal_read_bytes_total", "")->value >= 1 << 20);
+    assert_true((uint64_t)sample(&r, "garner_log_seal_written_bytes_total", "")->value >=
+                partition->sealed_bytes);
+    assert_int_equal((int)sample(&r, "garner_log_seal_failures_total", "")->value, 0);
+    assert_int_equal((int)sample(&r, "garner_log_seal_failing", "")->value, 0);
+    assert_true(sample(&r, "garner_log_checkpoints_total", "")->value >= 2);
+    assert_true(sample(&r, "garner_log_checkpoint_lsn", "")->value > 0);
+    assert_true(sample(&r, "garner_log_recycled_files_total", "")->value >= 1);
+    assert_int_equal((int)sample(&r, "garner_log_segments", "")->value, 1);
+    assert_int_equal((uint64_t)sample(&r, "garner_log_segment_bytes", "")->value,
+                     partition->sealed_bytes);
+    assert_int_equal((int)sample(&r, "garner_log_reads_total", "from=\"segment\"")->value, 1);
+    metric_set_done(&r.metrics);
+    world_done(&w);
+}
+
+static void the_backlog_is_what_is_full_and_not_sealed(void **state)
 {
     (void)state;
     struct world w;
     world_init(&w, 1);
-    w.options.wal_limit_bytes = UINT64_C(2) << 20;
+    w.sealer.closed = true;
     world_begin(&w);
+    assert_int_equal(value(&w, "garner_log_seal_backlog_bytes", ""), 0);
+    for (int i = 0; i < 25; i++)
+        assert_code(world_commit(&w, 1, 100000), OK);
+    assert_int_equal(value(&w, "garner_log_seal_backlog_bytes", ""), 2 << 20);
+    world_done(&w);
+}
+
+static void metrics_count_what_expired_and_was_removed(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(configure(&w, UINT64_C(2) << 20), OK);
+    for (int i = 0; i < 60; i++)
+        assert_code(world_commit(&w, 1, 100000), OK);
+    world_until(&w, has_removed, &w);
+    int64_t start = log_state_partition(&w.log->state, 1, 0)->start_offset;
+    assert_true(start > 0);
+    assert_int_equal(value(&w, "garner_log_expired_records_total", "topic=\"flights\""), start);
+    assert_int_equal(value(&w, "garner_log_expired_records_total", "topic=\"flights.dlq\""), 0);
+    assert_true(value(&w, "garner_log_removed_segments_total", "") > 0);
+    world_done(&w);
+}
+
+static bool is_failing(void *context)
+{
+    return ((const struct world *)context)->log->sealer.reported;
+}
+
+static bool is_working(void *context)
+{
+    return !is_failing(context);
+}
+
+static void a_log_that_is_full_because_sealing_fails_says_why(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    w.options.wal_limit_bytes = UINT64_C(4) << 20;
+    world_begin(&w);
+    block_sealing(&w);
     while (err_is_ok(world_commit(&w, 1, 100000)))
         world_settle(&w);
-    assert_not_ready(&w, "the log is full: wal_limit is reached");
+    world_until(&w, is_failing, &w);
+    assert_not_ready(&w, "the log is full, as sealing fails: ");
+    assert_not_ready(&w, "topics");
+    assert_true(world_noted(&w, "log_seal_failed"));
+    assert_int_equal(value(&w, "garner_log_seal_failing", ""), 1);
+    assert_true(value(&w, "garner_log_seal_failures_total", "") > 0);
+    assert_false(world_noted(&w, "log_seal_works"));
+    assert_code(io_disk_remove(sim_disk_io(w.disk), "data/topics", NULL), OK);
+    world_until(&w, is_working, &w);
+    assert_true(world_noted(&w, "log_seal_works"));
+    assert_int_equal(value(&w, "garner_log_seal_failing", ""), 0);
+    world_until(&w, has_recycled, &w);
+    world_settle(&w);
+    assert_not_ready(&w, "");
+    assert_code(world_commit(&w, 1, 100000), OK);
     world_done(&w);
 }
 
@@ -238,7 +362,10 @@ int main(void)
         cmocka_unit_test(metrics_say_what_the_log_did),
         cmocka_unit_test(metrics_say_what_went_wrong),
         cmocka_unit_test(a_running_log_is_ready),
-        cmocka_unit_test(a_full_log_says_why_it_is_not_ready),
+        cmocka_unit_test(metrics_follow_records_into_segments),
+        cmocka_unit_test(the_backlog_is_what_is_full_and_not_sealed),
+        cmocka_unit_test(metrics_count_what_expired_and_was_removed),
+        cmocka_unit_test(a_log_that_is_full_because_sealing_fails_says_why),
         cmocka_unit_test(a_full_disk_is_said_as_such),
         cmocka_unit_test(a_fenced_or_stopping_log_is_not_ready),
         cmocka_unit_test(a_snapshot_shows_durable_commits_alone),

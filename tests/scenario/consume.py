@@ -182,3 +182,21 @@ def test_without_a_topic_or_a_server_it_says_so(garner):
     done = run("consume", "events", "--server", f"127.0.0.1:{garner.intake_port}")
     assert done.returncode == 69 and b"404" in done.stderr
     assert run("consume").returncode == 64
+
+
+def test_what_has_expired_is_said_and_passed(make_garner):
+    garner = make_garner(contracts={"events": {"retention": {"size": "1MiB"}}},
+                         config={"wal_limit": "64MiB"}).start()
+    records = [{"n": n, "pad": "x" * 1000} for n in range(4000)]
+    with garner.client() as client:
+        def start():
+            # Only what is sealed expires, and only a full file of the log is sealed.
+            assert client.post_ndjson("events", records).status in (200, 503)
+            return garner.get("/v1/topics/events").json()["partitions"][0]["start_offset"]
+        until(start, "the first records to expire")
+    done = consume(garner, "events", "--offset", "3", "--json", "--limit", "10")
+    first, *_ = values(done, code=1)
+    assert done.stderr.startswith(b"garner consume: partition 0: offsets 3 to ")
+    assert done.stderr.endswith(f" have expired; going on at {first['offset']}\n".encode())
+    answer = garner.get("/v1/topics/events/records?offset=3")
+    assert answer.status == 416 and answer.json()["start_offset"] >= first["offset"]

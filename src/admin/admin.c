@@ -316,6 +316,7 @@ struct request_state {
     struct admin_target target;
 };
 
+/* HEAD is answered as GET is; the connection leaves the body out. */
 static bool method_fits(const struct route *route, enum net_http_method method)
 {
     return route->deletes ? method == NET_HTTP_DELETE

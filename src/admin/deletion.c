@@ -52,6 +52,7 @@ static void reply_deleted(struct deletion *deletion)
 
 static void delete_one(struct deletion *deletion, const struct flow_topic_state *topic);
 
+/* Of the DLQ, then of the topic. */
 static void commit_back(struct flow_commit *commit)
 {
     struct deletion *deletion = CONTAINER_OF(commit, struct deletion, commit);

@@ -48,6 +48,7 @@ static err_t parse_offset(struct slice value, struct admin_query *out, struct er
     return err_ok();
 }
 
+/* Digits alone are milliseconds, never seconds: guessing would find a record of 1970. */
 static err_t parse_time(struct slice value, struct admin_query *out, struct err_text *why)
 {
     int64_t ms = 0;

@@ -204,6 +204,7 @@ static void read_back(struct flow_read *read)
         fail(reader, err, "reading failed");
 }
 
+/* The answer comes all the same: with what has crossed the cancel, or with nothing. */
 static void stop_waiting(struct reader *reader)
 {
     ASSERT(reader->waiting);
@@ -249,6 +250,7 @@ static void begin_read(struct reader *reader)
     flow_log_read(admin->options.log, &reader->read);
 }
 
+/* No record of that time or later: the end, where the read finds nothing. */
 static void find_back(struct flow_find *find)
 {
     struct reader *reader = CONTAINER_OF(find, struct reader, find);

@@ -41,6 +41,7 @@ static void add_name(struct buf *out, const char *field, const struct flow_topic
         buf_add_string(out, "null");
 }
 
+/* A comma in front: the name comes before every other field. */
 static void add_number(struct buf *out, const char *field, uint64_t number)
 {
     buf_add_format(out, ",\"%s\":", field);

@@ -238,6 +238,8 @@ static int learn(struct consume *c, const struct cli_consume_topic *topic)
     return GO_ON;
 }
 
+/* Once a round: where partitions end, whether there are more of them, and whether it is still the
+ * same topic. */
 static int describe(struct consume *c)
 {
     char target[TARGET_SIZE];
@@ -378,6 +380,7 @@ static int take_flags(struct consume *c)
     const struct flags *flags = &c->flags;
     int64_t number = 0;
     uint64_t partition = 0;
+    /* Wrong words are said before anybody is asked. */
     c->partition = -1;
     c->left = flags->limit ? flags->limit : UINT64_MAX;
     if (flags->partition) {

@@ -17,6 +17,7 @@
 /* As many as an answer can describe. */
 #define PARTITIONS_MAX 100000u
 
+/* The member of an object under `key`, which must be of this kind. */
 static err_t get(struct slice object, const char *key, enum format_json_kind kind,
                  struct slice *out)
 {
@@ -53,6 +54,7 @@ static err_t member_offset(struct slice object, const char *key, int64_t *out)
     return err_make(ERR_SYNTAX);
 }
 
+/* Both ends, the wrong way round in no answer of ours: what is computed from them relies on it. */
 static err_t read_ends(struct slice object, struct cli_consume_ends *out)
 {
     TRY(member_offset(object, "start_offset", &out->start_offset));
@@ -115,6 +117,8 @@ enum { OFFSET, VALUE, VALUE_BASE64, RECORD_PATHS };
 static const char *const record_paths[RECORD_PATHS] = {
     [OFFSET] = "offset", [VALUE] = "value", [VALUE_BASE64] = "value_base64"};
 
+/* A value that is no JSON is printed as its bytes are, line ends and all: a dead letter is of use
+ * only as it came. */
 static err_t print_record(const struct cli_consume_page *page, struct slice record,
                           const struct format_json_value *found, struct buf *out)
 {
@@ -146,6 +150,7 @@ static err_t print_records(struct cli_consume_page *page, struct slice list,
          step = format_json_array_next(&walk, paths, DEPTH_MAX, found, &element)) {
         int64_t offset = 0;
         TRY(parse_offset(found[OFFSET].raw, &offset));
+        /* Nothing may come twice, and the next offset has to be a number too. */
         if (offset < behind || offset == INT64_MAX)
             return err_make(ERR_SYNTAX);
         if (offset >= page->end_offset || page->record_count == page->record_max) {
@@ -201,6 +206,7 @@ err_t cli_consume_page_print(struct slice document, struct cli_consume_page *pag
 err_t cli_consume_page_range(struct slice document, struct cli_consume_ends *out)
 {
     struct cli_consume_ends ends;
+    /* The walk over members takes for granted that it is JSON. */
     TRY(format_json_check(document, NULL, DEPTH_MAX, NULL, NULL));
     TRY(read_ends(document, &ends));
     *out = ends;

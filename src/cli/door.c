@@ -91,6 +91,7 @@ static void on_ready(void *owner)
 {
     struct cli_door *door = owner;
     door->ready = true;
+    /* Between two requests there is nothing to send. */
     if (door->answer)
         send_head(door);
 }
@@ -113,6 +114,7 @@ static void on_closed(void *owner, err_t err)
     finish(door, err_is_ok(err) ? err_make(ERR_CLOSED) : err);
 }
 
+/* As good as an answer: what comes behind it is nobody's. */
 static void on_timer(struct io_timer *timer)
 {
     finish(CONTAINER_OF(timer, struct cli_door, timer), err_make(ERR_TIMEOUT));
@@ -182,6 +184,7 @@ void cli_door_close(struct cli_door **pointer)
     *pointer = NULL;
 }
 
+/* A pipe that closes is met where it is written to, with what else can go wrong there. */
 err_t cli_door_watch_signals(struct cli_door *door)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -256,6 +259,7 @@ err_t cli_door_ask(struct cli_door *door, const char *method, const char *target
     }
     door->answer = NULL;
     buf_done(&head);
+    /* Whatever is still under way on it must not meet the next request. */
     if (!err_is_ok(err) || !door->persistent)
         hang_up(door);
     if (err_is_ok(err))

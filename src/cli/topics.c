@@ -15,6 +15,7 @@
 #include "flow/commit.h"
 #include "format/json/array.h"
 
+/* Deleting waits for two commits, and a log that is being healed takes its time. */
 #define TIMEOUT_MS 60000u
 #define TARGET_SIZE 640u
 #define DEPTH_MAX 64u
@@ -54,6 +55,7 @@ const char cli_topics_text[] =
     "Exit code 0; 1 when the server refuses or there is no such topic; 69 when no server "
     "answers.\n";
 
+/* Looked at here, since what reaches the server goes into a URL as it is. */
 bool cli_topics_name_valid(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
@@ -66,6 +68,8 @@ bool cli_topics_name_valid(struct slice name)
            !slice_equal_string(name, "..");
 }
 
+/* What is read of a topic. A field that another version of the server does not send is missing,
+ * and one that it sends besides is passed over; --json shows that too. */
 enum {
     NAME,
     UUID,
@@ -168,6 +172,7 @@ static err_t add_topic(struct cli_table *table, struct arena *arena,
     return added ? err_ok() : err_make(ERR_MEMORY);
 }
 
+/* Elements are walked in a list that is known to be good, so a walk that stops has seen all. */
 static err_t add_topics(struct cli_table *table, struct arena *arena, struct slice list)
 {
     struct format_json_paths *paths = NULL;
@@ -207,6 +212,7 @@ static void add_field(struct buf *out, const char *name, struct slice value)
     buf_add_byte(out, '\n');
 }
 
+/* Dead letters and whose they are: a topic has one of the two at the most. */
 static void add_fields(struct buf *out, const struct format_json_value found[static FIELDS])
 {
     bool contract = found[CONTRACT].kind == FORMAT_JSON_TRUE;
@@ -272,6 +278,7 @@ struct call {
     err_t (*print)(struct slice document, struct buf *out);
 };
 
+/* A line each, in the order in which they went. */
 static err_t print_deleted(struct slice document, struct buf *out)
 {
     struct format_json_value deleted = {0};
@@ -287,6 +294,8 @@ static err_t print_deleted(struct slice document, struct buf *out)
     return buf_error(out);
 }
 
+/* --json too is printed only once the answer was found to be what was asked for: a script that
+ * pipes it on gets topics or nothing. */
 static int show(const struct call *call, const struct cli_door_answer *answer, const char *address,
                 bool json)
 {
@@ -351,6 +360,7 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
                         "deleting %s is for ever, with its records and dead letters; say --yes to "
                         "do it",
                         topic);
+    /* The name is the confirmation that the door asks for; --yes is ours. */
     call->method = delete ? "DELETE" : "GET";
     call->print = list ? cli_topics_print : describe ? cli_topics_print_one : print_deleted;
     snprintf(call->target, sizeof(call->target), "/v1/topics%s%s%s%s", topic ? "/" : "",

@@ -201,8 +201,8 @@ static inline const char *answer(const struct fixture *f)
 
 static inline void assert_starts(const char *text, const char *start)
 {
-    if (strncmp(text, start, strlen(start)) != 0)
-        fail_msg("expected \"%s\", got:\n%s", start, text);
+    if (!text || strncmp(text, start, strlen(start)) != 0)
+        fail_msg("expected \"%s\", got:\n%s", start, text ? text : "nothing");
 }
 
 static inline void assert_ends(const char *text, const char *end)

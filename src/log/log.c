@@ -218,30 +218,34 @@ static err_t load_newest(struct log *log, struct log_checkpoint *out, bool *foun
 
 /* Up to which file the checkpoint before `newest` has sealed: from there on files are kept for it.
  * Without one that can be read there is nothing to keep them for. */
-static uint64_t sealed_before(const struct log *log, const struct log_checkpoint *newest)
+static err_t sealed_before(const struct log *log, const struct log_checkpoint *newest,
+                           uint64_t *sealed, struct err_text *why)
 {
     const struct log_options *options = &log->options;
     uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
     size_t count = 0;
-    uint64_t sealed = newest->sealed_file;
     struct buf bytes;
-    buf_init(&bytes, 0);
-    err_t err = log_checkpoint_list(options->disk, options->data_directory, lsns,
-                                    sizeof lsns / sizeof lsns[0], &count, NULL);
+    TRY(log_checkpoint_list(options->disk, options->data_directory, lsns,
+                            sizeof lsns / sizeof lsns[0], &count, why));
+    size_t at = 0;
+    while (at < count && lsns[at] >= newest->last.lsn)
+        at++;
     ASSERT(count <= sizeof lsns / sizeof lsns[0]);
-    for (size_t i = 0; i < count && err_is_ok(err); i++) {
-        uint64_t found = 0;
-        if (lsns[i] >= newest->last.lsn)
-            continue;
-        err = log_checkpoint_read(options->disk, options->data_directory, lsns[i], &bytes, NULL);
-        if (err_is_ok(err))
-            err = log_checkpoint_sealed(buf_slice(&bytes), &found);
-        if (err_is_ok(err) && found < sealed)
-            sealed = found;
-        break;
-    }
+    *sealed = newest->sealed_file;
+    if (at == count)
+        return err_ok();
+    buf_init(&bytes, 0);
+    uint64_t found = 0;
+    err_t err = log_checkpoint_read(options->disk, options->data_directory, lsns[at], &bytes, NULL);
+    if (err_is_ok(err))
+        err = log_checkpoint_sealed(buf_slice(&bytes), &found);
     buf_done(&bytes);
-    return sealed;
+    if (err_is(err, ERR_CORRUPT))
+        return err_ok();
+    /* One that cannot be read today may be the one that is left tomorrow: 0 keeps all for it. */
+    if (!err_is_ok(err) || found < *sealed)
+        *sealed = found;
+    return err_ok();
 }
 
 static bool topic_is_live(void *context, const struct uuid *uuid)
@@ -286,8 +290,11 @@ static err_t recover_log(struct log *log, struct err_text *why)
                     &log->recovered, why));
     if (!log->recovered.clean)
         TRY(cut_segments(log, why));
-    if (found)
-        log_sealer_loaded(log, &checkpoint, sealed_before(log, &checkpoint));
+    if (found) {
+        uint64_t before = 0;
+        TRY(sealed_before(log, &checkpoint, &before, why));
+        log_sealer_loaded(log, &checkpoint, before);
+    }
     if (log->recovered.lsn == 0)
         return begin_log(log, why);
     say_recovered(log);

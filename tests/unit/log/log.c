@@ -110,21 +110,41 @@ static void a_disk_without_direct_transfers_is_used_and_reported(void **state)
     world_done(&w);
 }
 
+/* The two files that a log begins with. */
+static void remove_files(struct world *w)
+{
+    for (int i = 1; i <= 2; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/wal/%020d.wal", i);
+        assert_code(io_disk_remove(w->options.disk, path, NULL), OK);
+    }
+}
+
 static void a_log_that_has_vanished_is_not_begun_again(void **state)
 {
     (void)state;
     struct world w;
     world_init(&w, 1);
     world_begin(&w);
-    world_stop(&w);
-    for (int i = 1; i <= 2; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "data/wal/%020d.wal", i);
-        assert_code(io_disk_remove(w.options.disk, path, NULL), OK);
-    }
+    world_kill(&w);
+    remove_files(&w);
     assert_code(world_try_open(&w), CORRUPT);
     assert_says(&w, "the log is gone");
     /* Nothing was made in its place. */
+    assert_code(world_try_open(&w), CORRUPT);
+    world_done(&w);
+}
+
+static void a_checkpoint_without_the_log_behind_it_is_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    world_stop(&w);
+    remove_files(&w);
+    assert_code(world_try_open(&w), CORRUPT);
+    assert_says(&w, "log file 1 is missing, in which the log goes on behind checkpoint 4");
     assert_code(world_try_open(&w), CORRUPT);
     world_done(&w);
 }
@@ -145,7 +165,7 @@ static void a_meta_of_another_directory_is_refused(void **state)
 static void a_directory_of_a_newer_program_is_left_alone(void **state)
 {
     (void)state;
-    static const char text[] = "garner data directory\nformat 2\n"
+    static const char text[] = "garner data directory\nformat 3\n"
                                "uuid 11111111-2222-4333-8444-555555555555\nstate ready\n";
     struct world w;
     world_init(&w, 1);
@@ -166,7 +186,7 @@ static void damage_is_refused_with_the_directory(void **state)
     world_begin(&w);
     for (int i = 0; i < 5; i++)
         assert_code(world_commit(&w, 1, 10), OK);
-    world_stop(&w);
+    world_kill(&w);
     assert_true(sim_disk_flip(w.disk, "data/wal/00000000000000000001.wal", 2 * IO_BLOCK + 120, 1));
     assert_code(world_try_open(&w), CORRUPT);
     assert_says(&w, "data_dir data: the log is damaged");
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_network_file_system_is_refused),
         cmocka_unit_test(a_disk_without_direct_transfers_is_used_and_reported),
         cmocka_unit_test(a_log_that_has_vanished_is_not_begun_again),
+        cmocka_unit_test(a_checkpoint_without_the_log_behind_it_is_refused),
         cmocka_unit_test(a_meta_of_another_directory_is_refused),
         cmocka_unit_test(a_directory_of_a_newer_program_is_left_alone),
         cmocka_unit_test(damage_is_refused_with_the_directory),

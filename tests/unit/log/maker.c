@@ -33,6 +33,7 @@ static void no_more_files_are_made_than_the_limit_allows(void **state)
     struct world w;
     world_init(&w, 1);
     w.options.wal_limit_bytes = UINT64_C(3) << 20;
+    world_block_sealing(&w);
     world_begin(&w);
     while (err_is_ok(world_commit(&w, 1, 100000)))
         world_settle(&w);
@@ -111,6 +112,12 @@ static void a_file_that_a_commit_waits_for_is_made_at_once(void **state)
     world_done(&w);
 }
 
+static bool has_failed(void *context)
+{
+    const struct log_maker *maker = &((const struct world *)context)->log->maker;
+    return !maker->running && !err_is_ok(maker->error);
+}
+
 static void a_file_that_cannot_be_made_is_said_once_and_tried_again(void **state)
 {
     (void)state;
@@ -129,6 +136,7 @@ static void a_file_that_cannot_be_made_is_said_once_and_tried_again(void **state
     const char *first = strstr(w.events, "log_file_not_made");
     assert_non_null(first);
     assert_null(strstr(first + 1, "log_file_not_made"));
+    world_until(&w, has_failed, &w);
     assert_code(w.log->maker.error, IO);
     sim_disk_set(w.disk, &(struct sim_disk_options){0});
     world_until(&w, has_spare, &w);

@@ -30,7 +30,7 @@ static void what_is_written_is_read_back(void **state)
     sim_disk_crash(disk);
     assert_err(log_meta_read(io, ".", &read, &why), OK);
     assert_true(read.ready);
-    assert_int_equal(read.format, 1);
+    assert_int_equal(read.format, LOG_META_FORMAT);
     sim_disk_free(&disk);
 }
 
@@ -43,6 +43,7 @@ static void the_text_is_for_people_too(void **state)
         parse("garner data directory\nformat 1\nuuid " UUID_TEXT "\nstate ready\n", &meta, &why),
         OK);
     assert_int_equal(meta.uuid.bytes[15], 15);
+    assert_int_equal(meta.format, 1);
     assert_true(meta.ready);
     assert_err(parse("garner data directory\nformat 1\nuuid " UUID_TEXT
                      "\nstate new\ncolour of later versions blue\n",
@@ -56,8 +57,8 @@ static void a_newer_format_says_which(void **state)
     (void)state;
     struct err_text why;
     struct log_meta meta;
-    assert_err(parse("garner data directory\nformat 2\nuuid x\n", &meta, &why), VERSION);
-    assert_non_null(strstr(why.text, "format 2"));
+    assert_err(parse("garner data directory\nformat 3\nuuid x\n", &meta, &why), VERSION);
+    assert_non_null(strstr(why.text, "format 3, this garner knows up to 2"));
 }
 
 static void anything_else_is_refused_and_says_what_to_do(void **state)

@@ -127,7 +127,7 @@ static void what_is_left_of_making_is_removed_and_strangers_are_not(void **state
     sim_disk_free(&disk);
 }
 
-static void a_missing_or_empty_file_is_named(void **state)
+static void a_missing_file_is_noticed_and_an_empty_one_named(void **state)
 {
     (void)state;
     struct sim_disk *disk = sim_disk_new(1);
@@ -136,8 +136,11 @@ static void a_missing_or_empty_file_is_named(void **state)
     add_files(&wal, 4);
     log_wal_done(&wal);
     assert_err(io_disk_remove(sim_disk_io(disk), "data/wal/00000000000000000003.wal", NULL), OK);
-    assert_err(open_wal(&wal, disk, 0), CORRUPT);
-    assert_non_null(strstr(why.text, "log file 3 is missing from data/wal"));
+    /* Whether that is damage depends on what a checkpoint says: recovery knows. */
+    open_well(&wal, disk);
+    assert_int_equal(wal.file_count, 3);
+    assert_int_equal(wal.contiguous_from, 4);
+    log_wal_done(&wal);
     put_file(disk, "data/wal/00000000000000000003.wal", 0);
     assert_err(open_wal(&wal, disk, 0), CORRUPT);
     assert_non_null(strstr(why.text, "data/wal/00000000000000000003.wal is empty"));
@@ -336,7 +339,7 @@ int main(void)
         cmocka_unit_test(files_are_named_by_twenty_digits),
         cmocka_unit_test(a_file_is_whole_and_patterned_before_it_has_its_name),
         cmocka_unit_test(what_is_left_of_making_is_removed_and_strangers_are_not),
-        cmocka_unit_test(a_missing_or_empty_file_is_named),
+        cmocka_unit_test(a_missing_file_is_noticed_and_an_empty_one_named),
         cmocka_unit_test(frames_are_placed_one_behind_the_other_and_never_over_an_end),
         cmocka_unit_test(rolling_leaves_room_behind_and_needs_a_spare),
         cmocka_unit_test(the_limit_bounds_all_files_together),

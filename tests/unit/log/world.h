@@ -149,6 +149,7 @@ static inline void world_kill(struct world *w)
     gate_open(&w->flusher);
     gate_open(&w->maker);
     gate_open(&w->reader);
+    gate_open(&w->sealer);
     sim_drop_all(w->sim);
     log_free(&w->log);
 }
@@ -164,6 +165,22 @@ static inline void world_done(struct world *w)
     world_kill(w);
     sim_free(&w->sim);
     sim_disk_free(&w->disk);
+}
+
+/* A file where the directory of all topics is to be made: sealing fails, until it is taken away. */
+static inline void world_block_sealing(struct world *w)
+{
+    struct io_file *file;
+    assert_code(io_disk_make_path(w->options.disk, "data", NULL), OK);
+    assert_code(
+        io_disk_open(w->options.disk, "data/topics", IO_OPEN_WRITE | IO_OPEN_CREATE, &file, NULL),
+        OK);
+    assert_code(io_file_close(file), OK);
+}
+
+static inline void world_unblock_sealing(struct world *w)
+{
+    assert_code(io_disk_remove(w->options.disk, "data/topics", NULL), OK);
 }
 
 static inline void world_until(struct world *w, bool (*reached)(void *context), void *context)

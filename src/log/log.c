@@ -356,6 +356,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log_maker_init(log);
     log_sealer_init(log);
     log_retention_init(log);
+    log_scrub_init(log);
     struct err_text detail = {0};
     err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
@@ -369,6 +370,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
         return err;
     }
     log_retention_start(log);
+    log_scrub_start(log);
     *out = log;
     return err_ok();
 }
@@ -422,6 +424,7 @@ void log_free(struct log **log)
     log_find_forget_all(l);
     log_reader_forget_all(l);
     log_sealer_done(l);
+    log_scrub_done(l);
     if (l->maker.making.wal)
         log_wal_make_done(&l->maker.making);
     log_wal_done(&l->wal);

@@ -5,8 +5,8 @@
  * docs/formats/wal.md has its bytes, log/README.md the way of a commit through it.
  *
  * An actor on one loop (the sequencer's), with workers for what blocks: one that flushes, one
- * that makes the next file, one that reads back, one that seals. Commits and reads come from any
- * loop through flow/log.h.
+ * that makes the next file, one that reads back, one that seals, one that checks. Commits and reads
+ * come from any loop through flow/log.h.
  */
 
 #include "base/err.h"
@@ -24,6 +24,7 @@ struct log_options {
     struct io_worker *maker;
     struct io_worker *reader;
     struct io_worker *sealer;
+    struct io_worker *checker; /* NULL: what is on disk is not checked */
     struct io_disk *disk;
     struct logger *logger;      /* may be NULL */
     const char *data_directory; /* made when missing */
@@ -34,6 +35,7 @@ struct log_options {
     bool early_answers;      /* durability: interval */
     uint64_t early_delay_ms; /* answers at most so long before the flush */
     uint64_t early_bytes;    /* and so many bytes */
+    uint64_t check_every_ms; /* between two checks of what is on disk; 0: none */
 };
 
 /* Locks the directory, recovers, makes the first files. Blocks; before the loop runs. On failure

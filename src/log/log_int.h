@@ -10,6 +10,7 @@
 #include "log/meta.h"
 #include "log/recovery.h"
 #include "log/retention.h"
+#include "log/scrub.h"
 #include "log/sealer.h"
 #include "log/state.h"
 #include "log/tail.h"
@@ -106,6 +107,7 @@ struct log {
     struct log_maker maker;
     struct log_sealer sealer;
     struct log_retention retention;
+    struct log_scrub scrub;
     struct io_timer heal;
     uint64_t heal_delay_ns;
     struct list reads; /* struct log_lease: jobs of the reader on their way */

@@ -103,11 +103,16 @@ err_t log_partition_put_segments(struct log_partition *partition,
         mem_realloc(partition->segments, (size_t)kept + count, sizeof *grown);
     if (!grown)
         return err_make(ERR_MEMORY);
-    if (goes_on)
+    struct log_segment_checked checked = {0};
+    if (goes_on) {
         partition->sealed_bytes -= grown[kept].size;
+        checked = grown[kept].checked;
+    }
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(kept + i == 0 || grown[kept + i - 1].end_offset <= segments[i].base_offset);
         grown[kept + i] = segments[i];
+        /* A copy that comes back does not know what was looked at meanwhile. */
+        grown[kept + i].checked = i == 0 ? checked : (struct log_segment_checked){0};
         partition->sealed_bytes += segments[i].size;
     }
     partition->segments = grown;

@@ -33,6 +33,16 @@
  * it less the base offset (4), both big-endian. */
 #define LOG_SEGMENT_TIME_ENTRY 12u
 
+/* What the check of the disk (scrub.h) knows of a segment: in memory only. */
+struct log_segment_checked {
+    uint64_t bytes;       /* looked at, from the front */
+    uint64_t records;     /* in those */
+    int64_t end_offset;   /* behind the last of those */
+    uint64_t at_ns;       /* when the look at the first byte was */
+    uint32_t found;       /* differences in those bytes */
+    uint32_t differences; /* that stand, by the last look at the whole */
+};
+
 /* What counts of a segment. */
 struct log_segment {
     int64_t base_offset;     /* its name */
@@ -48,6 +58,7 @@ struct log_segment {
     int64_t indexed_timestamp_ms; /* of the last entry of the time index */
     uint32_t index_entries;
     uint32_t time_entries;
+    struct log_segment_checked checked;
 };
 
 /* Where a partition's segments lie. */

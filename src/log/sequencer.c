@@ -337,7 +337,8 @@ static void move_stop(struct log *log)
     if (idle && !log->stop_marked)
         write_stop_mark(log);
     if (!list_empty(&log->queue) || log->open || log->flushing || log->maker.running ||
-        !list_empty(&log->reads) || !list_empty(&log->finds) || !log_sealer_stop(log))
+        !list_empty(&log->reads) || !list_empty(&log->finds) || !log_scrub_stop(log) ||
+        !log_sealer_stop(log))
         return;
     log->mode = LOG_STOPPED;
     log_retention_stop(log);

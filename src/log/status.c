@@ -83,6 +83,20 @@ static const struct metric_family expired_total = {
     "Records that the topic does not hold any more, by its retention or by command.",
     METRIC_COUNTER};
 
+static const struct metric_family check_differences = {
+    "garner_log_check_differences",
+    "Differences between the disk and the log that the check (check_every) has found and that "
+    "stand; the log names them as log_check_failed.",
+    METRIC_GAUGE};
+static const struct metric_family check_completed = {
+    "garner_log_check_completed_timestamp_seconds",
+    "When the check last had read all that was due; 0: not yet.", METRIC_GAUGE};
+static const struct metric_family check_read_total = {"garner_log_check_read_bytes_total",
+                                                      "Bytes read by the check.", METRIC_COUNTER};
+static const struct metric_family check_pending = {
+    "garner_log_check_pending_bytes", "Bytes of segments that the check has not read yet.",
+    METRIC_GAUGE};
+
 static void add_counters(const struct log *log, struct metric_set *set)
 {
     ASSERT(log->counters.frames <= log->durable_lsn);
@@ -130,11 +144,25 @@ static void add_sealing(const struct log *log, struct metric_set *set)
     metric_add(set, &removed_total, (double)s->removed_total, "%s", "");
 }
 
+/* Of one partition's segments. */
+static void add_checked(const struct log_partition *partition, uint64_t *differences,
+                        uint64_t *pending)
+{
+    ASSERT(partition->segments || partition->segment_count == 0);
+    for (uint32_t i = 0; i < partition->segment_count; i++) {
+        const struct log_segment *segment = &partition->segments[i];
+        *differences += segment->checked.differences;
+        *pending += segment->size - segment->checked.bytes;
+    }
+}
+
 /* A walk over all partitions: the price of not counting in ten places, paid only when asked. */
 static void add_topics(const struct log *log, struct metric_set *set)
 {
     uint64_t count = 0;
     uint64_t bytes = 0;
+    uint64_t differences = log->scrub.wal_differences + log->scrub.state_differences;
+    uint64_t pending = 0;
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         const struct log_topic *topic = log->state.topics[t];
         uint64_t expired = 0;
@@ -144,6 +172,7 @@ static void add_topics(const struct log *log, struct metric_set *set)
             expired += partition->records_start;
             count += partition->segment_count;
             bytes += partition->sealed_bytes;
+            add_checked(partition, &differences, &pending);
         }
         /* A name has only letters that need no escape in a label. */
         if (!topic->deleted)
@@ -151,6 +180,10 @@ static void add_topics(const struct log *log, struct metric_set *set)
     }
     metric_add(set, &segments, (double)count, "%s", "");
     metric_add(set, &segment_bytes, (double)bytes, "%s", "");
+    metric_add(set, &check_differences, (double)differences, "%s", "");
+    metric_add(set, &check_pending, (double)pending, "%s", "");
+    metric_add(set, &check_read_total, (double)log->scrub.read_bytes_total, "%s", "");
+    metric_add(set, &check_completed, (double)log->scrub.completed_ms / 1e3, "%s", "");
 }
 
 static int say_full(const struct log *log, char *out, size_t size)

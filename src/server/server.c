@@ -73,6 +73,7 @@ static err_t new_threads(struct server *server)
     TRY(io_uv_worker_new("flusher", &server->flusher));
     TRY(io_uv_worker_new("maker", &server->maker));
     TRY(io_uv_worker_new("sealer", &server->sealer));
+    TRY(io_uv_worker_new("checker", &server->checker));
     return io_uv_worker_new("reader", &server->reader);
 }
 
@@ -92,6 +93,7 @@ static err_t open_log(struct server *server, struct err_text *why)
         .maker = server->maker,
         .reader = server->reader,
         .sealer = server->sealer,
+        .checker = server->checker,
         .disk = server->disk,
         .logger = &server->logger.logger,
         .data_directory = config->data_dir,
@@ -101,6 +103,7 @@ static err_t open_log(struct server *server, struct err_text *why)
         .early_answers = config->durability.mode == CONTROL_CONFIG_INTERVAL,
         .early_delay_ms = config->durability.max_delay_ms,
         .early_bytes = config->durability.max_bytes,
+        .check_every_ms = config->check_every_ms,
     };
     if (options.early_answers)
         logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "durability_interval",
@@ -334,6 +337,7 @@ static void free_threads(struct server *server)
     io_uv_worker_free(&server->maker);
     io_uv_worker_free(&server->reader);
     io_uv_worker_free(&server->sealer);
+    io_uv_worker_free(&server->checker);
     log_free(&server->log);
     for (size_t i = 0; i < server->intake_count; i++)
         io_uv_loop_free(&server->intakes[i].loop);

@@ -42,6 +42,7 @@ struct server {
     struct io_worker *maker;
     struct io_worker *reader;
     struct io_worker *sealer;
+    struct io_worker *checker;
     struct log *log;
 
     struct server_intake *intakes;

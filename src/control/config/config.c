@@ -132,6 +132,14 @@ const struct option control_config_options[] = {
      .fallback = "4GiB",
      .min = 32 * MIB,
      .help = "How large the write-ahead log may become before producers are told to wait."},
+    {.name = "check_every",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct control_config, check_every_ms),
+     .fallback = "1h",
+     .max = SECOND * 3600 * 24 * 7,
+     .help = "How often what came to the disk is read back and compared with the ledger, slowly, "
+             "and what is older once a week. A difference is the event `log_check_failed` and the "
+             "metric `garner_log_check_differences`. At least 1s; 0s is never."},
     {.name = "intake",
      .type = OPTION_TABLE,
      .offset = offsetof(struct control_config, intake),
@@ -267,6 +275,9 @@ static void check_limits(const struct loader *l)
     if (body_known && c->intake.record_bytes_max > c->intake.body_bytes_max)
         control_config_node_error(node_at(l, "intake", "record_limit"), l->report,
                                   "expected at most body_limit");
+    if (c->check_every_ms > 0 && c->check_every_ms < SECOND)
+        control_config_node_error(node_at(l, "check_every", NULL), l->report,
+                                  "expected at least 1s, or 0s for never");
     const struct control_config_node *durability = control_config_node_get(l->root, "durability");
     /* Limits without the mode would look like a promise to lose at most so much, where nothing is
      * lost. */

@@ -50,8 +50,9 @@ struct control_config {
     const char *file; /* as given; NULL when there was none and all is default */
     const char *data_dir;
     struct control_config_durability durability;
-    uint64_t memory_limit; /* bytes, never 0 */
-    uint64_t wal_limit;    /* bytes */
+    uint64_t memory_limit;   /* bytes, never 0 */
+    uint64_t wal_limit;      /* bytes */
+    uint64_t check_every_ms; /* between two checks of the disk; 0: none */
     struct control_config_intake intake;
     struct control_config_door admin;
     struct control_config_door kafka;

@@ -45,6 +45,7 @@ static void look_at_defaults(const struct world *w, struct control_config *c)
     assert_int_equal(c->durability.max_bytes, 16 << 20);
     assert_int_equal(c->memory_limit, 512 << 20);
     assert_int_equal(c->wal_limit, UINT64_C(4) << 30);
+    assert_int_equal(c->check_every_ms, 3600000);
     assert_string_equal(c->intake.listen, "127.0.0.1:8080");
     assert_int_equal(c->intake.body_bytes_max, 8 << 20);
     assert_int_equal(c->intake.record_bytes_max, 1 << 20);
@@ -107,6 +108,7 @@ static void look_at_everything(const struct world *w, struct control_config *c)
     assert_int_equal(c->durability.max_bytes, 1 << 20);
     assert_int_equal(c->memory_limit, 64 << 20);
     assert_int_equal(c->wal_limit, 32 << 20);
+    assert_int_equal(c->check_every_ms, 90000);
     assert_string_equal(c->intake.listen, "[::1]:0");
     assert_int_equal(c->intake.body_bytes_max, 1 << 20);
     assert_int_equal(c->intake.record_bytes_max, 1 << 10);
@@ -120,7 +122,7 @@ static void look_at_everything(const struct world *w, struct control_config *c)
     assert_string_equal(c->sinks[0].topics.items[0], "flights");
     const struct world_sink *sink = c->sinks[0].options;
     assert_string_equal(sink->path, "/here/lake/{topic}/dt={event_time:%Y-%m-%d}");
-    world_expect(&w->report.notes, "garner.yaml:8:11: kafka: known, not served by this version\n");
+    world_expect(&w->report.notes, "garner.yaml:9:11: kafka: known, not served by this version\n");
 }
 
 static void every_field_is_read(void **state)
@@ -130,6 +132,7 @@ static void every_field_is_read(void **state)
            "durability: {mode: interval, max_delay: 20ms, max_bytes: 1MiB}\n"
            "memory_limit: 64MiB\n"
            "wal_limit: 32MiB\n"
+           "check_every: 90s\n"
            "intake: { listen: \"[::1]:0\", body_limit: 1MiB, record_limit: 1KiB }\n"
            "admin:\n"
            "  listen: localhost:${PORT}\n"
@@ -243,6 +246,22 @@ static void a_body_must_fit_the_log_and_a_record_the_body(void **state)
            "garner.yaml:1:9: intake: expected at most body_limit\n");
 }
 
+static void look_at_no_check(const struct world *w, struct control_config *c)
+{
+    (void)w;
+    assert_int_equal(c->check_every_ms, 0);
+}
+
+static void a_check_is_no_more_often_than_every_second_or_never(void **state)
+{
+    (void)state;
+    refuse("check_every: 999ms\n",
+           "garner.yaml:1:14: check_every: expected at least 1s, or 0s for never\n");
+    refuse("check_every: 8d\n", "garner.yaml:1:14: check_every: expected a duration such as 30s of "
+                                "at most 7d, got '8d'\n");
+    accept("check_every: 0s\n", look_at_no_check);
+}
+
 static void a_contract_pattern_that_was_given_must_match(void **state)
 {
     (void)state;
@@ -345,6 +364,7 @@ int main(void)
         cmocka_unit_test(an_open_door_can_be_allowed),
         cmocka_unit_test(two_doors_cannot_share_an_address),
         cmocka_unit_test(a_body_must_fit_the_log_and_a_record_the_body),
+        cmocka_unit_test(a_check_is_no_more_often_than_every_second_or_never),
         cmocka_unit_test(a_contract_pattern_that_was_given_must_match),
         cmocka_unit_test(contracts_are_found_once_each_beside_the_file),
         cmocka_unit_test(a_directory_that_cannot_be_read_is_an_error),

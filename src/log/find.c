@@ -8,8 +8,8 @@
  * high enough is known from memory; a segment's time index then says where in it to begin; from
  * there batches are read as any reader reads them, until a record has the timestamp.
  *
- * Failure modes: those of a read. When what was found has expired meanwhile, the search begins
- * again; it then begins further on, so it ends.
+ * Failure modes: those of a read. When the segment that was searched has expired meanwhile, the
+ * search begins again; it then begins in a later one, so it ends.
  */
 
 #define READ_SIZE (UINT32_C(256) << 10)
@@ -136,12 +136,15 @@ static void index_done(struct io_job *job)
     ASSERT(finding->find);
     if (finding->log->mode >= LOG_STOPPING)
         finish(finding, err_make(ERR_CANCELLED));
-    else if (!partition || finding->offset < partition->start_offset)
+    else if (!partition || finding->segment.end_offset <= partition->start_offset)
         search(finding);
     else if (!err_is_ok(finding->error))
-        finish(finding, finding->error);
+        finish(finding,
+               err_is(finding->error, ERR_NO_FILE) ? err_make(ERR_CORRUPT) : finding->error);
     else
-        read_on(finding, finding->offset);
+        /* The start may lie within the segment. */
+        read_on(finding, finding->offset > partition->start_offset ? finding->offset
+                                                                   : partition->start_offset);
 }
 
 /* The first segment that has the timestamp. */

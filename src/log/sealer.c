@@ -432,17 +432,30 @@ static err_t append_window(struct log *log)
     return err_ok();
 }
 
+static bool same_directory(const struct log_seal_removal *a, const struct log_seal_removal *b)
+{
+    ASSERT(a != b);
+    if (a->base_offset < 0 || b->base_offset < 0)
+        return a->base_offset < 0 && b->base_offset < 0;
+    return uuid_equal(&a->place.topic_uuid, &b->place.topic_uuid) &&
+           a->place.partition == b->place.partition;
+}
+
+/* Once nothing speaks of them any more, a file that came back would stay for ever. */
 static err_t remove_files(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
+    struct io_disk *disk = log->options.disk;
     ASSERT(sealer->removal_count > 0);
     for (size_t i = 0; i < sealer->removal_count; i++) {
         const struct log_seal_removal *removal = &sealer->removals[i];
         if (removal->base_offset < 0)
-            TRY(log_segment_remove_topic(log->options.disk, &removal->place, &sealer->why));
+            TRY(log_segment_remove_topic(disk, &removal->place, &sealer->why));
         else
-            TRY(log_segment_remove(log->options.disk, &removal->place, removal->base_offset,
-                                   &sealer->why));
+            TRY(log_segment_remove(disk, &removal->place, removal->base_offset, &sealer->why));
+        if (i + 1 == sealer->removal_count || !same_directory(removal, removal + 1))
+            TRY(log_segment_sync_removal(disk, &removal->place, removal->base_offset,
+                                         &sealer->why));
     }
     return err_ok();
 }

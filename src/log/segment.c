@@ -16,6 +16,13 @@
 
 #define INDEX_SIZE_MAX (UINT64_C(8) << 20)
 
+static void join_path(const char *directory, const char *name,
+                      char out[static LOG_SEGMENT_PATH_MAX])
+{
+    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/%s", directory, name);
+    ASSERT(size > 0 && size < LOG_SEGMENT_PATH_MAX);
+}
+
 void log_segment_topic_path(const struct log_segment_place *place,
                             char out[static LOG_SEGMENT_PATH_MAX])
 {
@@ -365,6 +372,20 @@ err_t log_segment_remove(struct io_disk *disk, const struct log_segment_place *p
     return err_ok();
 }
 
+err_t log_segment_sync_removal(struct io_disk *disk, const struct log_segment_place *place,
+                               int64_t base_offset, struct err_text *why)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    ASSERT(place->data_directory);
+    if (base_offset < 0)
+        join_path(place->data_directory, "topics", path);
+    else
+        log_segment_partition_path(place, path);
+    enum io_kind kind;
+    TRY(io_disk_kind(disk, path, &kind, why));
+    return kind == IO_KIND_DIRECTORY ? io_disk_sync_directory(disk, path, why) : err_ok();
+}
+
 /* A walk over the names of a directory that removes what is in it. */
 struct removal {
     struct io_disk *disk;
@@ -385,13 +406,6 @@ static err_t remove_all(struct io_disk *disk, const char *path, io_list_fn *each
     TRY(io_disk_list(disk, path, each, &removal, why));
     TRY(removal.error);
     return io_disk_remove(disk, path, why);
-}
-
-static void join_path(const char *directory, const char *name,
-                      char out[static LOG_SEGMENT_PATH_MAX])
-{
-    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/%s", directory, name);
-    ASSERT(size > 0 && size < LOG_SEGMENT_PATH_MAX);
 }
 
 static int remove_file(void *context, const char *name, enum io_kind kind)

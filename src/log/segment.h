@@ -121,3 +121,7 @@ err_t log_segment_sweep_topics(struct io_disk *disk, const char *data_directory,
 /* Removes its files; those that are gone already are fine. */
 err_t log_segment_remove(struct io_disk *disk, const struct log_segment_place *place,
                          int64_t base_offset, struct err_text *why);
+/* Makes removals in the directory that held the segment (or, with `base_offset` -1, the topic)
+ * last through a loss of power. A directory that is not there is fine. */
+err_t log_segment_sync_removal(struct io_disk *disk, const struct log_segment_place *place,
+                               int64_t base_offset, struct err_text *why);

@@ -8,7 +8,7 @@
 #define EVERY_MS UINT64_C(60000)
 #define SEGMENT_0                                                                                  \
     "data/topics/flights-66010000-0000-0000-0000-000000000000/0/00000000000000000000.log"
-#define VALUE_SIZE 100000u
+#define VALUE_SIZE UINT64_C(100000)
 
 /* A world whose log checks itself, and what it says of differences. */
 struct checked_world {
@@ -308,7 +308,7 @@ static void what_was_read_is_not_read_again_for_a_week(void **state)
 {
     (void)state;
     struct checked_world c;
-    checked_init(&c, 24 * 3600 * UINT64_C(1000));
+    checked_init(&c, UINT64_C(1000) * 3600 * 24);
     seal_some(&c, 25);
     wait_for_round(&c);
     uint64_t first = scrub_of(&c)->read_bytes_total;

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Makes data/format-N.tar.xz: the data directory that the program in GARNER_BIN leaves.
+
+usage: GARNER_BIN=... tests/data/make_directories.py N
+
+Format 1 is what commit 251c348 writes (no sealing yet), format 2 what seals. Records repeat
+themselves, so that what lies on the disk is small once it is packed. A format that the program
+writes no more is never made again: its file is what old directories look like.
+"""
+import json
+import pathlib
+import re
+import sys
+import tarfile
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lib.server import Garner  # noqa: E402
+from lib.wait import until  # noqa: E402
+
+SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": "50ms"}}
+CONTRACTS = {"events": {"partitions": 2, "key": "k"}}
+
+
+def records(count):
+    return [{"n": n, "k": str(n % 7), "pad": "x" * 1000} for n in range(count)]
+
+
+def fill(garner, batches):
+    garner.start()
+    with garner.client() as client:
+        for _ in range(batches):
+            assert client.post_ndjson("events", records(1000)).json()["accepted"] == 1000
+        assert client.post("events", b'{"n":1}\n{broken\n{"n":2}\n',
+                           "application/x-ndjson").json()["dead_lettered"] == 1
+    garner.wait_delivered("files")
+
+
+def anonymous(member):
+    member.uname = member.gname = ""
+    member.uid = member.gid = 0
+    return member
+
+
+def is_sealed(garner):
+    return re.search(r"^garner_log_recycled_files_total [1-9]", garner.metrics(), re.M)
+
+
+def main():
+    number = int(sys.argv[1])
+    here = pathlib.Path(__file__).resolve().parent
+    with tempfile.TemporaryDirectory() as folder:
+        contracts = CONTRACTS
+        if number > 1:
+            contracts = {"events": {**CONTRACTS["events"], "compression": "zstd"}}
+        garner = Garner(pathlib.Path(folder) / "g", contracts=contracts, sinks={"files": SINK},
+                        config={"wal_limit": "48MiB"})
+        try:
+            fill(garner, 1 if number == 1 else 55)
+            if number > 1:
+                until(lambda: is_sealed(garner), "a file to be recycled")
+            ledger = garner.ledger()
+        finally:
+            garner.kill()
+        (garner.data_dir / "ledger.json").write_text(json.dumps(ledger))
+        with tarfile.open(here / f"format-{number}.tar.xz", "w:xz", preset=9) as tar:
+            tar.add(garner.data_dir, "data", filter=anonymous)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,14 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DLQ(topic) ((topic) + MODEL_TOPICS / 2)
+#define DLQ(topic) ((topic) + MODEL_PARENTS)
 
-static void rest(struct world *w, struct io_loop *loop, struct io_timer *timer, uint64_t most_ns)
+void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *timer,
+                       uint64_t most_ns)
 {
     io_timer_start(loop, timer, below(w, most_ns));
 }
 
-static bool is_expected(const struct world *w, err_t err)
+bool world_expects(const struct world *w, err_t err)
 {
     (void)w;
     return err_is_ok(err) || err_is(err, ERR_FENCED) || err_is(err, ERR_LOG_FULL) ||
@@ -31,7 +32,9 @@ static void produced(struct flow_commit *commit)
 {
     struct world_slot *slot = CONTAINER_OF(commit, struct world_slot, commit);
     struct world *w = slot->producer->world;
-    if (!is_expected(w, commit->error))
+    bool left = err_is(commit->error, ERR_NOT_FOUND) &&
+                w->model.commits[slot->number].topic >= MODEL_STATIC;
+    if (!left && !world_expects(w, commit->error))
         model_fail(&w->model, "commit %u: %s", slot->number, err_name(commit->error));
     world_say(w, "commit %u: %s", slot->number, err_name(commit->error));
     model_answer(&w->model, slot->number, commit, w->options.early_answers);
@@ -49,6 +52,7 @@ static struct model_append *add_append(struct world *w, struct model_commit *com
         .count = count,
         .value_size_max = w->value_size_max,
         .base_offset = -1,
+        .found_at = -1,
     };
     return append;
 }
@@ -56,7 +60,10 @@ static struct model_append *add_append(struct world *w, struct model_commit *com
 /* What the next commit holds. */
 static void plan(struct world *w, struct model_commit *commit)
 {
-    commit->topic = (uint32_t)below(w, MODEL_TOPICS / 2);
+    commit->topic = (uint32_t)below(w, MODEL_PARENTS);
+    if (w->coming > 0 && w->topic_ids[w->coming] > 0 && chance(w, 1, 4))
+        commit->topic = w->coming;
+    commit->sent_ms = io_wall_ms(w->loops[0]);
     uint32_t records = (uint32_t)(1 + below(w, 50));
     struct model_append *first = add_append(w, commit, commit->topic, FLOW_APPEND_RECORDS, records);
     if (chance(w, 1, 100)) {
@@ -71,7 +78,7 @@ static void plan(struct world *w, struct model_commit *commit)
     commit->duplicates = below(w, 3);
     commit->refused = below(w, 2);
     commit->received = records + commit->duplicates + commit->refused;
-    if (chance(w, 1, 4)) {
+    if (commit->topic < MODEL_PARENTS && chance(w, 1, 4)) {
         uint32_t letters = (uint32_t)(1 + below(w, 5));
         add_append(w, commit, DLQ(commit->topic), FLOW_APPEND_DEAD_LETTERS, letters);
         commit->received += letters;
@@ -137,7 +144,7 @@ static void producer_runs(struct io_timer *timer)
     for (uint32_t i = 0; i < WORLD_SLOTS; i++)
         if (!producer->slots[i].busy && chance(w, 1, 2))
             produce(producer, &producer->slots[i]);
-    rest(w, producer->loop, timer, 2 * IO_MS);
+    world_actor_rests(w, producer->loop, timer, 2 * IO_MS);
 }
 
 /* Sinks. */
@@ -145,7 +152,7 @@ static void producer_runs(struct io_timer *timer)
 static void sink_rests(struct world_sink *sink, uint64_t most_ns)
 {
     sink->busy = false;
-    rest(sink->world, sink->loop, &sink->timer, most_ns);
+    world_actor_rests(sink->world, sink->loop, &sink->timer, most_ns);
 }
 
 static void sink_commits(struct world_sink *sink, void (*done)(struct flow_commit *commit))
@@ -180,7 +187,7 @@ static void commit_answered(struct flow_commit *commit)
     flow_batch_builder_done(&sink->letters);
     if (err_is_ok(commit->error))
         epoch_committed(sink);
-    else if (!is_expected(w, commit->error))
+    else if (!world_expects(w, commit->error))
         model_fail(&w->model, "sink %u commit: %s", sink->index, err_name(commit->error));
     sink_rests(sink, err_is_ok(commit->error) ? IO_MS : 100 * IO_MS);
 }
@@ -239,6 +246,9 @@ static void prepare_answered(struct flow_commit *commit)
 {
     struct world_sink *sink = CONTAINER_OF(commit, struct world_sink, commit);
     struct world *w = sink->world;
+    /* What it has read may expire, with its topic or without, before it says so. */
+    bool passed = world_may_expire(w, sink->next.topic) &&
+                  (err_is(commit->error, ERR_INVALID) || err_is(commit->error, ERR_NOT_FOUND));
     world_say(w, "sink %u prepare %llu: %s", sink->index, (unsigned long long)sink->change.epoch,
               err_name(commit->error));
     if (err_is_ok(commit->error)) {
@@ -246,7 +256,9 @@ static void prepare_answered(struct flow_commit *commit)
         sink_ends_epoch(sink);
         return;
     }
-    if (!is_expected(w, commit->error))
+    if (passed)
+        sink->next = (struct world_epoch){0};
+    else if (!world_expects(w, commit->error))
         model_fail(&w->model, "sink %u prepare: %s", sink->index, err_name(commit->error));
     sink_rests(sink, 100 * IO_MS);
 }
@@ -265,27 +277,19 @@ static void sink_prepares(struct world_sink *sink)
     sink_commits(sink, prepare_answered);
 }
 
-static uint64_t count_records(const struct flow_read *read, int64_t from)
+/* Records that the read gave: no partition of the simulation has holes. */
+static uint64_t count_records(const struct flow_read *read)
 {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < read->batch_count; i++) {
-        struct flow_batch batch;
-        struct flow_record record;
-        if (!err_is_ok(flow_batch_parse(read->batches[i], &batch)))
-            return 0;
-        struct flow_batch_iterator it = flow_batch_records(&batch);
-        while (err_is_ok(flow_batch_next(&it, &record)))
-            count += record.offset >= from;
-    }
-    return count;
+    return (uint64_t)(read->next_offset - read->offset);
 }
 
 static void plan_epoch(struct world_sink *sink)
 {
     struct world *w = sink->world;
     const struct flow_read *read = &sink->read;
-    uint64_t count = count_records(read, read->offset);
-    uint64_t dead = chance(w, 1, 4) ? below(w, count < 4 ? count + 1 : 4) : 0;
+    uint64_t count = count_records(read);
+    bool letters = sink->next.topic < MODEL_PARENTS && chance(w, 1, 4);
+    uint64_t dead = letters ? below(w, count < 4 ? count + 1 : 4) : 0;
     sink->next.range = (struct flow_sink_range){
         .topic_id = read->topic_id,
         .partition = read->partition,
@@ -297,26 +301,30 @@ static void plan_epoch(struct world_sink *sink)
     sim_random_bytes(&w->random, sink->next.outputs, sizeof sink->next.outputs);
 }
 
-static void check_read_error(struct world *w, const struct flow_read *read)
+void world_check_read(struct world *w, uint32_t topic, const struct flow_read *read)
 {
     bool expected = err_is_ok(read->error) || err_is(read->error, ERR_CANCELLED) ||
                     (err_class(read->error) == ERR_CLASS_IO && w->read_faults) ||
-                    (err_is(read->error, ERR_CORRUPT) && w->rotten);
+                    (err_is(read->error, ERR_MEMORY) && w->read_faults) ||
+                    (err_is(read->error, ERR_CORRUPT) && w->rotten) ||
+                    (err_is(read->error, ERR_NOT_FOUND) && topic >= MODEL_STATIC) ||
+                    (err_is(read->error, ERR_OFFSET_RANGE) && world_may_expire(w, topic));
     if (!expected)
-        model_fail(&w->model, "read of topic id %u partition %u offset %lld: %s", read->topic_id,
+        model_fail(&w->model, "read of topic %u partition %u offset %lld: %s", topic,
                    read->partition, (long long)read->offset, err_name(read->error));
+    struct model_partition *p = &w->model.partitions[topic][read->partition];
+    if (err_is(read->error, ERR_OFFSET_RANGE) && p->start_claimed <= read->offset)
+        p->start_claimed = read->offset + 1;
 }
 
 static void sink_has_read(struct flow_read *read)
 {
     struct world_sink *sink = CONTAINER_OF(read, struct world_sink, read);
     struct world *w = sink->world;
-    check_read_error(w, read);
+    world_check_read(w, sink->next.topic, read);
     bool found = err_is_ok(read->error) && read->batch_count > 0;
     if (found) {
-        model_batches(&w->model, sink->next.topic, read->partition, read->batches,
-                      read->batch_count);
-        model_end(&w->model, sink->next.topic, read->partition, read->end_offset);
+        model_read(&w->model, sink->next.topic, read);
         plan_epoch(sink);
     }
     flow_log_release(log_flow(w->log), read);
@@ -326,26 +334,42 @@ static void sink_has_read(struct flow_read *read)
         sink_rests(sink, 10 * IO_MS);
 }
 
-/* A sink of number n takes topic n. */
 static void sink_reads(struct world_sink *sink)
 {
     struct world *w = sink->world;
-    sink->next = (struct world_epoch){.topic = sink->index};
-    uint32_t partition = (uint32_t)below(w, w->partitions[sink->index]);
+    uint32_t topic = sink->topics[below(w, sink->topic_count)];
+    sink->next = (struct world_epoch){.topic = topic};
+    uint32_t partition = (uint32_t)below(w, w->partitions[topic]);
+    if (sink->cursors[topic][partition] < 0) {
+        sink_rests(sink, 10 * IO_MS);
+        return;
+    }
     sink->read = (struct flow_read){
         .home = sink->loop,
         .done = sink_has_read,
-        .topic_id = w->topic_ids[sink->index],
+        .topic_id = w->topic_ids[topic],
         .partition = partition,
-        .offset = sink->cursors[sink->index][partition],
+        .offset = sink->cursors[topic][partition],
         .size_max = 1u << (8 + below(w, 10)),
     };
     flow_log_read(log_flow(w->log), &sink->read);
 }
 
-static const char *sink_name(const struct world_sink *sink)
+const char *world_sink_name(const struct world_sink *sink)
 {
     return sink->index == 0 ? "first" : "second";
+}
+
+/* Sink n takes topic n, and the second the one that comes and goes too. Returns how many. */
+static uint32_t wanted_topics(const struct world_sink *sink, uint32_t topics[static 2])
+{
+    const struct world *w = sink->world;
+    topics[0] = sink->index;
+    enum model_topic coming = w->model.topics[w->coming];
+    bool more = sink->index == 1 && w->coming > 0 && w->topic_ids[w->coming] > 0 &&
+                (coming == MODEL_TOPIC_LIVE || coming == MODEL_TOPIC_LEAVING);
+    topics[1] = more ? w->coming : 0;
+    return more ? 2 : 1;
 }
 
 static void sink_opened(struct flow_commit *commit)
@@ -354,19 +378,24 @@ static void sink_opened(struct flow_commit *commit)
     struct world *w = sink->world;
     if (err_is_ok(commit->error))
         sink->id = sink->change.sink_id;
-    else if (!is_expected(w, commit->error))
+    else
+        sink->topic_count = 0;
+    bool left = err_is(commit->error, ERR_NOT_FOUND);
+    if (!left && !world_expects(w, commit->error))
         model_fail(&w->model, "sink %u open: %s", sink->index, err_name(commit->error));
     sink_rests(sink, 10 * IO_MS);
 }
 
 static void sink_opens(struct world_sink *sink)
 {
-    sink->topic_ids[0] = sink->world->topic_ids[sink->index];
+    sink->topic_count = wanted_topics(sink, sink->topics);
+    for (uint32_t i = 0; i < sink->topic_count; i++)
+        sink->topic_ids[i] = sink->world->topic_ids[sink->topics[i]];
     sink->change = (struct flow_sink_change){
         .op = FLOW_SINK_OPEN,
-        .name = slice_string(sink_name(sink)),
+        .name = slice_string(world_sink_name(sink)),
         .topic_ids = sink->topic_ids,
-        .topic_count = 1,
+        .topic_count = sink->topic_count,
     };
     sink_commits(sink, sink_opened);
 }
@@ -382,9 +411,64 @@ static void check_prepared(const struct world_sink *sink, const struct flow_sink
                  slice_equal(state->outputs, slice_make(next->outputs, sizeof next->outputs)));
 }
 
-/* The log's state of a sink against what the sink was told; unknown outcomes are settled. */
-static void sink_learns(struct world_sink *sink, const struct flow_sink_state *state)
+/* A cursor that the sink has not moved stands past what expired before the sink came to it. */
+static void learn_cursor(struct world_sink *sink, const struct flow_cursor_state *cursor)
 {
+    struct world *w = sink->world;
+    uint32_t t = world_topic(w, cursor->topic_id);
+    uint32_t p = cursor->partition;
+    int64_t known = sink->cursors[t][p];
+    MODEL_EXPECT(&w->model, cursor->offset >= known);
+    if (known < 0)
+        sink->skipped_unseen[t][p] += (uint64_t)cursor->offset;
+    else
+        sink->skipped[t][p] += (uint64_t)(cursor->offset - known);
+    bool may = w->retention[t] == WORLD_BY_HAND ||
+               (w->retention[t] != WORLD_KEEPS && w->configs[t].expire_undelivered);
+    MODEL_EXPECT(&w->model, may || cursor->offset == known);
+    sink->cursors[t][p] = cursor->offset;
+}
+
+/* The topic is gone: with it, what the sink had not come to, as far as anybody knows. */
+static void close_topic(struct world_sink *sink, uint32_t t)
+{
+    struct world *w = sink->world;
+    for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
+        int64_t most = model_records_max(&w->model, t, p);
+        int64_t known = sink->cursors[t][p] < 0 ? 0 : sink->cursors[t][p];
+        int64_t least = w->model.partitions[t][p].durable_end;
+        if (sink->cursors[t][p] < 0 || least < known)
+            least = known;
+        sink->skipped[t][p] += (uint64_t)(least - known);
+        sink->skipped_unseen[t][p] += most > least ? (uint64_t)(most - least) : 0;
+    }
+    sink->closed[t] = true;
+}
+
+static void check_expired(struct world_sink *sink, const struct flow_sink_state *state)
+{
+    uint64_t least = 0;
+    uint64_t unseen = 0;
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
+            least += sink->skipped[t][p];
+            unseen += sink->skipped_unseen[t][p];
+            /* It may be over, and nobody is sure. */
+            if (t >= sink->gone_below)
+                unseen += (uint64_t)model_records_max(&sink->world->model, t, p);
+        }
+    if (state->expired < least || state->expired > least + unseen)
+        model_fail(&sink->world->model,
+                   "sink %u: %llu records have expired, it has missed %llu (or %llu more)",
+                   sink->index, (unsigned long long)state->expired, (unsigned long long)least,
+                   (unsigned long long)unseen);
+}
+
+/* The log's state of a sink against what the sink was told; unknown outcomes are settled. */
+static void sink_learns(struct world_sink *sink, const struct flow_snapshot *snapshot)
+{
+    const struct flow_sink_state *state =
+        flow_snapshot_sink(snapshot, slice_string(world_sink_name(sink)));
     struct world *w = sink->world;
     const struct model *model = &w->model;
     if (!state) {
@@ -403,11 +487,12 @@ static void sink_learns(struct world_sink *sink, const struct flow_sink_state *s
         check_prepared(sink, state);
         sink->next.prepared = true;
     }
-    for (uint32_t i = 0; i < state->cursor_count; i++) {
-        const struct flow_cursor_state *cursor = &state->cursors[i];
-        MODEL_EXPECT(model, cursor->topic_id == w->topic_ids[sink->index]);
-        MODEL_EXPECT(model, cursor->offset == sink->cursors[sink->index][cursor->partition]);
-    }
+    for (uint32_t i = 0; i < state->cursor_count; i++)
+        learn_cursor(sink, &state->cursors[i]);
+    for (uint32_t t = MODEL_STATIC; t < sink->gone_below; t++)
+        if (!sink->closed[t])
+            close_topic(sink, t);
+    check_expired(sink, state);
 }
 
 static void sink_has_snapshot(struct flow_snapshot *snapshot)
@@ -420,14 +505,18 @@ static void sink_has_snapshot(struct flow_snapshot *snapshot)
         return;
     }
     MODEL_EXPECT(&w->model, flow_snapshot_balanced(snapshot));
-    sink_learns(sink, flow_snapshot_sink(snapshot, slice_string(sink_name(sink))));
+    sink_learns(sink, snapshot);
     flow_snapshot_done(snapshot);
+    uint32_t topics[2];
+    bool opened = wanted_topics(sink, topics) == sink->topic_count && topics[1] == sink->topics[1];
     if (sink->id == 0)
         sink_opens(sink);
     else if (sink->next.prepared)
         sink_ends_epoch(sink);
     else if (sink->next.prepare_asked)
         sink_prepares(sink);
+    else if (!opened)
+        sink_opens(sink);
     else
         sink_reads(sink);
 }
@@ -439,6 +528,7 @@ static void sink_runs(struct io_timer *timer)
     if (!w->acting)
         return;
     sink->busy = true;
+    sink->gone_below = world_gone_below(w);
     sink->snapshot = (struct flow_snapshot){.home = sink->loop, .done = sink_has_snapshot};
     flow_log_snapshot(log_flow(w->log), &sink->snapshot);
 }
@@ -449,10 +539,10 @@ void world_sinks_check(struct world *w, const struct flow_snapshot *snapshot)
         struct world_sink *sink = &w->sinks[i];
         bool letters = sink->next.commit_asked && sink->next.range.dead_lettered > 0;
         uint64_t epoch = sink->epoch;
-        sink_learns(sink, flow_snapshot_sink(snapshot, slice_string(sink_name(sink))));
-        if (letters)
-            MODEL_EXPECT(&w->model,
-                         model_letters(&w->model, i, epoch + 1) == (sink->epoch > epoch ? 1 : 0));
+        sink->gone_below = world_gone_below(w);
+        sink_learns(sink, snapshot);
+        uint32_t ended = sink->epoch > epoch ? 1 : 0;
+        MODEL_EXPECT(&w->model, !letters || model_letters(&w->model, i, epoch + 1, ended));
     }
 }
 
@@ -462,11 +552,9 @@ static void prober_has_read(struct flow_read *read)
 {
     struct world_prober *prober = CONTAINER_OF(read, struct world_prober, read);
     struct world *w = prober->world;
-    check_read_error(w, read);
-    if (err_is_ok(read->error)) {
-        model_batches(&w->model, prober->topic, read->partition, read->batches, read->batch_count);
-        model_end(&w->model, prober->topic, read->partition, read->end_offset);
-    }
+    world_check_read(w, prober->topic, read);
+    if (err_is_ok(read->error))
+        model_read(&w->model, prober->topic, read);
     flow_log_release(log_flow(w->log), read);
     prober->reading = false;
     io_timer_stop(prober->loop, &prober->cancel);
@@ -484,8 +572,11 @@ static void prober_cancels(struct io_timer *timer)
 static void prober_reads(struct world_prober *prober)
 {
     struct world *w = prober->world;
-    prober->topic = (uint32_t)below(w, MODEL_TOPICS);
+    prober->topic = (uint32_t)below(w, MODEL_STATIC);
+    if (w->coming > 0 && w->topic_ids[w->coming] > 0 && chance(w, 1, 4))
+        prober->topic = w->coming;
     uint32_t partition = (uint32_t)below(w, w->partitions[prober->topic]);
+    int64_t start = w->model.partitions[prober->topic][partition].start;
     int64_t end = w->model.partitions[prober->topic][partition].durable_end;
     bool wait = chance(w, 1, 2);
     prober->read = (struct flow_read){
@@ -493,7 +584,7 @@ static void prober_reads(struct world_prober *prober)
         .done = prober_has_read,
         .topic_id = w->topic_ids[prober->topic],
         .partition = partition,
-        .offset = chance(w, 1, 3) ? end : (int64_t)below(w, (uint64_t)end + 1),
+        .offset = chance(w, 1, 3) ? end : start + (int64_t)below(w, (uint64_t)(end - start) + 1),
         .size_max = 1u << (4 + below(w, 16)),
         .wait = wait,
     };
@@ -501,7 +592,7 @@ static void prober_reads(struct world_prober *prober)
     prober->cancelled = false;
     flow_log_read(log_flow(w->log), &prober->read);
     if (wait || chance(w, 1, 4))
-        rest(w, prober->loop, &prober->cancel, 20 * IO_MS);
+        world_actor_rests(w, prober->loop, &prober->cancel, 20 * IO_MS);
 }
 
 static void prober_has_snapshot(struct flow_snapshot *snapshot)
@@ -527,7 +618,7 @@ static void prober_runs(struct io_timer *timer)
             (struct flow_snapshot){.home = prober->loop, .done = prober_has_snapshot};
         flow_log_snapshot(log_flow(w->log), &prober->snapshot);
     }
-    rest(w, prober->loop, timer, 5 * IO_MS);
+    world_actor_rests(w, prober->loop, timer, 5 * IO_MS);
 }
 
 /* All of them. */
@@ -548,7 +639,11 @@ void world_actors_init(struct world *w)
         w->sinks[i] = (struct world_sink){
             .world = w, .loop = w->loops[2 - i % 2], .timer = {.run = sink_runs}, .index = i};
         flow_batch_builder_init(&w->sinks[i].letters);
+        for (uint32_t t = MODEL_STATIC; t < MODEL_TOPICS; t++)
+            for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+                w->sinks[i].cursors[t][p] = -1;
     }
+    world_janitor_init(w);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         w->probers[i] = (struct world_prober){.world = w,
                                               .loop = w->loops[1 + i % 2],
@@ -560,11 +655,14 @@ void world_actors_start(struct world *w)
 {
     w->acting = true;
     for (uint32_t i = 0; i < WORLD_PRODUCERS; i++)
-        rest(w, w->producers[i].loop, &w->producers[i].timer, 5 * IO_MS);
+        world_actor_rests(w, w->producers[i].loop, &w->producers[i].timer, 5 * IO_MS);
     for (uint32_t i = 0; i < WORLD_SINKS && !w->no_sinks; i++)
-        rest(w, w->sinks[i].loop, &w->sinks[i].timer, 5 * IO_MS);
+        if (!w->sinks[i].busy)
+            world_actor_rests(w, w->sinks[i].loop, &w->sinks[i].timer, 5 * IO_MS);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
-        rest(w, w->probers[i].loop, &w->probers[i].timer, 5 * IO_MS);
+        world_actor_rests(w, w->probers[i].loop, &w->probers[i].timer, 5 * IO_MS);
+    if (!w->janitor.busy)
+        world_actor_rests(w, w->janitor.loop, &w->janitor.timer, 50 * IO_MS);
 }
 
 bool world_actors_idle(const struct world *w)
@@ -579,7 +677,7 @@ bool world_actors_idle(const struct world *w)
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         if (w->probers[i].reading || w->probers[i].asking)
             return false;
-    return true;
+    return !w->janitor.busy;
 }
 
 static void forget_read(struct flow_read *read)
@@ -616,4 +714,6 @@ void world_actors_forget(struct world *w)
         forget_snapshot(&prober->snapshot);
         prober->reading = prober->asking = false;
     }
+    forget_snapshot(&w->janitor.snapshot);
+    w->janitor.busy = false;
 }

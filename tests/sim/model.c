@@ -6,14 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cursor.h"
 
 #define VALUE_HEAD 16u
+#define UNPACK_SIZE_MAX (UINT64_C(64) << 20)
 
 void model_init(struct model *model, uint64_t seed)
 {
     *model = (struct model){.seed = seed};
     memset(model->loss_allowed_from, -1, sizeof model->loss_allowed_from);
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+            model->partitions[t][p].unreadable_from = -1;
 }
 
 void model_done(struct model *model)
@@ -85,7 +90,11 @@ static struct slice value_of(const struct model *model, uint32_t commit, uint32_
     put_u64le(bytes, commit);
     put_u32le(bytes + 8, append);
     put_u32le(bytes + 12, index);
-    memcpy(bytes + VALUE_HEAD, pool() + (hash >> 40) % 8192, size - VALUE_HEAD);
+    /* Whole blocks of zeros are data like any other. */
+    if (size > 100000 && (hash & 0x100) != 0)
+        memset(bytes + VALUE_HEAD, 0, size - VALUE_HEAD);
+    else
+        memcpy(bytes + VALUE_HEAD, pool() + (hash >> 40) % 8192, size - VALUE_HEAD);
     return slice_make(bytes, size);
 }
 
@@ -178,18 +187,20 @@ static void pass_record(struct model *model, uint32_t topic, uint32_t partition,
     struct model_commit *commit = &model->commits[what.commit - 1];
     struct model_append *append = &commit->appends[what.append];
     struct model_partition *p = &model->partitions[topic][partition];
-    if (what.index != append->found)
-        model_fail(model, "record %u of commit %u is there twice or out of order", what.index,
-                   what.commit - 1);
-    if (append->found++ == 0) {
-        append->found_at = record->offset;
+    if (append->found_at < 0) {
+        append->found_at = record->offset - what.index;
         uint32_t *last = &p->last_commit[commit->producer];
         if (what.commit < *last)
             model_fail(model, "commits %u and %u of one producer changed places", *last - 1,
                        what.commit - 1);
         *last = what.commit;
     }
-    MODEL_EXPECT(model, record->offset == append->found_at + what.index);
+    /* Offsets follow each other without gaps: so each record is there once, in its order. */
+    if (record->offset != append->found_at + what.index)
+        model_fail(model, "record %u of commit %u is there twice or out of order", what.index,
+                   what.commit - 1);
+    /* A batch may begin before what was asked for. */
+    append->found += record->offset >= p->pass_next;
 }
 
 typedef void record_fn(struct model *model, uint32_t topic, uint32_t partition,
@@ -204,6 +215,10 @@ static int64_t each_record(struct model *model, uint32_t topic, uint32_t partiti
     MODEL_EXPECT(model, err_is_ok(err));
     err = flow_batch_check(&batch);
     MODEL_EXPECT(model, err_is_ok(err));
+    struct buf unpacked;
+    buf_init(&unpacked, 0);
+    err = flow_batch_unpack(&batch, UNPACK_SIZE_MAX, &unpacked);
+    MODEL_EXPECT(model, err_is_ok(err));
     struct flow_batch_iterator it = flow_batch_records(&batch);
     while (err_is_ok(err = flow_batch_next(&it, &record))) {
         struct model_seen what = identify(model, topic, partition, &record);
@@ -212,14 +227,29 @@ static int64_t each_record(struct model *model, uint32_t topic, uint32_t partiti
             more(model, topic, partition, &record, what);
     }
     MODEL_EXPECT(model, err_is(err, ERR_END));
+    buf_done(&unpacked);
     return batch.base_offset + batch.last_offset_delta + 1;
 }
 
-void model_batches(struct model *model, uint32_t topic, uint32_t partition,
-                   const struct slice *batches, uint32_t count)
+/* Batches without gaps, the first of which holds the wanted offset: no partition of the simulation
+ * has holes. */
+static void check_read(struct model *model, uint32_t topic, const struct flow_read *read,
+                       record_fn *more)
 {
-    for (uint32_t i = 0; i < count; i++)
-        each_record(model, topic, partition, batches[i], NULL);
+    int64_t next = read->offset;
+    for (uint32_t i = 0; i < read->batch_count; i++) {
+        struct flow_batch batch;
+        err_t err = flow_batch_parse(read->batches[i], &batch);
+        MODEL_EXPECT(model, err_is_ok(err));
+        bool follows = i == 0 ? batch.base_offset <= next : batch.base_offset == next;
+        if (!follows || batch.base_offset + batch.last_offset_delta < next)
+            model_fail(model,
+                       "topic %u partition %u: a batch at offset %" PRId64 " where offset %" PRId64
+                       " was wanted",
+                       topic, read->partition, batch.base_offset, next);
+        next = each_record(model, topic, read->partition, read->batches[i], more);
+    }
+    MODEL_EXPECT(model, next == read->next_offset);
 }
 
 void model_end(struct model *model, uint32_t topic, uint32_t partition, int64_t end_offset)
@@ -229,72 +259,183 @@ void model_end(struct model *model, uint32_t topic, uint32_t partition, int64_t 
         p->durable_end = end_offset;
 }
 
+void model_read(struct model *model, uint32_t topic, const struct flow_read *read)
+{
+    check_read(model, topic, read, NULL);
+    model_end(model, topic, read->partition, read->end_offset);
+}
+
+int64_t model_some_time(const struct model *model, uint64_t draw)
+{
+    if (model->count == 0 || draw % 8 == 0)
+        return 1600000000000 + (int64_t)(draw % 1100000);
+    return timestamp_of((uint32_t)(draw / 8 % model->count), 0) + (int64_t)(draw % 3) - 1;
+}
+
+static bool is_seen_with(const struct model *model, const struct model_partition *p, int64_t offset,
+                         int64_t *timestamp_ms)
+{
+    if (offset >= p->seen_end || !p->seen[offset].commit)
+        return false;
+    (void)model;
+    *timestamp_ms = timestamp_of(p->seen[offset].commit - 1, p->seen[offset].index);
+    return true;
+}
+
+void model_found(struct model *model, uint32_t topic, const struct flow_find *find)
+{
+    const struct model_partition *p = &model->partitions[topic][find->partition];
+    int64_t timestamp_ms = 0;
+    MODEL_EXPECT(model,
+                 find->found_timestamp_ms == -1 || find->found_timestamp_ms >= find->timestamp_ms);
+    if (find->found_timestamp_ms >= 0 && is_seen_with(model, p, find->offset, &timestamp_ms))
+        MODEL_EXPECT(model, timestamp_ms == find->found_timestamp_ms);
+    for (int64_t offset = p->start; offset < find->offset; offset++)
+        if (is_seen_with(model, p, offset, &timestamp_ms) && timestamp_ms >= find->timestamp_ms)
+            model_fail(model,
+                       "topic %u partition %u: offset %" PRId64 " has time %" PRId64
+                       ", and a search for %" PRId64 " has found offset %" PRId64,
+                       topic, find->partition, offset, timestamp_ms, find->timestamp_ms,
+                       find->offset);
+}
+
+void model_start(struct model *model, uint32_t topic, uint32_t partition, int64_t start)
+{
+    struct model_partition *p = &model->partitions[topic][partition];
+    if (start < p->start || start < p->start_claimed)
+        model_fail(
+            model, "topic %u partition %u begins at offset %" PRId64 ", and at %" PRId64 " before",
+            topic, partition, start, p->start > p->start_claimed ? p->start : p->start_claimed);
+    p->start = start;
+}
+
+bool model_all_older(const struct model *model, uint32_t topic, uint32_t partition, int64_t start,
+                     int64_t since_ms)
+{
+    for (uint32_t i = 0; i < model->count; i++) {
+        const struct model_commit *commit = &model->commits[i];
+        for (uint32_t a = 0; a < commit->append_count; a++) {
+            const struct model_append *append = &commit->appends[a];
+            if (append->topic == topic && append->partition == partition &&
+                commit->state == MODEL_OK && append->base_offset >= 0 &&
+                append->base_offset < start && commit->sent_ms >= since_ms)
+                return false;
+        }
+    }
+    return true;
+}
+
+int64_t model_records_max(const struct model *model, uint32_t topic, uint32_t partition)
+{
+    int64_t records = 0;
+    for (uint32_t i = 0; i < model->count; i++) {
+        const struct model_commit *commit = &model->commits[i];
+        for (uint32_t a = 0; a < commit->append_count && commit->state != MODEL_NOT; a++) {
+            const struct model_append *append = &commit->appends[a];
+            if (append->topic == topic && append->partition == partition)
+                records += append->count;
+        }
+    }
+    return records;
+}
+
 void model_pass_begin(struct model *model)
 {
     for (uint32_t i = 0; i < model->count; i++)
-        for (uint32_t a = 0; a < model->commits[i].append_count; a++)
+        for (uint32_t a = 0; a < model->commits[i].append_count; a++) {
             model->commits[i].appends[a].found = 0;
+            model->commits[i].appends[a].found_at = -1;
+        }
     for (uint32_t t = 0; t < MODEL_TOPICS; t++)
-        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
-            memset(model->partitions[t][p].last_commit, 0,
-                   sizeof model->partitions[t][p].last_commit);
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
+            struct model_partition *partition = &model->partitions[t][p];
+            memset(partition->last_commit, 0, sizeof partition->last_commit);
+            partition->pass_next = partition->start;
+        }
 }
 
-void model_pass_batches(struct model *model, uint32_t topic, uint32_t partition,
-                        const struct slice *batches, uint32_t count, int64_t *next_offset)
+void model_pass_read(struct model *model, uint32_t topic, const struct flow_read *read)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct flow_batch batch;
-        err_t err = flow_batch_parse(batches[i], &batch);
-        MODEL_EXPECT(model, err_is_ok(err) && batch.base_offset == *next_offset);
-        *next_offset = each_record(model, topic, partition, batches[i], pass_record);
-    }
+    check_read(model, topic, read, pass_record);
+    model->partitions[topic][read->partition].pass_next = read->next_offset;
 }
 
-/* Appends of the commit that are there, whole. */
-static uint32_t found_appends(const struct model *model, uint32_t number)
+/* What a pass says of an append. */
+enum trace {
+    TRACE_FOUND,   /* what has not expired is there, whole */
+    TRACE_EXPIRED, /* all of it is known to have been there, and has expired */
+    TRACE_HIDDEN,  /* it may have been there, and would have expired */
+    TRACE_MISSING,
+};
+
+/* How many of `count` records from `base` on have not expired. */
+static uint32_t not_expired(const struct model_partition *p, int64_t base, uint32_t count)
 {
-    uint32_t found = 0;
+    int64_t gone = p->start - base;
+    if (gone <= 0)
+        return count;
+    return gone >= count ? 0 : count - (uint32_t)gone;
+}
+
+static enum trace trace_of(const struct model *model, uint32_t number, uint32_t index)
+{
     const struct model_commit *commit = &model->commits[number];
-    for (uint32_t i = 0; i < commit->append_count; i++) {
-        const struct model_append *append = &commit->appends[i];
-        if (append->found != 0 && append->found != append->count)
+    const struct model_append *append = &commit->appends[index];
+    const struct model_partition *p = &model->partitions[append->topic][append->partition];
+    int64_t end = append->base_offset + append->count;
+    bool unreadable =
+        p->unreadable_from >= 0 && (append->base_offset < 0 || end > p->unreadable_from);
+    if (unreadable || model->topics[append->topic] == MODEL_TOPIC_GONE)
+        return commit->state == MODEL_OK ? TRACE_EXPIRED : TRACE_HIDDEN;
+    if (append->found > 0) {
+        if (append->found != not_expired(p, append->found_at, append->count))
             model_fail(model, "commit %u: %u of %u records are there", number, append->found,
                        append->count);
-        found += append->found != 0;
-        if (append->found != 0 && append->base_offset >= 0 && commit->state == MODEL_OK)
+        if (append->base_offset >= 0 && commit->state == MODEL_OK)
             MODEL_EXPECT(model, append->found_at == append->base_offset);
+        return TRACE_FOUND;
     }
-    return found;
+    if (append->base_offset < 0)
+        return commit->state == MODEL_OK || p->start > p->pass_end ? TRACE_HIDDEN : TRACE_MISSING;
+    if (not_expired(p, append->base_offset, append->count) > 0)
+        return TRACE_MISSING;
+    bool seen =
+        append->base_offset < p->seen_end && p->seen[append->base_offset].commit == number + 1;
+    return commit->state == MODEL_OK || seen ? TRACE_EXPIRED : TRACE_HIDDEN;
 }
 
-static bool loss_allowed(const struct model *model, const struct model_commit *commit)
+static bool loss_allowed(const struct model *model, const struct model_append *append)
 {
-    for (uint32_t i = 0; i < commit->append_count; i++) {
-        const struct model_append *append = &commit->appends[i];
-        int64_t from = model->loss_allowed_from[append->topic][append->partition];
-        if (from < 0 || append->base_offset < from)
-            return false;
-    }
-    return commit->append_count > 0;
+    int64_t from = model->loss_allowed_from[append->topic][append->partition];
+    return from >= 0 && (append->base_offset < 0 || append->base_offset + append->count > from);
 }
 
 static void settle(struct model *model, uint32_t number)
 {
     struct model_commit *commit = &model->commits[number];
-    uint32_t found = found_appends(model, number);
-    if (commit->append_count == 0)
+    uint32_t traces[TRACE_MISSING + 1] = {0};
+    if (commit->append_count == 0 || commit->state == MODEL_NOT || commit->state == MODEL_HIDDEN)
         return;
-    if (found != 0 && found != commit->append_count)
-        model_fail(model, "commit %u: %u of its %u batches are there", number, found,
+    bool may_lose = true;
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        struct model_append *append = &commit->appends[i];
+        enum trace trace = trace_of(model, number, i);
+        traces[trace]++;
+        may_lose = may_lose && (trace != TRACE_MISSING || loss_allowed(model, append));
+    }
+    uint32_t there = traces[TRACE_FOUND] + traces[TRACE_EXPIRED];
+    uint32_t missing = traces[TRACE_MISSING];
+    if (missing > 0 && there > 0)
+        model_fail(model, "commit %u: %u of its %u batches are there", number, there,
                    commit->append_count);
-    if (found == 0 && commit->state == MODEL_OK && !loss_allowed(model, commit))
+    if (missing > 0 && commit->state == MODEL_OK && !may_lose)
         model_fail(model, "commit %u was acknowledged and is gone", number);
-    if (found == 0 && commit->state == MODEL_EARLY)
+    if (missing > 0 && commit->state == MODEL_EARLY)
         model->lost_early_bytes += commit->size;
-    commit->state = found != 0 ? MODEL_OK : MODEL_NOT;
-    for (uint32_t i = 0; found != 0 && i < commit->append_count; i++)
-        commit->appends[i].base_offset = commit->appends[i].found_at;
+    commit->state = there > 0 ? MODEL_OK : missing > 0 ? MODEL_NOT : MODEL_HIDDEN;
+    for (uint32_t i = 0; i < commit->append_count; i++)
+        if (commit->appends[i].found_at >= 0)
+            commit->appends[i].base_offset = commit->appends[i].found_at;
 }
 
 void model_pass_end(struct model *model)
@@ -302,17 +443,72 @@ void model_pass_end(struct model *model)
     model->lost_early_bytes = 0;
     for (uint32_t i = 0; i < model->count; i++)
         settle(model, i);
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+            model->partitions[t][p].pass_end = model->partitions[t][p].pass_next;
 }
 
-uint32_t model_letters(const struct model *model, uint32_t sink, uint64_t epoch)
+bool model_letters(const struct model *model, uint32_t sink, uint64_t epoch, uint32_t count)
 {
     uint32_t found = 0;
+    uint32_t hidden = 0;
     for (uint32_t i = 0; i < model->count; i++) {
         const struct model_commit *commit = &model->commits[i];
-        found +=
-            commit->sink == sink + 1 && commit->sink_epoch == epoch && commit->state == MODEL_OK;
+        bool ends = commit->sink == sink + 1 && commit->sink_epoch == epoch;
+        found += ends && commit->state == MODEL_OK;
+        hidden += ends && commit->state == MODEL_HIDDEN;
     }
-    return found;
+    return found <= count && count <= found + hidden;
+}
+
+/* Sums over what is in the log, and what may be: from the first to the second. */
+struct sums {
+    uint64_t received[2];
+    uint64_t duplicates[2];
+    uint64_t refused[2];
+    uint64_t records[2];
+    uint64_t letters[2];
+};
+
+static void add(uint64_t sum[static 2], uint64_t value, bool sure)
+{
+    sum[0] += sure ? value : 0;
+    sum[1] += value;
+}
+
+static struct sums sum_up(const struct model *model, uint32_t t)
+{
+    struct sums sums = {0};
+    for (uint32_t i = 0; i < model->count; i++) {
+        const struct model_commit *commit = &model->commits[i];
+        bool sure = commit->state == MODEL_OK;
+        if (!sure && commit->state != MODEL_HIDDEN)
+            continue;
+        if (commit->topic == t) {
+            add(sums.received, commit->received, sure);
+            add(sums.duplicates, commit->duplicates, sure);
+            add(sums.refused, commit->refused, sure);
+        }
+        for (uint32_t a = 0; a < commit->append_count; a++) {
+            const struct model_append *append = &commit->appends[a];
+            if (append->topic == t)
+                add(sums.records, append->count, sure);
+            if (t < MODEL_PARENTS && append->topic == t + MODEL_PARENTS &&
+                append->kind == FLOW_APPEND_DEAD_LETTERS)
+                add(sums.letters, append->count, sure);
+        }
+    }
+    return sums;
+}
+
+static bool within(uint64_t value, const uint64_t sum[static 2])
+{
+    return sum[0] <= value && value <= sum[1];
+}
+
+static bool is_dlq(uint32_t t)
+{
+    return t >= MODEL_PARENTS && t < MODEL_STATIC;
 }
 
 void model_check_ledger(const struct model *model, const struct flow_snapshot *snapshot,
@@ -322,32 +518,25 @@ void model_check_ledger(const struct model *model, const struct flow_snapshot *s
         const struct flow_topic_state *topic = flow_snapshot_topic_by_id(snapshot, topic_ids[t]);
         if (!topic)
             continue;
-        uint64_t received = 0, duplicates = 0, refused = 0, records = 0, letters = 0;
-        for (uint32_t i = 0; i < model->count; i++) {
-            const struct model_commit *commit = &model->commits[i];
-            if (commit->state != MODEL_OK)
-                continue;
-            bool counted = commit->topic == t;
-            received += counted ? commit->received : 0;
-            duplicates += counted ? commit->duplicates : 0;
-            refused += counted ? commit->refused : 0;
-            for (uint32_t a = 0; a < commit->append_count; a++) {
-                const struct model_append *append = &commit->appends[a];
-                records += append->topic == t ? append->count : 0;
-                bool letter = append->topic == t + MODEL_TOPICS / 2 &&
-                              append->kind == FLOW_APPEND_DEAD_LETTERS;
-                letters += letter ? append->count : 0;
-            }
-        }
-        bool dlq = t >= MODEL_TOPICS / 2;
-        if (topic->received != received || topic->duplicates != duplicates ||
-            topic->refused != refused || topic->dead_lettered != letters)
+        struct sums sums = sum_up(model, t);
+        if (!within(topic->received, sums.received) ||
+            !within(topic->duplicates, sums.duplicates) || !within(topic->refused, sums.refused) ||
+            !within(topic->dead_lettered, sums.letters))
             model_fail(model,
                        "topic %u: the log received %" PRIu64 " (%" PRIu64 " duplicates, %" PRIu64
                        " refused, %" PRIu64 " dead letters), those who sent %" PRIu64 " (%" PRIu64
                        ", %" PRIu64 ", %" PRIu64 ")",
                        t, topic->received, topic->duplicates, topic->refused, topic->dead_lettered,
-                       received, duplicates, refused, letters);
-        MODEL_EXPECT(model, (dlq ? topic->dlq_total : topic->accepted) == records);
+                       sums.received[0], sums.duplicates[0], sums.refused[0], sums.letters[0]);
+        MODEL_EXPECT(model, within(is_dlq(t) ? topic->dlq_total : topic->accepted, sums.records));
+        uint64_t starts = 0;
+        uint64_t ends = 0;
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            starts += (uint64_t)topic->start_offset[p];
+            ends += (uint64_t)topic->end_offset[p];
+        }
+        MODEL_EXPECT(model, (is_dlq(t) ? topic->dlq_total : topic->accepted) == ends);
+        MODEL_EXPECT(model, !is_dlq(t) || topic->dlq_expired == starts);
+        MODEL_EXPECT(model, !is_dlq(t) || topic->dlq_held == ends - starts);
     }
 }

@@ -12,9 +12,13 @@
 #include <stdint.h>
 
 #include "flow/batch.h"
+#include "flow/find.h"
+#include "flow/reader.h"
 #include "flow/snapshot.h"
 
-#define MODEL_TOPICS 4u /* two, and their DLQs behind them */
+#define MODEL_PARENTS 2u /* topics with DLQs, which come behind them */
+#define MODEL_STATIC 4u  /* topics that are never deleted: those */
+#define MODEL_TOPICS 12u /* each of the others is one life of a topic called the same */
 #define MODEL_PARTITIONS 4u
 #define MODEL_PRODUCERS 5u /* the last stands for the sinks */
 #define MODEL_APPENDS 3u
@@ -26,6 +30,16 @@ enum model_state {
     MODEL_EARLY,   /* answered, maybe before its flush */
     MODEL_UNKNOWN, /* answered ERR_FENCED, or not at all: there or not, whole */
     MODEL_NOT,     /* it is not there */
+    MODEL_HIDDEN,  /* nobody knew yet, and now what would tell has expired: there or not, whole */
+};
+
+/* What is known of a topic that comes and goes. */
+enum model_topic {
+    MODEL_TOPIC_NONE,
+    MODEL_TOPIC_ASKED, /* created, maybe */
+    MODEL_TOPIC_LIVE,
+    MODEL_TOPIC_LEAVING, /* deleted, maybe */
+    MODEL_TOPIC_GONE,
 };
 
 struct model_append {
@@ -35,8 +49,8 @@ struct model_append {
     uint32_t count;
     uint32_t value_size_max;
     int64_t base_offset; /* where it has to be, -1 while nobody knows */
-    uint32_t found;      /* records found in this pass */
-    int64_t found_at;
+    uint32_t found;      /* records found in this pass at or past the partition's start */
+    int64_t found_at;    /* where its first record is, or was; -1 when none was found */
 };
 
 struct model_commit {
@@ -47,7 +61,8 @@ struct model_commit {
     uint64_t duplicates;
     uint64_t refused;
     uint64_t size;
-    uint32_t sink; /* number + 1 where it commits an epoch with dead letters, else 0 */
+    int64_t sent_ms; /* by the wall clock */
+    uint32_t sink;   /* number + 1 where it commits an epoch with dead letters, else 0 */
     uint64_t sink_epoch;
     uint32_t append_count;
     struct model_append appends[MODEL_APPENDS];
@@ -64,6 +79,11 @@ struct model_partition {
     int64_t seen_end;
     int64_t seen_capacity;
     int64_t durable_end;                   /* some reader was told so */
+    int64_t start;                         /* what is below is gone */
+    int64_t start_claimed;                 /* it has to be at least this: a reader was told so */
+    int64_t pass_next;                     /* where this pass has come to */
+    int64_t pass_end;                      /* where the last one ended */
+    int64_t unreadable_from;               /* -1: all can be read */
     uint32_t last_commit[MODEL_PRODUCERS]; /* of this pass */
 };
 
@@ -72,6 +92,7 @@ struct model {
     uint32_t count;
     uint32_t capacity;
     struct model_partition partitions[MODEL_TOPICS][MODEL_PARTITIONS];
+    enum model_topic topics[MODEL_TOPICS];
     uint64_t seed; /* of the records' bytes, and for messages */
     uint64_t lost_early_bytes;
     int64_t loss_allowed_from[MODEL_TOPICS][MODEL_PARTITIONS]; /* -1: nothing may be lost */
@@ -99,21 +120,32 @@ void model_answer(struct model *model, uint32_t commit, const struct flow_commit
 /* The process is gone: what was not answered is unknown. */
 void model_crash(struct model *model);
 
-/* What a reader was given: every record is whose it says, and where it always was. */
-void model_batches(struct model *model, uint32_t topic, uint32_t partition,
-                   const struct slice *batches, uint32_t count);
+/* What a reader was given: every record is whose it says, and where it always was; the first
+ * wanted is among them, and none is left out. */
+void model_read(struct model *model, uint32_t topic, const struct flow_read *read);
+/* What a search by time has found fits what has been seen. */
+void model_found(struct model *model, uint32_t topic, const struct flow_find *find);
+/* A timestamp to look for, such as records have. */
+int64_t model_some_time(const struct model *model, uint64_t draw);
+/* A snapshot says that a partition begins there. */
+void model_start(struct model *model, uint32_t topic, uint32_t partition, int64_t start);
+/* Nothing of the partition below `start` that was committed at or past `since_ms` is known to have
+ * been there. */
+bool model_all_older(const struct model *model, uint32_t topic, uint32_t partition, int64_t start,
+                     int64_t since_ms);
+/* The most records that the partition can ever have had. */
+int64_t model_records_max(const struct model *model, uint32_t topic, uint32_t partition);
 /* A reader was told that a partition ends there. */
 void model_end(struct model *model, uint32_t topic, uint32_t partition, int64_t end_offset);
 
-/* A pass over all partitions from their first record to their last, after a recovery: begin, all
- * batches in order, end. At the end everything acknowledged has been found where it was said to
+/* A pass over all partitions from their start to their last record, after a recovery: begin, all
+ * reads in order, end. At the end everything acknowledged has been found where it was said to
  * be, whole; unknown commits are settled. */
 void model_pass_begin(struct model *model);
-void model_pass_batches(struct model *model, uint32_t topic, uint32_t partition,
-                        const struct slice *batches, uint32_t count, int64_t *next_offset);
+void model_pass_read(struct model *model, uint32_t topic, const struct flow_read *read);
 void model_pass_end(struct model *model);
-/* Commits found that end this epoch of a sink with dead letters. */
-uint32_t model_letters(const struct model *model, uint32_t sink, uint64_t epoch);
+/* As many commits were found that end this epoch of a sink with dead letters. */
+bool model_letters(const struct model *model, uint32_t sink, uint64_t epoch, uint32_t count);
 /* The ledger says what was found. Topics in the order of the model. */
 void model_check_ledger(const struct model *model, const struct flow_snapshot *snapshot,
                         const uint32_t topic_ids[static MODEL_TOPICS]);

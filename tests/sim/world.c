@@ -5,9 +5,10 @@
 #include <string.h>
 
 #define STEPS_MAX UINT64_C(2000000)
+#define REST_STEPS_MAX UINT64_C(20000)
 #define DIRECTORY "data"
 
-static const char *const topic_names[MODEL_TOPICS] = {"one", "two", "one.dlq", "two.dlq"};
+static const char *const topic_names[MODEL_STATIC] = {"one", "two", "one.dlq", "two.dlq"};
 
 void world_say(const struct world *w, const char *format, ...)
 {
@@ -23,8 +24,23 @@ void world_say(const struct world *w, const char *format, ...)
 static void log_line(struct logger *logger, enum log_level level, const char *event,
                      struct slice text)
 {
-    const struct world *w = CONTAINER_OF(logger, struct world, logger);
+    struct world *w = CONTAINER_OF(logger, struct world, logger);
+    w->checkpoint_damaged |= strcmp(event, "log_checkpoint_damaged") == 0;
     world_say(w, "  %s %s: %.*s", log_level_name(level), event, SLICE_PRINTF(text));
+}
+
+static void draw_retention(struct world *w)
+{
+    static const enum flow_codec codecs[] = {FLOW_CODEC_NONE, FLOW_CODEC_LZ4, FLOW_CODEC_ZSTD};
+    for (uint32_t t = 0; t < MODEL_STATIC; t++) {
+        w->retention[t] = (enum world_retention)below(w, WORLD_BY_HAND + 1);
+        w->configs[t] = (struct flow_topic_config){
+            .retention_ms = w->retention[t] == WORLD_BY_TIME ? 25000 + below(w, 30000) : 0,
+            .retention_bytes = w->retention[t] == WORLD_BY_SIZE ? 1 + below(w, 2000000) : 0,
+            .codec = codecs[below(w, 3)],
+            .expire_undelivered = chance(w, 1, 2),
+        };
+    }
 }
 
 void world_init(struct world *w, uint64_t seed, bool trace)
@@ -33,6 +49,7 @@ void world_init(struct world *w, uint64_t seed, bool trace)
     w->random = sim_random_seed(seed);
     w->logger.write = log_line;
     model_init(&w->model, seed);
+    draw_retention(w);
     w->sim = sim_new(seed);
     w->disk = sim_disk_new(seed);
     MODEL_EXPECT(&w->model, w->sim && w->disk);
@@ -73,6 +90,7 @@ err_t world_open(struct world *w, struct err_text *why)
 {
     MODEL_EXPECT(&w->model, !w->log);
     *why = (struct err_text){0};
+    w->checkpoint_damaged = false;
     err_t err = log_open(&w->options, &w->log, why);
     world_say(w, "open: %s%s%s", err_name(err), why->text[0] ? ", " : "", why->text);
     if (!err_is_ok(err) && !why->text[0] && !err_is(err, ERR_MEMORY))
@@ -82,6 +100,13 @@ err_t world_open(struct world *w, struct err_text *why)
         w->begun_at = (struct log_position){w->log->wal.files[w->log->wal.current].number,
                                             w->log->wal.offset};
     return err;
+}
+
+static void note_time(struct world *w)
+{
+    int64_t now_ms = io_wall_ms(w->loops[0]);
+    if (now_ms > w->newest_ms)
+        w->newest_ms = now_ms;
 }
 
 static bool is_set(void *context)
@@ -138,20 +163,95 @@ struct flow_snapshot world_snapshot(struct world *w)
     return asked.snapshot;
 }
 
-/* Notes ids and partitions of the topics that are there; how many are. */
-static uint32_t learn_topics(struct world *w)
+bool world_may_expire(const struct world *w, uint32_t topic)
 {
-    uint32_t known = 0;
-    struct flow_snapshot snapshot = world_snapshot(w);
-    for (uint32_t t = 0; t < MODEL_TOPICS; t++) {
-        const struct flow_topic_state *topic =
-            flow_snapshot_topic(&snapshot, slice_string(topic_names[t]));
-        w->topic_ids[t] = topic ? topic->id : 0;
-        w->partitions[t] = topic ? topic->partition_count : 0;
-        known += topic != NULL;
+    return w->retention[topic] != WORLD_KEEPS;
+}
+
+uint32_t world_topic(const struct world *w, uint32_t id)
+{
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        if (w->topic_ids[t] == id)
+            return t;
+    model_fail(&w->model, "there is a topic of id %u", id);
+}
+
+/* Between a commit's handing over and its frame the wall clock may have been moved back. */
+#define WALL_SLACK_MS 20000
+
+/* What is below `start` was allowed to go. */
+static void check_expiry(struct world *w, uint32_t t, uint32_t p, int64_t start,
+                         const struct flow_topic_state *topic)
+{
+    const struct flow_topic_config *config = &w->configs[t];
+    MODEL_EXPECT(&w->model, world_may_expire(w, t));
+    if (w->retention[t] == WORLD_BY_HAND)
+        MODEL_EXPECT(&w->model, start <= w->asked_start[t][p]);
+    if (w->retention[t] == WORLD_BY_SIZE)
+        MODEL_EXPECT(&w->model, topic->sealed_bytes + topic->wal_bytes >= config->retention_bytes);
+    int64_t since_ms = w->newest_ms - (int64_t)config->retention_ms + WALL_SLACK_MS;
+    if (w->retention[t] == WORLD_BY_TIME)
+        MODEL_EXPECT(&w->model, model_all_older(&w->model, t, p, start, since_ms));
+}
+
+static void learn_topic(struct world *w, uint32_t t, const struct flow_topic_state *topic)
+{
+    w->topic_ids[t] = topic->id;
+    w->partitions[t] = topic->partition_count;
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        int64_t start = topic->start_offset[p];
+        if (start > w->model.partitions[t][p].start)
+            check_expiry(w, t, p, start, topic);
+        model_start(&w->model, t, p, start);
+        model_end(&w->model, t, p, topic->end_offset[p]);
     }
+}
+
+/* The topic that comes and goes. */
+static void learn_coming(struct world *w, const struct flow_snapshot *snapshot, bool settled)
+{
+    const struct flow_topic_state *topic =
+        flow_snapshot_topic(snapshot, slice_string(WORLD_COMING_NAME));
+    enum model_topic *known = &w->model.topics[w->coming];
+    if (topic) {
+        if (topic->uuid.bytes[0] != w->coming + 1 || w->coming == 0 || *known == MODEL_TOPIC_GONE)
+            model_fail(&w->model, "life %u of a topic is there, and life %u had begun or ended",
+                       topic->uuid.bytes[0] - 1u, w->coming);
+        learn_topic(w, w->coming, topic);
+        if (settled || *known == MODEL_TOPIC_ASKED)
+            *known = MODEL_TOPIC_LIVE;
+    } else if (w->coming > 0) {
+        if (*known == MODEL_TOPIC_LIVE)
+            model_fail(&w->model, "life %u of a topic is gone", w->coming);
+        if (*known == MODEL_TOPIC_LEAVING || settled)
+            *known = MODEL_TOPIC_GONE;
+    }
+}
+
+uint32_t world_gone_below(const struct world *w)
+{
+    if (w->coming == 0)
+        return MODEL_STATIC;
+    return w->model.topics[w->coming] == MODEL_TOPIC_GONE ? w->coming + 1 : w->coming;
+}
+
+void world_learn(struct world *w, const struct flow_snapshot *snapshot, bool settled)
+{
+    note_time(w);
+    for (uint32_t t = 0; t < MODEL_STATIC; t++) {
+        const struct flow_topic_state *topic =
+            flow_snapshot_topic(snapshot, slice_string(topic_names[t]));
+        if (topic)
+            learn_topic(w, t, topic);
+    }
+    learn_coming(w, snapshot, settled);
+}
+
+static void learn(struct world *w)
+{
+    struct flow_snapshot snapshot = world_snapshot(w);
+    world_learn(w, &snapshot, true);
     flow_snapshot_done(&snapshot);
-    return known;
 }
 
 static void make_topic(struct world *w, uint32_t t)
@@ -160,17 +260,48 @@ static void make_topic(struct world *w, uint32_t t)
         .op = FLOW_TOPIC_CREATE,
         .uuid = {{(uint8_t)(t + 1)}},
         .name = slice_string(topic_names[t]),
-        .partition_count = t < MODEL_TOPICS / 2 ? (uint32_t)(1 + below(w, 2)) : 1,
-        .parent_id = t < MODEL_TOPICS / 2 ? 0 : w->topic_ids[t - MODEL_TOPICS / 2],
+        .partition_count = t < MODEL_PARENTS ? (uint32_t)(1 + below(w, 2)) : 1,
+        .parent_id = t < MODEL_PARENTS ? 0 : w->topic_ids[t - MODEL_PARENTS],
     };
     err_t err = world_change_topics(w, &change, 1);
     MODEL_EXPECT(&w->model, err_is_ok(err));
     w->topic_ids[t] = change.topic_id;
+    w->partitions[t] = change.partition_count;
+}
+
+static void configure_topic(struct world *w, uint32_t t)
+{
+    struct flow_topic_change change = {
+        .op = FLOW_TOPIC_CONFIG, .topic_id = w->topic_ids[t], .config = w->configs[t]};
+    err_t err = world_change_topics(w, &change, 1);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+}
+
+static void open_sink(struct world *w, struct world_sink *sink)
+{
+    sink->topics[0] = sink->index;
+    sink->topic_count = 1;
+    struct flow_sink_change change = {
+        .op = FLOW_SINK_OPEN,
+        .name = slice_string(world_sink_name(sink)),
+        .topic_ids = &w->topic_ids[sink->index],
+        .topic_count = 1,
+    };
+    struct asked_commit asked = {.commit = {
+                                     .home = w->loops[1],
+                                     .done = commit_answered,
+                                     .sinks = &change,
+                                     .sink_count = 1,
+                                 }};
+    flow_log_commit(log_flow(w->log), &asked.commit);
+    wait_for(w, &asked.answered);
+    MODEL_EXPECT(&w->model, err_is_ok(asked.commit.error));
+    sink->id = change.sink_id;
 }
 
 static void raise_partitions(struct world *w)
 {
-    uint32_t t = (uint32_t)below(w, MODEL_TOPICS);
+    uint32_t t = (uint32_t)below(w, MODEL_STATIC);
     if (w->partitions[t] == MODEL_PARTITIONS)
         return;
     struct flow_topic_change change = {
@@ -185,12 +316,18 @@ static void raise_partitions(struct world *w)
 
 void world_setup(struct world *w)
 {
-    for (uint32_t t = 0; learn_topics(w) < MODEL_TOPICS; t = (t + 1) % MODEL_TOPICS)
-        if (w->topic_ids[t] == 0)
+    learn(w);
+    if (w->topic_ids[0] == 0) {
+        for (uint32_t t = 0; t < MODEL_STATIC; t++)
             make_topic(w, t);
+        for (uint32_t i = 0; i < WORLD_SINKS && !w->no_sinks; i++)
+            open_sink(w, &w->sinks[i]);
+        for (uint32_t t = 0; t < MODEL_STATIC; t++)
+            configure_topic(w, t);
+    }
     if (chance(w, 1, 3))
         raise_partitions(w);
-    learn_topics(w);
+    learn(w);
 }
 
 struct asked_read {
@@ -203,11 +340,12 @@ static void read_answered(struct flow_read *read)
     CONTAINER_OF(read, struct asked_read, read)->answered = true;
 }
 
-static void verify_partition(struct world *w, uint32_t t, uint32_t p)
+/* False when the partition's start has moved meanwhile. */
+static bool verify_partition(struct world *w, uint32_t t, uint32_t p)
 {
-    int64_t next = 0;
-    int64_t end = 1;
-    while (next < end) {
+    struct model_partition *known = &w->model.partitions[t][p];
+    int64_t end = known->start + 1;
+    for (int64_t next = known->start; next < end;) {
         struct asked_read asked = {.read = {
                                        .home = w->loops[1],
                                        .done = read_answered,
@@ -219,27 +357,60 @@ static void verify_partition(struct world *w, uint32_t t, uint32_t p)
         flow_log_read(log_flow(w->log), &asked.read);
         wait_for(w, &asked.answered);
         struct flow_read *read = &asked.read;
-        if (!err_is_ok(read->error))
-            model_fail(&w->model, "topic %u partition %u offset %lld: %s", t, p, (long long)next,
-                       err_name(read->error));
+        world_check_read(w, t, read);
         end = read->end_offset;
+        if (err_is(read->error, ERR_OFFSET_RANGE))
+            return false;
+        if (!err_is_ok(read->error)) {
+            /* It is rotten, and says so. */
+            if (known->unreadable_from < 0 || known->unreadable_from > next)
+                known->unreadable_from = next;
+            flow_log_release(log_flow(w->log), read);
+            return true;
+        }
         MODEL_EXPECT(&w->model, read->batch_count > 0 || next == end);
-        model_pass_batches(&w->model, t, p, read->batches, read->batch_count, &next);
-        MODEL_EXPECT(&w->model, next == read->next_offset);
+        model_pass_read(&w->model, t, read);
+        next = read->next_offset;
         flow_log_release(log_flow(w->log), read);
     }
-    const struct model_partition *known = &w->model.partitions[t][p];
-    bool seen_is_there = next >= known->durable_end && next >= known->seen_end;
+    bool seen_is_there = end >= known->durable_end && end >= known->seen_end;
     MODEL_EXPECT(&w->model, seen_is_there || w->model.loss_allowed_from[t][p] >= 0);
+    return true;
+}
+
+static bool verify_partitions(struct world *w)
+{
+    model_pass_begin(&w->model);
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < w->partitions[t]; p++)
+            if ((t < MODEL_STATIC || w->model.topics[t] == MODEL_TOPIC_LIVE) &&
+                !verify_partition(w, t, p))
+                return false;
+    return true;
+}
+
+static bool same_starts(struct world *w)
+{
+    int64_t starts[MODEL_TOPICS][MODEL_PARTITIONS];
+    bool same = true;
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+            starts[t][p] = w->model.partitions[t][p].start;
+    learn(w);
+    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
+        for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+            same = same && starts[t][p] == w->model.partitions[t][p].start;
+    return same;
 }
 
 void world_verify(struct world *w)
 {
-    learn_topics(w);
-    model_pass_begin(&w->model);
-    for (uint32_t t = 0; t < MODEL_TOPICS; t++)
-        for (uint32_t p = 0; p < w->partitions[t]; p++)
-            verify_partition(w, t, p);
+    learn(w);
+    /* Retention goes on meanwhile; it comes to an end. */
+    for (uint32_t i = 0; !verify_partitions(w) || !same_starts(w); i++) {
+        MODEL_EXPECT(&w->model, i < 1000);
+        learn(w);
+    }
     model_pass_end(&w->model);
     uint64_t may_lose = w->options.early_bytes * (w->fences + 1);
     if (w->model.lost_early_bytes > may_lose)
@@ -253,13 +424,30 @@ void world_verify(struct world *w)
     flow_snapshot_done(&snapshot);
 }
 
+static void step_noted(struct world *w)
+{
+    note_time(w);
+    if (chance(w, 1, 4000))
+        sim_wall_jump(w->sim, (int64_t)below(w, 20000) - 10000);
+}
+
 void world_run(struct world *w, uint64_t steps)
 {
     for (uint64_t i = 0; i < steps && !sim_disk_is_dead(w->disk); i++) {
         if (!sim_step(w->sim))
             return;
-        if (chance(w, 1, 4000))
-            sim_wall_jump(w->sim, (int64_t)below(w, 20000) - 10000);
+        step_noted(w);
+    }
+}
+
+void world_rest(struct world *w, uint64_t time_ns)
+{
+    w->acting = false;
+    uint64_t until = io_now_ns(w->loops[0]) + time_ns;
+    for (uint64_t i = 0; i < REST_STEPS_MAX && io_now_ns(w->loops[0]) < until; i++) {
+        if (sim_disk_is_dead(w->disk) || !sim_step(w->sim))
+            return;
+        note_time(w);
     }
 }
 
@@ -274,7 +462,11 @@ void world_quiesce(struct world *w)
 {
     w->acting = false;
     if (!sim_run_until(w->sim, is_idle, w, STEPS_MAX))
-        model_fail(&w->model, "somebody waits for an answer that does not come");
+        model_fail(&w->model,
+                   "somebody waits for an answer that does not come (janitor %d, sinks %d %d, "
+                   "readers %d %d, queue %llu bytes)",
+                   w->janitor.busy, w->sinks[0].busy, w->sinks[1].busy, w->probers[0].reading,
+                   w->probers[1].reading, (unsigned long long)w->log->queue_bytes);
 }
 
 static void note_stopped(struct task *task)

@@ -17,6 +17,7 @@
 #define WORLD_SLOTS 3u /* commits of a producer on their way */
 #define WORLD_SINKS 2u
 #define WORLD_PROBERS 2u
+#define WORLD_COMING_NAME "three" /* of the topic that comes and goes */
 
 struct world;
 
@@ -28,6 +29,14 @@ struct world_slot {
     struct world_producer *producer;
     uint32_t number; /* in the model */
     bool busy;
+};
+
+/* What becomes of a topic's oldest records, by the seed. */
+enum world_retention {
+    WORLD_KEEPS,
+    WORLD_BY_TIME,
+    WORLD_BY_SIZE,
+    WORLD_BY_HAND, /* somebody moves its start */
 };
 
 /* Commits records, dead letters and counts, several at a time. */
@@ -59,7 +68,9 @@ struct world_sink {
     struct flow_read read;
     struct flow_commit commit;
     struct flow_sink_change change;
-    uint32_t topic_ids[MODEL_TOPICS];
+    uint32_t topic_ids[2];
+    uint32_t topics[2]; /* what it was opened with last: indexes */
+    uint32_t topic_count;
     struct flow_append append;
     struct flow_batch_builder letters;
     uint32_t number; /* of the commit of letters in the model */
@@ -69,7 +80,13 @@ struct world_sink {
     uint64_t epoch;
     uint64_t delivered;
     uint64_t dead_lettered;
-    int64_t cursors[MODEL_TOPICS][MODEL_PARTITIONS];
+    uint64_t expired;
+    int64_t cursors[MODEL_TOPICS][MODEL_PARTITIONS];  /* -1: none that is known */
+    uint64_t skipped[MODEL_TOPICS][MODEL_PARTITIONS]; /* records that were gone before it came */
+    /* It may be more by so much, since nobody has seen where its cursors began and ended. */
+    uint64_t skipped_unseen[MODEL_TOPICS][MODEL_PARTITIONS];
+    bool closed[MODEL_TOPICS]; /* gone, and counted */
+    uint32_t gone_below;       /* lives of the topic that were over when it asked */
     struct world_epoch next;
 };
 
@@ -85,6 +102,19 @@ struct world_prober {
     bool reading;
     bool asking;
     bool cancelled;
+};
+
+/* Makes, configures and deletes topics, moves their starts, searches by time. */
+struct world_janitor {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    struct flow_commit commit;
+    struct flow_topic_change change;
+    struct flow_snapshot snapshot;
+    struct flow_find find;
+    uint32_t topic; /* index */
+    bool busy;
 };
 
 /* The log's: flusher, maker, reader, sealer. */
@@ -104,14 +134,21 @@ struct world {
     struct log *log; /* NULL between lives */
     uint32_t topic_ids[MODEL_TOPICS];
     uint32_t partitions[MODEL_TOPICS];
-    bool acting;      /* actors begin new things */
-    bool read_faults; /* reads may fail */
-    bool rotten;      /* bytes on disk have changed */
+    bool acting;             /* actors begin new things */
+    bool read_faults;        /* reads may fail */
+    bool checkpoint_damaged; /* the log has said so while it opened */
+    enum world_retention retention[MODEL_TOPICS];
+    struct flow_topic_config configs[MODEL_TOPICS];
+    int64_t asked_start[MODEL_TOPICS][MODEL_PARTITIONS]; /* by hand, the highest */
+    uint32_t coming;   /* index of the life of the topic that comes and goes; 0: none (yet) */
+    int64_t newest_ms; /* the latest that the wall clock has shown */
+    bool rotten;       /* bytes on disk have changed */
     bool no_sinks;
     uint32_t value_size_max;
     struct world_producer producers[WORLD_PRODUCERS];
     struct world_sink sinks[WORLD_SINKS];
     struct world_prober probers[WORLD_PROBERS];
+    struct world_janitor janitor;
     struct task stopped;
     bool is_stopped;
     struct log_position begun_at; /* where the first frame of this life goes */
@@ -130,12 +167,17 @@ void world_say(const struct world *w, const char *format, ...)
 
 /* Opens the log on what the disk holds. On failure there is no life. */
 err_t world_open(struct world *w, struct err_text *why);
-/* Makes what topics are missing, learns ids. Without faults. */
+/* Makes what topics and sinks are missing, learns ids. Without faults. */
 void world_setup(struct world *w);
+/* Compares what lies on the disk with what the log says: nothing is left over, nothing is missing.
+ * Without faults, everybody at rest. */
+void world_check_files(struct world *w);
 /* Reads everything and compares it with the model. Without faults. */
 void world_verify(struct world *w);
 /* Runs some steps of everybody. */
 void world_run(struct world *w, uint64_t steps);
+/* Nobody begins anything for a while; what runs by itself goes on. */
+void world_rest(struct world *w, uint64_t time_ns);
 /* Lets everybody come to an end: all commits, reads and snapshots are answered, and flushed. */
 void world_quiesce(struct world *w);
 /* Ends of a life. */
@@ -152,6 +194,25 @@ void world_actors_init(struct world *w);
 void world_actors_start(struct world *w);
 bool world_actors_idle(const struct world *w);
 void world_actors_forget(struct world *w);
+/* Topics in a snapshot: what is there, where it begins. `settled`: what was answered as unknown is
+ * known by it. */
+void world_learn(struct world *w, const struct flow_snapshot *snapshot, bool settled);
+/* The index of the topic with this id. */
+uint32_t world_topic(const struct world *w, uint32_t id);
+/* The start of the topic's partitions may move. */
+bool world_may_expire(const struct world *w, uint32_t topic);
+/* Lives of the topic that comes and goes below this index are over. */
+uint32_t world_gone_below(const struct world *w);
+/* True when a commit may be answered so, whatever it holds. */
+bool world_expects(const struct world *w, err_t err);
+/* Checks how a read was answered. */
+void world_check_read(struct world *w, uint32_t topic, const struct flow_read *read);
+void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *timer,
+                       uint64_t most_ns);
+/* A sink's name in the log. */
+const char *world_sink_name(const struct world_sink *sink);
+/* janitor.c */
+void world_janitor_init(struct world *w);
 /* The state of the sinks after a recovery fits what they were told. */
 void world_sinks_check(struct world *w, const struct flow_snapshot *snapshot);
 

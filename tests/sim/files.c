@@ -1,0 +1,85 @@
+#include "sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/number.h"
+
+/* One directory held against what the log says of it. */
+struct walk {
+    struct world *w;
+    const struct log_topic *topic;
+    const struct log_partition *partition;
+    uint32_t files;
+};
+
+static const struct log_topic *topic_with(const struct log *log, const struct uuid *uuid)
+{
+    for (uint32_t i = 0; i < log->state.topic_count; i++)
+        if (!log->state.topics[i]->deleted && uuid_equal(&log->state.topics[i]->uuid, uuid))
+            return log->state.topics[i];
+    return NULL;
+}
+
+static int check_name(void *context, const char *name, enum io_kind kind)
+{
+    struct walk *walk = context;
+    struct slice rest = slice_string(name);
+    struct slice digits = slice_split(&rest, '.');
+    uint64_t base = 0;
+    bool known = kind == IO_KIND_FILE && err_is_ok(number_parse_u64(digits, &base));
+    bool found = false;
+    for (uint32_t i = 0; known && i < walk->partition->segment_count; i++)
+        found = found || (uint64_t)walk->partition->segments[i].base_offset == base;
+    if (!found)
+        model_fail(&walk->w->model, "topic %s: a file %s is left over", walk->topic->name, name);
+    walk->files += slice_equal_string(rest, "log");
+    return 0;
+}
+
+static void check_partition(struct world *w, const struct log_topic *topic, uint32_t partition)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    struct walk walk = {.w = w, .topic = topic, .partition = &topic->partitions[partition]};
+    struct log_segment_place place = log_place(w->log, topic, partition);
+    log_segment_partition_path(&place, path);
+    enum io_kind kind;
+    err_t err = io_disk_kind(sim_disk_io(w->disk), path, &kind, NULL);
+    if (err_is_ok(err) && kind == IO_KIND_DIRECTORY)
+        err = io_disk_list(sim_disk_io(w->disk), path, check_name, &walk, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err) && walk.files == walk.partition->segment_count);
+}
+
+static int check_topic_name(void *context, const char *name, enum io_kind kind)
+{
+    struct walk *walk = context;
+    struct slice text = slice_string(name);
+    struct uuid uuid;
+    bool ours = kind == IO_KIND_DIRECTORY && text.size > UUID_TEXT_SIZE &&
+                err_is_ok(uuid_parse(slice_sub(text, text.size - UUID_TEXT_SIZE, SIZE_MAX), &uuid));
+    if (!ours || !topic_with(walk->w->log, &uuid))
+        model_fail(&walk->w->model, "the directory %s of a topic is left over", name);
+    return 0;
+}
+
+static bool is_at_rest(void *context)
+{
+    const struct log *log = ((const struct world *)context)->log;
+    return log->sealer.phase == LOG_SEALER_IDLE && !log->sealer.running && !log->maker.running &&
+           log->state.doomed_count == 0 && log->sealer.removal_count == 0 && !log->flushing;
+}
+
+void world_check_files(struct world *w)
+{
+    if (!sim_run_until(w->sim, is_at_rest, w, 100000))
+        model_fail(&w->model, "sealing does not come to an end");
+    struct walk walk = {.w = w};
+    enum io_kind kind;
+    err_t err = io_disk_kind(sim_disk_io(w->disk), "data/topics", &kind, NULL);
+    if (err_is_ok(err) && kind == IO_KIND_DIRECTORY)
+        err = io_disk_list(sim_disk_io(w->disk), "data/topics", check_topic_name, &walk, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    for (uint32_t t = 0; t < w->log->state.topic_count; t++)
+        for (uint32_t p = 0; p < w->log->state.topics[t]->partition_count; p++)
+            check_partition(w, w->log->state.topics[t], p);
+}

@@ -216,13 +216,25 @@ static uint32_t take_count(struct cursor *c, size_t size)
     return cursor_ok(c) ? count : 0;
 }
 
-static bool take_bool(struct cursor *c)
+static bool take_flag(struct cursor *c, uint64_t value)
 {
-    uint8_t value = cursor_u8(c);
     ASSERT(c->rest.data || c->rest.size == 0);
     if (value > 1)
         cursor_fail(c);
     return value == 1;
+}
+
+static bool take_bool(struct cursor *c)
+{
+    return take_flag(c, cursor_u8(c));
+}
+
+/* What is written as zero. */
+static void take_zero(struct cursor *c, uint64_t value)
+{
+    ASSERT(c->rest.data || c->rest.size == 0);
+    if (value != 0)
+        cursor_fail(c);
 }
 
 static void take_uuid(struct cursor *c, struct uuid *out)
@@ -238,7 +250,7 @@ static struct slice take_name(struct cursor *c)
     uint32_t size = take_count(c, 1);
     struct slice name = cursor_bytes(c, size);
     ASSERT(name.size <= size);
-    if (name.size == 0)
+    if (name.size == 0 || memchr(name.data, 0, name.size))
         cursor_fail(c);
     return name;
 }
@@ -260,11 +272,12 @@ static struct log_segment take_segment(struct cursor *c)
         .index_entries = cursor_u32le(c),
         .time_entries = cursor_u32le(c),
     };
+    take_zero(c, cursor_u64le(c));
     ASSERT(c->rest.data || c->rest.size == 0);
-    (void)cursor_u64le(c);
     if (s.base_offset < 0 || s.end_offset <= s.base_offset || s.size == 0 || s.size > INT32_MAX ||
         (uint64_t)(s.end_offset - s.base_offset) < s.records || s.time_entries > s.index_entries ||
-        s.index_entries > s.size / LOG_SEGMENT_INDEX_ENTRY)
+        s.index_entries > s.size / LOG_SEGMENT_INDEX_ENTRY ||
+        s.max_timestamp_offset < s.base_offset || s.max_timestamp_offset >= s.end_offset)
         cursor_fail(c);
     return s;
 }
@@ -277,8 +290,11 @@ static void take_segments(struct cursor *c, struct log_partition *partition, uin
         struct log_segment segment = take_segment(c);
         const struct log_segment *last =
             i > 0 ? &partition->segments[partition->segment_count - 1] : NULL;
+        uint64_t before = last ? last->records_before + last->records : 0;
         if (!cursor_ok(c) || segment.end_offset > partition->end_offset ||
-            (last && segment.base_offset < last->end_offset))
+            (last && segment.base_offset < last->end_offset) || segment.records_before < before ||
+            segment.records_before > partition->records ||
+            segment.records > partition->records - segment.records_before)
             cursor_fail(c);
         else
             *no_memory = !err_is_ok(log_partition_put_segments(partition, &segment, 1));
@@ -308,14 +324,18 @@ static void take_index(struct cursor *c, struct log_partition *partition, uint32
                        uint64_t *index_bytes, bool *no_memory)
 {
     ASSERT(partition->index_count == 0);
-    int64_t least = partition->segment_count > 0
-                        ? partition->segments[partition->segment_count - 1].end_offset
-                        : 0;
+    const struct log_segment *last =
+        partition->segment_count > 0 ? &partition->segments[partition->segment_count - 1] : NULL;
+    int64_t least = last ? last->end_offset : 0;
+    uint64_t before = last ? last->records_before + last->records : 0;
     for (uint32_t i = 0; i < count && cursor_ok(c) && !*no_memory; i++) {
         struct log_index_entry entry = take_index_entry(c);
-        if (entry.base_offset < least || entry.base_offset >= partition->end_offset)
+        if (entry.base_offset < least || entry.base_offset >= partition->end_offset ||
+            entry.records_before < before || entry.records_before > partition->records ||
+            entry.record_count > partition->records - entry.records_before)
             cursor_fail(c);
         least = entry.base_offset + 1;
+        before = entry.records_before + entry.record_count;
         if (cursor_ok(c))
             *no_memory = !err_is_ok(log_partition_add(partition, &entry, index_bytes));
     }
@@ -366,7 +386,7 @@ static err_t take_topic(struct cursor *c, struct log_state *state, struct log_to
     topic->deleted = take_bool(c);
     uint8_t codec = cursor_u8(c);
     topic->config.expire_undelivered = take_bool(c);
-    (void)cursor_u8(c);
+    take_zero(c, cursor_u8(c));
     topic->config.retention_ms = cursor_u64le(c);
     topic->config.retention_bytes = cursor_u64le(c);
     topic->received = cursor_u64le(c);
@@ -418,14 +438,34 @@ static void take_cursors(struct cursor *c, const struct log_state *state, struct
         cursor->offset = (int64_t)cursor_u64le(c);
         cursor->records_first = cursor_u64le(c);
         cursor->records = cursor_u64le(c);
-        cursor->active = cursor_u64le(c) == 1;
+        cursor->active = take_flag(c, cursor_u64le(c));
+        const struct log_partition *partition =
+            log_state_partition(state, cursor->topic_id, cursor->partition);
         const struct log_cursor *last = i > 0 ? cursor - 1 : NULL;
         bool rises = !last || cursor->topic_id > last->topic_id ||
                      (cursor->topic_id == last->topic_id && cursor->partition > last->partition);
-        if (!rises || cursor->offset < 0 || cursor->records < cursor->records_first ||
-            (cursor->active && !log_state_partition(state, cursor->topic_id, cursor->partition)))
+        bool inside = partition ? cursor->offset <= partition->end_offset &&
+                                      cursor->records <= partition->records
+                                : !cursor->active;
+        if (!rises || !inside || cursor->offset < 0 || cursor->records < cursor->records_first)
             cursor_fail(c);
         sink->cursor_count++;
+    }
+}
+
+static void take_ranges(struct cursor *c, struct log_sink *sink, uint32_t count)
+{
+    ASSERT(sink->ranges && sink->range_count == 0);
+    for (uint32_t i = 0; i < count && cursor_ok(c); i++) {
+        struct slice bytes = cursor_bytes(c, LOG_RANGE_SIZE);
+        if (!cursor_ok(c))
+            return;
+        struct flow_sink_range range = log_range_get(bytes.data);
+        if (range.first_offset < 0 || range.end_offset < range.first_offset ||
+            !log_sink_cursor(sink, range.topic_id, range.partition))
+            cursor_fail(c);
+        else
+            sink->ranges[sink->range_count++] = range;
     }
 }
 
@@ -435,7 +475,7 @@ static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sin
     struct slice name = take_name(c);
     sink->open = take_bool(c);
     sink->prepared = take_bool(c);
-    (void)cursor_u16le(c);
+    take_zero(c, cursor_u16le(c));
     sink->epoch = cursor_u64le(c);
     sink->delivered = cursor_u64le(c);
     sink->dead_lettered = cursor_u64le(c);
@@ -455,11 +495,7 @@ static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sin
     if (!sink->name || !sink->cursors || !sink->ranges || !bytes)
         return err_make(ERR_MEMORY);
     take_cursors(c, state, sink, cursors);
-    for (uint32_t i = 0; i < ranges; i++) {
-        struct slice range = cursor_bytes(c, LOG_RANGE_SIZE);
-        if (cursor_ok(c))
-            sink->ranges[sink->range_count++] = log_range_get(range.data);
-    }
+    take_ranges(c, sink, ranges);
     struct slice given = cursor_bytes(c, outputs);
     if (!cursor_ok(c))
         return err_make(ERR_CORRUPT);
@@ -515,7 +551,7 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     struct cursor c = cursor_make(slice_sub(bytes, HEADER_SIZE, SIZE_MAX));
     struct slice frame = cursor_bytes(&c, LOG_FRAME_HEADER_SIZE);
     checkpoint.sealed_file = cursor_u64le(&c);
-    checkpoint.clean = cursor_u64le(&c) == 1;
+    checkpoint.clean = take_flag(&c, cursor_u64le(&c));
     if (!cursor_ok(&c))
         return err_make(ERR_CORRUPT);
     TRY(log_frame_decode(frame, &checkpoint.last));

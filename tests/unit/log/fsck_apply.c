@@ -1,0 +1,250 @@
+#include "unit/log/fsck.h"
+
+/*
+ * Frames that are lost hold what later frames rely on. Each commit here is a frame of its own; the
+ * one to be lost is found by its number.
+ */
+
+struct lost {
+    struct world w;
+    struct told told;
+};
+
+static void begin(struct lost *l, uint64_t seed)
+{
+    world_init(&l->w, seed);
+    world_begin(&l->w);
+}
+
+static uint64_t next_lsn(const struct lost *l)
+{
+    return l->w.log->durable_lsn + 1;
+}
+
+/* The power is lost, then frame `lsn` of the first file has another header. */
+static void lose(struct lost *l, uint64_t lsn)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    struct io_file *file;
+    struct log_frame_header header = {0};
+    world_settle(&l->w);
+    world_lose_power(&l->w);
+    fsck_wal_path(1, path);
+    assert_code(io_disk_open(sim_disk_io(l->w.disk), path, IO_OPEN_READ, &file, NULL), OK);
+    uint64_t at = 0;
+    for (; header.lsn != lsn; at += IO_BLOCK) {
+        uint8_t bytes[LOG_FRAME_HEADER_SIZE];
+        size_t got = 0;
+        assert_code(io_file_read(file, bytes, sizeof bytes, at, &got), OK);
+        assert_int_equal(got, sizeof bytes);
+        if (!err_is_ok(log_frame_decode(slice_make(bytes, got), &header)))
+            header.lsn = 0;
+    }
+    assert_code(io_file_close(file), OK);
+    fsck_flip(&l->w, path, at - IO_BLOCK + 33);
+    told_run(&l->w, &l->told, NULL);
+    assert_true(l->told.result.errors > 0);
+    told_run(&l->w, &l->told, "fsck-1");
+    assert_true(l->told.result.repaired);
+    struct told after;
+    told_clean(&l->w, &after);
+    assert_true(after.balanced);
+    world_open(&l->w);
+}
+
+static void end(struct lost *l)
+{
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&l->w.log->state, &snapshot), OK);
+    assert_true(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+    world_done(&l->w);
+}
+
+static err_t commit_to(struct world *w, uint32_t topic_id, uint32_t partition, uint32_t count,
+                       enum flow_append_kind kind)
+{
+    struct asked asked;
+    asked_init(&asked, w);
+    asked_records(&asked, topic_id, partition, count, 100)->kind = kind;
+    if (kind == FLOW_APPEND_RECORDS)
+        asked_count(&asked, topic_id, count, 0);
+    else if (kind == FLOW_APPEND_DEAD_LETTERS)
+        asked_count(&asked, topic_id - 1, count, 0);
+    err_t err = asked_commit(&asked);
+    asked_done(&asked);
+    return err;
+}
+
+static void records_of_a_topic_whose_creation_is_lost_are_kept_under_another_name(void **state)
+{
+    (void)state;
+    struct lost l;
+    struct asked asked;
+    begin(&l, 1);
+    uint64_t lsn = next_lsn(&l);
+    asked_init(&asked, &l.w);
+    asked_topic(&asked, "orders", 3, 0);
+    assert_code(asked_commit(&asked), OK);
+    assert_code(commit_to(&l.w, 3, 2, 5, FLOW_APPEND_RECORDS), OK);
+    asked_init(&asked, &l.w);
+    asked_topic(&asked, "later", 1, 0);
+    assert_code(asked_commit(&asked), OK);
+    lose(&l, lsn);
+    assert_true(told_has(&l.told, "topic_lost"));
+    const struct log_topic *stand_in =
+        log_state_topic_named(&l.w.log->state, SLICE_LITERAL("lost-topic-3"));
+    assert_non_null(stand_in);
+    assert_int_equal(stand_in->partition_count, 3);
+    assert_int_equal(stand_in->partitions[2].records, 5);
+    assert_non_null(log_state_topic_named(&l.w.log->state, SLICE_LITERAL("later")));
+    end(&l);
+}
+
+static void a_lost_batch_of_dead_letters_is_missing_in_both_rows(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 2);
+    uint64_t lsn = next_lsn(&l);
+    assert_code(commit_to(&l.w, 2, 0, 3, FLOW_APPEND_DEAD_LETTERS), OK);
+    assert_code(commit_to(&l.w, 2, 0, 2, FLOW_APPEND_DEAD_LETTERS), OK);
+    assert_code(world_commit(&l.w, 1, 10), OK);
+    lose(&l, lsn);
+    assert_int_equal(l.told.lost_records, 3);
+    const struct log_topic *dlq = log_state_topic(&l.w.log->state, 2);
+    assert_int_equal(dlq->damaged, 3);
+    assert_int_equal(dlq->partitions[0].records, 2);
+    assert_int_equal(dlq->partitions[0].end_offset, 5);
+    end(&l);
+}
+
+static struct flow_sink_range range_of(int64_t first, int64_t end)
+{
+    return (struct flow_sink_range){.topic_id = 1,
+                                    .first_offset = first,
+                                    .end_offset = end,
+                                    .delivered = (uint64_t)(end - first)};
+}
+
+static void change(struct lost *l, enum flow_sink_op op, uint64_t epoch, int64_t first, int64_t end)
+{
+    struct flow_sink_range range = range_of(first, end);
+    struct flow_sink_change asked = {.op = op, .sink_id = 1, .epoch = epoch};
+    if (op == FLOW_SINK_PREPARE) {
+        asked.ranges = &range;
+        asked.range_count = 1;
+    }
+    assert_code(world_change_sink(&l->w, &asked), OK);
+}
+
+/* Two epochs of ten records each, of which one of the four frames is lost. */
+static void lose_of_epochs(struct lost *l, uint32_t which)
+{
+    begin(l, 3 + which);
+    assert_code(world_open_sink(&l->w, "files"), OK);
+    assert_code(world_commit(&l->w, 30, 10), OK);
+    uint64_t lsn = next_lsn(l);
+    change(l, FLOW_SINK_PREPARE, 1, 0, 10);
+    change(l, FLOW_SINK_COMMIT, 1, 0, 0);
+    change(l, FLOW_SINK_PREPARE, 2, 10, 20);
+    change(l, FLOW_SINK_COMMIT, 2, 0, 0);
+    assert_code(world_commit(&l->w, 1, 10), OK);
+    lose(l, lsn + which);
+}
+
+static void a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost(void **state)
+{
+    (void)state;
+    for (uint32_t which = 0; which < 2; which++) {
+        struct lost l;
+        lose_of_epochs(&l, which);
+        const struct log_sink *sink = log_state_sink(&l.w.log->state, 1);
+        assert_int_equal(sink->epoch, 2);
+        assert_false(sink->prepared);
+        assert_int_equal(log_sink_cursor(sink, 1, 0)->offset, 20);
+        end(&l);
+    }
+}
+
+static void an_epoch_that_nobody_knows_the_extent_of_is_delivered_again(void **state)
+{
+    (void)state;
+    struct lost l;
+    lose_of_epochs(&l, 2);
+    assert_true(told_has(&l.told, "sink_epoch_lost"));
+    const struct log_sink *sink = log_state_sink(&l.w.log->state, 1);
+    assert_int_equal(sink->epoch, 2);
+    assert_int_equal(log_sink_cursor(sink, 1, 0)->offset, 10);
+    end(&l);
+}
+
+static void an_epoch_whose_end_is_lost_is_still_prepared(void **state)
+{
+    (void)state;
+    struct lost l;
+    lose_of_epochs(&l, 3);
+    const struct log_sink *sink = log_state_sink(&l.w.log->state, 1);
+    assert_int_equal(sink->epoch, 1);
+    assert_true(sink->prepared);
+    assert_int_equal(log_sink_cursor(sink, 1, 0)->offset, 10);
+    end(&l);
+}
+
+static void a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 9);
+    uint64_t lsn = next_lsn(&l);
+    assert_code(world_open_sink(&l.w, "files"), OK);
+    assert_code(world_open_sink(&l.w, "lake"), OK);
+    assert_code(world_commit(&l.w, 3, 10), OK);
+    lose(&l, lsn);
+    assert_non_null(log_state_sink_named(&l.w.log->state, SLICE_LITERAL("lost-sink-1")));
+    const struct log_sink *lake = log_state_sink_named(&l.w.log->state, SLICE_LITERAL("lake"));
+    assert_int_equal(lake->id, 2);
+    assert_true(lake->open && !log_state_sink(&l.w.log->state, 1)->open);
+    end(&l);
+}
+
+static void a_name_whose_deletion_is_lost_is_given_to_the_next(void **state)
+{
+    (void)state;
+    struct lost l;
+    struct asked asked;
+    begin(&l, 10);
+    for (uint32_t id = 3; id < 5; id++) {
+        asked_init(&asked, &l.w);
+        asked_topic(&asked, "orders", 1, 0);
+        asked.topic.uuid.bytes[5] = (uint8_t)id;
+        assert_code(asked_commit(&asked), OK);
+        assert_code(commit_to(&l.w, id, 0, 2, FLOW_APPEND_RECORDS), OK);
+        if (id == 3) {
+            asked_init(&asked, &l.w);
+            asked_topic(&asked, "orders", 1, 0);
+            asked.topic.op = FLOW_TOPIC_DELETE;
+            asked.topic.topic_id = 3;
+            assert_code(asked_commit(&asked), OK);
+        }
+    }
+    uint64_t lsn = next_lsn(&l) - 3;
+    lose(&l, lsn);
+    assert_int_equal(log_state_topic_named(&l.w.log->state, SLICE_LITERAL("orders"))->id, 4);
+    assert_null(log_state_topic(&l.w.log->state, 3));
+    end(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_of_a_topic_whose_creation_is_lost_are_kept_under_another_name),
+        cmocka_unit_test(a_lost_batch_of_dead_letters_is_missing_in_both_rows),
+        cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
+        cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),
+        cmocka_unit_test(an_epoch_whose_end_is_lost_is_still_prepared),
+        cmocka_unit_test(a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it),
+        cmocka_unit_test(a_name_whose_deletion_is_lost_is_given_to_the_next),
+    };
+    return cmocka_run_group_tests_name("log/fsck_apply", tests, NULL, NULL);
+}

@@ -1,0 +1,181 @@
+#include "base/alloc.h"
+#include "unit/log/fsck.h"
+
+/* One of each: a segment, an index, a frame, the newest checkpoint, garner.meta. */
+static void harm(struct world *w)
+{
+    struct told told;
+    char path[LOG_SEGMENT_PATH_MAX];
+    fsck_begin(w, 1);
+    told_clean(w, &told);
+    fsck_segment_path(w, 0, LOG_SEGMENT_LOG, path);
+    fsck_flip(w, path, 400000);
+    fsck_segment_path(w, 0, LOG_SEGMENT_TIMES, path);
+    fsck_remove(w, path);
+    fsck_remove(w, "data/garner.meta");
+    snprintf(path, sizeof path, "data/checkpoint/%020llu.ckpt",
+             (unsigned long long)told.result.checkpoint_lsn);
+    fsck_flip(w, path, 300);
+}
+
+static void repaired(struct world *w)
+{
+    struct told told;
+    told_clean(w, &told);
+    assert_true(told.balanced);
+    assert_int_equal(told.on_disk, FSCK_RECORDS - 4);
+    assert_int_equal(told.damaged, 4);
+    fsck_serves(w, &told, FSCK_RECORDS / 2);
+}
+
+static void many_kinds_of_damage_are_repaired_at_once(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    harm(&w);
+    told_run(&w, &told, "fsck-1");
+    assert_true(told_has(&told, "meta_wrong") && told_has(&told, "checkpoint_damaged"));
+    assert_true(told_has(&told, "segment_damaged"));
+    assert_true(told.result.repaired);
+    repaired(&w);
+    world_done(&w);
+}
+
+static void what_is_changed_was_copied_aside_before(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    char path[LOG_SEGMENT_PATH_MAX];
+    char copy[LOG_SEGMENT_PATH_MAX];
+    struct buf before = {0};
+    struct buf after = {0};
+    fsck_begin(&w, 2);
+    fsck_segment_path(&w, 0, LOG_SEGMENT_LOG, path);
+    fsck_flip(&w, path, 400000);
+    assert_code(io_disk_read_file(sim_disk_io(w.disk), path, 1 << 30, &before, NULL), OK);
+    told_run(&w, &told, "fsck-1");
+    const char *from = strstr(told.acts, ".from-byte-");
+    assert_non_null(from);
+    unsigned long long first = strtoull(from + 11, NULL, 10);
+    assert_true(first > 0 && first <= 400000);
+    snprintf(copy, sizeof copy, "data/fsck-1/%s.from-byte-%llu", path + 5, first);
+    assert_code(io_disk_read_file(sim_disk_io(w.disk), copy, 1 << 30, &after, NULL), OK);
+    assert_int_equal(after.size, before.size - first);
+    assert_memory_equal(after.data, before.data + first, after.size);
+    buf_done(&before);
+    buf_done(&after);
+    world_done(&w);
+}
+
+static void without_damage_a_repair_writes_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    fsck_begin(&w, 3);
+    uint64_t before = sim_disk_change_count(w.disk);
+    told_run(&w, &told, "fsck-1");
+    assert_int_equal(told.result.errors, 0);
+    assert_string_equal(told.acts, "");
+    assert_int_equal(told.on_disk, FSCK_RECORDS);
+    /* The lock's file is opened. */
+    assert_true(sim_disk_change_count(w.disk) <= before + 1);
+    world_done(&w);
+}
+
+static void a_check_changes_nothing_whatever_it_finds(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    harm(&w);
+    uint64_t before = sim_disk_change_count(w.disk);
+    told_run(&w, &told, NULL);
+    assert_true(told.result.errors >= 4 && !told.result.repaired);
+    assert_string_equal(told.acts, "");
+    assert_int_equal(sim_disk_change_count(w.disk), before);
+    world_done(&w);
+}
+
+static void a_repair_that_loses_power_anywhere_can_be_begun_again(void **state)
+{
+    (void)state;
+    bool died = true;
+    for (uint64_t n = 1; died; n++) {
+        struct world w;
+        struct told told;
+        harm(&w);
+        sim_disk_die_after(w.disk, n);
+        err_t err = told_try(&w, &told, "fsck-1");
+        died = sim_disk_is_dead(w.disk);
+        assert_true(died || err_is_ok(err));
+        sim_disk_crash(w.disk);
+        sim_disk_die_after(w.disk, 0);
+        told_run(&w, &told, "fsck-2");
+        assert_true(told.result.errors == 0 || told.result.repaired);
+        repaired(&w);
+        world_done(&w);
+    }
+}
+
+static void a_call_of_the_disk_that_fails_ends_it_or_is_got_over(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    harm(&w);
+    told_run(&w, &told, NULL);
+    sim_disk_fail_after(w.disk, 0, ERR_IO);
+    told_run(&w, &told, "fsck-0");
+    uint64_t calls = sim_disk_call_count(w.disk);
+    world_done(&w);
+    assert_true(calls > 50);
+    for (uint64_t n = 1; n <= calls; n += 1 + n / 8) {
+        harm(&w);
+        sim_disk_fail_after(w.disk, n, ERR_IO);
+        err_t err = told_try(&w, &told, "fsck-1");
+        sim_disk_fail_after(w.disk, 0, ERR_IO);
+        assert_true(err_is_ok(err) || err_is(err, ERR_IO) || err_is(err, ERR_CORRUPT));
+        assert_true(err_is_ok(err) || told.why.text[0]);
+        told_run(&w, &told, "fsck-2");
+        assert_true(told.result.errors == 0 || told.result.repaired);
+        told_clean(&w, &told);
+        fsck_serves(&w, &told, FSCK_RECORDS / 2);
+        world_done(&w);
+    }
+}
+
+static void without_memory_it_says_so_and_can_be_begun_again(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    bool failed = true;
+    for (uint64_t n = 1; failed; n += 1 + n / 4) {
+        harm(&w);
+        mem_fail_after(n);
+        err_t err = told_try(&w, &told, "fsck-1");
+        failed = mem_alloc_count() >= n;
+        mem_fail_after(0);
+        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY));
+        told_run(&w, &told, "fsck-2");
+        repaired(&w);
+        world_done(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_kinds_of_damage_are_repaired_at_once),
+        cmocka_unit_test(what_is_changed_was_copied_aside_before),
+        cmocka_unit_test(without_damage_a_repair_writes_nothing),
+        cmocka_unit_test(a_check_changes_nothing_whatever_it_finds),
+        cmocka_unit_test(a_repair_that_loses_power_anywhere_can_be_begun_again),
+        cmocka_unit_test(a_call_of_the_disk_that_fails_ends_it_or_is_got_over),
+        cmocka_unit_test(without_memory_it_says_so_and_can_be_begun_again),
+    };
+    return cmocka_run_group_tests_name("log/fsck_repair", tests, NULL, NULL);
+}

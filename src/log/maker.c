@@ -130,6 +130,16 @@ static size_t count_recyclable(const struct log *log)
     return count;
 }
 
+/* The log is full to the last block, and all that is missing is a frame for the checkpoint that
+ * lets go of files: one more than the limit is made then, and goes again with them. */
+static bool is_stuck(const struct log *log)
+{
+    const struct log_wal *wal = &log->wal;
+    ASSERT(wal->current < wal->file_count);
+    return log->sealer.saved_sealed > log->sealer.saved_before &&
+           wal->offset + IO_BLOCK > wal->files[wal->current].size;
+}
+
 /* What is to be made, and of what: the next file of an old one or anew, or nothing of an old one
  * too many. One is kept in store for the next time; what a try that failed took is used first. */
 static bool choose(struct log *log)
@@ -146,7 +156,7 @@ static bool choose(struct log *log)
         log_wal_drop_first(&log->wal);
         return true;
     }
-    return !spare && log_wal_may_make(&log->wal);
+    return !spare && (log_wal_may_make(&log->wal) || is_stuck(log));
 }
 
 void log_maker_kick(struct log *log)

@@ -270,6 +270,8 @@ static err_t write_page(struct sim_content *content, struct sim_store *store, si
     content->pending[content->pending_count++] =
         (struct sim_change){.page = page_ref(page),
                             .index = (uint32_t)index,
+                            .first = (uint16_t)inside,
+                            .end = (uint16_t)(inside + size),
                             .sectors = sectors_between(inside, inside + size)};
     put_live(content, store, index, page);
     return err_ok();
@@ -440,16 +442,21 @@ static enum fate draw_fate(struct doom *doom, struct sim_random *random)
     return sim_random_chance(random, 1, 4) ? FATE_GARBLED : FATE_TORN;
 }
 
-static void crash_sector(uint8_t *sector, const uint8_t *written, enum fate fate,
-                         struct sim_random *random)
+/* Sector `index` of a page: `sector` is as it was. */
+static void crash_sector(uint8_t *sector, const struct sim_change *change, size_t index,
+                         enum fate fate, struct sim_random *random)
 {
+    size_t start = index * SIM_SECTOR_SIZE;
+    const uint8_t *written = change->page->data + start;
     ASSERT(sector != written);
+    size_t first = change->first > start ? change->first - start : 0;
+    size_t end = change->end < start + SIM_SECTOR_SIZE ? change->end - start : SIM_SECTOR_SIZE;
     if (fate == FATE_KEPT)
         memcpy(sector, written, SIM_SECTOR_SIZE);
     else if (fate == FATE_TORN)
         memcpy(sector, written, sim_random_below(random, SIM_SECTOR_SIZE));
     else if (fate == FATE_GARBLED)
-        sim_random_bytes(random, sector, SIM_SECTOR_SIZE);
+        sim_random_bytes(random, sector + first, end - first);
 }
 
 /* The durable page after the crash has dealt with one write to it. */
@@ -475,8 +482,7 @@ static struct sim_page *crash_page(const struct sim_content *content,
     struct sim_page *page = page_copy(old);
     ASSERT(page);
     for (size_t i = 0; i < SECTORS_PER_PAGE; i++)
-        crash_sector(page->data + i * SIM_SECTOR_SIZE, change->page->data + i * SIM_SECTOR_SIZE,
-                     fates[i], random);
+        crash_sector(page->data + i * SIM_SECTOR_SIZE, change, i, fates[i], random);
     return page;
 }
 

@@ -3,7 +3,8 @@
 /*
  * The bytes of one simulated file, twice: as programs read them now (live), and as they are after
  * a power loss (durable). What was written since the last sync is kept as a list of changes, each
- * of which a crash keeps, loses or tears, sector by sector.
+ * of which a crash keeps, loses or tears, sector by sector. Bytes of a sector that were not written
+ * survive what becomes of the others, as those who append to files have to assume.
  *
  *     live     [ page ][ page ][ page' ][ page' ]      page': written since the last sync
  *     durable  [ page ][ page ][ page  ]
@@ -39,6 +40,8 @@ struct sim_change {
     struct sim_page *page;
     uint64_t size;
     uint32_t index;
+    uint16_t first; /* byte in the page that was written, and one past the last */
+    uint16_t end;
     uint8_t sectors; /* a bit each */
 };
 
@@ -50,6 +53,7 @@ struct sim_content {
     struct sim_change *pending;
     size_t pending_count;
     size_t pending_capacity;
+    bool failed; /* a flush of everything has failed on it: its next sync tells */
 };
 
 void sim_store_init(struct sim_store *store, uint64_t seed);

@@ -259,6 +259,11 @@ static err_t disk_sync(struct io_file *file)
     TRY(judge_handle(handle, CALL_SYNC, &verdict));
     /* What the kernel does since 4.16: the error is told once, the pages count as clean, and some
      * of them have reached the device. A second sync that succeeds proves nothing. */
+    struct sim_content *content = &handle->node->content;
+    if (verdict.kind == VERDICT_RUN && content->failed) {
+        content->failed = false;
+        return err_make(ERR_IO);
+    }
     if (verdict.kind == VERDICT_FAIL)
         sim_content_sync_failed(&handle->node->content, store);
     else if (has_effect(handle->disk, &verdict))

@@ -364,8 +364,11 @@ static void fail_files(struct sim_tree *tree, struct sim_node *directory)
         struct sim_node *node = directory->live.items[i].node;
         if (node->kind == IO_KIND_DIRECTORY)
             fail_files(tree, node);
-        else if (sim_random_chance(&tree->store.random, 1, 2))
+        else if (sim_random_chance(&tree->store.random, 1, 2)) {
+            /* Whoever wrote the file is told too, by its own next sync. */
+            node->content.failed = node->content.failed || node->content.pending_count > 0;
             sim_content_sync_failed(&node->content, &tree->store);
+        }
     }
 }
 

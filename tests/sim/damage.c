@@ -96,10 +96,11 @@ static const char *damage_meta(struct world *w)
     return "a bit of garner.meta turned over";
 }
 
-static const char *damage_blocks(struct world *w, const char *path, uint64_t size)
+static const char *damage_blocks(struct world *w, const char *path, uint64_t size, bool recycled)
 {
     uint64_t first = below(w, size / IO_BLOCK);
-    uint64_t most = size / IO_BLOCK - first;
+    /* In a file that was used before zeros are like garbage: they may be older records. */
+    uint64_t most = recycled ? 1 : size / IO_BLOCK - first;
     uint64_t count = 1 + below(w, most < BLOCKS_MAX ? most : BLOCKS_MAX);
     /* More than a block of garbage at the end looks like a frame that was never finished. */
     bool garbage = chance(w, 1, 2);
@@ -169,7 +170,7 @@ const char *damage_something(struct world *w)
         return "a bit turned over";
     case 5: return forge(w);
     case 6: return damage_first(w);
-    default: return damage_blocks(w, path, size);
+    default: return damage_blocks(w, path, size, files.numbers[chosen] == w->recycled_file);
     }
 }
 

@@ -480,6 +480,7 @@ static void end_life(struct world *w)
     w->durable_lsn = w->log->durable_lsn;
     const struct log_wal *wal = &w->log->wal;
     const struct log_wal_file *file = &wal->files[wal->current];
+    w->recycled_file = file->recycled ? file->number : 0;
     w->next_frame = (struct log_frame_header){
         .uuid = w->log->meta.uuid,
         .epoch = w->log->epoch,

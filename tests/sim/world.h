@@ -155,6 +155,7 @@ struct world {
     /* Of the life that ended last. */
     uint64_t fences;
     uint64_t durable_lsn;
+    uint64_t recycled_file; /* number of its last file where that was used before, or 0 */
     struct log_frame_header next_frame; /* what the next one would have said */
     bool lost_last; /* damage took the last frame: sinks may know more than the log */
 };

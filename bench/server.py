@@ -24,7 +24,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
-GARNER = BUILD / "garner"
+GARNER = pathlib.Path(os.environ.get("GARNER_BIN", BUILD / "garner"))
 WAL_LIMIT = "200GiB"
 ROWS = ("ndjson", "sink", "single", "latency")
 

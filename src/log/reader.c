@@ -246,7 +246,7 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
  * wanted offset apart; `*position` moves behind what was looked at. ERR_END when the next batch
  * goes beyond the bytes: then `*wanted` is its size as far as that is known. */
 static err_t take_batches(const struct log_segment *segment, struct flow_read *read,
-                          struct slice bytes, uint64_t *position, uint64_t *wanted)
+                          struct slice bytes, uint64_t *position, uint64_t *wanted, bool *led)
 {
     uint64_t taken = 0;
     ASSERT(read->batch_count == 0);
@@ -261,6 +261,10 @@ static err_t take_batches(const struct log_segment *segment, struct flow_read *r
         if (batch.base_offset < segment->base_offset || last_offset >= segment->end_offset ||
             (read->batch_count > 0 && batch.base_offset < read->next_offset))
             return err_make(ERR_CORRUPT);
+        /* An index that rotted must not lead past what was wanted: its entries begin no later. */
+        if (*led && batch.base_offset > read->offset)
+            return err_make(ERR_CORRUPT);
+        *led = false;
         bool before = last_offset < read->offset;
         if (!before && read->batch_count > 0 && taken + batch.bytes.size > read->size_max)
             return err_ok();
@@ -308,12 +312,13 @@ static err_t read_segment(struct log_lease *lease, struct io_file *file)
                                 &position));
     ASSERT(read->batch_count == 0);
     uint64_t wanted = (uint64_t)read->size_max + 2 * LOG_SEGMENT_INDEX_INTERVAL;
+    bool led = position > 0; /* by the index, to the first batch */
     while (position < lease->segment.size) {
         struct slice bytes;
         TRY(read_span(lease, file, position, wanted, &bytes));
         uint64_t more = wanted;
         uint64_t before = position;
-        err_t err = take_batches(&lease->segment, read, bytes, &position, &more);
+        err_t err = take_batches(&lease->segment, read, bytes, &position, &more, &led);
         /* What there is, is given; what comes behind it is the next read's to stumble on. */
         if (read->batch_count > 0)
             return err_ok();

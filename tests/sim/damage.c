@@ -142,6 +142,83 @@ static const char *damage_first(struct world *w)
                : NULL;
 }
 
+#define SEGMENT_FILES_MAX 64u
+
+struct segment_files {
+    struct world *w;
+    char directory[2][200]; /* of a topic, of a partition */
+    char paths[SEGMENT_FILES_MAX][200];
+    uint32_t count;
+};
+
+static int note_segment(void *context, const char *name, enum io_kind kind)
+{
+    struct segment_files *files = context;
+    if (kind == IO_KIND_FILE && files->count < SEGMENT_FILES_MAX)
+        snprintf(files->paths[files->count++], sizeof files->paths[0], "%.150s/%.40s",
+                 files->directory[1], name);
+    return 0;
+}
+
+static void list_in(struct segment_files *files, const char *path, io_list_fn *each)
+{
+    enum io_kind kind;
+    err_t err = io_disk_kind(sim_disk_io(files->w->disk), path, &kind, NULL);
+    if (err_is_ok(err) && kind == IO_KIND_DIRECTORY)
+        err = io_disk_list(sim_disk_io(files->w->disk), path, each, files, NULL);
+    MODEL_EXPECT(&files->w->model, err_is_ok(err));
+}
+
+static int note_partition(void *context, const char *name, enum io_kind kind)
+{
+    struct segment_files *files = context;
+    (void)kind;
+    snprintf(files->directory[1], sizeof files->directory[1], "%.140s/%.8s", files->directory[0],
+             name);
+    list_in(files, files->directory[1], note_segment);
+    return 0;
+}
+
+static int note_topic(void *context, const char *name, enum io_kind kind)
+{
+    struct segment_files *files = context;
+    (void)kind;
+    snprintf(files->directory[0], sizeof files->directory[0], "data/topics/%.120s", name);
+    list_in(files, files->directory[0], note_partition);
+    return 0;
+}
+
+static void list_segments(struct segment_files *files)
+{
+    list_in(files, "data/topics", note_topic);
+}
+
+/* Turns over a bit of one of the segments' files, or cuts it, or takes it away; NULL without one.
+ */
+static const char *damage_segment(struct world *w, bool running)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    struct segment_files files = {.w = w};
+    list_segments(&files);
+    if (files.count == 0)
+        return NULL;
+    memcpy(path, files.paths[below(w, files.count)], sizeof files.paths[0]);
+    uint64_t size = size_of(w, path);
+    uint64_t draw = running ? 0 : below(w, 6);
+    world_say(w, "damaging %s", path);
+    if (draw == 4) {
+        remove_file(w, path);
+        return "a file of a segment is gone";
+    }
+    if (size == 0)
+        return NULL;
+    if (draw == 5)
+        cut(w, path, below(w, size));
+    else
+        sim_disk_flip(w->disk, path, below(w, size), (unsigned)below(w, 8));
+    return draw == 5 ? "a file of a segment was cut" : "a bit of a segment turned over";
+}
+
 const char *damage_something(struct world *w)
 {
     char path[64];
@@ -153,7 +230,10 @@ const char *damage_something(struct world *w)
     uint64_t size = size_of(w, path);
     bool last = true;
     world_say(w, "damaging %s of %u files", path, files.count);
-    switch (below(w, 8)) {
+    switch (below(w, 11)) {
+    case 8:
+    case 9:
+    case 10: return damage_segment(w, false);
     case 0: return damage_meta(w);
     case 1: cut(w, path, below(w, size)); return "a file was cut";
     case 2:
@@ -177,6 +257,9 @@ const char *damage_something(struct world *w)
 void damage_rot(struct world *w)
 {
     char path[64];
+    w->rotten = true;
+    if (chance(w, 1, 2) && damage_segment(w, true))
+        return;
     const struct log_wal *wal = &w->log->wal;
     size_t index = below(w, wal->current + 1);
     uint64_t end = index == wal->current ? wal->offset : wal->files[index].size;
@@ -184,5 +267,37 @@ void damage_rot(struct world *w)
         return;
     wal_path(path, sizeof path, wal->files[index].number);
     sim_disk_flip(w->disk, path, below(w, end), (unsigned)below(w, 8));
-    w->rotten = true;
+}
+
+const char *damage_checkpoints(struct world *w, uint32_t *good)
+{
+    uint64_t lsns[4];
+    size_t count = 0;
+    char path[64];
+    struct io_disk *disk = sim_disk_io(w->disk);
+    err_t err = log_checkpoint_list(disk, "data", lsns, 4, &count, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    *good = 0;
+    if (count == 0)
+        return NULL;
+    size_t damaged = chance(w, 1, 6) ? count : 1;
+    bool gone = chance(w, 1, 3);
+    for (size_t i = 0; i < damaged; i++) {
+        snprintf(path, sizeof path, "data/checkpoint/%020" PRIu64 ".ckpt", lsns[i]);
+        /* For good: a later loss of power does not bring it back. */
+        if (gone)
+            remove_file(w, path);
+        else
+            sim_disk_flip(w->disk, path, below(w, size_of(w, path)), (unsigned)below(w, 8));
+    }
+    err = io_disk_sync_directory(disk, "data/checkpoint", NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    for (size_t i = damaged; i < count; i++) {
+        struct buf bytes;
+        buf_init(&bytes, 0);
+        err = log_checkpoint_read(disk, "data", lsns[i], &bytes, NULL);
+        *good += err_is_ok(err) && err_is_ok(log_checkpoint_check(buf_slice(&bytes)));
+        buf_done(&bytes);
+    }
+    return gone ? "the newest checkpoint is gone" : "a bit of the newest checkpoint turned over";
 }

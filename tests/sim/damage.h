@@ -8,3 +8,6 @@
 const char *damage_something(struct world *w);
 /* A bit of what the log has written so far turns over, while it runs. */
 void damage_rot(struct world *w);
+/* The newest checkpoint, seldom all of them; `*good` others can be read. NULL when there is none.
+ */
+const char *damage_checkpoints(struct world *w, uint32_t *good);

@@ -33,6 +33,8 @@ struct totals {
     uint64_t recycled;
     uint64_t epochs;
     uint64_t refused;
+    uint64_t checkpoints_lost;
+    uint64_t checkpoints_refused;
     uint64_t damages;
     uint64_t damages_refused;
 };
@@ -167,6 +169,30 @@ static void live(struct world *w, struct totals *totals, bool no_direct)
     w->read_faults = false;
 }
 
+/* The checkpoint before the newest serves when that is lost, and the log says so; without any it
+ * is read from its beginning, or refused where that is gone. False when it was refused. */
+static bool lose_checkpoint(struct world *w, struct totals *totals)
+{
+    uint32_t good = 0;
+    const char *what = damage_checkpoints(w, &good);
+    if (!what)
+        return true;
+    world_say(w, "%s, %u are left", what, good);
+    struct err_text why;
+    totals->checkpoints_lost++;
+    err_t err = world_open(w, &why);
+    if (good == 0 && err_is(err, ERR_CORRUPT)) {
+        totals->checkpoints_refused++;
+        return false;
+    }
+    if (!err_is_ok(err))
+        model_fail(&w->model, "%s, and the log does not open: %s", what, why.text);
+    MODEL_EXPECT(&w->model, w->checkpoint_damaged || strstr(what, "gone"));
+    world_verify(w);
+    end_life(w, totals);
+    return true;
+}
+
 /* Without faults everything goes on, and is there before and after a clean stop. False when there
  * was no room to say that it was clean. */
 static bool live_well(struct world *w, struct totals *totals)
@@ -249,6 +275,10 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     sim_disk_set(w.disk, &(struct sim_disk_options){.no_direct = no_direct});
     for (uint64_t lives = 1 + below(&w, 4); lives > 0; lives--)
         live(&w, totals, no_direct);
+    if (chance(&w, 1, 4) && !lose_checkpoint(&w, totals)) {
+        world_done(&w);
+        return;
+    }
     bool clean = live_well(&w, totals);
     struct err_text why;
     err_t err = world_open(&w, &why);
@@ -284,9 +314,11 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " seeds, %" PRIu64 " lives, %" PRIu64 " losses of power (%" PRIu64
            " more while opening), %" PRIu64 " commits, %" PRIu64 " fences, %" PRIu64
            " refused for room, %" PRIu64 " epochs of sinks, %" PRIu64 " torn ends, %" PRIu64
-           " files recycled, %" PRIu64 " damages (%" PRIu64 " refused)\n",
+           " files recycled, %" PRIu64 " damages (%" PRIu64 " refused), %" PRIu64
+           " checkpoints lost (%" PRIu64 " of them all)\n",
            count, totals.lives, totals.power_losses, totals.deaths_in_open, totals.commits,
            totals.fences, totals.refused, totals.epochs, totals.torn, totals.recycled,
-           totals.damages, totals.damages_refused);
+           totals.damages, totals.damages_refused, totals.checkpoints_lost,
+           totals.checkpoints_refused);
     return 0;
 }

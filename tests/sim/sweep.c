@@ -56,7 +56,10 @@ static const struct way ways[] = {
 static void begin(struct world *w, uint64_t seed, const struct way *way)
 {
     world_init(w, seed, false);
-    w->options.wal_file_size = 100 * IO_BLOCK;
+    /* Small, so that in each life files are sealed, used again, and let go. */
+    w->options.wal_file_size = 72 * IO_BLOCK;
+    w->options.wal_limit_bytes = 6 * w->options.wal_file_size;
+    w->value_size_max = 1000;
     w->no_sinks = !way->sinks;
     w->read_faults = true;
 }
@@ -83,6 +86,7 @@ static bool live(struct world *w, const struct way *way, uint64_t n)
     way->arm(w, n);
     world_actors_start(w);
     world_run(w, STEPS);
+    world_rest(w, 6 * IO_SECOND);
     world_quiesce(w);
     bool reached = way->disarm(w, n);
     if (!sim_run_until(w->sim, is_healed, w, 100000))
@@ -147,7 +151,10 @@ static uint64_t sweep_openings(const struct way *way, uint64_t seed)
     open_well(&w);
     world_setup(&w);
     world_actors_start(&w);
-    world_run(&w, 3 * STEPS);
+    world_run(&w, 6 * STEPS);
+    world_rest(&w, 6 * IO_SECOND);
+    world_actors_start(&w);
+    world_run(&w, STEPS);
     world_lose_power(&w);
     n = 1;
     while (reopen(&w, way, n))

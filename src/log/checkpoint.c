@@ -618,7 +618,8 @@ err_t log_checkpoint_list(struct io_disk *disk, const char *data_directory, uint
     TRY(io_disk_kind(disk, path, &kind, why));
     if (kind == IO_KIND_NONE)
         return err_ok();
-    struct listing listing = {.lsns = lsns, .capacity = capacity};
+    struct listing listing = {.capacity = capacity};
+    listing.lsns = lsns;
     TRY(io_disk_list(disk, path, list_name, &listing, why));
     *count = listing.count;
     return err_ok();

@@ -384,6 +384,52 @@ static void a_stop_waits_in_no_phase_for_long_and_loses_nothing(void **state)
     }
 }
 
+static uint64_t file_size(struct world *w, int64_t base_offset)
+{
+    char path[128];
+    struct io_file *file;
+    uint64_t size = 0;
+    snprintf(path, sizeof path,
+             "data/topics/flights-66010000-0000-0000-0000-000000000000/0/%020lld.log",
+             (long long)base_offset);
+    assert_code(io_disk_open(w->options.disk, path, IO_OPEN_READ, &file, NULL), OK);
+    assert_code(io_file_size(file, &size), OK);
+    assert_code(io_file_close(file), OK);
+    return size;
+}
+
+/* The try that is given up appends to a segment which the next one, with a smaller size to keep,
+ * ends at once. */
+static void what_a_stopped_sealing_left_is_cut(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    fill(&w, 15);
+    world_until(&w, all_sealed, &w);
+    uint64_t size = partition(&w)->segments[0].size;
+    w.sealer.closed = true;
+    fill(&w, 12);
+    world_until(&w, is_held, &w);
+    assert_code(configure(&w, (struct flow_topic_config){.retention_bytes = UINT64_C(16) << 20}),
+                OK);
+    world_send_stop(&w);
+    world_deliver(&w);
+    gate_open(&w.sealer);
+    world_until(&w, world_is_set, &w.is_stopped);
+    log_free(&w.log);
+    assert_true(file_size(&w, 0) > size);
+    world_open(&w);
+    fill(&w, 20);
+    world_until(&w, all_sealed, &w);
+    for (uint32_t i = 0; i < partition(&w)->segment_count; i++)
+        assert_int_equal(file_size(&w, partition(&w)->segments[i].base_offset),
+                         partition(&w)->segments[i].size);
+    assert_reads_all(&w);
+    world_done(&w);
+}
+
 static void a_full_index_ends_a_file_early(void **state)
 {
     (void)state;
@@ -439,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_read_on_its_way_keeps_its_file),
         cmocka_unit_test(a_damaged_newest_checkpoint_leaves_the_one_before),
         cmocka_unit_test(a_stop_waits_in_no_phase_for_long_and_loses_nothing),
+        cmocka_unit_test(what_a_stopped_sealing_left_is_cut),
         cmocka_unit_test(a_full_index_ends_a_file_early),
         cmocka_unit_test(rot_in_a_file_stops_sealing_and_says_where),
     };

@@ -661,7 +661,7 @@ void world_actors_start(struct world *w)
             world_actor_rests(w, w->sinks[i].loop, &w->sinks[i].timer, 5 * IO_MS);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         world_actor_rests(w, w->probers[i].loop, &w->probers[i].timer, 5 * IO_MS);
-    if (!w->janitor.busy)
+    if (!w->janitor.busy && !w->no_sinks)
         world_actor_rests(w, w->janitor.loop, &w->janitor.timer, 50 * IO_MS);
 }
 

@@ -45,8 +45,8 @@ static bool disarm_memory(struct world *w, uint64_t n)
     return reached;
 }
 
-/* Applying an epoch that is durable needs memory, and the program ends without it by design:
- * while allocations fail there are no sinks. */
+/* Applying what is durable of an epoch or a topic needs memory, and the program ends without it by
+ * design: while allocations fail there are no sinks, and nobody changes topics. */
 static const struct way ways[] = {
     {arm_io, disarm_disk, true},
     {arm_space, disarm_disk, true},
@@ -61,6 +61,10 @@ static void begin(struct world *w, uint64_t seed, const struct way *way)
     w->options.wal_limit_bytes = 6 * w->options.wal_file_size;
     w->value_size_max = 1000;
     w->no_sinks = !way->sinks;
+    for (uint32_t t = 0; t < MODEL_STATIC && w->no_sinks; t++) {
+        w->retention[t] = WORLD_KEEPS;
+        w->configs[t].retention_ms = w->configs[t].retention_bytes = 0;
+    }
     w->read_faults = true;
 }
 

@@ -290,6 +290,8 @@ static err_t recover_log(struct log *log, struct err_text *why)
                     &log->recovered, why));
     if (!log->recovered.clean)
         TRY(cut_segments(log, why));
+    TRY(log_checkpoint_set_aside(log->options.disk, log->options.data_directory,
+                                 found ? checkpoint.last.lsn : 0, why));
     if (found) {
         uint64_t before = 0;
         TRY(sealed_before(log, &checkpoint, &before, why));
@@ -421,6 +423,9 @@ void log_free(struct log **log)
     /* A simulated power loss ends an actor where it stands; a server frees a stopped one. */
     for (size_t i = 0; i < 2; i++)
         mem_free(l->frames[i].own);
+    /* One that was opened and never ran still waits for these. */
+    io_timer_stop(l->options.loop, &l->retention.timer);
+    io_timer_stop(l->options.loop, &l->scrub.timer);
     log_find_forget_all(l);
     log_reader_forget_all(l);
     log_sealer_done(l);

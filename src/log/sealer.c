@@ -826,6 +826,9 @@ bool log_sealer_stop(struct log *log)
         if (log->last.lsn == log->durable_lsn && log->last.lsn > 0 && !log->epoch_begins)
             save(log);
     }
+    /* Without the memory for it, nobody comes back to try again. */
+    if (!sealer->running)
+        io_timer_stop(log->options.loop, &sealer->pace);
     return !sealer->running;
 }
 

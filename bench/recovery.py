@@ -6,8 +6,8 @@ usage: bench/recovery.py [--gib N] [--dir PATH] [ROW...]        rows: clean cras
   clean    a start after SIGTERM, with 1 and 10,000 partitions; owed: 100 ms
   crash    a start after SIGKILL with N GiB in the log, sealed as it goes and not sealed at all (a
            file lies where the segments would); bound: reading those files once
-  seal     sealing N GiB with each codec; bound: the codec alone (zstd and lz4 -1 on the same bytes),
-           or the disk alone
+  seal     sealing N GiB with each codec; bound: the codec alone (its tool with -1 on the same
+           bytes), or the disk alone
   catchup  reading everything from its beginning while intake runs; bound: the same when it rests
 
 Needs twice N GiB of disk and somewhat more.
@@ -96,8 +96,9 @@ def crash(folder, gib):
             bound = read_alone(wal)
             took = server.start()
             how = "sealed as it goes" if sealed else "not sealed"
-            show(f"start after SIGKILL, {mib(size_of(wal)) / 1024:.1f} GiB of log, {how}", took, "s",
-                 bound, "reading it once")
+            gib_there = mib(size_of(wal)) / 1024
+            show(f"start after SIGKILL, {gib_there:.1f} GiB of log, {how}", took, "s", bound,
+                 "reading it once")
             kill(server)
 
 

@@ -648,6 +648,25 @@ static err_t verify(struct io_disk *disk, const char *data_directory, uint64_t l
     return err;
 }
 
+err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                               struct err_text *why)
+{
+    uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
+    size_t count = 0;
+    TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
+    ASSERT(count <= sizeof lsns / sizeof lsns[0]);
+    for (size_t i = 0; i < count && lsns[i] > lsn; i++) {
+        char from[LOG_SEGMENT_PATH_MAX];
+        char to[LOG_SEGMENT_PATH_MAX];
+        file_path(data_directory, lsns[i], from);
+        int size = snprintf(to, sizeof to, "%s.damaged", from);
+        if (size < 0 || (size_t)size >= sizeof to)
+            return err_set(why, ERR_CONFIG, "data_dir: the path is too long");
+        TRY(io_disk_rename(disk, from, to, why));
+    }
+    return err_ok();
+}
+
 /* Two are kept; there is a third only until its elder is gone. */
 static err_t remove_old(struct io_disk *disk, const char *data_directory, struct err_text *why)
 {

@@ -313,6 +313,15 @@ static void a_read_on_its_way_keeps_its_file(void **state)
     world_done(&w);
 }
 
+static enum io_kind set_aside(struct world *w, uint64_t lsn)
+{
+    char path[128];
+    enum io_kind kind = IO_KIND_OTHER;
+    snprintf(path, sizeof path, "data/checkpoint/%020llu.ckpt.damaged", (unsigned long long)lsn);
+    assert_code(io_disk_kind(w->options.disk, path, &kind, NULL), OK);
+    return kind;
+}
+
 static void a_damaged_newest_checkpoint_leaves_the_one_before(void **state)
 {
     (void)state;
@@ -343,6 +352,11 @@ static void a_damaged_newest_checkpoint_leaves_the_one_before(void **state)
             assert_code(err, OK);
             assert_int_equal(partition(&w)->end_offset, 60);
             assert_reads_all(&w);
+            /* Left in its place it would push the good one out when the next is written. */
+            uint64_t left = 0;
+            assert_code(log_checkpoint_list(w.options.disk, "data", &left, 1, &count, NULL), OK);
+            assert_int_equal(left, lsns[1]);
+            assert_int_equal(set_aside(&w, lsns[0]), IO_KIND_FILE);
             fill(&w, 20);
             world_until(&w, all_sealed, &w);
             assert_reads_all(&w);

@@ -138,6 +138,8 @@ err_t log_fsck_read_wal(struct log_fsck *f);
 err_t log_fsck_add_range(struct log_fsck *f, const struct log_fsck_range *range);
 bool log_fsck_in_range(const struct log_fsck *f, uint64_t file_number, uint64_t first,
                        uint64_t end);
+/* How long files are, for those that are not there. */
+uint64_t log_fsck_usual_size(const struct log_fsck *f);
 struct log_fsck_file *log_fsck_file(const struct log_fsck *f, uint64_t number);
 
 /* fsck_apply.c: applies the entries of a frame. `*explained` says, for a frame that is not whole,

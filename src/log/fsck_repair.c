@@ -254,14 +254,18 @@ static bool is_zeroed(const struct log_fsck *f, const struct log_fsck_file *file
 static err_t mend_file(struct log_fsck *f, struct log_fsck_file *file, uint64_t usual)
 {
     char name[64];
-    uint64_t first = 0;
+    uint64_t first = f->has_checkpoint ? f->checkpoint.sealed_file + 1 : 1;
+    uint64_t zeros_at = 0;
     wal_name(file->number, name);
     ASSERT(usual % IO_BLOCK == 0);
     uint64_t made = file->made_size > 0 ? file->made_size : usual;
-    if (file->foreign || (file->size == 0 && !file->missing)) {
+    if (file->foreign || (file->size < IO_BLOCK && !file->missing)) {
         TRY(move_aside(f, name));
         file->missing = true;
     }
+    /* Those that are sealed are for nobody any more. */
+    if (file->missing && file->number < first)
+        return err_ok();
     if (file->missing)
         return make_file(f, file->number, made);
     if (file->size < file->made_size) {
@@ -269,27 +273,19 @@ static err_t mend_file(struct log_fsck *f, struct log_fsck_file *file, uint64_t 
                      file->size);
         return fill(f, name, file->size, file->made_size, false);
     }
-    if (!is_zeroed(f, file, &first))
+    if (!is_zeroed(f, file, &zeros_at))
         return err_ok();
-    TRY(log_fsck_aside(f, name, first, UINT64_MAX));
-    log_fsck_act(f, "clearing the zeros in %s from byte %" PRIu64 " on", name, first);
-    return fill(f, name, first, file->size, true);
+    TRY(log_fsck_aside(f, name, zeros_at, UINT64_MAX));
+    log_fsck_act(f, "clearing the zeros in %s from byte %" PRIu64 " on", name, zeros_at);
+    return fill(f, name, zeros_at, file->size, true);
 }
 
 static err_t mend_files(struct log_fsck *f)
 {
-    uint64_t usual = LOG_WAL_FILE_SIZE_MIN;
-    uint64_t first = f->has_checkpoint ? f->checkpoint.sealed_file + 1 : 1;
+    uint64_t usual = log_fsck_usual_size(f);
     ASSERT(f->files || f->file_count == 0);
-    for (size_t i = 0; i < f->file_count; i++) {
-        uint64_t size = f->files[i].size / IO_BLOCK * IO_BLOCK;
-        usual = i == 0 && size > 0 ? size : usual;
-        usual = size > usual ? size : usual;
-    }
-    for (size_t i = 0; i < f->file_count; i++) {
-        if (f->files[i].number >= first)
-            TRY(mend_file(f, &f->files[i], usual));
-    }
+    for (size_t i = 0; i < f->file_count; i++)
+        TRY(mend_file(f, &f->files[i], usual));
     return err_ok();
 }
 

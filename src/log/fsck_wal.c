@@ -278,6 +278,17 @@ static err_t check_payload(struct log_fsck *f, uint64_t offset,
     return err_ok();
 }
 
+/* What the first header of a file says of it. One that is used again has its length. */
+static void note_front(const struct log_fsck *f, struct log_fsck_file *file,
+                       const struct log_frame_header *header)
+{
+    ASSERT(header->lsn > 0);
+    file->foreign = !uuid_equal(&header->uuid, &f->uuid);
+    file->recycled = header->flags & LOG_FRAME_RECYCLED || header->file_number != file->number;
+    if (!file->foreign && header->block == 0)
+        file->made_size = (uint64_t)header->file_blocks * IO_BLOCK;
+}
+
 /* Looks at what is at `offset`; `*next` is where to go on. */
 static err_t scan_block(struct log_fsck *f, uint32_t index, uint64_t offset, uint64_t *next)
 {
@@ -286,10 +297,8 @@ static err_t scan_block(struct log_fsck *f, uint32_t index, uint64_t offset, uin
     *next = offset + IO_BLOCK;
     ASSERT(offset < file->size);
     TRY(header_at(f, offset, &header));
-    if (offset == 0 && header.lsn > 0) {
-        file->foreign = !uuid_equal(&header.uuid, &f->uuid);
-        file->recycled = header.flags & LOG_FRAME_RECYCLED || header.file_number != file->number;
-    }
+    if (offset == 0 && header.lsn > 0)
+        note_front(f, file, &header);
     if (header.lsn == 0 || !uuid_equal(&header.uuid, &f->uuid) ||
         header.file_number != file->number || header.block != offset / IO_BLOCK)
         return err_ok();
@@ -300,6 +309,25 @@ static err_t scan_block(struct log_fsck *f, uint32_t index, uint64_t offset, uin
     if (whole)
         *next = offset + log_frame_disk_size(header.payload_size);
     return add_frame(f, index, &header, whole);
+}
+
+/* Where frames that are not in segments begin. */
+static uint64_t first_file(const struct log_fsck *f)
+{
+    ASSERT(!f->has_checkpoint || f->checkpoint.last.lsn > 0);
+    return f->has_checkpoint ? f->checkpoint.sealed_file + 1 : 1;
+}
+
+/* Of a sealed file a start looks at the first header only. */
+static err_t scan_front(struct log_fsck *f, struct log_fsck_file *file)
+{
+    struct log_frame_header header;
+    ASSERT(file->number < first_file(f));
+    look_at(f, file);
+    TRY(header_at(f, 0, &header));
+    if (header.lsn > 0)
+        note_front(f, file, &header);
+    return err_ok();
 }
 
 static err_t scan_file(struct log_fsck *f, uint32_t index)
@@ -363,8 +391,7 @@ bool log_fsck_in_range(const struct log_fsck *f, uint64_t file_number, uint64_t 
     return false;
 }
 
-/* How long files are, for those that are not there. */
-static uint64_t usual_size(const struct log_fsck *f)
+uint64_t log_fsck_usual_size(const struct log_fsck *f)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < f->file_count; i++) {
@@ -372,6 +399,7 @@ static uint64_t usual_size(const struct log_fsck *f)
         size = f->files[i].size > size ? f->files[i].size : size;
         size = f->files[i].made_size > size ? f->files[i].made_size : size;
     }
+    size = size / IO_BLOCK * IO_BLOCK;
     return size > 0 ? size : LOG_WAL_FILE_SIZE_MIN;
 }
 
@@ -409,7 +437,7 @@ static err_t add_gap(struct log_fsck *f, uint64_t file, uint64_t at, uint64_t to
     f->gaps = f->gaps || weight > WEIGHT_NOTE;
     for (uint64_t number = file; number <= to_file; number++, at = 0) {
         const struct log_fsck_file *there = log_fsck_file(f, number);
-        uint64_t size = !there || there->missing         ? usual_size(f)
+        uint64_t size = !there || there->missing         ? log_fsck_usual_size(f)
                         : there->made_size > there->size ? there->made_size
                                                          : there->size;
         uint64_t end = number == to_file ? to_at : size;
@@ -420,20 +448,13 @@ static err_t add_gap(struct log_fsck *f, uint64_t file, uint64_t at, uint64_t to
     return err_ok();
 }
 
-/* Where frames that are not in segments begin. */
-static uint64_t first_file(const struct log_fsck *f)
-{
-    ASSERT(!f->has_checkpoint || f->checkpoint.last.lsn > 0);
-    return f->has_checkpoint ? f->checkpoint.sealed_file + 1 : 1;
-}
-
 static uint64_t end_of(const struct log_frame_header *header)
 {
     ASSERT(header->lsn > 0);
     return (uint64_t)header->block * IO_BLOCK + log_frame_disk_size(header->payload_size);
 }
 
-static void accept(struct log_fsck *f, const struct log_frame_header *header)
+static void advance(struct log_fsck *f, const struct log_frame_header *header)
 {
     ASSERT(header->lsn > f->last.lsn);
     f->last = *header;
@@ -471,7 +492,7 @@ static err_t pass_checkpoint(struct log_fsck *f)
         uint64_t from = f->last.lsn > 0 ? f->last.lsn + 1 : last->lsn;
         TRY(say_missing(f, from, last->lsn, last->file_number, end_of(last), WEIGHT_NOTE));
     }
-    accept(f, last);
+    advance(f, last);
     return err_ok();
 }
 
@@ -591,7 +612,7 @@ static err_t follow_chain(struct log_fsck *f)
             break;
         }
         TRY(check_gap(f, frame));
-        accept(f, &frame->header);
+        advance(f, &frame->header);
         TRY(take_frame(f, frame));
     }
     return pass_checkpoint(f);
@@ -617,7 +638,8 @@ static err_t note_missing(struct log_fsck *f)
         f->gaps = true;
         TRY(add_file(f, &(struct log_fsck_file){.number = number, .missing = true}));
         bool open_end = f->has_checkpoint && number >= f->checkpoint.last.file_number;
-        TRY(log_fsck_add_range(f, &(struct log_fsck_range){number, 0, usual_size(f), open_end}));
+        TRY(log_fsck_add_range(
+            f, &(struct log_fsck_range){number, 0, log_fsck_usual_size(f), open_end}));
     }
     return err_ok();
 }
@@ -655,15 +677,15 @@ static err_t check_rest(struct log_fsck *f)
         struct log_fsck_file *file = &f->files[i];
         char name[64];
         file_name(file->number, name);
-        if (file->number < first_file(f) || file->missing)
+        if (file->missing)
             continue;
         if (file->foreign)
             log_fsck_find(
                 f, &(struct log_fsck_finding){.error = true, .code = "wal_foreign", .path = name},
                 "the file is of another data directory");
-        else if (file->size < file->made_size || file->size == 0)
+        else if (file->size < file->made_size || file->size < IO_BLOCK)
             TRY(add_gap(f, file->number, file->size, file->number,
-                        file->size == 0 ? usual_size(f) : file->made_size,
+                        file->size < file->made_size ? file->made_size : log_fsck_usual_size(f),
                         file->number == f->last.file_number ? WEIGHT_UNEXPLAINED : WEIGHT_ERROR,
                         "the file was cut"));
         else if (file->number >= from)
@@ -677,7 +699,9 @@ err_t log_fsck_read_wal(struct log_fsck *f)
     TRY(note_missing(f));
     ASSERT(f->frame_count == 0);
     for (size_t i = 0; i < f->file_count; i++) {
-        if (f->files[i].number >= first_file(f) && !f->files[i].missing)
+        if (f->files[i].number < first_file(f))
+            TRY(scan_front(f, &f->files[i]));
+        else if (!f->files[i].missing)
             TRY(scan_file(f, (uint32_t)i));
     }
     judge_epochs(f);

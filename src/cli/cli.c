@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "cli/check.h"
 #include "cli/consume.h"
+#include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
 #include "cli/topics.h"
@@ -40,6 +41,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_consume_text,
      .run = cli_consume,
      .options = cli_consume_options},
+    {.name = "fsck",
+     .summary = "check and repair a data directory",
+     .arguments = "DIR",
+     .text = cli_fsck_text,
+     .run = cli_fsck,
+     .options = cli_fsck_options},
     {.name = "gen",
      .summary = "make load, and prove that nothing acknowledged is lost",
      .arguments = "",

@@ -23,11 +23,15 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
     ASSERT(append->batch && append->kind <= FLOW_APPEND_SINK_LETTERS);
     const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
     struct flow_batch batch;
+    /* A deletion that is composed is not applied yet, but what follows it in the log would be for a
+     * topic that is gone. */
     if (!topic || append->partition >= topic->partition_count ||
         append->topic_id == log->deleting_topic)
         return err_make(ERR_NOT_FOUND);
     if (append->kind != FLOW_APPEND_RECORDS && topic->parent_id == 0)
         return err_make(ERR_INVALID);
+    /* Whoever built it is one of us; it is parsed all the same, since a batch that does not fit its
+     * entry would be durable before anybody noticed, and recovery would refuse the log. */
     err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     bool valid = err_is_ok(parsed) && batch.bytes.size == append->batch_size &&
                  append->record_count > 0 && batch.record_count == append->record_count;
@@ -41,6 +45,7 @@ static err_t check_create(const struct log *log, const struct flow_topic_change 
         change->name.size == 0 || change->name.size > FLOW_TOPIC_NAME_MAX ||
         (change->parent_id && !log_state_topic(&log->state, change->parent_id)))
         return err_make(ERR_INVALID);
+    /* The state is enough to ask: no other creation is on its way (sequencer.c). */
     return err_make(log_state_topic_named(&log->state, change->name) ? ERR_EXISTS : ERR_OK);
 }
 
@@ -50,6 +55,7 @@ static err_t check_delete(const struct log *log, const struct log_topic *topic)
     ASSERT(!topic->deleted);
     for (uint32_t i = 0; i < log->state.topic_count; i++) {
         const struct log_topic *other = log->state.topics[i];
+        /* Dead letters are a part of their parent's ledger: they go first. */
         if (!other->deleted && other->parent_id == topic->id)
             return err_make(ERR_INVALID);
     }
@@ -89,6 +95,7 @@ static err_t check_topic(const struct log *log, const struct flow_topic_change *
         return check_log_start(log, change);
     if (change->op == FLOW_TOPIC_CONFIG) {
         enum flow_codec codec = change->config.codec;
+        /* Kafka has numbers for others too, which nothing here can write. */
         bool built =
             codec == FLOW_CODEC_NONE || codec == FLOW_CODEC_LZ4 || codec == FLOW_CODEC_ZSTD;
         return err_make(built ? ERR_OK : ERR_UNSUPPORTED);
@@ -104,12 +111,14 @@ static err_t check_range(const struct log *log, const struct log_sink *sink,
     ASSERT(sink->id > 0 && !sink->prepared);
     const struct log_partition *partition =
         log_state_partition(&log->state, range->topic_id, range->partition);
+    /* The end that a partition has is durable, so no sink can be ahead of the disk. */
     if (!partition || range->first_offset > range->end_offset ||
         range->end_offset > partition->end_offset)
         return err_make(ERR_INVALID);
     const struct log_cursor *cursor = log_sink_cursor(sink, range->topic_id, range->partition);
     if (!cursor)
         return err_make(ERR_NOT_FOUND);
+    /* A range that begins elsewhere would leave records out or deliver them twice. */
     return err_make(cursor->offset == range->first_offset ? ERR_OK : ERR_INVALID);
 }
 
@@ -127,8 +136,10 @@ static err_t check_sink(const struct log *log, const struct flow_sink_change *ch
     const struct log_sink *sink = log_state_sink(&log->state, change->sink_id);
     if (!sink)
         return err_make(ERR_NOT_FOUND);
+    /* An epoch that is prepared has to end first: what the target has of it would stay unknown. */
     if (change->op == FLOW_SINK_CLOSE)
         return err_make(sink->prepared ? ERR_INVALID : ERR_OK);
+    /* Epochs count without a gap: a change that is sent twice is refused the second time. */
     bool wants_prepared = change->op == FLOW_SINK_COMMIT;
     if (sink->prepared != wants_prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_INVALID);
@@ -188,6 +199,8 @@ err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t paylo
 {
     ASSERT(!frame->data && list_empty(&frame->commits));
     uint64_t size = log_frame_disk_size(payload_size);
+    /* A commit larger than a frame is meant to be has memory of its own, and is not kept for
+     * readers: a few of them would push everything else out of the ring. */
     if (size > LOG_FRAME_SIZE_TARGET) {
         frame->own = mem_alloc_aligned(IO_BLOCK, (size_t)size);
         if (!frame->own)
@@ -217,6 +230,8 @@ static void entry_added(struct log_frame *frame, size_t size)
 {
     ASSERT(size >= LOG_ENTRY_HEADER_SIZE);
     const uint8_t *entry = entry_room(frame, size);
+    /* Along the way, while the bytes are in the processor's cache: sealing then has the header
+     * alone to look at. */
     frame->payload_crc = crc32c(frame->payload_crc, entry, size);
     frame->payload_size += size;
 }
@@ -228,6 +243,8 @@ static void add_append(struct log *log, struct log_frame *frame, struct flow_app
     struct flow_batch batch;
     err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     ASSERT(partition && err_is_ok(parsed));
+    /* Offsets are given here and nowhere else, in the order of the log. It costs eight bytes, since
+     * a batch's CRC leaves them out. If the frame fails they are given again. */
     append->base_offset = partition->next_offset;
     flow_batch_set_base_offset(append->batch, append->base_offset);
     partition->next_offset += (int64_t)batch.last_offset_delta + 1;
@@ -237,12 +254,14 @@ static void add_append(struct log *log, struct log_frame *frame, struct flow_app
 
 static void add_topics(struct log *log, struct log_frame *frame, struct flow_commit *commit)
 {
+    /* Ids follow the state, which nothing else on its way is going to change. */
     uint32_t next_id = log->state.topic_count + 1;
     for (uint32_t i = 0; i < commit->topic_count; i++) {
         struct flow_topic_change *change = &commit->topics[i];
         if (change->op == FLOW_TOPIC_CREATE)
             change->topic_id = next_id++;
         if (change->op == FLOW_TOPIC_DELETE)
+            /* Until the frame is applied: then the state itself says that the topic is gone. */
             log->deleting_topic = change->topic_id;
         ASSERT(change->topic_id > 0);
         entry_added(frame, log_entry_put_topic(entry_room(frame, LOG_ENTRY_HEADER_SIZE), change));
@@ -256,6 +275,7 @@ static void add_sinks(struct log *log, struct log_frame *frame, struct flow_comm
         struct flow_sink_change *change = &commit->sinks[i];
         if (change->op == FLOW_SINK_OPEN) {
             const struct log_sink *known = log_state_sink_named(&log->state, change->name);
+            /* A name that was open before goes on with its id, and so with its cursors. */
             change->sink_id = known ? known->id : log->state.sink_count + 1;
         }
         entry_added(frame, log_entry_put_sink(entry_room(frame, LOG_ENTRY_HEADER_SIZE), change));
@@ -266,6 +286,7 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
 {
     ASSERT(frame->data);
     ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
+    /* For the whole commit first: behind this nothing can fail, and no frame holds half of one. */
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
         /* A reservation too many, when a later one fails, is only room that is used later. */
@@ -294,6 +315,8 @@ static void zero_padding(struct log_frame *frame)
 {
     uint64_t used = LOG_FRAME_HEADER_SIZE + frame->payload_size;
     ASSERT(used <= frame->disk_size && frame->disk_size - used < IO_BLOCK);
+    /* The ring's memory held other frames, and what follows this one on the disk must not look like
+     * one. */
     memset(frame->data + used, 0, (size_t)(frame->disk_size - used));
 }
 
@@ -302,10 +325,14 @@ void log_compose_seal(struct log *log, struct log_frame *frame)
     ASSERT(frame->payload_size <= frame->capacity);
     ASSERT(frame->data && frame->capacity > 0);
     frame->disk_size = log_frame_disk_size(frame->payload_size);
+    /* The sequencer has looked for room before it let the frame come this far. */
     err_t placed = log_wal_place(&log->wal, frame->disk_size, &frame->position);
     ASSERT(err_is_ok(placed));
+    /* Recovery looks for the frame that begins an epoch at the front of a file and nowhere else. */
     ASSERT(!log->epoch_begins || frame->position.offset == 0);
     const struct log_wal_file *file = log_wal_find(&log->wal, frame->position.file_number);
+    /* The wall clock may be set back. The log's time is not: what lies further in front is older,
+     * as retention has it. */
     int64_t now_ms = io_wall_ms(log->options.loop);
     log->time_ms = now_ms > log->time_ms ? now_ms : log->time_ms;
     frame->position.commit_time_ms = log->time_ms;
@@ -320,6 +347,7 @@ void log_compose_seal(struct log *log, struct log_frame *frame)
         .payload_crc = frame->payload_crc,
         .previous_crc = log->last.header_crc,
         .commit_time_ms = log->time_ms,
+        /* Frames behind that lsn which a failed flush may have left on the disk do not count. */
         .valid_to_lsn = log->epoch_begins ? log->durable_lsn : 0,
         .file_number = file->number,
         .block = (uint32_t)(frame->position.offset / IO_BLOCK),

@@ -16,6 +16,7 @@ void log_partition_done(struct log_partition *partition)
 {
     ASSERT(list_empty(&partition->waiters));
     if (partition->index)
+        /* The pointer goes along with the live entries; the memory begins before them. */
         mem_free(partition->index - partition->index_dead);
     mem_free(partition->segments);
     partition->index = NULL;
@@ -43,9 +44,12 @@ static void compact(struct log_partition *partition)
 err_t log_partition_reserve(struct log_partition *partition, uint64_t *index_bytes)
 {
     ASSERT(partition->index || partition->index_capacity == 0);
+    /* What is reserved counts as used: frames on their way have been promised it. */
     size_t used = partition->index_count + partition->index_reserved;
     ASSERT(partition->index_dead + used <= partition->index_capacity);
     bool full = partition->index_dead + used == partition->index_capacity;
+    /* Entries are moved only where as many dead ones have paid for it, and so at most once each on
+     * the average; with fewer the memory grows instead. */
     if (full && partition->index_dead > 0 && partition->index_dead * 2 >= partition->index_capacity)
         compact(partition);
     else if (full) {
@@ -66,6 +70,7 @@ err_t log_partition_add(struct log_partition *partition, const struct log_index_
                         uint64_t *index_bytes)
 {
     ASSERT(entry->size > 0 && entry->base_offset >= 0);
+    /* In recovery nobody has reserved: there running out of memory is an answer. */
     if (partition->index_reserved == 0)
         TRY(log_partition_reserve(partition, index_bytes));
     ASSERT(partition->index_dead + partition->index_count < partition->index_capacity);
@@ -81,9 +86,12 @@ void log_partition_drop_index(struct log_partition *partition, size_t count, uin
     for (size_t i = 0; i < count; i++)
         partition->wal_bytes -= partition->index[i].size;
     if (count > 0)
+        /* Without an index there is nothing to step over: no arithmetic on NULL. */
         partition->index += count;
     partition->index_dead += count;
     partition->index_count -= count;
+    /* Memory that was reserved stays: the batch it is for may be on the disk already, and adding it
+     * must not fail. */
     if (partition->index_count > 0 || partition->index_reserved > 0 || !partition->index)
         return;
     *index_bytes -= partition->index_capacity * sizeof *partition->index;
@@ -97,12 +105,14 @@ err_t log_partition_put_segments(struct log_partition *partition,
 {
     ASSERT(segments && count > 0);
     uint32_t kept = partition->segment_count;
+    /* The sealer works on copies. The first of them may be the last segment here, grown since. */
     bool goes_on = kept > 0 && partition->segments[kept - 1].base_offset == segments[0].base_offset;
     kept -= goes_on ? 1 : 0;
     struct log_segment *grown =
         mem_realloc(partition->segments, (size_t)kept + count, sizeof *grown);
     if (!grown)
         return err_make(ERR_MEMORY);
+    /* Behind the last thing that can fail: from here the partition changes as a whole. */
     struct log_segment_checked checked = {0};
     if (goes_on) {
         partition->sealed_bytes -= grown[kept].size;
@@ -127,6 +137,7 @@ void log_partition_drop_segments(struct log_partition *partition, uint32_t count
         return;
     for (uint32_t i = 0; i < count; i++)
         partition->sealed_bytes -= partition->segments[i].size;
+    /* Not made smaller, since another one will come; a partition without any gives all back. */
     partition->segment_count -= count;
     memmove(partition->segments, partition->segments + count,
             partition->segment_count * sizeof *partition->segments);
@@ -184,6 +195,8 @@ static uint64_t count_inside(uint64_t before, int64_t inside, uint64_t after)
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset)
 {
     ASSERT(offset <= partition->end_offset);
+    /* The two ends are known as they are. Between them segments come first, since they hold the
+     * lower offsets, then the index of what is in the log alone. */
     if (offset >= partition->end_offset)
         return partition->records;
     if (offset <= partition->start_offset)
@@ -196,6 +209,8 @@ uint64_t log_partition_records_before(const struct log_partition *partition, int
                             segment->records_before + segment->records);
     }
     if (partition->index_count == 0)
+        /* Behind the last segment, and nothing in the log: a hole at the end, with all records
+         * before. */
         return partition->records;
     const struct log_index_entry *entry = &partition->index[log_partition_find(partition, offset)];
     if (offset <= entry->base_offset)

@@ -14,6 +14,8 @@
  * begins before it, and reading on from there finds it.
  */
 
+/* Several times what a segment of the largest size can have, at an entry every 64 KiB: a search
+ * takes memory within a bound. */
 #define INDEX_SIZE_MAX (UINT64_C(8) << 20)
 
 static void join_path(const char *directory, const char *name,
@@ -66,6 +68,8 @@ err_t log_segment_make_directories(struct io_disk *disk, const struct log_segmen
     ASSERT(place->topic.size > 0);
     int size = snprintf(path, sizeof path, "%s/topics", place->data_directory);
     ASSERT(size > 0 && (size_t)size < sizeof path);
+    /* Each is fine when it is there. Their names are not synced one by one: the sync of the whole
+     * file system that ends a sealing takes them along. */
     TRY(io_disk_make_directory(disk, path, why));
     log_segment_topic_path(place, path);
     TRY(io_disk_make_directory(disk, path, why));
@@ -82,6 +86,8 @@ static bool parse_name(const char *name, int64_t *base_offset)
     uint64_t number;
     bool ours = slice_equal_string(rest, "log") || slice_equal_string(rest, "index") ||
                 slice_equal_string(rest, "timeindex");
+    /* Twenty digits, as they are written, and no other spelling: what people have put here is not
+     * ours to remove. */
     if (!ours || digits.size != 20 || !err_is_ok(number_parse_u64(digits, &number)) ||
         number > INT64_MAX)
         return false;
@@ -131,11 +137,15 @@ static err_t write_at(struct io_disk *disk, const struct log_segment_place *plac
     ASSERT(bytes.size > 0);
     char path[LOG_SEGMENT_PATH_MAX];
     log_segment_path(place, base_offset, which, path);
+    /* A write at the front begins the file. It may be there, from a sealing that came to nothing;
+     * cut, it cannot end longer than what is written to it. */
     unsigned flags = IO_OPEN_WRITE | IO_OPEN_CREATE | (offset == 0 ? IO_OPEN_TRUNCATE : 0);
     struct io_file *file;
     TRY(io_disk_open(disk, path, flags, &file, why));
     err_t err = io_file_write(file, bytes.data, bytes.size, offset);
     if (err_is_ok(err))
+        /* Begun at once, so that the sync at the end finds little left to do and the commits' own
+         * flushes do not meet it all together. */
         io_file_write_behind(file, offset, bytes.size);
     else
         err = err_set(why, (enum err_code)err.code, "%s: cannot write: %s", path, err_string(err));
@@ -154,7 +164,7 @@ static void add_index_entry(struct additions *added, struct log_segment *segment
                             int64_t last_offset)
 {
     ASSERT(last_offset >= segment->base_offset && segment->size <= UINT32_MAX);
-    uint8_t entry[LOG_SEGMENT_TIME_ENTRY];
+    uint8_t entry[LOG_SEGMENT_INDEX_ENTRY];
     put_u32be(entry, (uint32_t)(last_offset - segment->base_offset));
     put_u32be(entry + 4, (uint32_t)segment->size);
     buf_add(&added->index, entry, LOG_SEGMENT_INDEX_ENTRY);
@@ -182,11 +192,14 @@ static void count_batch(struct additions *added, struct log_segment *segment,
 {
     int64_t last_offset = batch->base_offset + batch->last_offset_delta;
     ASSERT(batch->base_offset >= segment->end_offset);
+    /* What a batch's header says is true: its CRC was looked at when it left the log. */
     bool first = segment->size == 0;
     if (first || batch->max_timestamp_ms > segment->max_timestamp_ms) {
         segment->max_timestamp_ms = batch->max_timestamp_ms;
         segment->max_timestamp_offset = last_offset;
     }
+    /* The first batch needs no entry: who finds none before the wanted offset begins at the front.
+     * The time index gets its entry together with the other one, so that both are as fine. */
     if (!first && segment->size >= segment->next_index) {
         add_index_entry(added, segment, last_offset);
         add_time_entry(added, segment);
@@ -216,8 +229,12 @@ err_t log_segment_append(struct io_disk *disk, const struct log_segment_place *p
 {
     ASSERT(segment->size + bytes.size <= INT32_MAX && records > 0);
     struct additions added = {0};
+    /* A copy is counted on, and takes the segment's place when all is written. After a failure the
+     * segment ends where it did, and the next try writes over what lies behind. */
     struct log_segment grown = *segment;
     err_t err = count_batches(&added, &grown, bytes);
+    /* The order is free: none of the three counts before the sync behind them and the checkpoint
+     * that names their sizes. */
     if (err_is_ok(err))
         err =
             write_at(disk, place, segment->base_offset, LOG_SEGMENT_LOG, bytes, segment->size, why);
@@ -250,6 +267,8 @@ static err_t read_index(struct io_disk *disk, const struct log_segment_place *pl
         return err_ok();
     char path[LOG_SEGMENT_PATH_MAX];
     log_segment_path(place, base_offset, which, path);
+    /* Opened for one search and closed again: of tens of thousands of segments few are searched,
+     * and descriptors are for connections. */
     struct io_file *file;
     TRY(io_disk_open(disk, path, IO_OPEN_READ, &file, NULL));
     uint8_t *data = buf_reserve(out, (size_t)size);
@@ -258,6 +277,7 @@ static err_t read_index(struct io_disk *disk, const struct log_segment_place *pl
     buf_advance(out, got);
     err_t closed = io_file_close(file);
     TRY(err);
+    /* So much was synced before a checkpoint said so: less cannot be from a crash. */
     return got == size ? closed : err_make(ERR_CORRUPT);
 }
 
@@ -271,6 +291,8 @@ err_t log_segment_find_offset(struct io_disk *disk, const struct log_segment_pla
     struct buf index;
     err_t err = read_index(disk, place, segment->base_offset, LOG_SEGMENT_INDEX,
                            (uint64_t)segment->index_entries * LOG_SEGMENT_INDEX_ENTRY, &index);
+    /* Nothing in an index has a checksum. One that leads astray is noticed by the reader, which
+     * finds there no batch, or one that begins too late. */
     uint32_t wanted = (uint32_t)(offset - segment->base_offset);
     uint32_t low = 0;
     uint32_t high = err_is_ok(err) ? segment->index_entries : 0; /* the first past `wanted` */
@@ -293,6 +315,8 @@ err_t log_segment_find_time(struct io_disk *disk, const struct log_segment_place
                             int64_t *offset)
 {
     ASSERT(segment->size > 0);
+    /* An entry says that up to its offset nothing is later than its time. So the last one whose
+     * time is too early says behind which offset to look on; without one it is the front. */
     *offset = segment->base_offset;
     struct buf times;
     err_t err = read_index(disk, place, segment->base_offset, LOG_SEGMENT_TIMES,
@@ -321,6 +345,7 @@ static err_t cut_file(struct io_disk *disk, const char *path, uint64_t size, str
     ASSERT(path[0]);
     enum io_kind kind;
     TRY(io_disk_kind(disk, path, &kind, why));
+    /* An index without entries has no file. */
     if (kind == IO_KIND_NONE && size == 0)
         return err_ok();
     if (kind != IO_KIND_FILE)
@@ -329,6 +354,8 @@ static err_t cut_file(struct io_disk *disk, const char *path, uint64_t size, str
     TRY(io_disk_open(disk, path, IO_OPEN_READ | IO_OPEN_WRITE, &file, why));
     uint64_t found = 0;
     err_t err = io_file_size(file, &found);
+    /* Bytes that a checkpoint names were synced before it was written: a crash does not take them,
+     * people and disks do. What is too much is from a sealing that did not end, and can go. */
     if (err_is_ok(err) && found < size)
         err = err_set(why, ERR_CORRUPT,
                       "%s was cut: it has %" PRIu64 " bytes, and %" PRIu64
@@ -362,6 +389,8 @@ err_t log_segment_remove(struct io_disk *disk, const struct log_segment_place *p
                          int64_t base_offset, struct err_text *why)
 {
     ASSERT(base_offset >= 0);
+    /* What a crash in between leaves is removed by the next try: the note of it (struct log_doomed)
+     * is forgotten last. */
     char path[LOG_SEGMENT_PATH_MAX];
     for (int which = LOG_SEGMENT_LOG; which <= LOG_SEGMENT_TIMES; which++) {
         log_segment_path(place, base_offset, (enum log_segment_file)which, path);
@@ -377,6 +406,7 @@ err_t log_segment_sync_removal(struct io_disk *disk, const struct log_segment_pl
 {
     char path[LOG_SEGMENT_PATH_MAX];
     ASSERT(place->data_directory);
+    /* A whole topic was removed from the directory of topics; its own is not there to be synced. */
     if (base_offset < 0)
         join_path(place->data_directory, "topics", path);
     else
@@ -394,6 +424,8 @@ struct removal {
     struct err_text *why;
 };
 
+/* From the leaves up, since a directory has to be empty to go. What is neither file nor directory
+ * of ours stays, and the directory with it: the error says which. */
 static err_t remove_all(struct io_disk *disk, const char *path, io_list_fn *each,
                         struct err_text *why)
 {
@@ -451,6 +483,8 @@ static int sweep_topic(void *context, const char *name, enum io_kind kind)
     ASSERT(sweep->wanted);
     struct slice text = slice_string(name);
     struct uuid uuid;
+    /* A topic's directory is told by the uuid at its end. The name before it is for people, may be
+     * cut, and may be that of a topic made since. */
     if (kind != IO_KIND_DIRECTORY || text.size <= UUID_TEXT_SIZE ||
         !err_is_ok(uuid_parse(slice_sub(text, text.size - UUID_TEXT_SIZE, SIZE_MAX), &uuid)) ||
         sweep->wanted(sweep->context, &uuid))

@@ -4,6 +4,18 @@
 #include "base/assert.h"
 #include "flow/batch.h"
 
+/*
+ * The happy path: a frame's entries are applied one by one, in the order in which they were
+ * written. Topics and sinks have ids that count from 1 and are never given again, so that finding
+ * one is an index into an array, and an entry that skips or repeats an id is found out.
+ *
+ * Failure modes: an entry that does not fit what stands before it is ERR_CORRUPT, however good its
+ * frame's CRC. What was applied until then stays applied, since the whole state is let go of:
+ * recovery refuses to start. While the log runs that cannot be: a commit was checked against this
+ * very state, and room for its batches reserved, before its frame was written. Where memory fails
+ * all the same the process ends, and the next start recovers what is durable.
+ */
+
 void log_state_init(struct log_state *state, uint64_t seed)
 {
     ASSERT(state);
@@ -28,6 +40,7 @@ static void forget_prepared(struct log_sink *sink)
 {
     ASSERT(sink->ranges || sink->range_count == 0);
     mem_free(sink->ranges);
+    /* A slice is a view everywhere else; this one owns its bytes. */
     mem_free((void *)(uintptr_t)sink->outputs.data);
     sink->ranges = NULL;
     sink->range_count = 0;
@@ -57,6 +70,7 @@ struct log_topic *log_state_topic(const struct log_state *state, uint32_t id)
 {
     ASSERT(state->topics || state->topic_count == 0);
     struct log_topic *topic = id > 0 && id <= state->topic_count ? state->topics[id - 1] : NULL;
+    /* A deleted topic keeps its place, since ids are places, and is found by nobody. */
     return topic && !topic->deleted ? topic : NULL;
 }
 
@@ -95,12 +109,16 @@ void log_state_forget_reserved(struct log_state *state)
         for (uint32_t p = 0; p < state->topics[t]->partition_count; p++) {
             struct log_partition *partition = &state->topics[t]->partitions[p];
             ASSERT(partition->next_offset >= partition->end_offset);
+            /* The offsets of frames that never became durable are given again: no reader has seen
+             * them. */
             partition->next_offset = partition->end_offset;
             partition->index_reserved = 0;
         }
     }
 }
 
+/* Moved to a list of the whole state and not served here: the reader serves them when the frame is
+ * applied to its end, so that nobody is shown half a commit. */
 static void wake_waiters(struct log_state *state, struct log_partition *partition)
 {
     ASSERT(state->ready.next && partition->waiters.next);
@@ -117,8 +135,11 @@ static err_t apply_batch(struct log_state *state, const struct flow_append *appe
     struct log_partition *partition =
         log_state_partition(state, append->topic_id, append->partition);
     struct flow_batch batch;
+    /* Letters lie in a topic that has a parent: it is the parent's ledger that counts them. */
     if (!partition || (append->kind != FLOW_APPEND_RECORDS && !topic->parent_id))
         return err_make(ERR_CORRUPT);
+    /* The index is searched by halving, so offsets rise; a gap is let pass. Behind the last offset
+     * there has to be one more, which is the partition's end. */
     err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     if (!err_is_ok(parsed) || batch.bytes.size != append->batch_size ||
         batch.base_offset < partition->end_offset || batch.record_count != append->record_count ||
@@ -135,6 +156,7 @@ static err_t apply_batch(struct log_state *state, const struct flow_append *appe
     TRY(log_partition_add(partition, &entry, &state->index_bytes));
     partition->end_offset = batch.base_offset + batch.last_offset_delta + 1;
     partition->records += append->record_count;
+    /* While the log runs the sequencer is here already; in recovery nobody has given anything. */
     if (partition->next_offset < partition->end_offset)
         partition->next_offset = partition->end_offset;
     wake_waiters(state, partition);
@@ -162,6 +184,8 @@ static err_t apply_counts(struct log_state *state, const struct flow_count *coun
 static err_t grow_partitions(struct log_topic *topic, uint32_t count)
 {
     ASSERT(count >= topic->partition_count);
+    /* Not grown in place: the members of a list point to its head, which would have moved away from
+     * under them. So they are taken over one by one. */
     struct log_partition *grown = mem_zalloc(count, sizeof *grown);
     if (!grown)
         return err_make(ERR_MEMORY);
@@ -219,9 +243,12 @@ static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, ui
     if (!cursors)
         return err_make(ERR_MEMORY);
     sink->cursors = cursors;
+    /* In order, which the search by halving, snapshots and checkpoints rely on. */
     uint32_t at = cursor_place(sink, topic->id, partition);
     memmove(cursors + at + 1, cursors + at, (sink->cursor_count - at) * sizeof *cursors);
     const struct log_partition *from = &topic->partitions[partition];
+    /* It counts from the partition's start: what had expired before the sink came is not its
+     * loss. */
     cursors[at] = (struct log_cursor){
         .topic_id = topic->id,
         .partition = partition,
@@ -256,6 +283,8 @@ static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct log_cursor *cursor = log_sink_cursor(sink, topic->id, i);
         if (cursor) {
+            /* It goes on where it stopped, also where the sink had left the topic for a while: what
+             * came meanwhile is delivered after all. */
             cursor->active = true;
             pass_expired(sink, cursor, &topic->partitions[i]);
         } else {
@@ -268,6 +297,7 @@ static err_t attach_topic(struct log_sink *sink, const struct log_topic *topic)
 static err_t create_topic(struct log_state *state, const struct flow_topic_change *change)
 {
     ASSERT(change->op == FLOW_TOPIC_CREATE);
+    /* A parent is older than its child, so that a walk in the order of ids meets it first. */
     if (change->topic_id != state->topic_count + 1 || log_state_topic_named(state, change->name) ||
         change->parent_id >= change->topic_id)
         return err_make(ERR_CORRUPT);
@@ -279,6 +309,7 @@ static err_t create_topic(struct log_state *state, const struct flow_topic_chang
     struct log_topic *topic = mem_zalloc(1, sizeof *topic);
     if (!topic)
         return err_make(ERR_MEMORY);
+    /* In the array before anything else can fail: from there it is freed with the rest. */
     state->topics[state->topic_count++] = topic;
     topic->id = change->topic_id;
     topic->uuid = change->uuid;
@@ -297,6 +328,8 @@ static err_t raise_partitions(struct log_state *state, const struct flow_topic_c
     if (!topic || change->partition_count < topic->partition_count)
         return err_make(ERR_CORRUPT);
     TRY(grow_partitions(topic, change->partition_count));
+    /* A sink reads all partitions of a topic or none, so the first one answers for it; it reads the
+     * added ones from their first record on. */
     for (uint32_t i = 0; i < state->sink_count; i++) {
         const struct log_cursor *cursor = log_sink_cursor(state->sinks[i], topic->id, 0);
         if (cursor && cursor->active)
@@ -315,6 +348,8 @@ static err_t configure_topic(struct log_state *state, const struct flow_topic_ch
     return err_ok();
 }
 
+/* A cursor moves when its epoch is committed. A crash before that has the sink deliver the same
+ * ranges again, which it can only while their records are there. */
 bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t partition,
                     int64_t offset)
 {
@@ -331,6 +366,8 @@ bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t p
     return false;
 }
 
+/* Only noted, and the note is part of checkpoints: files are removed on another thread, after the
+ * entry is durable, and a removal that a crash cut short is done again. */
 static err_t doom(struct log_state *state, const struct log_doomed *doomed)
 {
     ASSERT(state->doomed_count <= state->doomed_capacity);
@@ -351,6 +388,8 @@ err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_
     struct log_partition *p = log_state_partition(state, topic_id, partition);
     ASSERT(p);
     uint32_t count = log_partition_segments_before(p, p->start_offset);
+    /* The sealer is appending to the last one and will put it in place again; a later look takes
+     * it. */
     if (count > 0 && count == p->segment_count && p->seal_target > 0)
         count--;
     for (uint32_t i = 0; i < count; i++)
@@ -367,8 +406,11 @@ static err_t move_log_start(struct log_state *state, const struct flow_topic_cha
     if (!partition || change->start_offset < partition->start_offset ||
         change->start_offset > partition->end_offset)
         return err_make(ERR_CORRUPT);
+    /* In this order: what lies before the start that a partition has cannot be counted any more. */
     partition->records_start = log_partition_records_before(partition, change->start_offset);
     partition->start_offset = change->start_offset;
+    /* All cursors with the same entry: at no moment does a sink ask for what is gone without the
+     * ledger having it as expired. */
     for (uint32_t i = 0; i < state->sink_count; i++) {
         struct log_cursor *cursor =
             log_sink_cursor(state->sinks[i], change->topic_id, change->partition);
@@ -410,10 +452,15 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
             if (!cursor)
                 continue;
             pass_expired(state->sinks[i], cursor, partition);
+            /* Kept, though nothing will be delivered by it: what it counted stays a part of the
+             * sink's ledger. */
             cursor->active = false;
         }
     }
+    /* Behind the cursors, which are counted from the partitions. */
     free_partitions(state, topic);
+    /* The name is free for a topic of another uuid and id. Its own it keeps: removing the files,
+     * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
     topic->deleted = true;
     return doom(state, &(struct log_doomed){.topic_id = topic->id, .base_offset = -1});
@@ -432,6 +479,7 @@ static err_t create_sink(struct log_state *state, uint32_t id, struct slice name
     struct log_sink *sink = mem_zalloc(1, sizeof *sink);
     if (!sink)
         return err_make(ERR_MEMORY);
+    /* As with topics: from the array it is freed, whatever fails next. */
     state->sinks[state->sink_count++] = sink;
     sink->id = id;
     sink->name = mem_string(name.data, name.size);
@@ -447,8 +495,11 @@ static err_t open_sink(struct log_state *state, const struct log_entry *entry)
         TRY(create_sink(state, entry->sink.sink_id, entry->sink.name));
     struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
     ASSERT(sink);
+    /* An id belongs to one name for ever: cursors and epochs must not pass to another sink. */
     if (!slice_equal_string(entry->sink.name, sink->name))
         return err_make(ERR_CORRUPT);
+    /* Opening says all topics of the sink. One that it does not say keeps its cursor for the day it
+     * comes back, and holds nothing until then. */
     sink->open = true;
     for (uint32_t i = 0; i < sink->cursor_count; i++)
         sink->cursors[i].active = false;
@@ -469,6 +520,7 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
         return err_make(ERR_CORRUPT);
     /* A checkpoint leaves both there, and empty. */
     forget_prepared(sink);
+    /* One more than needed: of nothing NULL is a good answer, and would be taken for no memory. */
     sink->ranges = mem_zalloc(change->range_count + 1u, sizeof *sink->ranges);
     uint8_t *outputs = mem_alloc(change->outputs.size + 1);
     if (!sink->ranges || !outputs) {
@@ -479,6 +531,8 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
         memcpy(outputs, change->outputs.data, change->outputs.size);
     sink->outputs = slice_make(outputs, change->outputs.size);
     for (uint32_t i = 0; i < change->range_count; i++) {
+        /* Ranges begin where the cursors stand, so that epochs leave no record out and have none
+         * twice. */
         sink->ranges[i] = log_entry_range(entry, i);
         const struct log_cursor *cursor =
             log_sink_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
@@ -491,6 +545,8 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
     return err_ok();
 }
 
+/* Cursors move to where the prepared ranges end, and not to what the sink may say by then: a crash
+ * between the two entries leaves the first alone to know it. */
 static err_t commit_sink(const struct log_state *state, struct log_sink *sink, uint64_t epoch)
 {
     ASSERT(sink->id > 0);
@@ -546,6 +602,7 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_TOPIC_CONFIG: return configure_topic(state, &entry->topic);
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
     case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
+    /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
@@ -560,10 +617,14 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
     const uint8_t *begin = payload.data;
     struct log_entry entry;
     err_t err;
+    /* The mark counts as the very last entry alone: what comes behind it shows that the log went
+     * on. */
     state->clean_stop = false;
     while (err_is_ok(err = log_entry_next(&payload, &entry))) {
         struct log_position batch = position;
         if (entry.kind == LOG_ENTRY_BATCH)
+            /* The index leads to the batch itself and not to its entry, so that a read is one
+             * read. */
             batch.offset += LOG_FRAME_HEADER_SIZE + (uint64_t)(entry.append.batch - begin);
         TRY(apply_entry(state, &entry, batch));
         state->clean_stop = entry.kind == LOG_ENTRY_CLEAN_STOP;
@@ -590,6 +651,8 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         .refused = topic->refused,
         .config = topic->config,
     };
+    /* A topic of dead letters is balanced by an equation of its own (flow_snapshot_balanced), so
+     * what is its part goes to other fields. */
     *(topic->parent_id ? &out->dlq_damaged : &out->damaged) = topic->damaged;
     out->dlq_total = out->dlq_damaged;
     if (!out->name || !out->start_offset || !out->end_offset)
@@ -615,6 +678,8 @@ static void snapshot_cursors(const struct log_state *state, const struct log_sin
 {
     for (uint32_t i = 0; i < sink->cursor_count; i++) {
         const struct log_cursor *cursor = &sink->cursors[i];
+        /* What a sink was given is told by its cursors, what became of it by its counters: the
+         * ledger compares the two, so neither may be made of the other. */
         out->accepted += cursor->records - cursor->records_first;
         if (!cursor->active)
             continue;
@@ -628,6 +693,7 @@ static void snapshot_cursors(const struct log_state *state, const struct log_sin
             .partition = cursor->partition,
             .offset = cursor->offset,
         };
+        /* Once a topic. */
         if (cursor->partition == 0)
             out->topic_ids[out->topic_count++] = cursor->topic_id;
     }
@@ -652,6 +718,8 @@ static err_t snapshot_sink(const struct log_state *state, const struct log_sink 
         .dead_lettered = sink->dead_lettered,
         .expired = sink->expired,
         .damaged = sink->damaged,
+        /* The partitions have stopped counting what fsck wrote off, the sink's counters have
+         * not. */
         .accepted = sink->lost,
     };
     if (!out->name || !out->topic_ids || !out->cursors || !out->ranges ||

@@ -52,6 +52,7 @@ static err_t listing_add(struct listing *listing, uint64_t number)
         listing->numbers = numbers;
         listing->capacity = capacity;
     }
+    /* Tens of files, not thousands: each is put where it belongs as it comes. */
     size_t at = listing->count++;
     for (; at > 0 && listing->numbers[at - 1] > number; at--)
         listing->numbers[at] = listing->numbers[at - 1];
@@ -65,10 +66,12 @@ static int list_name(void *context, const char *name, enum io_kind kind)
     struct listing *listing = context;
     struct slice text = slice_string(name);
     uint64_t number;
+    /* Names that are not ours are passed over: somebody's copy must neither be read nor removed. */
     if (kind != IO_KIND_FILE || text.size <= DIGITS ||
         !err_is_ok(number_parse_u64(slice_sub(text, 0, DIGITS), &number)))
         return 0;
     struct slice suffix = slice_sub(text, DIGITS, SIZE_MAX);
+    /* It was being made when the process ended, and no frame was ever in it. */
     if (slice_equal_string(suffix, SUFFIX_MAKING)) {
         char path[LOG_WAL_PATH_MAX];
         making_path(listing->wal, number, path);
@@ -84,6 +87,7 @@ static err_t probe_direct(struct log_wal *wal, struct err_text *why)
 {
     ASSERT(wal->directory[0]);
     char path[LOG_WAL_PATH_MAX];
+    /* Files count from 1, so the name is nobody's. */
     making_path(wal, 0, path);
     struct io_file *file = NULL;
     struct err_text detail = {0};
@@ -99,12 +103,15 @@ static err_t probe_direct(struct log_wal *wal, struct err_text *why)
                      "cache, which is slower",
                      wal->directory);
     enum io_kind kind;
+    /* Whether a refused opening has made the file depends on the system: looked at, not known. */
     TRY(io_disk_kind(wal->disk, path, &kind, why));
     return kind == IO_KIND_NONE ? err_ok() : io_disk_remove(wal->disk, path, why);
 }
 
 static uint64_t choose_file_size(uint64_t limit_bytes)
 {
+    /* The log lets go of whole files only: with one or two the limit would be met long before there
+     * is one to let go of. */
     uint64_t size = limit_bytes / 8 / LOG_WAL_STEP * LOG_WAL_STEP;
     size = size < LOG_WAL_FILE_SIZE_MIN ? LOG_WAL_FILE_SIZE_MIN : size;
     ASSERT(size % IO_BLOCK == 0);
@@ -120,6 +127,8 @@ static err_t open_files(struct log_wal *wal, struct err_text *why)
         err = listing.error;
     for (size_t i = 0; i < listing.count && err_is_ok(err); i++) {
         if (i == 0 || listing.numbers[i] != listing.numbers[i - 1] + 1)
+            /* A gap is no error here: whether what is missing was let go of, recovery alone can
+             * say, by the checkpoint. */
             wal->contiguous_from = listing.numbers[i];
         err = log_wal_add(wal, listing.numbers[i], why);
     }
@@ -141,6 +150,8 @@ err_t log_wal_open(struct log_wal *wal, struct io_disk *disk, struct logger *log
     int size = snprintf(wal->directory, sizeof wal->directory, "%s/wal", data_directory);
     if (size < 0 || (size_t)size >= sizeof wal->directory)
         return err_set(why, ERR_CONFIG, "data_dir: the path is too long");
+    /* The directory first: whether direct I/O works is asked of the very place where files will
+     * be. */
     TRY(io_disk_make_path(disk, wal->directory, why));
     TRY(probe_direct(wal, why));
     return open_files(wal, why);
@@ -179,6 +190,7 @@ err_t log_wal_add(struct log_wal *wal, uint64_t number, struct err_text *why)
         (void)ignored;
         return err;
     }
+    /* A file that was cut within a block ends before it: nothing whole can begin there. */
     file.size = file.size / IO_BLOCK * IO_BLOCK;
     if (file.size == 0) {
         err_t ignored = io_file_close(file.writer);
@@ -220,6 +232,8 @@ void log_wal_drop_first(struct log_wal *wal)
 err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uint64_t number,
                          uint64_t old_number)
 {
+    /* Numbers only rise, so that the number in a frame tells for ever which life of a file it is
+     * of. */
     ASSERT(number > old_number || (number == 0 && old_number > 0));
     *making = (struct log_wal_making){.wal = wal, .number = number, .old_number = old_number};
     size_t size = (size_t)(wal->file_size < LOG_WAL_STEP ? wal->file_size : LOG_WAL_STEP);
@@ -241,6 +255,7 @@ static err_t make_of_old(struct log_wal_making *making, struct err_text *why)
     log_wal_path(wal, making->old_number, from);
     log_wal_path(wal, making->number > 0 ? making->number : making->old_number, to);
     struct io_file *file;
+    /* Opened for its size alone: the list has forgotten the file. */
     err_t err = io_disk_open(wal->disk, from, IO_OPEN_READ, &file, why);
     if (err_is(err, ERR_NO_FILE)) {
         /* An earlier try removed it. */
@@ -254,12 +269,15 @@ static err_t make_of_old(struct log_wal_making *making, struct err_text *why)
     err_t closed = io_file_close(file);
     TRY(err);
     TRY(closed);
+    /* Not wanted, or of another size, since the limit was changed between two starts. */
     if (making->number == 0 || size != wal->file_size) {
         TRY(io_disk_remove(wal->disk, from, why));
         making->old_number = 0;
         making->finished = making->number == 0;
         return err_ok();
     }
+    /* Both before the log knows the file: were the name lost with the power, frames in it would be
+     * a gap in the log. */
     TRY(io_disk_rename(wal->disk, from, to, why));
     TRY(io_disk_sync_directory(wal->disk, wal->directory, why));
     making->finished = true;
@@ -272,6 +290,7 @@ static err_t make_open(struct log_wal_making *making, struct err_text *why)
     char path[LOG_WAL_PATH_MAX];
     making_path(making->wal, making->number, path);
     unsigned direct = making->wal->direct ? IO_OPEN_DIRECT : 0;
+    /* Cut, since a try that failed may have left some of it. */
     return io_disk_open(making->wal->disk, path,
                         IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_TRUNCATE | direct, &making->file,
                         why);
@@ -284,8 +303,10 @@ static err_t make_finish(struct log_wal_making *making, struct err_text *why)
     char to[LOG_WAL_PATH_MAX];
     making_path(making->wal, making->number, from);
     log_wal_path(making->wal, making->number, to);
+    /* Before the rename: under its own name a file is taken for written over its whole length. */
     TRY(io_file_sync(making->file));
     struct io_file *file = making->file;
+    /* Forgotten before closing can fail: a handle must not be closed twice. */
     making->file = NULL;
     TRY(io_file_close(file));
     TRY(io_disk_rename(making->wal->disk, from, to, why));
@@ -318,6 +339,8 @@ void log_wal_make_done(struct log_wal_making *making)
     ASSERT(making->wal);
     err_t ignored = io_file_close(making->file);
     (void)ignored;
+    /* Only what was being written: an old file keeps its name, and what is to become of it is
+     * decided again at the next start. */
     if (!making->finished && making->number > 0 && making->old_number == 0) {
         char path[LOG_WAL_PATH_MAX];
         making_path(making->wal, making->number, path);
@@ -340,6 +363,7 @@ uint64_t log_wal_bytes(const struct log_wal *wal)
 bool log_wal_may_make(const struct log_wal *wal)
 {
     ASSERT(wal->file_size > 0);
+    /* Spare files count too: the limit is of space on the disk, not of what is in use. */
     return log_wal_bytes(wal) + wal->file_size <= wal->limit_bytes;
 }
 
@@ -362,6 +386,8 @@ err_t log_wal_roll(struct log_wal *wal)
 err_t log_wal_place(struct log_wal *wal, uint64_t disk_size, struct log_position *out)
 {
     ASSERT(disk_size % IO_BLOCK == 0 && wal->offset % IO_BLOCK == 0);
+    /* A frame lies within one file, so what is left of this one stays unused. The next may be of
+     * another size, if it was made under another limit. */
     if (wal->offset + disk_size > wal->files[wal->current].size) {
         if (wal->current + 1 >= wal->file_count || disk_size > wal->files[wal->current + 1].size)
             return err_make(ERR_LOG_FULL);
@@ -379,6 +405,7 @@ uint64_t log_wal_room(const struct log_wal *wal)
         return 0;
     ASSERT(wal->current < wal->file_count);
     uint64_t size = wal->files[wal->current].size;
+    /* An upper bound: the end of each file that the next frame does not fit into is lost. */
     uint64_t room = size > wal->offset ? size - wal->offset : 0;
     for (size_t i = wal->current + 1; i < wal->file_count; i++)
         room += wal->files[i].size;

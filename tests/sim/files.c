@@ -10,6 +10,7 @@ struct walk {
     struct world *w;
     const struct log_topic *topic;
     const struct log_partition *partition;
+    uint32_t number; /* of the partition */
     uint32_t files;
 };
 
@@ -21,6 +22,29 @@ static const struct log_topic *topic_with(const struct log *log, const struct uu
     return NULL;
 }
 
+/* Behind what counts lies nothing, or other people's tools would read it. What a clean stop has
+ * given up half way is only cut by the next sealing. */
+static void check_size(struct walk *walk, const char *name, uint32_t index)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    struct world *w = walk->w;
+    const struct log_segment *segment = &walk->partition->segments[index];
+    struct log_segment_place place = log_place(w->log, walk->topic, walk->number);
+    log_segment_path(&place, segment->base_offset, LOG_SEGMENT_LOG, path);
+    struct io_file *file = NULL;
+    uint64_t size = 0;
+    err_t err = io_disk_open(sim_disk_io(w->disk), path, IO_OPEN_READ, &file, NULL);
+    if (err_is_ok(err))
+        err = io_file_size(file, &size);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    err = io_file_close(file);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+    bool open = index + 1 == walk->partition->segment_count;
+    if (size != segment->size && !(open && w->log->recovered.clean && size > segment->size))
+        model_fail(&w->model, "topic %s: %s has %llu bytes instead of %llu", walk->topic->name,
+                   name, (unsigned long long)size, (unsigned long long)segment->size);
+}
+
 static int check_name(void *context, const char *name, enum io_kind kind)
 {
     struct walk *walk = context;
@@ -29,8 +53,11 @@ static int check_name(void *context, const char *name, enum io_kind kind)
     uint64_t base = 0;
     bool known = kind == IO_KIND_FILE && err_is_ok(number_parse_u64(digits, &base));
     bool found = false;
-    for (uint32_t i = 0; known && i < walk->partition->segment_count; i++)
-        found = found || (uint64_t)walk->partition->segments[i].base_offset == base;
+    for (uint32_t i = 0; known && !found && i < walk->partition->segment_count; i++) {
+        found = (uint64_t)walk->partition->segments[i].base_offset == base;
+        if (found && slice_equal_string(rest, "log"))
+            check_size(walk, name, i);
+    }
     if (!found)
         model_fail(&walk->w->model, "topic %s: a file %s is left over", walk->topic->name, name);
     walk->files += slice_equal_string(rest, "log");
@@ -40,7 +67,8 @@ static int check_name(void *context, const char *name, enum io_kind kind)
 static void check_partition(struct world *w, const struct log_topic *topic, uint32_t partition)
 {
     char path[LOG_SEGMENT_PATH_MAX];
-    struct walk walk = {.w = w, .topic = topic, .partition = &topic->partitions[partition]};
+    struct walk walk = {
+        .w = w, .topic = topic, .partition = &topic->partitions[partition], .number = partition};
     struct log_segment_place place = log_place(w->log, topic, partition);
     log_segment_partition_path(&place, path);
     enum io_kind kind;

@@ -176,9 +176,6 @@ uint32_t world_topic(const struct world *w, uint32_t id)
     model_fail(&w->model, "there is a topic of id %u", id);
 }
 
-/* Between a commit's handing over and its frame the wall clock may have been moved back. */
-#define WALL_SLACK_MS 20000
-
 /* What is below `start` was allowed to go. */
 static void check_expiry(struct world *w, uint32_t t, uint32_t p, int64_t start,
                          const struct flow_topic_state *topic)
@@ -189,7 +186,8 @@ static void check_expiry(struct world *w, uint32_t t, uint32_t p, int64_t start,
         MODEL_EXPECT(&w->model, start <= w->asked_start[t][p]);
     if (w->retention[t] == WORLD_BY_SIZE)
         MODEL_EXPECT(&w->model, topic->sealed_bytes + topic->wal_bytes >= config->retention_bytes);
-    int64_t since_ms = w->newest_ms - (int64_t)config->retention_ms + WALL_SLACK_MS;
+    /* Between a commit's handing over and its frame the wall clock may have been moved back. */
+    int64_t since_ms = w->newest_ms - (int64_t)config->retention_ms + w->moved_back_ms;
     if (w->retention[t] == WORLD_BY_TIME)
         MODEL_EXPECT(&w->model, model_all_older(&w->model, t, p, start, since_ms));
 }
@@ -427,8 +425,11 @@ void world_verify(struct world *w)
 static void step_noted(struct world *w)
 {
     note_time(w);
-    if (chance(w, 1, 4000))
-        sim_wall_jump(w->sim, (int64_t)below(w, 20000) - 10000);
+    if (!chance(w, 1, 8000))
+        return;
+    int64_t jump_ms = (int64_t)below(w, 20000) - 10000;
+    w->moved_back_ms += jump_ms < 0 ? -jump_ms : 0;
+    sim_wall_jump(w->sim, jump_ms);
 }
 
 void world_run(struct world *w, uint64_t steps)

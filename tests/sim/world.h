@@ -140,9 +140,10 @@ struct world {
     enum world_retention retention[MODEL_TOPICS];
     struct flow_topic_config configs[MODEL_TOPICS];
     int64_t asked_start[MODEL_TOPICS][MODEL_PARTITIONS]; /* by hand, the highest */
-    uint32_t coming;   /* index of the life of the topic that comes and goes; 0: none (yet) */
-    int64_t newest_ms; /* the latest that the wall clock has shown */
-    bool rotten;       /* bytes on disk have changed */
+    uint32_t coming;       /* index of the life of the topic that comes and goes; 0: none (yet) */
+    int64_t moved_back_ms; /* the wall clock, all in all */
+    int64_t newest_ms;     /* the latest that the wall clock has shown */
+    bool rotten;           /* bytes on disk have changed */
     bool no_sinks;
     uint32_t value_size_max;
     struct world_producer producers[WORLD_PRODUCERS];

@@ -223,6 +223,90 @@ static void a_sync_of_all_fails_and_dies_as_a_sync_does(void **state)
         assert_true(survived[i] > SEEDS / 10 && survived[i] < SEEDS);
 }
 
+static void bytes_next_to_what_was_written_survive_a_crash(void **state)
+{
+    (void)state;
+    bool lost = false;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        put_synced(disk, "f", "synced before; ");
+        struct io_file *file = file_open(disk, "f", READ_WRITE);
+        file_put(file, "appended", strlen("synced before; "));
+        file_close(file);
+        sim_disk_crash(disk);
+        const char *text = text_at(disk, "f");
+        assert_non_null(text);
+        assert_memory_equal(text, "synced before; ", strlen("synced before; "));
+        lost = lost || strcmp(text, "synced before; appended") != 0;
+        sim_disk_free(&disk);
+    }
+    assert_true(lost);
+}
+
+static void a_failed_sync_of_all_is_told_to_each_file_too(void **state)
+{
+    (void)state;
+    unsigned told = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io_file *root = file_open(disk, "/", IO_OPEN_READ);
+        struct io_file *file = file_open(disk, "f", READ_WRITE | IO_OPEN_CREATE);
+        file_put(file, "text", 0);
+        sim_disk_fail_after(disk, 1, ERR_IO);
+        assert_true(err_is(io_file_sync_all(root), ERR_IO));
+        bool fails = !err_is_ok(io_file_sync(file));
+        told += fails;
+        /* Once. Who was told nothing has lost nothing. */
+        assert_true(err_is_ok(io_file_sync(file)));
+        assert_true(err_is_ok(io_disk_sync_directory(sim_disk_io(disk), "/", NULL)));
+        file_close(file);
+        file_close(root);
+        sim_disk_crash(disk);
+        if (!fails)
+            assert_string_equal(text_at(disk, "f"), "text");
+        sim_disk_free(&disk);
+    }
+    assert_true(told > 0);
+}
+
+static void an_aim_spares_the_calls_on_other_paths(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct io_file *aimed = file_open(disk, "aimed", READ_WRITE | IO_OPEN_CREATE);
+    struct io_file *other = file_open(disk, "other", READ_WRITE | IO_OPEN_CREATE);
+    sim_disk_aim(disk, "aim");
+    sim_disk_fail_after(disk, 2, ERR_IO);
+    file_put(other, "a", 0);
+    file_put(aimed, "b", 0);
+    file_put(other, "c", 0);
+    assert_int_equal(sim_disk_call_count(disk), 1);
+    assert_true(err_is(io_file_write(aimed, "d", 1, 0), ERR_IO));
+    sim_disk_die_after(disk, 1);
+    file_put(other, "e", 0);
+    assert_false(sim_disk_is_dead(disk));
+    assert_true(err_is(io_file_sync(aimed), ERR_IO));
+    assert_true(sim_disk_is_dead(disk));
+    file_close(aimed);
+    file_close(other);
+    sim_disk_free(&disk);
+}
+
+static void nothing_changes_while_it_is_cut_off(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    put_synced(disk, "f", "text");
+    struct io_file *file = file_open(disk, "f", READ_WRITE);
+    sim_disk_cut_off(disk, true);
+    assert_true(err_is(io_file_write(file, "else", 4, 0), ERR_IO));
+    assert_true(err_is(io_disk_remove(sim_disk_io(disk), "f", NULL), ERR_IO));
+    file_close(file);
+    sim_disk_cut_off(disk, false);
+    assert_string_equal(text_at(disk, "f"), "text");
+    sim_disk_free(&disk);
+}
+
 static void a_hint_to_write_back_promises_nothing_and_is_no_call(void **state)
 {
     (void)state;
@@ -689,6 +773,10 @@ int main(void)
         cmocka_unit_test(what_is_not_synced_may_be_lost_kept_or_torn),
         cmocka_unit_test(a_sync_of_all_through_a_directory_covers_every_file),
         cmocka_unit_test(a_sync_of_all_fails_and_dies_as_a_sync_does),
+        cmocka_unit_test(bytes_next_to_what_was_written_survive_a_crash),
+        cmocka_unit_test(a_failed_sync_of_all_is_told_to_each_file_too),
+        cmocka_unit_test(an_aim_spares_the_calls_on_other_paths),
+        cmocka_unit_test(nothing_changes_while_it_is_cut_off),
         cmocka_unit_test(a_hint_to_write_back_promises_nothing_and_is_no_call),
         cmocka_unit_test(a_directory_is_opened_to_be_read_only_and_has_no_bytes),
         cmocka_unit_test(an_open_file_is_read_on_after_its_name_was_removed_moved_or_replaced),

@@ -68,6 +68,7 @@ struct fsck {
     struct err_text why;
 };
 
+/* What is printed next begins at the front of the line. */
 static void clear_line(struct fsck *fsck)
 {
     if (fsck->line_open)
@@ -141,6 +142,7 @@ static void acts(void *context, const char *text)
     printf("repair: %s\n", text);
 }
 
+/* Of a terabyte a hundred lines, each over the last. */
 static void progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct fsck *fsck = context;

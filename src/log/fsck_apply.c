@@ -178,6 +178,7 @@ static err_t lose_batch(struct apply *a, const struct flow_append *append,
                      batch.base_offset + batch.last_offset_delta + 1, batch.record_count);
 }
 
+/* In a whole frame the payload's checksum has spoken for the batch too. */
 static bool batch_is_good(const struct apply *a, const struct flow_append *append,
                           struct flow_batch *out)
 {
@@ -285,6 +286,7 @@ static err_t ensure_sinks(struct apply *a, uint32_t id)
     return err_ok();
 }
 
+/* The topics first: the state takes a sink's old ones away before it looks at the new. */
 static err_t open_sink(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     ASSERT(entry->kind == LOG_ENTRY_SINK_OPEN);
@@ -324,6 +326,7 @@ static err_t move_cursor(struct apply *a, struct log_sink *sink,
     return err_ok();
 }
 
+/* Nobody has checked yet what the state only checks against its cursors. */
 static bool ranges_make_sense(const struct log_entry *entry)
 {
     ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE);
@@ -335,6 +338,7 @@ static bool ranges_make_sense(const struct log_entry *entry)
     return true;
 }
 
+/* An epoch's ranges begin where the sink's cursors are. */
 static err_t prepare_sink(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     struct log_sink *sink = log_state_sink(&a->f->state, entry->sink.sink_id);
@@ -362,6 +366,7 @@ static err_t prepare_sink(struct apply *a, struct slice bytes, const struct log_
     return try_bytes(a, bytes, "an epoch of a sink");
 }
 
+/* Its ranges stand in the entry that prepared it; if that is lost, they are. */
 static err_t commit_sink(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     struct log_sink *sink = log_state_sink(&a->f->state, entry->sink.sink_id);

@@ -222,6 +222,7 @@ static err_t fill(struct log_fsck *f, const char *name, uint64_t first, uint64_t
     return closed;
 }
 
+/* A rename, which costs no space: for what has no place any more. */
 static err_t move_aside(struct log_fsck *f, const char *name)
 {
     char from[LOG_SEGMENT_PATH_MAX];
@@ -236,6 +237,7 @@ static err_t move_aside(struct log_fsck *f, const char *name)
     return io_disk_rename(f->disk, from, to, f->why);
 }
 
+/* Whether the end of the file was found to be of zeros, and from where on. */
 static bool is_zeroed(const struct log_fsck *f, const struct log_fsck_file *file, uint64_t *first)
 {
     for (size_t i = 0; i < f->range_count; i++) {
@@ -317,6 +319,7 @@ static err_t drop_checkpoints(struct log_fsck *f, uint64_t kept, bool readable)
     return err_ok();
 }
 
+/* It says nothing of a clean stop: the next start looks at what is behind it. */
 static err_t write_checkpoint(struct log_fsck *f)
 {
     struct log_checkpoint checkpoint = {
@@ -335,6 +338,7 @@ static err_t write_checkpoint(struct log_fsck *f)
     return err;
 }
 
+/* Before the checkpoint, whose uuid a start holds against it. */
 static err_t write_meta(struct log_fsck *f)
 {
     struct log_meta meta = {.format = LOG_META_FORMAT, .uuid = f->uuid, .ready = true};
@@ -371,6 +375,7 @@ struct sweep {
     char found[LOG_SEGMENT_PATH_MAX];
 };
 
+/* By its base offset, whatever its ending. */
 static bool is_named(const struct log_partition *partition, const char *name)
 {
     for (uint32_t i = 0; i < partition->segment_count; i++) {

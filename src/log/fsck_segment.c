@@ -145,6 +145,7 @@ static err_t find_next(struct walk *w, uint64_t position, uint64_t *next)
     return err_ok();
 }
 
+/* A file that cannot be read is wrong: it can be made again. */
 static err_t read_index(struct walk *w, enum log_segment_file which, uint32_t count,
                         uint32_t entry_size, struct index_walk *out)
 {
@@ -233,6 +234,7 @@ static void count_front(struct walk *w, const struct flow_batch *batch)
     front->records += batch->record_count;
 }
 
+/* A run that became a segment. */
 static err_t keep(struct walk *w, const struct log_segment *segment)
 {
     void *kept = w->kept;
@@ -310,6 +312,7 @@ static err_t take_batch(struct walk *w, uint64_t position, const struct flow_bat
     return err_ok();
 }
 
+/* From here on nothing belongs to the segment's front any more. */
 static err_t add_gap(struct walk *w, uint64_t first_byte, uint64_t end_byte)
 {
     void *gaps = w->gaps;
@@ -331,6 +334,7 @@ static err_t add_gap(struct walk *w, uint64_t first_byte, uint64_t end_byte)
     return err_ok();
 }
 
+/* Bytes up to the limit are batches or gaps. */
 static err_t walk_batches(struct walk *w)
 {
     uint64_t position = 0;
@@ -588,6 +592,7 @@ static err_t read_entry(struct log_fsck *f, const struct log_index_entry *entry,
     return err_ok();
 }
 
+/* Its offsets end where the next batch begins, or by its count. */
 static err_t lose_entry(struct log_fsck *f, const struct partition_walk *pw, size_t index)
 {
     const struct log_partition *partition = &pw->topic->partitions[pw->number];
@@ -666,6 +671,8 @@ static uint64_t shifted(const struct log_fsck *f, size_t first_loss, uint64_t nu
     return number - gone;
 }
 
+/* What a sink had passed stays delivered, what it had not is damaged; both are no longer counted by
+ * the partition. */
 static void shift_cursors(struct log_fsck *f, const struct partition_walk *pw)
 {
     const struct log_partition *partition = &pw->topic->partitions[pw->number];

@@ -454,6 +454,7 @@ static uint64_t end_of(const struct log_frame_header *header)
     return (uint64_t)header->block * IO_BLOCK + log_frame_disk_size(header->payload_size);
 }
 
+/* The chain has come to this frame. */
 static void advance(struct log_fsck *f, const struct log_frame_header *header)
 {
     ASSERT(header->lsn > f->last.lsn);
@@ -518,6 +519,7 @@ static err_t check_link(struct log_fsck *f, const struct log_frame_header *heade
     return err_ok();
 }
 
+/* Frames between the last one and this one had been acknowledged: this one came behind them. */
 static err_t check_gap(struct log_fsck *f, const struct log_fsck_frame *frame)
 {
     const struct log_frame_header *header = &frame->header;
@@ -536,6 +538,7 @@ static err_t check_gap(struct log_fsck *f, const struct log_fsck_frame *frame)
                        covered ? WEIGHT_NOTE : WEIGHT_UNEXPLAINED);
 }
 
+/* As much of the payload as there is. */
 static err_t read_payload(struct log_fsck *f, const struct log_fsck_frame *frame, struct slice *out)
 {
     uint64_t offset = (uint64_t)frame->header.block * IO_BLOCK + LOG_FRAME_HEADER_SIZE;
@@ -588,6 +591,7 @@ static bool is_torn_tail(const struct log_fsck *f, size_t index)
     return !f->has_checkpoint || f->frames[index].header.lsn > f->checkpoint.last.lsn;
 }
 
+/* From frame to frame, whatever is missing between them. */
 static err_t follow_chain(struct log_fsck *f)
 {
     ASSERT(f->last.lsn == 0);
@@ -669,6 +673,7 @@ static err_t check_zeros(struct log_fsck *f, const struct log_fsck_file *file, u
                    "acknowledged may be missing");
 }
 
+/* What recovery would refuse besides: files that were cut, zeroed or brought from elsewhere. */
 static err_t check_rest(struct log_fsck *f)
 {
     uint64_t from = f->last.lsn > 0 ? f->last.file_number : 1;

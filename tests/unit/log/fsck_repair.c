@@ -48,7 +48,7 @@ static void what_is_changed_was_copied_aside_before(void **state)
     struct world w;
     struct told told;
     char path[LOG_SEGMENT_PATH_MAX];
-    char copy[LOG_SEGMENT_PATH_MAX];
+    char copy[2 * LOG_SEGMENT_PATH_MAX];
     struct buf before = {0};
     struct buf after = {0};
     fsck_begin(&w, 2);

@@ -120,17 +120,19 @@ static err_t read_all(struct io_file *file, size_t size_max, struct buf *out)
 {
     size_t total = 0;
     for (;;) {
-        uint8_t *room = buf_reserve(out, READ_STEP);
+        /* As much again as there is: a file of many megabytes is read in a few steps. */
+        size_t step = total < READ_STEP ? READ_STEP : total;
+        uint8_t *room = buf_reserve(out, step);
         if (!room)
             return buf_error(out);
         size_t got = 0;
-        TRY(io_file_read(file, room, READ_STEP, total, &got));
-        ASSERT(got <= READ_STEP);
+        TRY(io_file_read(file, room, step, total, &got));
+        ASSERT(got <= step);
         if (got > size_max - total)
             return err_make(ERR_TOO_LARGE);
         buf_advance(out, got);
         total += got;
-        if (got < READ_STEP)
+        if (got < step)
             return err_ok();
     }
 }
@@ -147,7 +149,11 @@ err_t io_disk_read_file(struct io_disk *disk, const char *path, size_t size_max,
     err_t closed = io_file_close(file);
     if (err_is_ok(err))
         err = closed;
-    if (err_is_ok(err)) {
+    if (err_is_ok(err) && out->size == 0 && out->size_max == 0) {
+        buf_done(out);
+        *out = content;
+        content = (struct buf){0};
+    } else if (err_is_ok(err)) {
         buf_add_slice(out, buf_slice(&content));
         err = buf_error(out);
     }

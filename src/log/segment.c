@@ -17,6 +17,7 @@
 /* Several times what a segment of the largest size can have, at an entry every 64 KiB: a search
  * takes memory within a bound. */
 #define INDEX_SIZE_MAX (UINT64_C(8) << 20)
+#define WRITE_BEHIND_MIN ((size_t)128 << 10)
 
 static void join_path(const char *directory, const char *name,
                       char out[static LOG_SEGMENT_PATH_MAX])
@@ -143,11 +144,12 @@ static err_t write_at(struct io_disk *disk, const struct log_segment_place *plac
     struct io_file *file;
     TRY(io_disk_open(disk, path, flags, &file, why));
     err_t err = io_file_write(file, bytes.data, bytes.size, offset);
-    if (err_is_ok(err))
+    if (err_is_ok(err) && bytes.size >= WRITE_BEHIND_MIN)
         /* Begun at once, so that the sync at the end finds little left to do and the commits' own
-         * flushes do not meet it all together. */
+         * flushes do not meet it all together. What is small waits for that: the next window adds
+         * to the same page, which would go to the device again and again. */
         io_file_write_behind(file, offset, bytes.size);
-    else
+    if (!err_is_ok(err))
         err = err_set(why, (enum err_code)err.code, "%s: cannot write: %s", path, err_string(err));
     err_t closed = io_file_close(file);
     TRY(err);

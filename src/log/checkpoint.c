@@ -60,6 +60,8 @@ static void add_index_entry(struct buf *out, const struct log_index_entry *entry
 static void add_partition(struct buf *out, const struct log_partition *partition)
 {
     ASSERT(partition->start_offset <= partition->end_offset);
+    /* Both counts stand before both lists, and segments before the index: who decodes holds each
+     * entry against what lies before it. */
     buf_add_u64le(out, (uint64_t)partition->start_offset);
     buf_add_u64le(out, (uint64_t)partition->end_offset);
     buf_add_u64le(out, partition->records);
@@ -83,6 +85,7 @@ static void add_name(struct buf *out, const char *name)
 static void add_topic(struct buf *out, const struct log_topic *topic)
 {
     ASSERT(!topic->deleted || topic->partition_count == 0);
+    /* A deleted topic keeps its row, without partitions: the place in this list is the id. */
     add_name(out, topic->name);
     buf_add(out, topic->uuid.bytes, sizeof topic->uuid.bytes);
     buf_add_u32le(out, topic->parent_id);
@@ -152,8 +155,11 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     uint8_t frame[LOG_FRAME_HEADER_SIZE];
     struct log_frame_header last = checkpoint->last;
     log_frame_encode(&last, frame);
+    /* Room, filled in at the end, when size and checksum of what follows are known. */
     uint8_t header[HEADER_SIZE] = {0};
     buf_add(out, header, sizeof header);
+    /* The last frame's own header: recovery goes on behind its place, and knows by its checksum
+     * what the next frame has to name as its forerunner. */
     buf_add(out, frame, sizeof frame);
     buf_add_u64le(out, checkpoint->sealed_file);
     buf_add_u64le(out, checkpoint->clean);
@@ -169,6 +175,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
         buf_add_u32le(out, state->doomed[i].partition);
         buf_add_u64le(out, (uint64_t)state->doomed[i].base_offset);
     }
+    /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
     size_t body = out->size - HEADER_SIZE;
@@ -183,6 +190,8 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
 err_t log_checkpoint_check(struct slice bytes)
 {
     ASSERT(bytes.data || bytes.size == 0);
+    /* Magic and the header's own checksum come first: a version is believed only where it cannot
+     * be rot, since a later one asks for another program and the rest for another file. */
     if (bytes.size < HEADER_SIZE || get_u32le(bytes.data) != LOG_CHECKPOINT_MAGIC ||
         get_u32le(bytes.data + AT_HEADER_CRC) != crc32c(0, bytes.data, AT_HEADER_CRC))
         return err_make(ERR_CORRUPT);
@@ -211,6 +220,7 @@ static uint32_t take_count(struct cursor *c, size_t size)
 {
     ASSERT(size > 0);
     uint32_t count = cursor_u32le(c);
+    /* So memory that is taken for a list is never much more than the file itself. */
     if (count > c->rest.size / size)
         cursor_fail(c);
     return cursor_ok(c) ? count : 0;
@@ -274,6 +284,9 @@ static struct log_segment take_segment(struct cursor *c)
     };
     take_zero(c, cursor_u64le(c));
     ASSERT(c->rest.data || c->rest.size == 0);
+    /* What the code that reads segments relies on: positions fit the 32 bits that Kafka's indexes
+     * have, differences of offsets do not overflow, no index is longer than its batches. Fewer
+     * records than offsets are holes. */
     if (s.base_offset < 0 || s.end_offset <= s.base_offset || s.size == 0 || s.size > INT32_MAX ||
         (uint64_t)(s.end_offset - s.base_offset) < s.records || s.time_entries > s.index_entries ||
         s.index_entries > s.size / LOG_SEGMENT_INDEX_ENTRY ||
@@ -290,6 +303,8 @@ static void take_segments(struct cursor *c, struct log_partition *partition, uin
         struct log_segment segment = take_segment(c);
         const struct log_segment *last =
             i > 0 ? &partition->segments[partition->segment_count - 1] : NULL;
+        /* Both offsets and counts rise, so that halving finds what is looked for and no difference
+         * is below zero. What is missing in between is a hole, as fsck leaves one. */
         uint64_t before = last ? last->records_before + last->records : 0;
         if (!cursor_ok(c) || segment.end_offset > partition->end_offset ||
             (last && segment.base_offset < last->end_offset) || segment.records_before < before ||
@@ -297,6 +312,7 @@ static void take_segments(struct cursor *c, struct log_partition *partition, uin
             segment.records > partition->records - segment.records_before)
             cursor_fail(c);
         else
+            /* Apart from the cursor: a lack of memory says nothing about the file. */
             *no_memory = !err_is_ok(log_partition_put_segments(partition, &segment, 1));
     }
 }
@@ -314,6 +330,7 @@ static struct log_index_entry take_index_entry(struct cursor *c)
         .size = cursor_u32le(c),
         .record_count = cursor_u32le(c),
     };
+    /* Files count from 1, and no batch is smaller than its header. */
     if (entry.base_offset < 0 || entry.size < FLOW_BATCH_HEADER_SIZE || entry.record_count == 0 ||
         entry.file_number == 0)
         cursor_fail(c);
@@ -344,9 +361,12 @@ static void take_index(struct cursor *c, struct log_partition *partition, uint32
 static void take_partition(struct cursor *c, struct log_partition *partition, uint64_t *index_bytes,
                            bool *no_memory)
 {
+    /* First of all: the topic counts the partition already, and whoever frees it looks at the
+     * list. */
     list_init(&partition->waiters);
     partition->start_offset = (int64_t)cursor_u64le(c);
     partition->end_offset = (int64_t)cursor_u64le(c);
+    /* Nothing is on its way at a start. */
     partition->next_offset = partition->end_offset;
     partition->records = cursor_u64le(c);
     partition->records_start = cursor_u64le(c);
@@ -364,6 +384,7 @@ static err_t take_partitions(struct cursor *c, struct log_topic *topic, uint64_t
 {
     uint32_t count = take_count(c, PARTITION_SIZE);
     ASSERT(!topic->partitions);
+    /* Only a deleted topic has none: elsewhere the first one stands for its topic. */
     if (!cursor_ok(c) || count > FLOW_PARTITIONS_MAX || (count == 0) != topic->deleted)
         return err_make(ERR_CORRUPT);
     topic->partitions = mem_zalloc(count + 1u, sizeof *topic->partitions);
@@ -394,6 +415,7 @@ static err_t take_topic(struct cursor *c, struct log_state *state, struct log_to
     topic->dead_lettered = cursor_u64le(c);
     topic->refused = cursor_u64le(c);
     topic->damaged = cursor_u64le(c);
+    /* A parent is older than its child; so there are no circles. */
     if (!cursor_ok(c) || codec > FLOW_CODEC_ZSTD || topic->parent_id >= topic->id ||
         name.size > FLOW_TOPIC_NAME_MAX)
         return err_make(ERR_CORRUPT);
@@ -403,6 +425,7 @@ static err_t take_topic(struct cursor *c, struct log_state *state, struct log_to
         return err_make(ERR_MEMORY);
     TRY(take_partitions(c, topic, &state->index_bytes));
     if (topic->deleted)
+        /* Its name may be that of another one, further back in the list. */
         return err_ok();
     if (map_get(&state->topics_by_name, name))
         return err_make(ERR_CORRUPT);
@@ -420,6 +443,7 @@ static err_t take_topics(struct cursor *c, struct log_state *state)
         struct log_topic *topic = mem_zalloc(1, sizeof *topic);
         if (!topic)
             return err_make(ERR_MEMORY);
+        /* Counted before anything of it can fail, so that it is freed with the rest. */
         state->topics[state->topic_count++] = topic;
         topic->id = state->topic_count;
         TRY(take_topic(c, state, topic));
@@ -444,6 +468,7 @@ static void take_cursors(struct cursor *c, const struct log_state *state, struct
         const struct log_cursor *last = i > 0 ? cursor - 1 : NULL;
         bool rises = !last || cursor->topic_id > last->topic_id ||
                      (cursor->topic_id == last->topic_id && cursor->partition > last->partition);
+        /* The cursor of a deleted topic is there for what it counted, and delivers nothing. */
         bool inside = partition ? cursor->offset <= partition->end_offset &&
                                       cursor->records <= partition->records
                                 : !cursor->active;
@@ -461,6 +486,8 @@ static void take_ranges(struct cursor *c, struct log_sink *sink, uint32_t count)
         if (!cursor_ok(c))
             return;
         struct flow_sink_range range = log_range_get(bytes.data);
+        /* Committing the epoch moves cursors: a range that has none would leave it prepared for
+         * ever. */
         if (range.first_offset < 0 || range.end_offset < range.first_offset ||
             !log_sink_cursor(sink, range.topic_id, range.partition))
             cursor_fail(c);
@@ -491,6 +518,7 @@ static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sin
     sink->cursors = mem_zalloc(cursors + 1u, sizeof *sink->cursors);
     sink->ranges = mem_zalloc(ranges + 1u, sizeof *sink->ranges);
     uint8_t *bytes = mem_alloc(outputs + 1u);
+    /* The sink's from here on, whatever fails next; its size counts once the bytes are there. */
     sink->outputs = slice_make(bytes, 0);
     if (!sink->name || !sink->cursors || !sink->ranges || !bytes)
         return err_make(ERR_MEMORY);
@@ -539,6 +567,7 @@ static err_t take_doomed(struct cursor *c, struct log_state *state)
             doomed->base_offset < -1)
             cursor_fail(c);
     }
+    /* The last list. What were left behind it, this version would lose with its next checkpoint. */
     return err_make(cursor_ok(c) && c->rest.size == 0 ? ERR_OK : ERR_CORRUPT);
 }
 
@@ -555,8 +584,11 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     if (!cursor_ok(&c))
         return err_make(ERR_CORRUPT);
     TRY(log_frame_decode(frame, &checkpoint.last));
+    /* The file with the last frame is where the log goes on, and so never sealed. */
     if (checkpoint.sealed_file >= checkpoint.last.file_number)
         return err_make(ERR_CORRUPT);
+    /* In this order: sinks are held against the partitions, and notes of removals against
+     * topics. */
     TRY(take_topics(&c, state));
     TRY(take_sinks(&c, state));
     TRY(take_doomed(&c, state));
@@ -598,6 +630,7 @@ static int list_name(void *context, const char *name, enum io_kind kind)
     size_t at = listing->count;
     while (at > 0 && listing->lsns[at - 1] < lsn)
         at--;
+    /* Older than as many as are asked for. */
     if (at == listing->capacity)
         return 0;
     size_t last = listing->count < listing->capacity ? listing->count++ : listing->count - 1;
@@ -616,6 +649,7 @@ err_t log_checkpoint_list(struct io_disk *disk, const char *data_directory, uint
     *count = 0;
     enum io_kind kind;
     TRY(io_disk_kind(disk, path, &kind, why));
+    /* No checkpoint was ever written: the log is read from its first file on. */
     if (kind == IO_KIND_NONE)
         return err_ok();
     struct listing listing = {.capacity = capacity};
@@ -670,6 +704,8 @@ err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory,
 /* Two are kept; there is a third only until its elder is gone. */
 static err_t remove_old(struct io_disk *disk, const char *data_directory, struct err_text *why)
 {
+    /* More than three are there only after removals that failed. What is beyond these goes the next
+     * time. */
     uint64_t lsns[16];
     size_t count = 0;
     TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
@@ -690,6 +726,8 @@ err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uin
     directory_path(data_directory, path);
     TRY(io_disk_make_path(disk, path, why));
     file_path(data_directory, lsn, path);
+    /* Durable under its name, then read back, and only then the oldest goes: whatever stops this in
+     * between, there are as many good ones to start from as before. */
     TRY(io_disk_write_file(disk, path, bytes, why));
     TRY(verify(disk, data_directory, lsn, bytes, why));
     return remove_old(disk, data_directory, why);

@@ -49,6 +49,7 @@ static void finish(struct log_finding *finding, err_t error)
     list_remove(&finding->link);
     answer(finding->find, error);
     mem_free(finding);
+    /* A stop waits until nothing is being looked for. */
     if (log->mode == LOG_STOPPING)
         log_sequencer_pump(log);
 }
@@ -71,6 +72,8 @@ static err_t look_into(struct flow_batch *batch, struct buf *unpacked, int64_t o
     struct flow_record record;
     ASSERT(batch->max_timestamp_ms >= find->timestamp_ms);
     TRY(flow_batch_unpack(batch, UNPACK_SIZE_MAX, unpacked));
+    /* Within a batch times come in any order, so each record is looked at; those before the offset
+     * where the search may begin are passed over. */
     struct flow_batch_iterator it = flow_batch_records(batch);
     for (;;) {
         TRY(flow_batch_next(&it, &record));
@@ -86,6 +89,7 @@ static err_t look_at_read(struct log_finding *finding)
 {
     const struct flow_read *read = &finding->read;
     struct buf unpacked;
+    /* ERR_END is what goes on: nothing in this batch, nothing in this read. */
     err_t err = err_make(ERR_END);
     ASSERT(read->batch_count <= FLOW_READ_BATCHES);
     buf_init(&unpacked, 0);
@@ -137,6 +141,8 @@ static void index_done(struct io_job *job)
     if (finding->log->mode >= LOG_STOPPING)
         finish(finding, err_make(ERR_CANCELLED));
     else if (!partition || finding->segment.end_offset <= partition->start_offset)
+        /* Asked before the error is: a segment that has expired meanwhile may have lost its files
+         * under the worker, and that is no damage. */
         search(finding);
     else if (!err_is_ok(finding->error))
         finish(finding,
@@ -153,6 +159,8 @@ static const struct log_segment *segment_with(const struct log_partition *partit
 {
     ASSERT(partition->segments || partition->segment_count == 0);
     uint32_t first = log_partition_segments_before(partition, partition->start_offset);
+    /* From memory: a segment that cannot have the time costs no read. In order and not by halving,
+     * since times need not rise along with offsets. */
     for (uint32_t i = first; i < partition->segment_count; i++) {
         if (partition->segments[i].max_timestamp_ms >= timestamp_ms)
             return &partition->segments[i];
@@ -165,6 +173,8 @@ static void search_segment(struct log_finding *finding, const struct log_segment
     struct log *log = finding->log;
     const struct flow_find *find = finding->find;
     ASSERT(segment->size > 0);
+    /* Copies: the state's own may move or go while the worker reads. The topic's name that the
+     * place points to stays, for deleted topics too. */
     finding->segment = *segment;
     finding->place = log_place(log, log_state_topic(&log->state, find->topic_id), find->partition);
     finding->job =
@@ -195,6 +205,7 @@ static void search(struct log_finding *finding)
             return;
         }
     }
+    /* Nothing is late enough: the next record may be. */
     find->offset = partition->end_offset;
     find->found_timestamp_ms = -1;
     finish(finding, err_ok());
@@ -206,6 +217,7 @@ static void find_arrived(struct task *task)
     struct log *log = find->log;
     struct log_finding *finding = mem_zalloc(1, sizeof *finding);
     ASSERT(log && find->done);
+    /* The find itself is the asker's memory, so it can always be answered. */
     if (!finding) {
         answer(find, err_make(ERR_MEMORY));
         return;

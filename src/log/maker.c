@@ -68,6 +68,7 @@ static err_t made(struct log *log)
     maker->old_number = 0;
     if (maker->number == 0)
         return err_ok();
+    /* On the loop, which the list of files belongs to. */
     TRY(log_wal_add(&log->wal, maker->number, &maker->why));
     log->wal.files[log->wal.file_count - 1].recycled = recycled;
     log->counters.recycled += recycled ? 1 : 0;
@@ -82,6 +83,7 @@ static void make_done(struct io_job *job)
     bool unfinished = err_is_ok(maker->error) && maker->making.wal;
     /* Who stops and has nothing to write needs no file: log_free takes away what there is of it. */
     bool wanted = log->mode != LOG_STOPPING || !list_empty(&log->queue);
+    /* One step a job: whether there is hurry is asked again before each. */
     if (unfinished && wanted) {
         if (hurried(log))
             io_offload(log->options.maker, &maker->job);
@@ -149,6 +151,7 @@ static bool choose(struct log *log)
     size_t recyclable = count_recyclable(log);
     ASSERT(!maker->running);
     maker->number = spare ? 0 : log_wal_next_number(&log->wal);
+    /* A file that was taken off the list is in nobody's: it is dealt with before another is. */
     if (maker->old_number > 0)
         return true;
     if (spare ? recyclable > 1 : recyclable > 0) {

@@ -68,6 +68,7 @@ static void free_lease(struct log_lease *lease)
 static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint64_t size)
 {
     ASSERT(size > 0 && !read->lease);
+    /* Not zeroed: the entries of a whole answer are most of it, and what is read is set first. */
     struct log_lease *lease = mem_alloc(sizeof *lease);
     if (!lease)
         return NULL;
@@ -98,10 +99,14 @@ static uint32_t choose(const struct log *log, const struct log_partition *partit
     *bytes = 0;
     for (size_t i = at; i < partition->index_count && count < FLOW_READ_BATCHES; i++) {
         const struct log_index_entry *entry = &partition->index[i];
+        /* One batch is given whatever its size, or a reader with too little room would never get
+         * on. */
         if (count > 0 && *bytes + entry->size > read->size_max)
             break;
         if ((log_tail_find(&log->tail, entry_position(entry), entry->size) != NULL) != from_tail)
             break;
+        /* In a busy log a partition's batches lie far apart: what others have between them is read
+         * along with a span, so it may only be so much. */
         uint64_t span = entry->file_offset + entry->size - first->file_offset;
         if (!from_tail && count > 0 &&
             (entry->file_number != first->file_number ||
@@ -128,6 +133,8 @@ static void read_from_tail(struct log *log, struct flow_read *read,
         const struct log_index_entry *entry = &partition->index[at + i];
         const uint8_t *bytes_at = log_tail_find(&log->tail, entry_position(entry), entry->size);
         ASSERT(bytes_at);
+        /* Copied, though it is in memory: the ring is written over when it comes round, and an
+         * answer lives as long as its reader likes. */
         memcpy(out, bytes_at, entry->size);
         read->batches[i] = slice_make(out, entry->size);
         out += entry->size;
@@ -145,6 +152,8 @@ static err_t check_batch(const struct log_index_entry *entry, struct slice bytes
     err_t err = flow_batch_parse(bytes, &batch);
     if (err_is_ok(err))
         err = flow_batch_check(&batch);
+    /* Files are used again: a batch of an earlier life has a good checksum too, and another
+     * offset. */
     bool same = err_is_ok(err) && batch.bytes.size == entry->size &&
                 batch.base_offset == entry->base_offset;
     return same ? err_ok() : err_make(ERR_CORRUPT);
@@ -161,6 +170,7 @@ static void read_work(struct io_job *job)
     for (; err_is_ok(err) && good < lease->count; good++) {
         const struct log_index_entry *entry = &lease->entries[good];
         uint64_t inside = entry->file_offset - lease->span_start;
+        /* Applied means flushed: what the file lacks was taken from it since. */
         if (inside + entry->size > got) {
             err = err_make(ERR_CORRUPT);
             break;
@@ -172,6 +182,7 @@ static void read_work(struct io_job *job)
         read->batches[good] = bytes;
     }
     read->batch_count = good;
+    /* What is good is given. The next read begins at the first that is not, and so fails alone. */
     if (good < lease->count)
         read->next_offset = good > 0 ? lease->entries[good].base_offset : read->offset;
     read->error = good > 0 ? err_ok() : err;
@@ -186,6 +197,7 @@ static void read_done(struct io_job *job)
     list_remove(&lease->link);
     log->counters.reads_disk++;
     struct log_wal_file *file = log_wal_find(&log->wal, lease->file_number);
+    /* The count has kept the file from being made into the next one. */
     ASSERT(file && file->reads > 0);
     file->reads--;
     if (err_is(read->error, ERR_CORRUPT))
@@ -205,6 +217,8 @@ static err_t open_reader(struct log *log, uint32_t file_number, struct log_wal_f
 {
     struct log_wal_file *file = log_wal_find(&log->wal, file_number);
     ASSERT(file);
+    /* A handle for reads alone, opened at the first one and kept: reads of a file come in
+     * swarms. */
     if (!file->reader) {
         char path[LOG_WAL_PATH_MAX];
         log_wal_path(&log->wal, file_number, path);
@@ -221,6 +235,7 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     ASSERT(count > 0 && count <= FLOW_READ_BATCHES);
     const struct log_index_entry *first = &partition->index[at];
     const struct log_index_entry *last = &partition->index[at + count - 1];
+    /* Direct reads are of whole blocks; what lies before and behind the batches comes along. */
     uint64_t start = (uint64_t)first->file_offset / IO_BLOCK * IO_BLOCK;
     uint64_t last_end = (uint64_t)last->file_offset + last->size;
     uint64_t end = (last_end + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
@@ -235,6 +250,7 @@ static err_t read_from_disk(struct log *log, struct flow_read *read,
     lease->span_start = start;
     lease->span_size = end - start;
     lease->count = count;
+    /* A copy: while the worker reads the index may move, or give way to a segment. */
     memcpy(lease->entries, first, count * sizeof *first);
     lease->job = (struct io_job){.home = log->options.loop, .work = read_work, .done = read_done};
     list_add_tail(&log->reads, &lease->link);
@@ -253,6 +269,7 @@ static err_t take_batches(const struct log_segment *segment, struct flow_read *r
     while (bytes.size > 0 && read->batch_count < FLOW_READ_BATCHES) {
         struct flow_batch batch;
         err_t err = flow_batch_parse(bytes, &batch);
+        /* A batch's first twelve bytes, base offset and length, say how far it goes. */
         if (err_is(err, ERR_END) && bytes.size >= 12)
             *wanted = UINT64_C(12) + get_u32be(bytes.data + 8);
         TRY(err);
@@ -289,6 +306,8 @@ static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t p
     end = end > lease->segment.size ? lease->segment.size : end;
     uint64_t size = (end - start + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
     ASSERT(position < lease->segment.size);
+    /* Nothing is carried over: the span is read again from its first byte, which happens only where
+     * a batch turns out to be larger than was asked for. */
     if (size > lease->span_size) {
         mem_free(lease->data);
         lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
@@ -298,6 +317,7 @@ static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t p
     }
     size_t got = 0;
     TRY(io_file_read(file, lease->data, (size_t)size, start, &got));
+    /* The segment's size is from a checkpoint, behind a sync: no crash makes it shorter. */
     if (got < end - start)
         return err_make(ERR_CORRUPT);
     *out = slice_make(lease->data + (position - start), (size_t)(end - position));
@@ -311,6 +331,7 @@ static err_t read_segment(struct log_lease *lease, struct io_file *file)
     TRY(log_segment_find_offset(lease->disk, &lease->place, &lease->segment, read->offset,
                                 &position));
     ASSERT(read->batch_count == 0);
+    /* What was asked for, and the way to it: the index leads to within an interval and a batch. */
     uint64_t wanted = (uint64_t)read->size_max + 2 * LOG_SEGMENT_INDEX_INTERVAL;
     bool led = position > 0; /* by the index, to the first batch */
     while (position < lease->segment.size) {
@@ -324,6 +345,7 @@ static err_t read_segment(struct log_lease *lease, struct io_file *file)
             return err_ok();
         if (!err_is(err, ERR_END))
             return err;
+        /* All that is left was looked at, and no batch ends in it. */
         if (position == before && position + wanted >= lease->segment.size)
             break;
         wanted = more > wanted ? more : wanted;
@@ -382,6 +404,7 @@ static void read_sealed_done(struct io_job *job)
 static err_t read_from_segment(struct log *log, struct flow_read *read,
                                const struct log_segment *segment)
 {
+    /* A block to begin with: how much is needed the worker finds out, from the index on disk. */
     struct log_lease *lease = new_lease(log, read, IO_BLOCK);
     if (!lease)
         return err_make(ERR_MEMORY);
@@ -389,6 +412,7 @@ static err_t read_from_segment(struct log *log, struct flow_read *read,
     lease->span_size = IO_BLOCK;
     lease->disk = log->options.disk;
     lease->place = log_place(log, log_state_topic(&log->state, read->topic_id), read->partition);
+    /* A copy: the state's own grows, moves and goes while the worker reads. */
     lease->segment = *segment;
     lease->job = (struct io_job){
         .home = log->options.loop, .work = read_sealed_work, .done = read_sealed_done};
@@ -401,6 +425,8 @@ static err_t read_from_segment(struct log *log, struct flow_read *read,
 /* Answers a read that has something to find. */
 static void serve(struct log *log, struct flow_read *read, const struct log_partition *partition)
 {
+    /* Nothing is in both a segment and the index: sealing swaps one for the other in one turn of
+     * the loop. */
     const struct log_segment *segment = log_partition_segment(partition, read->offset);
     if (segment) {
         err_t err = read_from_segment(log, read, segment);
@@ -445,6 +471,7 @@ void log_reader_submit(struct log *log, struct flow_read *read)
     else if (read->offset < partition->end_offset)
         serve(log, read, partition);
     else if (read->wait)
+        /* Exactly at the end: not a mistake, only early. */
         list_add_tail(&partition->waiters, &read->link);
     else
         answer(read, err_ok());
@@ -527,6 +554,8 @@ static void cancel_home(struct task *task)
 static void cancel_arrived(struct task *task)
 {
     struct flow_read *read = CONTAINER_OF(task, struct flow_read, cancel_task);
+    /* A read that is in no list is being served: its answer is on the way, and the cancel that goes
+     * home beside it changes nothing about that. */
     if (list_linked(&read->link)) {
         list_remove(&read->link);
         answer(read, err_make(ERR_CANCELLED));
@@ -539,6 +568,7 @@ void log_reader_cancel(struct flow_log *flow, struct flow_read *read)
 {
     struct log *log = CONTAINER_OF(flow, struct log, flow);
     ASSERT(!read->cancelled);
+    /* Set on the asker's thread, where answer_home looks at it. */
     read->cancelled = true;
     read->cancel_task.run = cancel_arrived;
     io_post(log->options.loop, &read->cancel_task);
@@ -546,6 +576,8 @@ void log_reader_cancel(struct flow_log *flow, struct flow_read *read)
 
 void log_reader_release(struct flow_log *flow, struct flow_read *read)
 {
+    /* On the asker's thread, without a message: by now the lease is memory that nobody else
+     * knows. */
     (void)flow;
     struct log_lease *lease = read->lease;
     read->lease = NULL;

@@ -47,6 +47,7 @@ static uint32_t too_old(const struct log *log, const struct log_topic *topic, ui
 {
     const struct log_partition *partition = &topic->partitions[number];
     int64_t now_ms = io_wall_ms(log->options.loop);
+    /* A clock that was set back would else make what was committed before it younger than it is. */
     now_ms = now_ms > log->time_ms ? now_ms : log->time_ms;
     ASSERT(topic->config.retention_ms > 0);
     uint32_t count = 0;
@@ -66,6 +67,7 @@ static void let_go(struct log *log, const struct log_topic *topic, uint32_t numb
     struct log_retention *retention = &log->retention;
     const struct log_partition *partition = &topic->partitions[number];
     ASSERT(count > 0 && count <= partition->segment_count);
+    /* What the limit of changes leaves out waits: the next look comes at once behind the commit. */
     int64_t start = partition->segments[count - 1].end_offset;
     if (start <= partition->start_offset || retention->commit.topic_count == LOG_RETENTION_CHANGES)
         return;
@@ -186,6 +188,9 @@ static void committed(struct flow_commit *commit)
     ASSERT(retention->committing);
     retention->committing = false;
     if (err_is_ok(commit->error))
+        /* Again at once, since a look takes one segment a topic by size and so many changes in
+         * all. After an error it is the timer's turn, or a log that is full would be asked
+         * without end. */
         look(log);
     log_sequencer_pump(log);
 }
@@ -201,6 +206,7 @@ static bool waits_too_long(const struct log *log)
         ASSERT(topic->partitions || topic->partition_count == 0);
         for (uint32_t p = 0; p < topic->partition_count && topic->config.retention_ms > 0; p++) {
             const struct log_partition *partition = &topic->partitions[p];
+            /* The oldest that waits speaks for all: commit times rise with the index. */
             if (partition->index_count == 0)
                 continue;
             int64_t age_ms = now_ms - partition->index[0].commit_time_ms;

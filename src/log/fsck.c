@@ -289,6 +289,8 @@ static err_t check(struct log_fsck *f)
                       "restore the directory from a copy");
     f->possible = f->last.lsn > 0;
     TRY(log_fsck_read_partitions(f));
+    if (!f->repair)
+        TRY(log_fsck_leftovers(f));
     if (f->repair && f->possible && f->result.errors > 0)
         TRY(log_fsck_repair(f));
     ASSERT(f->on_disk);

@@ -154,6 +154,11 @@ void log_fsck_move_ends(struct log_fsck *f);
  * is left, and files are written that do not stand in anybody's way. */
 err_t log_fsck_read_partitions(struct log_fsck *f);
 
+/* fsck_leftovers.c: tells of files that nobody names. */
+err_t log_fsck_leftovers(struct log_fsck *f);
+/* Whether a file of the partition's directory belongs to one of its segments. */
+bool log_fsck_is_named(const struct log_partition *partition, const char *name);
+
 /* fsck_repair.c */
 /* Copies [first, end) of a file below the data directory aside; a missing one is fine. */
 err_t log_fsck_aside(struct log_fsck *f, const char *name, uint64_t first, uint64_t end);

@@ -375,25 +375,11 @@ struct sweep {
     char found[LOG_SEGMENT_PATH_MAX];
 };
 
-/* By its base offset, whatever its ending. */
-static bool is_named(const struct log_partition *partition, const char *name)
-{
-    for (uint32_t i = 0; i < partition->segment_count; i++) {
-        char base[32];
-        int size =
-            snprintf(base, sizeof base, "%020" PRId64 ".", partition->segments[i].base_offset);
-        ASSERT(size == 21);
-        if (strncmp(name, base, (size_t)size) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int find_unnamed(void *context, const char *name, enum io_kind kind)
 {
     struct sweep *sweep = context;
     ASSERT(name[0]);
-    if (kind != IO_KIND_FILE || is_named(sweep->partition, name))
+    if (kind != IO_KIND_FILE || log_fsck_is_named(sweep->partition, name))
         return 0;
     int size = snprintf(sweep->found, sizeof sweep->found, "%s/%s", sweep->directory, name);
     return size > 0 && (size_t)size < sizeof sweep->found;

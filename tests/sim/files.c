@@ -111,3 +111,16 @@ void world_check_files(struct world *w)
         for (uint32_t p = 0; p < w->log->state.topics[t]->partition_count; p++)
             check_partition(w, w->log->state.topics[t], p);
 }
+
+void world_check_sizes(struct world *w)
+{
+    for (uint32_t t = 0; t < w->log->state.topic_count && !w->log->recovered.clean; t++) {
+        const struct log_topic *topic = w->log->state.topics[t];
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            struct walk walk = {
+                .w = w, .topic = topic, .partition = &topic->partitions[p], .number = p};
+            for (uint32_t i = 0; i < walk.partition->segment_count; i++)
+                check_size(&walk, "a segment", i);
+        }
+    }
+}

@@ -144,6 +144,7 @@ static void work(struct world *w)
 static void live(struct world *w, struct totals *totals, bool no_direct)
 {
     open_log(w, totals);
+    world_check_sizes(w);
     totals->lives++;
     totals->torn += w->log->recovered.torn;
     world_setup(w);

@@ -174,6 +174,8 @@ void world_setup(struct world *w);
 /* Compares what lies on the disk with what the log says: nothing is left over, nothing is missing.
  * Without faults, everybody at rest. */
 void world_check_files(struct world *w);
+/* Right after a start that followed a crash: segments hold what counts and nothing behind it. */
+void world_check_sizes(struct world *w);
 /* Reads everything and compares it with the model. Without faults. */
 void world_verify(struct world *w);
 /* Runs some steps of everybody. */

@@ -328,7 +328,10 @@ static err_t write_checkpoint(struct log_fsck *f)
         .sealed_file = f->has_checkpoint ? f->checkpoint.sealed_file : 0,
     };
     struct buf bytes = {0};
+    char name[64];
     ASSERT(f->last.lsn > 0);
+    snprintf(name, sizeof name, "checkpoint/%020" PRIu64 ".ckpt", f->last.lsn);
+    TRY(log_fsck_aside(f, name, 0, UINT64_MAX));
     log_fsck_act(f, "writing checkpoint %" PRIu64 " with what is left", f->last.lsn);
     log_checkpoint_encode(&checkpoint, &f->state, &bytes);
     err_t err = buf_error(&bytes);
@@ -428,6 +431,9 @@ err_t log_fsck_repair(struct log_fsck *f)
     TRY(io_file_sync_all(f->root));
     TRY(write_meta(f));
     TRY(drop_checkpoints(f, 0, false));
+    /* The one that this began with stays until the one that replaces it is there. */
+    if (f->has_checkpoint)
+        TRY(drop_checkpoints(f, f->result.checkpoint_lsn, true));
     TRY(write_checkpoint(f));
     TRY(drop_checkpoints(f, f->last.lsn, true));
     TRY(cut_segments(f));

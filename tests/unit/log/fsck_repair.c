@@ -69,6 +69,29 @@ static void what_is_changed_was_copied_aside_before(void **state)
     world_done(&w);
 }
 
+/* How many checkpoints are in `directory`. */
+static size_t checkpoints_in(struct world *w, const char *directory)
+{
+    uint64_t lsns[8];
+    size_t count = 0;
+    assert_code(log_checkpoint_list(sim_disk_io(w->disk), directory, lsns, 8, &count, NULL), OK);
+    return count;
+}
+
+static void the_checkpoints_before_it_are_all_kept_aside(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    harm(&w);
+    size_t before = checkpoints_in(&w, "data");
+    assert_int_equal(before, 2);
+    told_run(&w, &told, "fsck-1");
+    assert_int_equal(checkpoints_in(&w, "data"), 1);
+    assert_int_equal(checkpoints_in(&w, "data/fsck-1"), before);
+    world_done(&w);
+}
+
 static void without_damage_a_repair_writes_nothing(void **state)
 {
     (void)state;
@@ -171,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_kinds_of_damage_are_repaired_at_once),
         cmocka_unit_test(what_is_changed_was_copied_aside_before),
+        cmocka_unit_test(the_checkpoints_before_it_are_all_kept_aside),
         cmocka_unit_test(without_damage_a_repair_writes_nothing),
         cmocka_unit_test(a_check_changes_nothing_whatever_it_finds),
         cmocka_unit_test(a_repair_that_loses_power_anywhere_can_be_begun_again),

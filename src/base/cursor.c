@@ -33,6 +33,7 @@ static const uint8_t *take(struct cursor *c, size_t size)
     return data;
 }
 
+/* A view into what is read: the caller copies what has to outlive it. */
 struct slice cursor_bytes(struct cursor *c, size_t size)
 {
     const uint8_t *data = take(c, size);
@@ -40,6 +41,8 @@ struct slice cursor_bytes(struct cursor *c, size_t size)
     return slice_make(data, data ? size : 0);
 }
 
+/* After a failure every read is 0: callers read all fields and look once, and what they compute of
+ * zeros until then has to be harmless. */
 uint8_t cursor_u8(struct cursor *c)
 {
     ASSERT(c);
@@ -198,6 +201,7 @@ void put_u64be(uint8_t *out, uint64_t value)
     put_u64le(out, __builtin_bswap64(value));
 }
 
+/* Byte by byte, since bytes from a peer lie where they lie; compilers make one load of it. */
 uint16_t get_u16le(const uint8_t *in)
 {
     ASSERT(in);

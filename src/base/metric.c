@@ -40,6 +40,7 @@ void histogram_add(struct histogram *h, uint64_t duration_ns)
 {
     ASSERT(h);
     uint32_t index = bucket_index(duration_ns);
+    /* Over the last bound it is in the total alone, which is what Prometheus calls +Inf. */
     if (index < HISTOGRAM_BUCKETS)
         h->counts[index]++;
     h->count++;
@@ -130,6 +131,7 @@ __attribute__((format(printf, 1, 0))) static char *format_labels(const char *for
 static void push(struct metric_set *set, struct metric_sample sample)
 {
     ASSERT(sample.family);
+    /* Callers pass on what they got: that something is missing is looked at once, here. */
     bool whole = sample.labels && (sample.histogram || sample.family->type != METRIC_HISTOGRAM);
     if (set->failed || !whole || !make_room(set, 1)) {
         set->failed = true;
@@ -208,6 +210,7 @@ void metric_label(char *out, size_t size, struct slice value)
     while (value.size) {
         size_t consumed = 0;
         struct slice text = escaped(value, &consumed);
+        /* Cut between two escapes: half of one would break the line it stands in. */
         if (text.size >= size - at)
             break;
         ASSERT(text.size > 0 && consumed > 0);

@@ -17,7 +17,9 @@
 
 /* Deleting waits for two commits, and a log that is being healed takes its time. */
 #define TIMEOUT_MS 60000u
+/* Two names of a topic, of 249 bytes at the most, and the words around them. */
 #define TARGET_SIZE 640u
+/* Far beyond what the door sends: an answer of somebody else's must not cost the stack. */
 #define DEPTH_MAX 64u
 
 struct flags {
@@ -126,6 +128,7 @@ static void add_duration(struct buf *out, uint64_t ms)
         const char *name;
     } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
     size_t i = 0;
+    /* Ends at the last unit, which divides everything. */
     while (ms % units[i].ms != 0)
         i++;
     buf_add_u64(out, ms / units[i].ms);
@@ -166,6 +169,7 @@ static err_t add_topic(struct cli_table *table, struct arena *arena,
     if (found[NAME].kind != FORMAT_JSON_STRING)
         return err_make(ERR_SYNTAX);
     add_row(&row, found);
+    /* The row's buffer goes on growing and moving; what the table keeps must not. */
     struct slice kept = buf_ok(&row) ? arena_slice(arena, buf_slice(&row)) : (struct slice){0};
     buf_done(&row);
     bool added = kept.data && cli_table_add(table, text(&found[NAME]), kept);
@@ -180,6 +184,7 @@ static err_t add_topics(struct cli_table *table, struct arena *arena, struct sli
     struct format_json_element element;
     struct format_json_value found[FIELDS];
     TRY(format_json_array_begin(&walk, list, NULL));
+    /* Compiled once for the whole list, which may have thousands of topics. */
     TRY(format_json_paths_new(fields, FIELDS, &paths, NULL));
     err_t err = err_ok();
     while (err_is_ok(err) && format_json_array_next(&walk, paths, DEPTH_MAX, found, &element) ==
@@ -245,6 +250,7 @@ static err_t add_partitions(struct slice list, struct buf *out)
     while (good && format_json_array_next(&walk, NULL, DEPTH_MAX, NULL, &element) ==
                        FORMAT_JSON_ARRAY_ELEMENT) {
         struct cli_members first = {.rest = element.raw};
+        /* The server writes it first. A row without it is one of a later version, and left out. */
         if (cli_members_next(&first) && slice_equal_string(first.key, "partition"))
             good = cli_table_add(&table, first.value.raw, first.rest);
     }
@@ -301,6 +307,7 @@ static int show(const struct call *call, const struct cli_door_answer *answer, c
 {
     struct slice document = buf_slice(&answer->body);
     struct buf out = {0};
+    /* A refusal has a text of the server's own, which says more than could be said here. */
     if (answer->status != 200)
         return cli_door_refused(call->command, address, answer);
     int code = CLI_OK;
@@ -376,6 +383,7 @@ int cli_topics(struct cli *cli, int argc, char **argv)
     int code = cli_parse(call.command, argc, argv, &flags, &words);
     if (code >= 0)
         return code;
+    /* Nothing is sent before the words are understood: a delete cannot be taken back. */
     code = take_words(&words, &flags, &call);
     cli_words_done(&words);
     return code >= 0 ? code : make_call(cli, &flags, &call);

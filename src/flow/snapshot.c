@@ -11,6 +11,7 @@
 void flow_snapshot_done(struct flow_snapshot *snapshot)
 {
     ASSERT(snapshot);
+    /* All of it is in the arena: whoever asked frees it in one go, on the loop that asked. */
     arena_done(&snapshot->arena);
     snapshot->topics = NULL;
     snapshot->topic_count = 0;
@@ -58,6 +59,8 @@ static bool topic_balanced(const struct flow_topic_state *t)
     return t->received == outcomes && t->dlq_total == letters;
 }
 
+/* What a sink was given, by its cursors, is what became of it, by its counters, and what is still
+ * to come. */
 static bool sink_balanced(const struct flow_sink_state *s)
 {
     ASSERT(s->name);

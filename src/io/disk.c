@@ -18,6 +18,7 @@
 static err_t parent_of(struct slice path, struct buf *out)
 {
     ASSERT(path.size > 0);
+    /* A path may end in slashes, and "/" is its own parent. */
     while (path.size > 1 && path.data[path.size - 1] == '/')
         path.size--;
     size_t end = path.size;
@@ -99,6 +100,7 @@ err_t io_disk_make_path(struct io_disk *disk, const char *path, struct err_text 
     if (!prefix)
         return err_make(ERR_MEMORY);
     err_t err = err_ok();
+    /* From the root down, a name a step: each must be there before the next one can be. */
     bool missing = false;
     for (size_t i = 1; i <= size && err_is_ok(err); i++) {
         /* At each end of a name; the root and repeated slashes are none. */
@@ -128,6 +130,7 @@ static err_t read_all(struct io_file *file, size_t size_max, struct buf *out)
         size_t got = 0;
         TRY(io_file_read(file, room, step, total, &got));
         ASSERT(got <= step);
+        /* Read, and then refused: a file that grows meanwhile has no size to ask for first. */
         if (got > size_max - total)
             return err_make(ERR_TOO_LARGE);
         buf_advance(out, got);
@@ -190,12 +193,15 @@ err_t io_disk_write_file(struct io_disk *disk, const char *path, struct slice co
     ASSERT(path[0] != '\0');
     struct buf name = {0};
     buf_add_string(&name, path);
+    /* With its zero, since it is a path. In the same directory, as a rename goes no further than a
+     * file system. */
     buf_add(&name, ".tmp", sizeof(".tmp"));
     err_t err = buf_error(&name);
     const char *temporary = (const char *)name.data;
     if (err_is_ok(err))
         err = write_synced(disk, temporary, content, why);
     if (err_is_ok(err))
+        /* The bytes are durable by now: the name must not come to be before what it names. */
         err = io_disk_rename(disk, temporary, path, why);
     if (err_is_ok(err))
         err = sync_parent(disk, slice_string(path), why);

@@ -46,12 +46,14 @@ enum effect {
     EFFECT_SLOW,
 };
 
+/* In the order of the first three effects, so that a name's place is its effect. */
 static const char *const kill_moments[] = {"before", "after", "during", NULL};
 
 static const char *const error_names[] = {"io", "space", "permission", "files", "memory", NULL};
 static const enum err_code error_codes[] = {ERR_IO, ERR_NO_SPACE, ERR_PERMISSION, ERR_FD_LIMIT,
                                             ERR_MEMORY};
 
+/* Calls are counted from 1. A rule without an end has `last` at the largest number there is. */
 struct rule {
     enum effect effect;
     enum op op;
@@ -137,6 +139,7 @@ static bool parse_effect(struct slice *rest, struct rule *rule)
     struct slice name = slice_split(rest, ':');
     uint32_t index = 0;
     uint64_t ms = 0;
+    /* The only effect without a detail: what follows its name is the operation. */
     if (slice_equal_string(name, "short")) {
         rule->effect = EFFECT_SHORT;
         return true;
@@ -153,6 +156,8 @@ static bool parse_effect(struct slice *rest, struct rule *rule)
         rule->error = error_codes[index];
         return known;
     }
+    /* What is none of the above has to be "slow", or the specification is refused: a rule that is
+     * spelt wrong would let a test pass that tests nothing. */
     rule->effect = EFFECT_SLOW;
     bool known = slice_equal_string(name, "slow") && err_is_ok(number_parse_duration(detail, &ms));
     rule->delay_ns = ms * UINT64_C(1000000);
@@ -189,6 +194,8 @@ static err_t parse_rules(struct fault_disk *disk, struct err_text *why)
 static bool contains(const char *text, struct slice part)
 {
     ASSERT(text);
+    /* An empty path matches all; a part of one is enough, so that a rule needs no directory of the
+     * machine's in it. */
     return part.size == 0 || memmem(text, strlen(text), part.data, part.size);
 }
 
@@ -200,6 +207,8 @@ static bool takes_effect(struct rule *rule, enum op op, const char *path, const 
         return false;
     if (!contains(path, rule->path) && !(other_path && contains(other_path, rule->path)))
         return false;
+    /* Only calls that match are counted, or a rule would mean another call with each change
+     * elsewhere. */
     uint64_t number = atomic_fetch_add(&rule->count, 1) + 1;
     return number >= rule->first && number <= rule->last;
 }
@@ -211,6 +220,8 @@ static void follow(const struct fault_disk *disk, const struct rule *rule, struc
     case EFFECT_KILL_BEFORE: disk->hooks.kill(); break;
     case EFFECT_KILL_AFTER: plan->kill_after = true; break;
     case EFFECT_KILL_DURING: plan->kill_during = plan->half = true; break;
+    /* Of several rules for one call the last error stands; whatever else they ask for is done as
+     * well. */
     case EFFECT_FAIL: plan->error = err_make(rule->error); break;
     case EFFECT_SHORT: plan->half = true; break;
     case EFFECT_SLOW: disk->hooks.sleep_ns(rule->delay_ns); break;
@@ -225,6 +236,7 @@ static struct plan begin_two(struct fault_disk *disk, enum op op, const char *pa
     for (size_t i = 0; i < disk->rule_count; i++) {
         if (!takes_effect(&disk->rules[i], op, path, other_path))
             continue;
+        /* Before the effect, which may be the end of the process. */
         atomic_fetch_add(&disk->fired, 1);
         follow(disk, &disk->rules[i], &plan);
     }
@@ -240,6 +252,7 @@ static struct plan begin(struct fault_disk *disk, enum op op, const char *path)
 static err_t finish(const struct fault_disk *disk, const struct plan *plan, err_t err)
 {
     ASSERT(disk->hooks.kill);
+    /* Behind the call, before its caller is told: a crash in which all was done and nobody knew. */
     if (plan->kill_after)
         disk->hooks.kill();
     return err;
@@ -311,6 +324,8 @@ static err_t fault_write(struct io_file *io, const void *data, size_t size, uint
 {
     struct fault_file *file = file_of(io);
     struct plan plan = begin(file->disk, OP_WRITE, file->path);
+    /* An error is made without the call: what a disk has done of a write that failed, the half
+     * write shows. */
     TRY(plan.error);
     if (!plan.half)
         return finish(file->disk, &plan, io_file_write(file->inner, data, size, offset));
@@ -319,6 +334,7 @@ static err_t fault_write(struct io_file *io, const void *data, size_t size, uint
     if (size >= IO_BLOCK)
         half -= half % IO_BLOCK;
     ASSERT(half <= size);
+    /* Less than a block is cut in the middle, so that small files are torn too. */
     err_t err = io_file_write(file->inner, data, half, offset);
     if (plan.kill_during)
         file->disk->hooks.kill();
@@ -343,6 +359,8 @@ static err_t fault_truncate(struct io_file *io, uint64_t size)
     return finish(file->disk, &plan, io_file_truncate(file->inner, size));
 }
 
+/* Neither looks nor locks fail on purpose: an error of theirs ends a start, and nothing comes of it
+ * that a test could look for. */
 static err_t fault_size(struct io_file *io, uint64_t *size)
 {
     ASSERT(size);
@@ -460,6 +478,7 @@ static size_t count_rules(const char *spec)
 {
     ASSERT(spec);
     size_t count = 1;
+    /* One more than separators: an empty specification is one rule, which is refused. */
     for (const char *at = spec; *at; at++)
         count += *at == ';';
     return count;

@@ -300,6 +300,7 @@ static err_t disk_lock(struct io_file *file)
     TRY(judge_handle(handle, CALL_LOOK, &verdict));
     TRY(verdict.err);
     ASSERT(handle->node);
+    /* As flock(2) has it: of the open file, so that a second one of the same process is refused. */
     if (handle->node->locked_by && handle->node->locked_by != handle)
         return err_make(ERR_IN_USE);
     handle->node->locked_by = handle;
@@ -323,6 +324,7 @@ static err_t disk_sync_all(struct io_file *file)
     TRY(judge_handle(handle, CALL_SYNC, &verdict));
     ASSERT(verdict.kind != VERDICT_RUN || err_is_ok(verdict.err));
     switch (verdict.kind) {
+    /* Cut by a loss of power, some of it is done; failed, some of it is lost besides. */
     case VERDICT_RUN: TRY(sim_tree_sync_all(&disk->tree)); break;
     case VERDICT_FAIL: sim_tree_sync_all_failed(&disk->tree); break;
     case VERDICT_DIE: sim_tree_sync_all_cut(&disk->tree); break;
@@ -348,6 +350,7 @@ static err_t rename_places(struct sim_disk *disk, const char *from, const char *
     struct sim_place source = {0};
     struct sim_place target = {0};
     TRY(find_place(disk, from, CALL_CHANGE, &verdict, &source));
+    /* One verdict for both names, since it is one call, which is done or not. */
     TRY(sim_tree_find(&disk->tree, to, &target));
     if (!source.node)
         return err_make(ERR_NO_FILE);
@@ -557,6 +560,7 @@ void sim_disk_set(struct sim_disk *disk, const struct sim_disk_options *options)
 {
     ASSERT(options);
     disk->options = *options;
+    /* What is there stays, even if it is more: a disk can shrink only for what is still to come. */
     disk->tree.store.page_count_max = options->capacity_bytes / SIM_PAGE_SIZE;
     /* Less than a page is no room at all, not no limit. */
     if (options->capacity_bytes > 0 && disk->tree.store.page_count_max == 0)
@@ -566,6 +570,7 @@ void sim_disk_set(struct sim_disk *disk, const struct sim_disk_options *options)
 void sim_disk_fail_after(struct sim_disk *disk, uint64_t n, enum err_code code)
 {
     ASSERT(n == 0 || code != ERR_OK);
+    /* From here on, so that a test counts what it is about and not what led there. */
     disk->calls = 0;
     disk->fail_at = n;
     disk->fail_code = code;
@@ -605,11 +610,13 @@ void sim_disk_aim(struct sim_disk *disk, const char *part)
 void sim_disk_cut_off(struct sim_disk *disk, bool cut_off)
 {
     ASSERT(cut_off || disk->dead);
+    /* As if the cable was pulled: unlike a crash, nothing that was written is lost by it. */
     disk->dead = cut_off;
 }
 
 void sim_disk_crash(struct sim_disk *disk)
 {
+    /* The handles first: what their nodes are after the crash is none of theirs. */
     LIST_EACH (link, &disk->handles) {
         struct sim_handle *handle = CONTAINER_OF(link, struct sim_handle, link);
         ASSERT(handle->node);

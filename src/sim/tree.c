@@ -21,6 +21,7 @@ static struct sim_node *node_new(enum io_kind kind)
     struct sim_node *node = mem_zalloc(1, sizeof(*node));
     if (!node)
         return NULL;
+    /* The maker's own, given back once a name holds the node. */
     node->references = 1;
     node->kind = kind;
     return node;
@@ -67,6 +68,7 @@ void sim_node_unref(struct sim_tree *tree, struct sim_node *node)
     if (!node)
         return;
     ASSERT(node->references > 0);
+    /* A file without a name lives as long as somebody has it open, as everywhere. */
     if (--node->references > 0)
         return;
     names_done(tree, &node->live);
@@ -181,6 +183,7 @@ err_t sim_tree_find(struct sim_tree *tree, const char *path, struct sim_place *o
         struct slice name = slice_split(&rest, '/');
         if (name.size == 0 || slice_equal_string(name, "."))
             continue;
+        /* Paths are made by programs, which have no use for it. */
         if (slice_equal_string(name, ".."))
             return err_make(ERR_UNSUPPORTED);
         if (!place.node || place.node->kind != IO_KIND_DIRECTORY)
@@ -202,6 +205,7 @@ err_t sim_tree_make(struct sim_tree *tree, struct sim_place *out, enum io_kind k
         return err_make(ERR_MEMORY);
     err_t err = journal_add(tree, node, NULL, out);
     if (err_is_ok(err) && !names_put(tree, &out->directory->live, out->name, node)) {
+        /* Not done, so it must not be found in the journal either. */
         rename_done(tree, &tree->journal[--tree->journal_count]);
         err = err_make(ERR_MEMORY);
     }
@@ -423,6 +427,8 @@ static void select_survivors(struct sim_tree *tree)
     for (size_t i = 0; i < tree->journal_count; i++) {
         struct sim_rename *change = &tree->journal[i];
         bool lucky = in_order ? i < point : sim_random_chance(random, 1, 2);
+        /* A node that lost a change loses all later ones too: they begin at a name that it does not
+         * have. */
         change->selected = lucky && !change->node->marked && !is_name_taken(tree, i);
         if (!change->selected)
             change->node->marked = true;

@@ -28,6 +28,7 @@ static const char *const compatibilities[] = {"NONE",
                                               "FULL_TRANSITIVE",
                                               NULL};
 
+/* Offsets are within the table's own struct, since a table is decoded on its own. */
 static const struct option schema_options[] = {
     {.name = "type",
      .type = OPTION_ENUM,
@@ -102,6 +103,7 @@ static const struct option retention_options[] = {
 
 #define TOPIC(field) offsetof(struct control_catalog_contract, topic.field)
 
+/* The order is that of the page in the manual: what nobody can do without comes first. */
 const struct option control_catalog_options[] = {
     {.name = "topic",
      .type = OPTION_STRING,
@@ -185,8 +187,10 @@ static const char *name_problem(const char *name)
     struct slice s = slice_string(name);
     if (s.size == 0 || s.size > CONTROL_CATALOG_NAME_MAX || strspn(name, allowed) != s.size)
         return "1 to 245 characters of [a-zA-Z0-9._-]";
+    /* Both pass the test of characters, and neither is a name. */
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return "a name other than . and ..";
+    /* Kept for topics of the server's own, as Kafka keeps two underscores for its. */
     if (name[0] == '_')
         return "a name that does not begin with _, as garner's own topics do";
     if (slice_ends_with(s, SLICE_LITERAL(".dlq")))
@@ -197,6 +201,7 @@ static const char *name_problem(const char *name)
 static void check_name(const struct control_config_decoder *d,
                        const struct control_config_node *root, const char *name)
 {
+    /* A name that is missing has its message already. */
     const char *problem = name ? name_problem(name) : NULL;
     if (problem)
         control_config_node_error(control_config_node_get(root, "topic"), d->report,
@@ -234,6 +239,7 @@ static void refuse_unsupported(const struct control_config_decoder *d,
         type = control_config_node_get(schema, "type");
         file = control_config_node_get(schema, "file");
     }
+    /* The first of the choices is `none`. */
     if (contract->schema.type != 0)
         control_config_node_error(type, d->report,
                                   "expected none, '%s' is not supported by this version yet",

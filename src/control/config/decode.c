@@ -28,6 +28,8 @@ static void decode_text(const struct control_config_decoder *d, const struct opt
     if (err_is(err, ERR_MEMORY))
         control_report_no_memory(d->report);
     else if (!err_is_ok(err))
+        /* What was expected is the table's to say, what was found is the file's; together they are
+         * one line. */
         control_config_node_error(node, d->report, "%s, got %s", why.text,
                                   control_config_node_describe(node, room));
 }
@@ -74,6 +76,7 @@ static void decode_table(const struct control_config_decoder *d, const struct op
     /* `durability: interval` stands for the first field of the table; the others have their
      * defaults. */
     bool shorthand = node && option->shorthand && is_text(node);
+    /* First all by their defaults, then the one that was given over its own. */
     control_config_decode(d, shorthand ? NULL : node, &part, 1);
     if (shorthand)
         decode_text(d, option->table, node, (char *)field + option->table->offset);
@@ -148,6 +151,7 @@ void control_config_decode(const struct control_config_decoder *decoder,
                            const struct control_config_part *parts, size_t part_count)
 {
     char room[CONTROL_CONFIG_DESCRIBE_SIZE];
+    /* `intake:` with nothing behind it says nothing, and nothing is what the defaults are for. */
     if (mapping && control_config_node_is_null(mapping))
         mapping = NULL;
     if (mapping && mapping->kind != CONTROL_CONFIG_MAPPING) {

@@ -173,6 +173,7 @@ err_t control_config_value(const struct option *option, const char *text, const 
 {
     ASSERT(option->type != OPTION_STRINGS && option->type != OPTION_TABLE);
     if (!text)
+        /* A mapping, a list or nothing stands where a scalar should: the same message serves. */
         return unexpected(option, why);
     switch (option->type) {
     case OPTION_BOOL: return boolean(option, text, field, why);
@@ -197,6 +198,8 @@ const char *control_config_path(struct arena *arena, const char *directory, cons
     buf_init(&out, 0);
     /* An absolute path stands alone; any other continues the directory. */
     const char *given[2] = {path[0] == '/' ? "" : directory, path};
+    /* Of the result: a relative directory keeps the path relative to where the server was
+     * started. */
     bool absolute = path[0] == '/' || directory[0] == '/';
     for (size_t i = 0; i < 2; i++) {
         struct slice rest = slice_string(given[i]);

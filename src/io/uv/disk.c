@@ -65,6 +65,7 @@ static int open_retrying(const char *path, int flags)
     ASSERT(path);
     int fd;
     do
+        /* Records are for the server's user and group, and for nobody else to read. */
         fd = open(path, flags, 0640);
     while (fd < 0 && errno == EINTR);
     return fd;
@@ -97,6 +98,7 @@ static err_t disk_open(struct io_disk *disk, const char *path, unsigned flags, s
 
 close_fd:
     if (flags & IO_OPEN_EXCLUSIVE)
+        /* Exclusively made, so it is this call's and nobody has seen it. */
         unlink(path);
     close(file->fd);
 free_file:
@@ -157,6 +159,8 @@ static err_t disk_sync(struct io_file *io)
 {
     struct io_uv_file *file = file_of(io);
     ASSERT(file->fd >= 0);
+    /* The size comes along where it has changed; times do not, which spares a write to the journal.
+     * Not made again after an error: see above. */
     return fdatasync(file->fd) < 0 ? err_from_errno(errno) : err_ok();
 }
 
@@ -217,6 +221,7 @@ static err_t disk_rename(struct io_disk *disk, const char *from, const char *to,
                          struct err_text *why)
 {
     ASSERT(disk->ops == &disk_ops);
+    /* Atomic, and not durable: the directory has to be synced by whoever relies on the name. */
     if (rename(from, to) == 0)
         return err_ok();
     err_t err = failed(errno, to, why);
@@ -250,6 +255,7 @@ static err_t disk_sync_directory(struct io_disk *disk, const char *path, struct 
     int fd = open_retrying(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return failed(errno, path, why);
+    /* Whatever close could say, the sync has said. */
     int error = fsync(fd) < 0 ? errno : 0;
     close(fd);
     return error ? failed(error, path, why) : err_ok();
@@ -267,6 +273,7 @@ static enum io_kind kind_of_mode(mode_t mode)
 static enum io_kind kind_of_entry(DIR *directory, const struct dirent *entry)
 {
     ASSERT(entry->d_name[0] != '\0');
+    /* Most file systems say the type along with the name, which spares a call for each entry. */
     if (entry->d_type == DT_REG)
         return IO_KIND_FILE;
     if (entry->d_type == DT_DIR)
@@ -339,6 +346,7 @@ static err_t disk_space(struct io_disk *disk, const char *path, struct io_space 
         return failed(errno, path, why);
     *out = (struct io_space){
         .total_bytes = (uint64_t)space.f_blocks * space.f_frsize,
+        /* What is free for everybody: the part that is reserved for root cannot be counted on. */
         .free_bytes = (uint64_t)space.f_bavail * space.f_frsize,
         .network = is_network((uint32_t)system.f_type),
     };

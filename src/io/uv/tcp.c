@@ -58,6 +58,7 @@ static void watch(struct io_tcp *tcp)
 {
     ASSERT(is_open(tcp));
     int events = 0;
+    /* A socket that is not connected is only watched for being writable, which says how it went. */
     if (tcp->reading && !tcp->connecting)
         events |= UV_READABLE;
     if (queued(tcp) > 0 || tcp->connecting)
@@ -83,6 +84,7 @@ static void end(struct io_tcp *tcp, err_t err)
     else
         tcp->broken = true;
     watch(tcp);
+    /* Last: the owner may close in here. */
     tcp->events->ended(tcp->owner, err);
 }
 
@@ -108,6 +110,7 @@ static err_t send_parts(struct io_tcp *tcp, const struct slice *parts, size_t co
         if (n < 0 && errno != EAGAIN && errno != ENOBUFS)
             return err_from_errno(errno);
         *sent += n < 0 ? 0 : (size_t)n;
+        /* Less than all: the kernel's buffer is full, and more calls would say the same. */
         if (n < (ssize_t)total)
             break;
     }
@@ -200,6 +203,7 @@ static void on_readable(struct io_tcp *tcp)
         }
         /* The owner may stop or close in here; the loop's condition and the size see both. */
         tcp->events->read(tcp->owner, (size_t)n);
+        /* The socket is empty: the call that would say so is spared. */
         if ((size_t)n < room.size)
             return;
     }

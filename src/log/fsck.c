@@ -279,6 +279,8 @@ static void report_topic(struct log_fsck *f, const struct log_topic *topic)
 static err_t check(struct log_fsck *f)
 {
     TRY(begin(f));
+    if (!f->possible && f->options->watcher.batch && !f->repair)
+        return log_fsck_salvage(f);
     if (!f->possible)
         return err_ok();
     TRY(log_fsck_read_wal(f));

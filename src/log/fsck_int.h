@@ -79,6 +79,7 @@ struct log_fsck {
     bool has_checkpoint;
     uint64_t bad_checkpoints;
     bool possible; /* a repair */
+    bool salvage;  /* the state is made up of the segments: nothing is counted against it */
 
     struct log_fsck_file *files;
     size_t file_count;
@@ -158,6 +159,9 @@ err_t log_fsck_read_partitions(struct log_fsck *f);
 err_t log_fsck_leftovers(struct log_fsck *f);
 /* Whether a file of the partition's directory belongs to one of its segments. */
 bool log_fsck_is_named(const struct log_partition *partition, const char *name);
+
+/* fsck_salvage.c: reads the segments that are there when nobody says which there were. */
+err_t log_fsck_salvage(struct log_fsck *f);
 
 /* fsck_repair.c */
 /* Copies [first, end) of a file below the data directory aside; a missing one is fine. */

@@ -376,7 +376,7 @@ static err_t say_gap(struct walk *w, const struct gap *gap, const char *name, ui
                                              .topic = w->topic->name,
                                              .partition = w->place.partition},
                   "the bytes are missing or are no whole batches");
-    if (first >= gap->end_offset)
+    if (first >= gap->end_offset || w->f->salvage)
         return err_ok();
     uint64_t lost = (uint64_t)(gap->end_offset - first);
     lost = lost < total ? lost : total;
@@ -454,7 +454,7 @@ static err_t end_segment(struct walk *w)
         say_index(w, LOG_SEGMENT_INDEX, &w->index);
         say_index(w, LOG_SEGMENT_TIMES, &w->times);
     }
-    if (!damaged && w->good != w->old->records)
+    if (!damaged && w->good != w->old->records && !w->f->salvage)
         log_fsck_find(w->f,
                       &(struct log_fsck_finding){.error = true,
                                                  .code = "segment_count",
@@ -728,7 +728,7 @@ static void compare_counts(struct log_fsck *f, const struct partition_walk *pw, 
     for (size_t i = pw->first_loss; i < f->loss_count; i++)
         derived += f->losses[i].records;
     /* Below the start segments may have lost records that count no more. */
-    if (derived == partition->records || partition->start_offset > 0)
+    if (derived == partition->records || partition->start_offset > 0 || f->salvage)
         return;
     log_fsck_find(f,
                   &(struct log_fsck_finding){.error = true,

@@ -19,6 +19,8 @@
 static int64_t days_before_month(int64_t index)
 {
     ASSERT(index >= 0 && index < 12);
+    /* From March on the months' lengths repeat every five, 153 days together; what is rounded down
+     * is what the shorter ones lack. */
     return (153 * index + 2) / 5;
 }
 
@@ -26,6 +28,8 @@ static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
 {
     ASSERT(year >= 1 && year <= 9999);
     ASSERT(month >= 1 && month <= 12);
+    /* January and February end the year before. Year 0 is the lowest that comes of it, so nothing
+     * below is divided with a sign. */
     year -= month <= 2;
     int64_t era = year / 400;
     int64_t year_of_era = year % 400;
@@ -112,6 +116,7 @@ static int32_t digits(struct reader *r, uint32_t count, int32_t min, int32_t max
     int32_t value = 0;
     for (uint32_t i = 0; i < count; i++) {
         r->bad = r->bad || !at_digit(r);
+        /* Goes on behind a mistake: four bytes of whatever cannot overflow, and the end judges. */
         value = value * 10 + next(r) - '0';
     }
     r->bad = r->bad || value < min || value > max;
@@ -173,6 +178,7 @@ err_t time_parse_rfc3339(struct slice text, int64_t *ms)
     expect(&r, ":");
     int32_t second = digits(&r, 2, 0, 60);
     int64_t fraction = read_fraction(&r);
+    /* East of Greenwich clocks are ahead, so the zone is taken off. */
     int64_t zone = read_zone(&r);
     if (r.bad || r.rest.size || day > month_days(year, month))
         return err_make(ERR_SYNTAX);
@@ -201,6 +207,8 @@ struct decimal {
 static void add_digit(struct decimal *d, uint8_t digit)
 {
     ASSERT(digit <= 9);
+    /* Nineteen digits fit 64 bits whatever they are. The rest only shifts the point, and says
+     * whether rounding down has something to take away. */
     if (d->digit_count == 19) {
         d->more = d->more || digit;
         d->exponent++;
@@ -261,10 +269,13 @@ static int64_t decimal_floor(const struct decimal *d)
     bool rest = d->more;
     for (int64_t i = d->exponent; i > 0; i--)
         whole *= 10;
+    /* Ends with the last digit and not with the exponent, which a peer may make as long as it
+     * likes. */
     for (int64_t i = d->exponent; i < 0 && whole; i++) {
         rest = rest || whole % 10;
         whole /= 10;
     }
+    /* Down is away from zero before 1970. */
     return d->negative ? -(int64_t)whole - rest : (int64_t)whole;
 }
 
@@ -279,6 +290,8 @@ err_t time_parse_epoch(struct slice number, int64_t *ms)
     if (d.mantissa) {
         ASSERT(d.digit_count > 0);
         int64_t whole_digits = d.digit_count + d.exponent;
+        /* Seconds up to the year 5138, milliseconds and microseconds beyond: the three do not meet
+         * within the times that anybody sends. */
         d.exponent += whole_digits <= 11 ? 3 : whole_digits <= 14 ? 0 : -3;
         if (d.digit_count + d.exponent > 15)
             return err_make(ERR_SYNTAX);
@@ -354,6 +367,7 @@ err_t buf_add_time_format(struct buf *b, struct slice format, int64_t ms)
         if (format.data[i] != '%') {
             buf_add_byte(b, format.data[i]);
         } else if (++i == format.size || !add_field(b, format.data[i], &parts)) {
+            /* As it was: half a time in front of an error would be taken for a whole one. */
             b->size = size_before;
             return err_make(ERR_INVALID);
         }

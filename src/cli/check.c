@@ -238,6 +238,7 @@ int cli_check_run(const struct control_config_host *host, const char *path, bool
     struct control_catalog *catalog = NULL;
     err_t err = control_config_load(host, path, &config, &report);
     if (err_is_ok(err))
+        /* Contracts are looked at only with a good configuration, which says where they are. */
         err = control_catalog_load(host, config, &catalog, &report);
     add_messages(messages, &report.errors);
     add_messages(messages, &report.notes);
@@ -246,6 +247,7 @@ int cli_check_run(const struct control_config_host *host, const char *path, bool
         add_json_messages(out, "errors", &report.errors);
         add_json_messages(out, "notes", &report.notes);
         if (err_is_ok(err)) {
+            /* With mistakes there is nothing that `serve` would run with, and nothing to show. */
             add_json_config(out, config);
             add_json_topics(out, catalog);
             add_json_sinks(out, config);

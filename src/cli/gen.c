@@ -174,6 +174,7 @@ static void begin_phase(struct gen *gen, enum phase phase)
     ASSERT(phase > gen->phase);
     gen->phase = phase;
     gen->phase_ns = gen->quiet_ns = now_ns(gen);
+    /* At once: what a phase waits for may be there already. */
     gen->next_scan_ns = 0;
     if (phase == ENDING)
         cli_victim_terminate(&gen->victim);
@@ -213,6 +214,7 @@ static void start_server(struct gen *gen)
     gen->waits_for_answer = true;
     if (!err_is_ok(err)) {
         fail(gen, CLI_FAILED, err_detail(err, &why));
+        /* Without a server every request would go on being sent again until patience ends. */
         cli_load_cancel(gen->load);
     }
 }
@@ -223,6 +225,7 @@ static void server_is_back(struct gen *gen, uint64_t now)
     uint64_t every_ns = gen->flags.kill_every_ms * IO_MS;
     uint64_t took = cli_load_stats(gen->load)->answered_ns - gen->restart_ns;
     gen->waits_for_answer = false;
+    /* The first start is no return: nothing had to be recovered. */
     if (gen->report.kills > 0 && took > gen->report.slowest_return_ns)
         gen->report.slowest_return_ns = took;
     /* Half to one and a half times the interval, so that no rhythm of the server's is hit. */
@@ -273,6 +276,8 @@ static void torture(struct gen *gen, uint64_t now)
     if (!is_time_to_kill(gen, now))
         return;
     cli_victim_kill(&gen->victim);
+    /* Killed and started in one turn, so that requests find nobody there for no longer than the
+     * start takes. */
     gen->report.kills++;
     start_server(gen);
 }

@@ -21,6 +21,8 @@ void flow_batch_builder_init(struct flow_batch_builder *builder)
 {
     ASSERT(builder);
     *builder = (struct flow_batch_builder){0};
+    /* Kafka's length has 31 bits, so a batch that is too large is refused where a record is added
+     * and not where the length is written. */
     buf_init(&builder->bytes, BATCH_SIZE_MAX);
 }
 
@@ -83,6 +85,7 @@ static uint8_t *layout_write(const struct layout *l, uint8_t *out)
     out = put_varint(out, (int64_t)l->size);
     const uint8_t *start = out;
     ASSERT(l->size >= RECORD_SIZE_MIN - 1);
+    /* Attributes, of which no record has any. */
     *out++ = 0;
     out = put_varint(out, l->timestamp_delta);
     out = put_varint(out, l->offset_delta);
@@ -144,6 +147,7 @@ void flow_batch_builder_rollback(struct flow_batch_builder *builder,
                                  const struct flow_batch_mark *mark)
 {
     ASSERT(mark->size <= builder->bytes.size && mark->record_count <= builder->record_count);
+    /* The memory stays: what is taken back is mostly followed by something else. */
     builder->bytes.size = mark->size;
     builder->record_count = mark->record_count;
     builder->first_timestamp_ms = mark->first_timestamp_ms;
@@ -160,6 +164,8 @@ void flow_batch_builder_reset(struct flow_batch_builder *builder, size_t keep_by
     builder->record_count = 0;
 }
 
+/* The CRC last of all that it covers. The length stands in front of it, as a reader has to know how
+ * far the CRC goes. */
 void flow_batch_seal(uint8_t *batch, size_t size)
 {
     ASSERT(size >= FLOW_BATCH_HEADER_SIZE && size <= BATCH_SIZE_MAX);
@@ -172,6 +178,7 @@ struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
     uint8_t *batch = builder->bytes.data;
     size_t size = builder->bytes.size;
     ASSERT(builder->record_count > 0 && size > FLOW_BATCH_HEADER_SIZE);
+    /* Given by the log, when the batch's turn comes; the CRC leaves it out for that. */
     put_u64be(batch + AT_BASE_OFFSET, 0);
     put_u32be(batch + AT_LEADER_EPOCH, 0);
     batch[AT_MAGIC] = BATCH_MAGIC;

@@ -36,6 +36,7 @@ static err_t commit_and_wait(struct server *server, struct waiting *w)
     w->loop = server->control;
     w->commit.home = server->control;
     w->commit.done = commit_back;
+    /* Never answered from within the call: the loop is running before it is stopped. */
     flow_log_commit(log_flow(server->log), &w->commit);
     io_uv_loop_run(server->control);
     return w->commit.error;
@@ -112,6 +113,8 @@ static err_t add_topic(struct server *server, const struct flow_snapshot *snapsh
         };
         changes->count++;
     } else if (known->partition_count > topic->partitions) {
+        /* Refused before anything was changed: with other partitions than its contract says a
+         * server would misplace keys. */
         return err_set(why, ERR_CONFIG,
                        "%s:%u:%u: partitions: topic %s has %u partitions and cannot be lowered "
                        "to %u, their records would be lost; expected at least %u",
@@ -192,6 +195,7 @@ static struct flow_topic_config dlq_config(const struct control_catalog_topic *t
     };
 }
 
+/* Field by field, since a comparison of bytes would see the padding. */
 static bool config_equal(const struct flow_topic_config *a, const struct flow_topic_config *b)
 {
     return a->retention_ms == b->retention_ms && a->retention_bytes == b->retention_bytes &&
@@ -257,6 +261,8 @@ static err_t run_pass(struct server *server, add_fn *add, struct err_text *why)
     err_t err = changes_new(&changes, 2 * server->catalog->topic_count);
     for (size_t i = 0; i < server->catalog->topic_count && err_is_ok(err); i++)
         err = add(server, &snapshot, &server->catalog->topics[i], &changes, why);
+    /* Mostly nothing is to be done, and then nothing is written: a start leaves the log as it
+     * was. */
     if (err_is_ok(err) && changes.count > 0) {
         struct waiting w = {.commit = {.topics = changes.items, .topic_count = changes.count}};
         err = commit_and_wait(server, &w);

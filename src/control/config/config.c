@@ -272,9 +272,11 @@ static void check_limits(const struct loader *l)
         control_config_node_error(node_at(l, "intake", "body_limit"), l->report,
                                   "expected at most a quarter of wal_limit, since a body is "
                                   "written to the log at once");
+    /* A record larger than a body could never come. */
     if (body_known && c->intake.record_bytes_max > c->intake.body_bytes_max)
         control_config_node_error(node_at(l, "intake", "record_limit"), l->report,
                                   "expected at most body_limit");
+    /* A bound with a hole in it, at 0, is what the table cannot say. */
     if (c->check_every_ms > 0 && c->check_every_ms < SECOND)
         control_config_node_error(node_at(l, "check_every", NULL), l->report,
                                   "expected at least 1s, or 0s for never");
@@ -349,6 +351,8 @@ static void find_contracts(const struct loader *l)
     struct option_strings *files = &config->contract_files;
     if (files->count < 2)
         return;
+    /* Messages come in the same order on every machine, and what two patterns match stands
+     * together. */
     qsort(files->items, files->count, sizeof(*files->items), by_name);
     size_t kept = 1;
     for (size_t i = 1; i < files->count; i++)
@@ -361,6 +365,7 @@ static void find_contracts(const struct loader *l)
 static void decode(struct loader *l)
 {
     struct control_config *config = l->config;
+    /* The directory is absolute: paths are used for as long as the server runs. */
     struct control_config_decoder decoder = {
         .arena = &config->arena,
         .report = l->report,
@@ -378,6 +383,8 @@ static void decode(struct loader *l)
         config->memory_limit = l->host->memory_bytes / 2;
     control_config_sinks(&decoder, l->host->sink_types, config);
     find_contracts(l);
+    /* Rules over several fields make sense only of a file that could be read; all else has its
+     * message. */
     bool readable = l->root && l->root->kind == CONTROL_CONFIG_MAPPING && !l->report->memory_failed;
     if (readable) {
         check_doors(l);
@@ -398,6 +405,8 @@ static void load(struct loader *l, const char *path)
         }
         l->root = control_config_read(l->host, path, l->directory, &config->arena, l->report);
         if (!l->root)
+            /* The reader has said why; defaults in place of a file that was asked for would be the
+             * worst answer. */
             return;
     }
     decode(l);

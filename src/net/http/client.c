@@ -86,7 +86,8 @@ static void begin_body(struct net_http_client *client)
     client->decoded = head->size;
     client->chunk = (struct net_http_chunk){0};
     client->kind = BODY_LENGTH;
-    /* RFC 9112 section 6.3: these have no body, whatever their fields say. */
+    /* RFC 9112 section 6.3: these have no body, whatever their fields say. The length that answers
+     * a HEAD is that of the body which a GET would have. */
     bool none = client->to_head || head->status == 204 || head->status == 304;
     client->length = none ? 0 : head->fields.length;
     if (none)
@@ -104,6 +105,7 @@ static void take_chunks(struct net_http_client *client)
     while (rest.size) {
         struct slice data;
         enum net_http_parse result = net_http_chunk_decode(&client->chunk, &rest, &data, &refusal);
+        /* Kept as a count and not as a pointer: the buffer moves when it grows. */
         client->decoded = client->in.size - rest.size;
         if (result == NET_HTTP_REFUSED) {
             end_with(client, err_make(ERR_SYNTAX));
@@ -133,6 +135,7 @@ static void take_body(struct net_http_client *client)
                     head_size + (size_t)length);
         return;
     case BODY_CHUNKED: take_chunks(client); return;
+    /* Until on_ended; the buffer's cap bounds it. */
     case BODY_TO_END: return;
     }
 }
@@ -240,6 +243,7 @@ err_t net_http_client_new(struct io_loop *loop, const char *address, size_t resp
     client->owner = owner;
     /* One byte more than may come, so that an answer at the cap is told from one over it. */
     buf_init(&client->in, response_bytes_max + NET_HTTP_HEAD_MAX + 1);
+    /* Chunks are decoded beside what came in, so a body counts twice while it is gathered. */
     buf_init(&client->body, response_bytes_max);
     err_t err = io_tcp_connect(loop, address, &client_events, client, &client->tcp, why);
     if (!err_is_ok(err)) {
@@ -255,6 +259,7 @@ err_t net_http_client_send(struct net_http_client *client, const struct slice *p
 {
     ASSERT(!client->busy);
     if (client->closing)
+        /* `closed` will tell the reason; this only says that nothing was sent. */
         return err_make(ERR_CLOSED);
     err_t err = io_tcp_write(client->loop, client->tcp, parts, count);
     if (!err_is_ok(err)) {
@@ -273,6 +278,8 @@ bool net_http_client_busy(const struct net_http_client *client)
 
 void net_http_client_close(struct net_http_client *client)
 {
+    /* By the owner's wish, which is no error; `closed` comes all the same, and only then may it be
+     * freed. */
     end_with(client, err_ok());
 }
 

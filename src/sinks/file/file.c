@@ -98,6 +98,8 @@ static err_t file_check(const void *options, struct err_text *why)
 {
     const struct sinks_file_options *o = options;
     struct sinks_file_template t;
+    /* Parsed to see whether it can be: the same way as at the start, so that what `check` lets pass
+     * is not refused by `serve`. */
     TRY(sinks_file_template_parse(slice_string(o->path), &t, why));
     sinks_file_template_done(&t);
     return err_ok();
@@ -127,6 +129,7 @@ static err_t check_roots(struct slice a, struct slice b, struct err_text *why)
     if (err_is_ok(err))
         err = buf_error(&b_progress);
     if (err_is_ok(err) &&
+        /* Also where one delivers into the directory in which the other one writes. */
         (overlap(a, b) || overlap(buf_slice(&a_progress), b) || overlap(a, buf_slice(&b_progress))))
         err = err_set(why, ERR_CONFIG,
                       "path: \"%.*s\" and \"%.*s\" contain one another; every file sink needs a "
@@ -166,6 +169,7 @@ static void forget_epoch(struct file_sink *sink)
     struct sinks_file_writer *writer = NULL;
     while ((writer = map_next(&sink->writers, &position)))
         sinks_file_writer_free(writer);
+    /* Its keys were the writers' own bytes: nothing may be looked up in it any more. */
     map_done(&sink->writers);
     ASSERT(list_empty(&sink->open));
     sink->open_count = 0;
@@ -193,6 +197,7 @@ static const char *root_of(const struct file_sink *sink)
 /* Says where, for an error of a file, which says only what. */
 static err_t explain(const struct file_sink *sink, err_t err, struct err_text *why)
 {
+    /* Who has said more already is not talked over. */
     if (err_is_ok(err) || (why && why->text[0]))
         return err;
     return err_set(why, err.code, "writing below %s.inprogress: %s", root_of(sink),
@@ -268,6 +273,8 @@ static err_t make_key(struct file_sink *sink, const struct sinks_batch *batch,
     buf_add_byte(key, '-');
     buf_add_u64(key, batch->partition);
     TRY(buf_error(key));
+    /* With the range that the name gets in the end, though it is not known yet: a file that was
+     * written and cannot be named would stop the sink for ever. */
     size_t name_size = key->size - directories_size + RANGE_SIZE;
     size_t path_size = sink->template.root.size + 1 + key->size + RANGE_SIZE;
     if (name_size > SINKS_FILE_NAME_MAX)
@@ -296,6 +303,7 @@ static err_t open_writer(struct file_sink *sink, struct sinks_file_writer *write
 {
     if (writer->file)
         return err_ok();
+    /* Before the new one, so that the limit is never passed. */
     if (sink->open_count >= sink->options->max_open_files)
         TRY(close_oldest(sink));
     sinks_file_progress_path(&sink->path, sink->template.root, writer->number);
@@ -330,6 +338,7 @@ static err_t writer_for_key(struct file_sink *sink, const struct sinks_batch *ba
     return err_ok();
 }
 
+/* A comparison of times for most records, in place of a path that is rendered and looked up. */
 static bool cache_fits(const struct cache *cache, const struct sinks_batch *batch, int64_t time_ms)
 {
     return cache->writer && cache->topic_id == batch->topic_id &&
@@ -344,6 +353,7 @@ static void cache_fill(struct file_sink *sink, const struct sinks_batch *batch, 
     *cache = (struct cache){writer, batch->topic_id, batch->partition, INT64_MIN, INT64_MAX};
     int64_t period = sink->template.period_ms;
     if (period) {
+        /* Rounded down before 1970 as well, where % is below zero. */
         int64_t within_period = (time_ms % period + period) % period;
         /* At either end of time there is no whole period: that record stands alone. */
         bool whole = time_ms > INT64_MIN + period && time_ms < INT64_MAX - period;
@@ -392,9 +402,12 @@ static err_t write_records(struct file_sink *sink, const struct sinks_batch *bat
         struct sinks_file_writer *writer = NULL;
         TRY(find_writer(sink, batch, &record, result, &writer, why));
         if (!writer)
+            /* Refused, and in the result as such: one record without a possible path must not hold
+             * up the others. */
             continue;
         TRY(sinks_file_writer_add(writer, record.value));
         result->delivered++;
+        /* The largest decides: files of one epoch are published together. */
         uint64_t size = sinks_file_writer_size(writer);
         size_largest = size > size_largest ? size : size_largest;
     }
@@ -443,6 +456,7 @@ static struct sinks_file_writer **sorted_writers(const struct file_sink *sink)
     size_t position = 0;
     for (size_t i = 0; i < count; i++)
         sorted[i] = map_next(&sink->writers, &position);
+    /* By directory, so that publishing syncs each directory once. */
     qsort(sorted, count, sizeof(struct sinks_file_writer *), compare_keys);
     return sorted;
 }

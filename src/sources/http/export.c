@@ -57,6 +57,8 @@ static const struct metric_family families[] = {
                       METRIC_COUNTER},
 };
 
+/* Sums, since loops are not what an operator counts in; a label a loop would make each series one
+ * for each core. */
 struct visit {
     struct task task;
     struct sources_http *http;
@@ -111,6 +113,7 @@ static void come_home(struct task *task)
     if (!visit->listening)
         snprintf(report->not_ready, sizeof(report->not_ready), "the HTTP intake does not listen");
     mem_free(visit);
+    /* Last: the asker may be waiting for this one to free everything. */
     report->done(report);
 }
 
@@ -126,6 +129,7 @@ static void visit_door(struct task *task)
         visit->accept_failures = http->listener ? net_listener_failures(http->listener) : 0;
     }
     net_http_counters_merge(&visit->counters, net_http_server_counters(door->server));
+    /* Read on the loop that changes them. */
     visit->memory_used += door->credit->used_bytes;
     visit->memory_limit += door->credit->limit_bytes;
     visit->memory_waits += door->credit->waits_total;

@@ -69,6 +69,8 @@ err_t sources_http_new(const struct sources_http_options *options, struct source
         options->credit_wait_ms ? options->credit_wait_ms : CREDIT_WAIT_MS_DEFAULT;
     http->door_count = options->loop_count;
     for (size_t i = 0; i < http->door_count; i++) {
+        /* Each has its loop, credit and counters: requests of different loops have nothing in
+         * common. */
         err_t err = open_door(http, options, &http->doors[i], &options->loops[i]);
         if (!err_is_ok(err)) {
             sources_http_free(&http);
@@ -82,6 +84,7 @@ err_t sources_http_new(const struct sources_http_options *options, struct source
 static void adopt(void *owner, struct io_socket socket)
 {
     struct sources_http_door *door = owner;
+    /* Called on the door's own loop; the listener has posted the socket there. */
     net_http_server_adopt(door->server, socket);
 }
 
@@ -132,6 +135,8 @@ void sources_http_stop(struct sources_http *http, uint64_t deadline_ms,
         stop_doors(http);
         return;
     }
+    /* Metrics say from here on that nothing is taken, while requests that are there are still
+     * answered. */
     http->listening = false;
     net_listener_stop(http->listener, stop_doors, http);
 }
@@ -141,6 +146,7 @@ void sources_http_free(struct sources_http **pointer)
     struct sources_http *http = *pointer;
     if (!http)
         return;
+    /* A server that still has sockets would be called by them. */
     ASSERT(!http->listening && http->doors_open == 0);
     for (size_t i = 0; i < http->door_count; i++)
         net_http_server_free(&http->doors[i].server);

@@ -105,6 +105,15 @@ static err_t look_at_read(struct log_finding *finding)
     return err;
 }
 
+/* Nothing is late enough: the record after the last may be. */
+static void find_nothing(struct log_finding *finding, int64_t end_offset)
+{
+    ASSERT(end_offset >= 0);
+    finding->find->offset = end_offset;
+    finding->find->found_timestamp_ms = -1;
+    finish(finding, err_ok());
+}
+
 static void read_done(struct flow_read *read)
 {
     struct log_finding *finding = CONTAINER_OF(read, struct log_finding, read);
@@ -115,7 +124,11 @@ static void read_done(struct flow_read *read)
     int64_t next = read->next_offset;
     bool at_end = err_is_ok(read->error) && read->batch_count == 0;
     log_reader_release(&finding->log->flow, read);
-    if (at_end || err_is(err, ERR_OFFSET_RANGE))
+    if (at_end)
+        /* All was read from where the time could first be: only what lies before the start has it,
+         * in the same batch or segment. */
+        find_nothing(finding, next);
+    else if (err_is(err, ERR_OFFSET_RANGE))
         search(finding);
     else if (err_is(err, ERR_END))
         read_on(finding, next);
@@ -205,10 +218,7 @@ static void search(struct log_finding *finding)
             return;
         }
     }
-    /* Nothing is late enough: the next record may be. */
-    find->offset = partition->end_offset;
-    find->found_timestamp_ms = -1;
-    finish(finding, err_ok());
+    find_nothing(finding, partition->end_offset);
 }
 
 static void find_arrived(struct task *task)

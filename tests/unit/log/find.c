@@ -151,6 +151,34 @@ static void what_is_before_the_start_is_not_found(void **state)
     world_done(&w);
 }
 
+static void a_time_that_only_records_before_the_start_have_is_not_found(void **state)
+{
+    (void)state;
+    static const int64_t late[] = {5000, 100};
+    struct world w;
+    struct asked start;
+    struct asked_find asked;
+    world_init(&w, 1);
+    world_begin(&w);
+    commit_times(&w, late, 2, 20000);
+    asked_init(&start, &w);
+    start.topic =
+        (struct flow_topic_change){.op = FLOW_TOPIC_LOG_START, .topic_id = 1, .start_offset = 1};
+    start.commit.topics = &start.topic;
+    start.commit.topic_count = 1;
+    assert_code(asked_commit(&start), OK);
+    assert_code(find(&w, &asked, 4000), OK);
+    assert_int_equal(asked.find.offset, 2);
+    assert_int_equal(asked.find.found_timestamp_ms, -1);
+    fill(&w, 0, 140);
+    world_until(&w, all_sealed, &w);
+    assert_true(partition(&w)->segments[0].max_timestamp_ms == 5000);
+    assert_code(find(&w, &asked, 4000), OK);
+    assert_int_equal(asked.find.offset, 142);
+    assert_int_equal(asked.find.found_timestamp_ms, -1);
+    world_done(&w);
+}
+
 static void a_partition_that_is_not_there_and_a_stop_are_told(void **state)
 {
     (void)state;
@@ -242,6 +270,7 @@ int main(void)
         cmocka_unit_test(an_empty_partition_has_its_end),
         cmocka_unit_test(the_first_record_with_the_time_is_found_wherever_it_lies),
         cmocka_unit_test(what_is_before_the_start_is_not_found),
+        cmocka_unit_test(a_time_that_only_records_before_the_start_have_is_not_found),
         cmocka_unit_test(a_partition_that_is_not_there_and_a_stop_are_told),
         cmocka_unit_test(a_search_whose_records_expire_goes_on_behind_them),
         cmocka_unit_test(any_allocation_or_read_may_fail),

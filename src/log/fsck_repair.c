@@ -102,6 +102,24 @@ static void settle_sinks(struct log_fsck *f, const struct log_fsck_loss *loss)
     }
 }
 
+/* A prepared epoch that is still to be ended counts as delivered what is damaged already. */
+static void settle_prepared(struct log_fsck *f, const struct log_fsck_loss *loss)
+{
+    ASSERT(loss->first_offset <= loss->end_offset);
+    for (uint32_t i = 0; i < f->state.sink_count; i++) {
+        const struct log_sink *sink = f->state.sinks[i];
+        for (uint32_t k = 0; sink->prepared && k < sink->range_count; k++) {
+            struct flow_sink_range *range = &sink->ranges[k];
+            if (range->topic_id != loss->topic_id || range->partition != loss->partition ||
+                range->first_offset > loss->first_offset || range->end_offset <= loss->first_offset)
+                continue;
+            uint64_t inside = (uint64_t)(range->end_offset - loss->first_offset);
+            inside = inside < loss->records ? inside : loss->records;
+            range->delivered -= inside < range->delivered ? inside : range->delivered;
+        }
+    }
+}
+
 static uint64_t accepted_of(const struct log_topic *topic)
 {
     uint64_t records = 0;
@@ -160,6 +178,7 @@ void log_fsck_settle(struct log_fsck *f)
     for (size_t i = 0; i < f->loss_count; i++) {
         if (!f->losses[i].numbered)
             settle_sinks(f, &f->losses[i]);
+        settle_prepared(f, &f->losses[i]);
     }
     for (uint32_t i = 0; i < f->state.topic_count; i++) {
         if (!f->state.topics[i]->deleted)

@@ -191,6 +191,26 @@ static void an_epoch_whose_end_is_lost_is_still_prepared(void **state)
     end(&l);
 }
 
+static void a_prepared_epoch_with_lost_records_ends_in_balance(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 8);
+    assert_code(world_open_sink(&l.w, "files"), OK);
+    assert_code(world_commit(&l.w, 10, 10), OK);
+    uint64_t lsn = next_lsn(&l);
+    assert_code(world_commit(&l.w, 10, 10), OK);
+    assert_code(world_commit(&l.w, 10, 10), OK);
+    change(&l, FLOW_SINK_PREPARE, 1, 0, 20);
+    lose(&l, lsn);
+    change(&l, FLOW_SINK_COMMIT, 1, 0, 0);
+    const struct log_sink *sink = log_state_sink(&l.w.log->state, 1);
+    assert_int_equal(sink->delivered, 10);
+    assert_int_equal(sink->damaged, 10);
+    assert_int_equal(log_sink_cursor(sink, 1, 0)->offset, 20);
+    end(&l);
+}
+
 static void a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it(void **state)
 {
     (void)state;
@@ -243,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),
         cmocka_unit_test(an_epoch_whose_end_is_lost_is_still_prepared),
+        cmocka_unit_test(a_prepared_epoch_with_lost_records_ends_in_balance),
         cmocka_unit_test(a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it),
         cmocka_unit_test(a_name_whose_deletion_is_lost_is_given_to_the_next),
     };

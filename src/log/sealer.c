@@ -222,6 +222,7 @@ struct seal_append {
     uint64_t records; /* in sealer->out */
     int64_t first_commit_ms;
     int64_t commit_ms;
+    int64_t end_offset; /* of the last batch taken */
 };
 
 static struct log_segment *open_segment(struct seal_append *a)
@@ -281,7 +282,9 @@ static bool must_roll(struct seal_append *a, const struct flow_batch *next, int6
     uint64_t age_max = target->config.retention_ms / SEGMENTS_KEPT;
     int64_t first_ms = segment->size > 0 ? segment->first_commit_ms : a->first_commit_ms;
     bool old = age_max > 0 && commit_ms > first_ms && (uint64_t)(commit_ms - first_ms) > age_max;
-    return old || segment->size + pending + next->bytes.size > target->segment_bytes_max ||
+    /* Within a segment records are counted by their offsets (log/partition.h). */
+    bool hole = next->base_offset > segment->end_offset && next->base_offset > a->end_offset;
+    return old || hole || segment->size + pending + next->bytes.size > target->segment_bytes_max ||
            next->base_offset + next->last_offset_delta - segment->base_offset > INT32_MAX;
 }
 
@@ -323,6 +326,7 @@ static err_t append_batch(struct seal_append *a, const struct log_index_entry *e
     a->group_bytes += batch->bytes.size;
     a->records += entry->record_count;
     a->commit_ms = entry->commit_time_ms;
+    a->end_offset = batch->base_offset + batch->last_offset_delta + 1;
     return mergeable ? err_ok() : close_group(a);
 }
 

@@ -101,6 +101,46 @@ static void a_frame_without_a_header_is_a_hole_up_to_the_next(void **state)
     world_done(&w);
 }
 
+struct sealing {
+    struct world *w;
+    uint64_t file;
+};
+
+static bool is_sealed(void *context)
+{
+    const struct sealing *s = context;
+    return s->w->log->sealer.saved_sealed >= s->file;
+}
+
+static void a_hole_begins_a_segment_so_that_records_can_be_counted_by_offsets(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    struct placed frames[64];
+    char path[LOG_SEGMENT_PATH_MAX];
+    size_t count = begin(&w, frames, 64, 11);
+    struct placed *hit = &frames[count - 4];
+    fsck_wal_path(hit->number, path);
+    fsck_flip(&w, path, hit->offset + 20);
+    told_run(&w, &told, "fsck-1");
+    assert_int_equal(told.lost_count, 1);
+    world_open(&w);
+    fsck_fill(&w, 12);
+    world_until(&w, is_sealed, &(struct sealing){&w, hit->number});
+    uint32_t segments = 0;
+    for (uint32_t p = 0; p < 2; p++) {
+        const struct log_partition *partition = log_state_partition(&w.log->state, 1, p);
+        segments += partition->segment_count;
+        for (uint32_t i = 0; i < partition->segment_count; i++) {
+            const struct log_segment *s = &partition->segments[i];
+            assert_int_equal(s->records, s->end_offset - s->base_offset);
+        }
+    }
+    assert_int_equal(segments, 3);
+    world_done(&w);
+}
+
 static void offsets_that_may_have_been_given_are_not_given_again(void **state)
 {
     (void)state;
@@ -237,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_batch_in_a_frame_is_known_to_the_offset),
         cmocka_unit_test(a_frame_without_a_header_is_a_hole_up_to_the_next),
+        cmocka_unit_test(a_hole_begins_a_segment_so_that_records_can_be_counted_by_offsets),
         cmocka_unit_test(offsets_that_may_have_been_given_are_not_given_again),
         cmocka_unit_test(the_last_frame_broken_is_a_torn_tail_and_no_damage),
         cmocka_unit_test(a_broken_entry_that_is_no_batch_leaves_the_batches),

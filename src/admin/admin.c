@@ -171,6 +171,7 @@ static void report_back(struct flow_report *report)
         reply_metrics(inquiry);
     else
         reply_ready(inquiry);
+    /* Those that were merged are empty by now; those of a question about readiness are not. */
     for (size_t i = 0; i < inquiry->admin->options.exporter_count; i++)
         metric_set_done(&inquiry->reports[i].metrics);
     end_inquiry(inquiry);
@@ -220,6 +221,7 @@ static bool render_snapshot(const struct inquiry *inquiry, struct buf *body)
     switch (inquiry->subject) {
     case SUBJECT_LEDGER: admin_ledger_render(snapshot, body); return true;
     case SUBJECT_TOPICS: admin_topics_render(snapshot, catalog, body); return true;
+    /* Asked of the snapshot and not of the catalog: topics outlive their contracts. */
     case SUBJECT_TOPIC: topic = flow_snapshot_topic(snapshot, name); break;
     }
     if (topic)
@@ -256,6 +258,7 @@ static void ask_log(struct admin *admin, struct net_http_request *request, enum 
         return;
     inquiry->subject = subject;
     inquiry->topic_size = target->topic_size;
+    /* Copied: the request's own may be gone before the log answers. */
     memcpy(inquiry->topic, target->topic, target->topic_size);
     inquiry->snapshot.home = admin->options.loop;
     inquiry->snapshot.done = snapshot_back;
@@ -303,6 +306,7 @@ static const struct route *find_route(struct slice path, bool deletes, struct sl
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (net_http_path_match(path, routes[i].path, topic)) {
             found = &routes[i];
+            /* A path without the method is remembered: it is answered 405 and not 404. */
             if (found->deletes == deletes)
                 break;
         }
@@ -333,6 +337,7 @@ static bool keep_target(struct net_http_request *request, struct slice topic, st
         net_http_reply_error(request, 404, "unknown_topic", NULL, "no topic has such a name");
         return false;
     }
+    /* Kept within the request's own state, so that no head however long takes memory. */
     if (query.size > sizeof target->query) {
         net_http_reply_error(request, 400, "query", NULL, "the query is over %zu bytes",
                              sizeof target->query);
@@ -366,6 +371,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)
+        /* Before a byte of it is read. */
         net_http_reply_error(request, 413, "too_large", NULL, "no request here has a body");
     else if (keep_target(request, topic, head->query)) {
         struct request_state *state = net_http_request_state(request);

@@ -118,6 +118,8 @@ static void end_with(struct cli_load *load, err_t err)
     for (uint32_t i = 0; i < load->options.connections; i++) {
         struct lane *lane = &load->lanes[i];
         io_timer_stop(load->options.loop, &lane->timer);
+        /* What is on its way is given up when its connection has closed: until then an answer may
+         * come. */
         if (lane->open && !lane->in_flight)
             lane_give_up(lane);
         if (lane->client)
@@ -169,9 +171,12 @@ static struct cli_request choose(struct cli_load *load)
     /* Only what was sent before can be sent again, so the first requests have none. */
     if (again > sent)
         again = 0;
+    /* All requests are of one length, so that a rate in records is one in requests; the last takes
+     * what is left. */
     uint64_t fresh = batch - again;
     if (options->count > 0 && fresh > options->count - sent)
         fresh = options->count - sent;
+    /* Repeats are of what earlier requests sent, so that no request has a record twice. */
     return (struct cli_request){
         .first = sent,
         .fresh = (uint32_t)fresh,
@@ -223,6 +228,8 @@ static bool compose(struct lane *lane)
     struct cli_request request = choose(load);
     err_t err = err_ok();
     if (load->options.keeps_acks)
+        /* Before it is sent: what was sent and cannot be noted would be missing from the
+         * comparison. */
         err = cli_acks_reserve(load->options.acks, request.first + request.fresh);
     if (err_is_ok(err))
         err = refresh_time(load);
@@ -256,6 +263,7 @@ static void lane_send(struct lane *lane)
     };
     load->stats.retries += lane->tries > 0;
     lane->tries++;
+    /* Before the send: when that fails, the connection's end counts the request as lost. */
     lane->in_flight = true;
     lane->sent_ns = now_ns(load);
     /* A failure closes the connection, which is where it is dealt with. */
@@ -279,6 +287,8 @@ static void on_pace(struct io_timer *timer)
     struct cli_load *load = CONTAINER_OF(timer, struct cli_load, pace);
     while (!list_empty(&load->free_lanes)) {
         struct lane *lane = CONTAINER_OF(load->free_lanes.next, struct lane, link);
+        /* In the list until there is something to send: composing starts the timer for what is due
+         * later. */
         if (!compose(lane))
             return;
         list_remove(&lane->link);
@@ -296,6 +306,8 @@ static void on_sweep(struct io_timer *timer)
         struct lane *lane = &load->lanes[i];
         if (!lane->in_flight || now - lane->sent_ns < options->timeout_ms * IO_MS)
             continue;
+        /* A connection that is late is closed and not waited for: its answer would be taken for
+         * that of the next request. */
         load->stats.timeouts++;
         net_http_client_close(lane->client);
     }
@@ -340,6 +352,7 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     struct cli_load *load = lane->load;
     struct cli_load_stats *stats = &load->stats;
     uint64_t now = now_ns(load);
+    /* From when it was due, tries and pauses included: what a producer would have waited. */
     uint64_t latency = now - lane->due_ns;
     /* Counted even so: the report shows both, and a sum that is off is a trace of the fault. */
     if (!cli_acks_answered(load->options.acks, &lane->request, answer))
@@ -357,7 +370,8 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     lane_drop(lane);
 }
 
-/* The statuses that a later try may change (RFC 9110 section 15). */
+/* The statuses that a later try may change (RFC 9110 section 15). Of 5xx all, since a proxy in
+ * between may say any of them for a server that is down. */
 static bool says_later(int status)
 {
     return status == 408 || status == 429 || status >= 500;
@@ -397,6 +411,8 @@ static void take_refusal(struct lane *lane, const struct net_http_client_respons
         end_with(load, err_make(ERR_INVALID));
         return;
     }
+    /* It may be in the log, or come there yet: a second delivery of its records is then explained
+     * by this note. */
     if (!says_not_taken(response))
         outcome_unknown(lane);
     if (!load->options.retry)
@@ -438,6 +454,7 @@ static void reconnect(struct lane *lane)
 {
     uint64_t delay = 0;
     if (lane->failures > 0)
+        /* A shift has to end somewhere; the cap comes long before. */
         delay = BACKOFF_MIN_NS << (lane->failures < 8 ? lane->failures : 8);
     lane->failures++;
     if (delay > BACKOFF_MAX_NS)
@@ -471,6 +488,7 @@ static void on_closed(void *owner, err_t err)
     load->client_count--;
     list_remove(&lane->link);
     lane->ready = false;
+    /* The request had gone out, whole or not: only an answer could say what became of it. */
     if (lane->in_flight) {
         lane->in_flight = false;
         outcome_unknown(lane);
@@ -525,6 +543,7 @@ err_t cli_load_new(const struct cli_load_options *options, struct cli_load **out
     if (!load)
         return err_make(ERR_MEMORY);
     load->options = *options;
+    /* The same seed chooses the same repeats. */
     load->random = options->seed;
     load->pace.run = on_pace;
     load->sweep.run = on_sweep;

@@ -207,6 +207,7 @@ static void read_done(struct io_job *job)
                      read->topic_id, read->partition, (long long)lease->entries[0].base_offset,
                      (unsigned long long)lease->entries[0].file_offset,
                      lease->entries[0].file_number);
+    /* Whatever came of it: the bytes that are good are in it, and it is freed with the answer. */
     read->lease = lease;
     answer(read, read->error);
     if (log->mode == LOG_STOPPING)
@@ -382,6 +383,7 @@ static void read_sealed_done(struct io_job *job)
     log->counters.reads_sealed++;
     const struct log_partition *partition =
         log_state_partition(&log->state, read->topic_id, read->partition);
+    /* The state is asked again: retention may have gone by while the worker read. */
     bool gone = !partition || read->offset < partition->start_offset;
     if (!err_is_ok(read->error) && gone) {
         read->error = err_make(partition ? ERR_OFFSET_RANGE : ERR_NOT_FOUND);
@@ -481,11 +483,14 @@ void log_reader_wake(struct log *log)
 {
     ASSERT(log->mode != LOG_STOPPED);
     struct list *link;
+    /* Submitted like any other: a read that woke for a partition that was deleted or cut is told
+     * that. */
     while ((link = list_pop(&log->state.ready)))
         log_reader_submit(log, CONTAINER_OF(link, struct flow_read, link));
 }
 
-/* Takes a waiting read out of its partition's list; NULL when none waits any more. */
+/* Takes a waiting read out of its partition's list; NULL when none waits any more. At a stop only,
+ * so each look begins at the first topic again. */
 static struct flow_read *take_waiter(struct log *log)
 {
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
@@ -531,6 +536,7 @@ void log_reader_begin(struct log *log, struct flow_read *read)
     read->batch_count = 0;
     read->lease = NULL;
     read->log = log;
+    /* The asker may use one read again and again; nothing of the last time counts. */
     read->answered = read->cancelled = read->cancel_returned = false;
 }
 

@@ -31,6 +31,8 @@ void log_segment_topic_path(const struct log_segment_place *place,
 {
     char uuid[UUID_TEXT_SIZE + 1];
     uuid_format(&place->topic_uuid, uuid);
+    /* The uuid makes the path one topic's own. The name stands in it for whoever looks into the
+     * directory. */
     struct slice name = slice_sub(place->topic, 0, LOG_SEGMENT_NAME_MAX);
     int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/topics/%.*s-%s", place->data_directory,
                         SLICE_PRINTF(name), uuid);
@@ -114,6 +116,7 @@ static int sweep_name(void *context, const char *name, enum io_kind kind)
     char path[LOG_SEGMENT_PATH_MAX];
     int size = snprintf(path, sizeof path, "%s/%s", sweep->directory, name);
     ASSERT(size > 0 && (size_t)size < sizeof path);
+    /* The walk says only that it was stopped; the reason is handed out beside it. */
     sweep->error = io_disk_remove(sweep->disk, path, sweep->why);
     return !err_is_ok(sweep->error);
 }
@@ -252,6 +255,7 @@ err_t log_segment_append(struct io_disk *disk, const struct log_segment_place *p
     buf_done(&added.times);
     TRY(err);
     grown.records += records;
+    /* A segment's age is that of its first commit, and retention counts from its last. */
     grown.first_commit_ms = segment->size == 0 ? commit_ms : segment->first_commit_ms;
     grown.last_commit_ms = commit_ms;
     *segment = grown;

@@ -175,6 +175,8 @@ static err_t apply_counts(struct log_state *state, const struct flow_count *coun
     struct log_topic *topic = log_state_topic(state, counts->topic_id);
     if (!topic)
         return err_make(ERR_CORRUPT);
+    /* Received is what the doors say; what was accepted the partitions count. Two sources, or the
+     * ledger would only prove itself. */
     topic->received += counts->received;
     topic->duplicates += counts->duplicates;
     topic->refused += counts->refused;
@@ -516,6 +518,8 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
 {
     ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE);
     const struct flow_sink_change *change = &entry->sink;
+    /* One epoch at a time, each the one after the last: an entry that comes twice does not count
+     * twice. */
     if (sink->prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_CORRUPT);
     /* A checkpoint leaves both there, and empty. */
@@ -667,6 +671,7 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         *(topic->parent_id ? &out->dlq_total : &out->accepted) += partition->records;
         if (topic->parent_id) {
             out->dlq_held += partition->records - partition->records_start;
+            /* Nothing but its start moving on takes a letter out of a topic. */
             out->dlq_expired += partition->records_start;
         }
     }

@@ -237,6 +237,7 @@ err_t log_wal_make_begin(struct log_wal_making *making, struct log_wal *wal, uin
     ASSERT(number > old_number || (number == 0 && old_number > 0));
     *making = (struct log_wal_making){.wal = wal, .number = number, .old_number = old_number};
     size_t size = (size_t)(wal->file_size < LOG_WAL_STEP ? wal->file_size : LOG_WAL_STEP);
+    /* On a block, as direct I/O wants it, and the same bytes for every step. */
     making->pattern = mem_alloc_aligned(IO_BLOCK, size);
     if (!making->pattern)
         return err_make(ERR_MEMORY);
@@ -401,6 +402,7 @@ err_t log_wal_place(struct log_wal *wal, uint64_t disk_size, struct log_position
 
 uint64_t log_wal_room(const struct log_wal *wal)
 {
+    /* Before the first file is made there is room for nothing. */
     if (wal->file_count == 0)
         return 0;
     ASSERT(wal->current < wal->file_count);

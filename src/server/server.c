@@ -80,6 +80,8 @@ static err_t new_threads(struct server *server)
 static uint64_t tail_bytes(uint64_t memory_limit)
 {
     uint64_t bytes = memory_limit / SHARE_TAIL;
+    /* The ring has to take frames while others are flushed, whatever the limit; beyond the upper
+     * bound readers that are behind read from the disk as well. */
     bytes = bytes < TAIL_MIN ? TAIL_MIN : bytes;
     return bytes > TAIL_MAX ? TAIL_MAX : bytes;
 }
@@ -155,6 +157,7 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
     }
     if (err_is_ok(err))
         err = pipeline_check_exporter_new(checks, server->intake_count, &server->check_exporter);
+    /* The exporter has its own copy. */
     mem_free(checks);
     return err;
 }
@@ -356,6 +359,7 @@ static void free_server(struct server *server)
     mem_free(server->sinks);
     mem_free(server->exporters);
     free_threads(server);
+    /* Behind all that may still have a file open on it. */
     server_faults_unwrap(server->host, &server->disk);
     control_catalog_free(&server->catalog);
     control_config_free(&server->config);
@@ -373,6 +377,8 @@ static void close_log(struct server *server)
     if (!server->sequencer_started)
         return;
     server->step_task.run = log_closed;
+    /* With its mark: the next start is then one behind a clean stop, and has nothing to look
+     * for. */
     log_stop(server->log, server->control, &server->step_task);
     io_uv_loop_run(server->control);
 }

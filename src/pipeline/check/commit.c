@@ -95,6 +95,7 @@ static err_t ensure_part(struct pipeline_check_commit *commit, struct flow_inlet
 
 err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic)
 {
+    /* One that was used has memory of about the right size already. */
     if (!check->open && !list_empty(&check->pool)) {
         check->open = CONTAINER_OF(list_pop(&check->pool), struct pipeline_check_commit, link);
         check->pool_count--;
@@ -105,6 +106,8 @@ err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inle
     if (!commit)
         return err_make(ERR_MEMORY);
     check->request_number++;
+    /* What a request adds is behind these marks, so that refusing it leaves the others' records as
+     * they were. */
     commit->mark_slot_count = commit->slot_count;
     commit->mark_part_count = commit->part_count;
     commit->mark_size = commit->size;
@@ -123,6 +126,7 @@ static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *t
         if (commit->slot_count == commit->slot_capacity)
             TRY(grow_slots(commit));
         struct pipeline_check_slot *fresh = &commit->slots[commit->slot_count++];
+        /* Builders of earlier uses keep their memory; only those never used have to be made. */
         if (commit->slot_count > commit->slot_ready) {
             flow_batch_builder_init(&fresh->builder);
             commit->slot_ready = commit->slot_count;
@@ -166,6 +170,7 @@ void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_
     ASSERT(received > 0 && topic->part_at && topic->part_at <= commit->part_count);
     pipeline_check_tally_add(&commit->parts[topic->part_at - 1].tally, tally);
     struct flow_count *count = &commit->counts[topic->part_at - 1];
+    /* With the same commit as the records: the ledger has both or neither. */
     count->received += received;
     count->refused += tally->records[PIPELINE_CHECK_REFUSED];
 }
@@ -214,6 +219,7 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         struct pipeline_check_slot *slot = &commit->slots[i];
         const struct flow_inlet_topic *topic = &check->topics[slot->topic_index];
+        /* The place behind the last partition is that of the dead letters. */
         bool dead = slot->place == topic->partition_count;
         struct slice batch = flow_batch_builder_finish(&slot->builder);
         commit->appends[i] = (struct flow_append){
@@ -235,9 +241,11 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
     };
     commit->came_back = false;
     commit->handed_over_ns = io_now_ns(check->loop);
+    /* Held against the memory limit until it comes back. */
     check->size_under_way += commit->size;
     check->open = NULL;
     list_add_tail(&check->under_way, &commit->link);
+    /* Last: from here on the commit is the log's. */
     flow_log_commit(check->log, &commit->flow);
 }
 
@@ -247,6 +255,8 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
     ASSERT(check->open != commit && list_empty(&commit->requests));
     size_t kept = 0;
     for (uint32_t i = 0; i < commit->slot_ready; i++)
+        /* All that were ever used, not only this time's: it is memory that is kept, whoever filled
+         * it. */
         kept += commit->slots[i].builder.bytes.capacity;
     if (check->pool_count >= POOL_COMMITS_MAX || kept > POOL_COMMIT_BYTES_MAX ||
         commit->slot_ready > POOL_COMMIT_SLOTS_MAX) {

@@ -150,7 +150,7 @@ static int ask(struct consume *c, const char *target, struct cli_door_answer *an
             buf_done(&answer->body);
             return interrupted(c);
         }
-        int code = CLI_UNAVAILABLE;
+        const enum cli_exit code = CLI_UNAVAILABLE;
         if (!told && err_is_ok(err))
             cli_door_refused(c->command, c->address, answer);
         else if (!told)

@@ -166,7 +166,7 @@ static inline void fsck_begin(struct world *w, uint64_t seed)
 {
     world_init(w, seed);
     world_begin(w);
-    world_open_sink(w, "files");
+    assert_code(world_open_sink(w, "files"), OK);
     fsck_fill(w, FSCK_COMMITS);
     world_until(w, fsck_is_sealed, w);
     w->sealer.closed = true;

@@ -45,8 +45,8 @@ err_t log_checkpoint_sealed(struct slice bytes, uint64_t *sealed_file);
  * the newest LOG_CHECKPOINTS_KEPT. */
 err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uint64_t lsn,
                            struct slice bytes, struct err_text *why);
-/* Puts the checkpoints newer than `lsn` out of the way, as `<name>.damaged`: left in their place they
- * would push good ones out. */
+/* Puts the checkpoints newer than `lsn` out of the way, as `<name>.damaged`: left in their place
+ * they would push good ones out. */
 err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory, uint64_t lsn,
                                struct err_text *why);
 /* The lsns of the checkpoints in the directory, newest first; `*count` of them, at the most

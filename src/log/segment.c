@@ -267,10 +267,13 @@ static err_t read_index(struct io_disk *disk, const struct log_segment_place *pl
                         int64_t base_offset, enum log_segment_file which, uint64_t size,
                         struct buf *out)
 {
-    ASSERT(size <= INDEX_SIZE_MAX);
+    ASSERT(which != LOG_SEGMENT_LOG);
     buf_init(out, 0);
     if (size == 0)
         return err_ok();
+    /* The count is from a checkpoint, whose sums may fit though it makes no sense. */
+    if (size > INDEX_SIZE_MAX)
+        return err_make(ERR_CORRUPT);
     char path[LOG_SEGMENT_PATH_MAX];
     log_segment_path(place, base_offset, which, path);
     /* Opened for one search and closed again: of tens of thousands of segments few are searched,

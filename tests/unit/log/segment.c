@@ -202,6 +202,23 @@ static void an_index_that_lies_or_is_short_is_corrupt(void **state)
     sim_disk_free(&disk);
 }
 
+static void an_index_of_more_entries_than_can_be_is_not_read(void **state)
+{
+    (void)state;
+    struct sim_disk *disk;
+    struct io_disk *io = begin(&disk);
+    struct log_segment segment = {0};
+    uint64_t position;
+    int64_t offset;
+    for (int i = 0; i < 8; i++)
+        assert_code(append(io, &segment, i), OK);
+    assert_true(segment.index_entries > 0);
+    segment.index_entries = segment.time_entries = INT32_MAX / LOG_SEGMENT_INDEX_ENTRY;
+    assert_code(log_segment_find_offset(io, &place, &segment, 79, &position), CORRUPT);
+    assert_code(log_segment_find_time(io, &place, &segment, 7, &offset), CORRUPT);
+    sim_disk_free(&disk);
+}
+
 static void bytes_that_are_no_batch_are_not_written(void **state)
 {
     (void)state;
@@ -377,6 +394,7 @@ int main(void)
         cmocka_unit_test(reading_begins_close_before_any_offset),
         cmocka_unit_test(all_records_before_the_place_of_a_time_are_older),
         cmocka_unit_test(an_index_that_lies_or_is_short_is_corrupt),
+        cmocka_unit_test(an_index_of_more_entries_than_can_be_is_not_read),
         cmocka_unit_test(bytes_that_are_no_batch_are_not_written),
         cmocka_unit_test(an_append_that_failed_is_done_again),
         cmocka_unit_test(what_lies_behind_the_end_is_cut),

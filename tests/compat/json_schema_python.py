@@ -141,7 +141,9 @@ class Maker:
         one = lambda: self.schema(depth + 1)
         words = self.common(depth)
         if self.draft == "7":
-            words |= {"items": lambda: self.random.choice([self.schemas(depth), one()]),
+            # The module cannot do `items: true` beside additionalItems.
+            words |= {"items": lambda: self.random.choice([self.schemas(depth),
+                                                           {"allOf": [one()]}]),
                       "additionalItems": one,
                       "dependencies": lambda: {self.random.choice(NAMES): self.random.choice(
                           [self.names(), one()])}}

@@ -241,6 +241,7 @@ static err_t read_dialect(struct format_jsonschema_compiler *c,
             c, place, "expected " FORMAT_JSONSCHEMA_URI_2020_12 " or " FORMAT_JSONSCHEMA_URI_7 "#");
     struct format_jsonschema_node *metaschema = NULL;
     TRY(read_tree(c, text, &metaschema));
+    ASSERT(metaschema);
     TRY(read_dialect(c, metaschema, depth + 1, out));
     return read_vocabulary(c, metaschema, out);
 }
@@ -392,6 +393,7 @@ static err_t load(struct format_jsonschema_compiler *c, struct slice text, struc
     if (!resource)
         return err_make(ERR_MEMORY);
     TRY(read_tree(c, text, &tree));
+    ASSERT(tree);
     *resource = (struct format_jsonschema_resource){.uri = uri, .dialect = dialect};
     TRY(read_dialect(c, tree, 0, &resource->dialect));
     TRY(scan(c, tree, resource));

@@ -117,7 +117,8 @@ static err_t translate_u(struct translation *t)
     uint64_t unit, low;
     if (look(t, 2) == '{') {
         size_t close = slice_find(t->rest, '}');
-        if (close < 4 || close > 18 || !read_hex(t, 3, close - 3, &unit) || unit > 0x10FFFF)
+        if (close < 4 || close > 18 || close == t->rest.size || !read_hex(t, 3, close - 3, &unit) ||
+            unit > 0x10FFFF)
             return refuse(t, "expected a code point in \\u{...}");
         add_code_point(t, unit);
         skip(t, close + 1);

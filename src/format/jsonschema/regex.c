@@ -10,14 +10,17 @@
 
 /*
  * A match is tried with a small limit first, since that is enough for patterns that find their way
- * without going back. One that is not through then is tried again with a large one, for which many
- * steps are spent: so a record cannot cause many such searches. PCRE2 counts a search's work anew
- * at each place where a match may begin, hence the square for patterns without an anchor.
+ * without going back. One that is not through then is tried again with a large one, for which
+ * steps are spent by what it may do: so a record cannot cause many such searches. PCRE2 counts
+ * anew at each place where a match may begin; therefore the limit of a pattern without an anchor
+ * goes down with the size of the text, and looking through it costs its square.
  */
 
-#define LIMIT_SMALL 1000
+#define LIMIT_SMALL 100
 #define LIMIT_LARGE 200000
-#define LARGE_STEPS 20000
+/* The most calls over all places where a match may begin, and how many are a step. */
+#define CALLS_MAX 4000000
+#define CALLS_A_STEP 16
 /* Memory that the interpreter may use where there is no JIT, in KiB. */
 #define HEAP_LIMIT_KIB 8192
 #define STACK_SIZE_START (32 * 1024)
@@ -179,6 +182,17 @@ void format_jsonschema_matcher_free(struct format_jsonschema_matcher **matcher)
     *matcher = NULL;
 }
 
+static int search(const struct format_jsonschema_regex *regex,
+                  struct format_jsonschema_matcher *matcher, struct slice subject, uint64_t limit)
+{
+    const uint8_t *data = subject.size > 0 ? subject.data : (const uint8_t *)"";
+    ASSERT(limit > 0 && limit <= UINT32_MAX);
+    pcre2_set_match_limit(matcher->context, (uint32_t)limit);
+    /* Records and keys were found to be UTF-8 before. */
+    return pcre2_match(regex->code, data, subject.size, 0, PCRE2_NO_UTF_CHECK, matcher->data,
+                       matcher->context);
+}
+
 err_t format_jsonschema_regex_match(const struct format_jsonschema_regex *regex,
                                     struct format_jsonschema_matcher *matcher, struct slice subject,
                                     struct format_jsonschema_budget *budget, bool *found)
@@ -187,15 +201,13 @@ err_t format_jsonschema_regex_match(const struct format_jsonschema_regex *regex,
     uint64_t squared = regex->anchored ? 0 : (subject.size / 16) * (subject.size / 16);
     if (!format_jsonschema_spend(budget, 1 + subject.size / 8 + squared))
         return err_make(ERR_TOO_LARGE);
-    const uint8_t *data = subject.size > 0 ? subject.data : (const uint8_t *)"";
-    pcre2_set_match_limit(matcher->context, LIMIT_SMALL);
-    /* Records and keys were found to be UTF-8 before. */
-    int result = pcre2_match(regex->code, data, subject.size, 0, PCRE2_NO_UTF_CHECK, matcher->data,
-                             matcher->context);
-    if (result == PCRE2_ERROR_MATCHLIMIT && format_jsonschema_spend(budget, LARGE_STEPS)) {
-        pcre2_set_match_limit(matcher->context, LIMIT_LARGE);
-        result = pcre2_match(regex->code, data, subject.size, 0, PCRE2_NO_UTF_CHECK, matcher->data,
-                             matcher->context);
+    int result = search(regex, matcher, subject, LIMIT_SMALL);
+    if (result == PCRE2_ERROR_MATCHLIMIT) {
+        uint64_t starts = regex->anchored ? 1 : subject.size + 1;
+        uint64_t limit = CALLS_MAX / starts < LIMIT_LARGE ? CALLS_MAX / starts : LIMIT_LARGE;
+        /* A text too long for a larger limit keeps the verdict that it has. */
+        if (limit > LIMIT_SMALL && format_jsonschema_spend(budget, limit * starts / CALLS_A_STEP))
+            result = search(regex, matcher, subject, limit);
     }
     if (result == PCRE2_ERROR_NOMEMORY)
         return err_make(ERR_MEMORY);

@@ -6,6 +6,7 @@
  */
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "format/jsonschema/jsonschema.h"
 #include "lib/unit.h"
 

@@ -598,10 +598,10 @@ static err_t lose_entry(struct log_fsck *f, const struct partition_walk *pw, siz
     const struct log_partition *partition = &pw->topic->partitions[pw->number];
     const struct log_index_entry *entry = &partition->index[index];
     ASSERT(index < partition->index_count);
-    int64_t end = index + 1 < partition->index_count ? entry[1].base_offset : INT64_MAX;
-    int64_t most = entry->base_offset + (int64_t)entry->record_count;
     /* Holes inside of it are not known any more. */
-    end = end < most || end == INT64_MAX ? end : most;
+    int64_t end = entry->base_offset + (int64_t)entry->record_count;
+    if (index + 1 < partition->index_count && entry[1].base_offset < end)
+        end = entry[1].base_offset;
     end = end < partition->end_offset ? end : partition->end_offset;
     char name[64];
     snprintf(name, sizeof name, "wal/%020" PRIu32 ".wal", entry->file_number);

@@ -577,12 +577,12 @@ static err_t take_frame(struct log_fsck *f, const struct log_fsck_frame *frame)
                       "the entries of a frame do not fit their checksum");
 }
 
-/* The last frame of all, if nothing behind it says that it had been acknowledged and it is broken:
- * an unfinished write. */
+/* The last frame of all, if it is broken and stands right behind the chain: an unfinished write.
+ * One that does not is behind frames that are missing, which it proves. */
 static bool is_torn_tail(const struct log_fsck *f, size_t index)
 {
     ASSERT(index < f->frame_count);
-    if (f->frames[index].whole)
+    if (f->frames[index].whole || f->frames[index].header.lsn != f->last.lsn + 1)
         return false;
     for (size_t i = index + 1; i < f->frame_count; i++) {
         if (f->frames[i].counts)

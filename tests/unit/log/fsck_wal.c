@@ -177,6 +177,28 @@ static void the_last_frame_broken_is_a_torn_tail_and_no_damage(void **state)
     world_done(&w);
 }
 
+static void a_broken_frame_at_the_end_proves_those_that_are_missing_before_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    struct placed frames[64];
+    char path[LOG_SEGMENT_PATH_MAX];
+    size_t count = begin(&w, frames, 64, 12);
+    for (size_t i = 1; i <= 2; i++) {
+        const struct placed *hit = &frames[count - i];
+        fsck_wal_path(hit->number, path);
+        fsck_flip(&w, path, hit->offset + (i == 1 ? 5000 : 20));
+    }
+    assert_code(world_try_open(&w), CORRUPT);
+    told_run(&w, &told, NULL);
+    assert_true(told_has(&told, "wal_damaged"));
+    assert_null(strstr(told.notes, "wal_torn"));
+    repair_and_serve(&w, &told);
+    assert_int_equal(told.on_disk, FSCK_RECORDS - 8);
+    world_done(&w);
+}
+
 static void a_broken_entry_that_is_no_batch_leaves_the_batches(void **state)
 {
     (void)state;
@@ -280,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_hole_begins_a_segment_so_that_records_can_be_counted_by_offsets),
         cmocka_unit_test(offsets_that_may_have_been_given_are_not_given_again),
         cmocka_unit_test(the_last_frame_broken_is_a_torn_tail_and_no_damage),
+        cmocka_unit_test(a_broken_frame_at_the_end_proves_those_that_are_missing_before_it),
         cmocka_unit_test(a_broken_entry_that_is_no_batch_leaves_the_batches),
         cmocka_unit_test(a_file_of_the_log_that_is_missing_is_a_hole),
         cmocka_unit_test(a_file_that_was_cut_is_made_whole_again),

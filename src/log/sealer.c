@@ -523,6 +523,7 @@ static void failed(struct log *log)
         sealer->phase == LOG_SEALER_APPENDING ? LOG_SEALER_SYNCING : sealer->phase;
     sealer->failed_error = sealer->error;
     sealer->failed_why = sealer->why;
+    sealer->removal_failed = sealer->phase == LOG_SEALER_REMOVING;
     if (!sealer->reported)
         report_failure(log);
     sealer->reported = true;
@@ -580,6 +581,7 @@ static void saved(struct log *log)
     sealer->saved_sealed = sealer->checkpoint_sealed;
     sealer->saved_file = sealer->checkpoint_file;
     sealer->saved_lsn = sealer->checkpoint_lsn;
+    sealer->removal_failed = false;
     sealer->checkpoints_total++;
     worked(log, LOG_SEALER_SAVING);
     buf_done(&sealer->checkpoint);
@@ -801,9 +803,13 @@ void log_sealer_kick(struct log *log)
     /* A start reads what is behind the checkpoint: not much more than a file, also when sealing
      * does not get on. */
     bool lags = log->last.file_number > sealer->saved_file + 1;
-    if (take_doomed(log))
+    bool must_save = sealer->saved_sealed < sealer->sealed_file || (file && lags);
+    /* A removal that fails lets sealing have its turn: expired files in the way are no reason to
+     * refuse records. */
+    bool gives_way = sealer->removal_failed && (must_save || file);
+    if (!gives_way && take_doomed(log))
         offload(log, LOG_SEALER_REMOVING);
-    else if (sealer->saved_sealed < sealer->sealed_file || (file && lags))
+    else if (must_save)
         save(log);
     else if (file)
         begin_file(log, file);

@@ -90,6 +90,7 @@ struct log_sealer {
 
     struct log_seal_removal *removals; /* REMOVING */
     size_t removal_count;
+    bool removal_failed; /* and nothing has been sealed since */
 
     err_t error;
     struct err_text why;

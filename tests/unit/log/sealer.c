@@ -280,6 +280,47 @@ static void a_start_that_moves_or_a_topic_that_goes_while_its_file_is_sealed(voi
     }
 }
 
+static bool has_removed(void *context)
+{
+    return ((const struct world *)context)->log->sealer.removed_total > 0;
+}
+
+/* A directory with something in it stands where the segment's file was. */
+static void a_removal_that_fails_lets_sealing_go_on(void **state)
+{
+    (void)state;
+    static const char *const log =
+        "data/topics/flights-66010000-0000-0000-0000-000000000000/0/00000000000000000000.log";
+    char inside[128];
+    struct world w;
+    struct io_file *file;
+    snprintf(inside, sizeof inside, "%s/x", log);
+    world_init(&w, 1);
+    world_begin(&w);
+    fill(&w, 25);
+    world_until(&w, all_sealed, &w);
+    assert_code(io_disk_remove(w.options.disk, log, NULL), OK);
+    assert_code(io_disk_make_directory(w.options.disk, log, NULL), OK);
+    assert_code(io_disk_open(w.options.disk, inside, IO_OPEN_WRITE | IO_OPEN_CREATE, &file, NULL),
+                OK);
+    assert_code(io_file_close(file), OK);
+    int64_t end = partition(&w)->segments[0].end_offset;
+    assert_code(change_topic(&w, (struct flow_topic_change){.op = FLOW_TOPIC_LOG_START,
+                                                            .topic_id = 1,
+                                                            .start_offset = end}),
+                OK);
+    uint64_t files = w.log->sealer.files_total;
+    fill(&w, 60);
+    world_until(&w, all_sealed, &w);
+    assert_true(w.log->sealer.files_total > files + 2);
+    assert_true(world_noted(&w, "log_seal_failed"));
+    assert_int_equal(w.log->sealer.removed_total, 0);
+    assert_reads_all(&w);
+    assert_code(io_disk_remove(w.options.disk, inside, NULL), OK);
+    world_until(&w, has_removed, &w);
+    world_done(&w);
+}
+
 static void a_read_on_its_way_keeps_its_file(void **state)
 {
     (void)state;
@@ -496,6 +537,7 @@ int main(void)
         cmocka_unit_test(batches_are_merged_and_compressed_as_the_topic_says),
         cmocka_unit_test(a_segment_ends_where_the_size_to_keep_wants_it),
         cmocka_unit_test(a_start_that_moves_or_a_topic_that_goes_while_its_file_is_sealed),
+        cmocka_unit_test(a_removal_that_fails_lets_sealing_go_on),
         cmocka_unit_test(a_read_on_its_way_keeps_its_file),
         cmocka_unit_test(a_damaged_newest_checkpoint_leaves_the_one_before),
         cmocka_unit_test(a_stop_waits_in_no_phase_for_long_and_loses_nothing),

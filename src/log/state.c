@@ -370,19 +370,27 @@ bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t p
 
 /* Only noted, and the note is part of checkpoints: files are removed on another thread, after the
  * entry is durable, and a removal that a crash cut short is done again. */
-static err_t doom(struct log_state *state, const struct log_doomed *doomed)
+/* Room for `count` more to be doomed. */
+static err_t reserve_doomed(struct log_state *state, size_t count)
 {
     ASSERT(state->doomed_count <= state->doomed_capacity);
-    if (state->doomed_count == state->doomed_capacity) {
-        size_t capacity = state->doomed_capacity ? state->doomed_capacity * 2 : 16;
-        struct log_doomed *grown = mem_realloc(state->doomed, capacity, sizeof *grown);
-        if (!grown)
-            return err_make(ERR_MEMORY);
-        state->doomed = grown;
-        state->doomed_capacity = capacity;
-    }
-    state->doomed[state->doomed_count++] = *doomed;
+    size_t wanted = state->doomed_count + count;
+    if (wanted <= state->doomed_capacity)
+        return err_ok();
+    size_t capacity = state->doomed_capacity ? state->doomed_capacity * 2 : 16;
+    capacity = capacity < wanted ? wanted : capacity;
+    struct log_doomed *grown = mem_realloc(state->doomed, capacity, sizeof *grown);
+    if (!grown)
+        return err_make(ERR_MEMORY);
+    state->doomed = grown;
+    state->doomed_capacity = capacity;
     return err_ok();
+}
+
+static void doom(struct log_state *state, struct log_doomed doomed)
+{
+    ASSERT(state->doomed_count < state->doomed_capacity);
+    state->doomed[state->doomed_count++] = doomed;
 }
 
 err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_t partition)
@@ -394,8 +402,10 @@ err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_
      * it. */
     if (count > 0 && count == p->segment_count && p->seal_target > 0)
         count--;
+    /* All or none: a segment whose files go is in no checkpoint. */
+    TRY(reserve_doomed(state, count));
     for (uint32_t i = 0; i < count; i++)
-        TRY(doom(state, &(struct log_doomed){topic_id, partition, p->segments[i].base_offset}));
+        doom(state, (struct log_doomed){topic_id, partition, p->segments[i].base_offset});
     log_partition_drop_segments(p, count);
     return err_ok();
 }
@@ -465,7 +475,9 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
      * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
     topic->deleted = true;
-    return doom(state, &(struct log_doomed){.topic_id = topic->id, .base_offset = -1});
+    TRY(reserve_doomed(state, 1));
+    doom(state, (struct log_doomed){.topic_id = topic->id, .base_offset = -1});
+    return err_ok();
 }
 
 static err_t create_sink(struct log_state *state, uint32_t id, struct slice name)

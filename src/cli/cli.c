@@ -15,6 +15,7 @@
 #include "cli/gen.h"
 #include "cli/ledger.h"
 #include "cli/topics.h"
+#include "cli/validate.h"
 
 struct version_flags {
     bool json;
@@ -65,6 +66,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_topics_text,
      .run = cli_topics,
      .options = cli_topics_options},
+    {.name = "validate",
+     .summary = "check records against a JSON Schema",
+     .arguments = "",
+     .text = cli_validate_text,
+     .run = cli_validate,
+     .options = cli_validate_options},
     {.name = "version",
      .summary = "print the version",
      .arguments = "",

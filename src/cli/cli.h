@@ -73,4 +73,5 @@ int cli_fsck(struct cli *cli, int argc, char **argv);
 int cli_gen(struct cli *cli, int argc, char **argv);
 int cli_ledger(struct cli *cli, int argc, char **argv);
 int cli_topics(struct cli *cli, int argc, char **argv);
+int cli_validate(struct cli *cli, int argc, char **argv);
 int cli_version(struct cli *cli, int argc, char **argv);

@@ -197,18 +197,21 @@ static void every_allocation_may_fail(void **state)
         "{\"$id\":\"http://x/"
         "y\",\"$dynamicAnchor\":\"n\",\"properties\":{\"a\\n\":{\"pattern\":\"^a\"},"
         "\"b\":{\"$ref\":\"#/$defs/c\"}},\"$defs\":{\"c\":{\"$anchor\":\"k\",\"enum\":[1]}}}";
-    err_t err = err_make(ERR_MEMORY);
-    uint64_t n = 1;
-    for (; err_is(err, ERR_MEMORY); n++) {
+    bool failed = true;
+    size_t refused = 0;
+    for (uint64_t n = 1; failed; n++) {
         struct format_jsonschema *schema = NULL;
         mem_fail_after(n);
-        err = format_jsonschema_compile(slice_string(text), NULL, &schema, NULL);
+        err_t err = format_jsonschema_compile(slice_string(text), NULL, &schema, NULL);
+        failed = mem_alloc_count() >= n;
         mem_fail_after(0);
+        /* Where it is the JIT that gets no memory, it works without. */
+        assert_true(err_is_ok(err) || (failed && err_is(err, ERR_MEMORY)));
         assert_int_equal(err_is_ok(err), schema != NULL);
+        refused += !err_is_ok(err);
         format_jsonschema_free(&schema);
     }
-    assert_true(err_is_ok(err));
-    assert_true(n > 20);
+    assert_true(refused > 20);
 }
 
 int main(void)

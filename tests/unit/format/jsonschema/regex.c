@@ -134,19 +134,24 @@ static void long_texts_cost_more_where_a_match_may_begin_anywhere(void **state)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    err_t err = err_make(ERR_MEMORY);
-    for (uint64_t n = 1; err_is(err, ERR_MEMORY); n++) {
+    bool failed = true;
+    size_t refused = 0;
+    for (uint64_t n = 1; failed; n++) {
         struct format_jsonschema_regex *regex = NULL;
         struct format_jsonschema_matcher *matcher = NULL;
         mem_fail_after(n);
-        err = format_jsonschema_regex_new(slice_string("^a.\\p{Letter}"), true, &regex, NULL);
+        err_t err = format_jsonschema_regex_new(slice_string("^a.\\p{Letter}"), true, &regex, NULL);
         if (err_is_ok(err))
             err = format_jsonschema_matcher_new(&matcher);
+        failed = mem_alloc_count() >= n;
         mem_fail_after(0);
-        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY));
+        /* Where it is the JIT that gets no memory, it works without. */
+        assert_true(err_is_ok(err) || (failed && err_is(err, ERR_MEMORY)));
+        refused += !err_is_ok(err);
         format_jsonschema_matcher_free(&matcher);
         format_jsonschema_regex_free(&regex);
     }
+    assert_true(refused > 5);
 }
 
 int main(void)

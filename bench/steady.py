@@ -3,10 +3,10 @@
 
 usage: bench/steady.py [SECONDS [MB_A_SECOND]]        default: 600 seconds at 125 MB/s
 
-The server has one processor and the load generator another. Delivered files are counted and
-removed as they come, as a consumer would. The log keeps everything (it is neither sealed nor
-recycled yet), so the disk needs room for SECONDS times MB_A_SECOND. At the end: throughput, the
-commit latency that the server measured, the generator's view, memory, and the ledger.
+The server has one processor and the load generator another. The log is sealed into segments, of
+which retention keeps 4 GiB; its files are recycled. Delivered files are counted and removed as they
+come, as a consumer would. At the end: throughput, the commit latency that the server measured, the
+generator's view, memory, what the log takes on disk, and the ledger.
 """
 import json
 import os
@@ -27,13 +27,15 @@ RECORD_BYTES = 500
 INTAKE, ADMIN = "127.0.0.1:18180", "127.0.0.1:19700"
 
 
-def write_config(folder, limit_bytes):
+DISK_BYTES = 14 << 30     # the log, its segments, files on their way
+
+
+def write_config(folder):
     (folder / "contracts").mkdir()
     (folder / "contracts/events.yaml").write_text(
-        "topic: events\npartitions: 3\nkey: user\nevent_time: time\n")
+        "topic: events\npartitions: 3\nkey: user\nevent_time: time\nretention: { size: 4GiB }\n")
     (folder / "garner.yaml").write_text(f"""
 data_dir: ./data
-wal_limit: {limit_bytes}
 memory_limit: 512MiB
 intake: {{ listen: {INTAKE} }}
 admin: {{ listen: {ADMIN} }}
@@ -80,7 +82,7 @@ def resident(pid):
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
 
 
-def report(seconds, gen, consumer, memory_kib, text, ledger):
+def report(seconds, gen, consumer, memory_kib, disk_bytes, text, ledger):
     sink = ledger["sinks"]["lake"]
     print(f"seconds                {seconds:.0f}")
     print(f"accepted               {ledger['topics']['events']['accepted']} records")
@@ -94,17 +96,16 @@ def report(seconds, gen, consumer, memory_kib, text, ledger):
           f"{gen['latency_ms']['p99.9']:.1f} ms")
     print(f"delivered              {sink['delivered']} records, {consumer.files} files, "
           f"{consumer.bytes / 1e9:.1f} GB; {sink['pending']} pending")
+    print(f"on disk                {disk_bytes / 2**30:.1f} GiB in the data directory")
     print(f"memory at its highest  {memory_kib / 1024:.0f} MiB")
     print(f"ledger                 {'balanced' if ledger['balanced'] else 'NOT balanced'}")
     return ledger["balanced"]
 
 
 def measure(folder, seconds, rate_mb):
-    need = int(seconds * rate_mb * 1e6 * 1.05) + (2 << 30)
-    if shutil.disk_usage(folder).free < need + (4 << 30):
-        sys.exit(f"steady: needs {need >> 30} GiB and some more on {folder}; "
-                 "give fewer seconds or less a second")
-    write_config(folder, need)
+    if shutil.disk_usage(folder).free < DISK_BYTES:
+        sys.exit(f"steady: needs {DISK_BYTES >> 30} GiB on {folder}")
+    write_config(folder)
     (folder / "lake").mkdir()
     server = subprocess.Popen([GARNER, "serve", "--config", "garner.yaml"], cwd=folder,
                               stderr=subprocess.DEVNULL, preexec_fn=pinned(0))
@@ -117,11 +118,12 @@ def measure(folder, seconds, rate_mb):
              str(int(rate_mb * 1e6 / RECORD_BYTES)), "--batch", "1000", "--connections", "8",
              "--json"], preexec_fn=pinned(1), capture_output=True, check=True, text=True)
         text, memory = metrics(), resident(server.pid)
+        disk = sum(path.stat().st_size for path in (folder / "data").rglob("*") if path.is_file())
         time.sleep(15)
         with urllib.request.urlopen(f"http://{ADMIN}/v1/ledger", timeout=10) as answer:
             ledger = json.load(answer)
         consumer.over = True
-        return report(seconds, json.loads(out.stdout), consumer, memory, text, ledger)
+        return report(seconds, json.loads(out.stdout), consumer, memory, disk, text, ledger)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)

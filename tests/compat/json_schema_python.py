@@ -22,7 +22,8 @@ SCHEMAS = 3000
 VALUES = 6
 
 NAMES = ["a", "b", "ab", "x/y", ""]
-SCALARS = [None, True, False, 0, 1, 1.0, -1, 2, 2.5, 3, 0.5, 10, "", "a", "ab", "b1", "\u00e9\U0001f600"]
+SCALARS = [None, True, False, 0, 1, 1.0, -1, 2, 2.5, 3, 0.5, 10, "", "a", "ab", "b1",
+           "\u00e9\U0001f600"]
 PATTERNS = ["^a", "b$", "[0-9]", ".", "^$", "a|b", "^(ab)*$"]
 
 

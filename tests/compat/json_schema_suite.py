@@ -1,4 +1,4 @@
-"""The official JSON-Schema-Test-Suite, as the source package of the Python module jsonschema has it.
+"""The official JSON-Schema-Test-Suite, as the source of the Python module jsonschema carries it.
 
 All mandatory cases of drafts 2020-12 and 7 hold, and the optional ones, except the files that are
 listed here with their reason. What the suite serves from a web server is handed over as documents.
@@ -107,3 +107,20 @@ def test_every_optional_case_that_is_claimed_holds(verdicts):
 def test_every_file_that_is_not_claimed_is_there_and_has_a_case_that_fails(verdicts):
     for end in NOT_CLAIMED:
         assert wrong(verdicts, lambda name, end=end: name.endswith(end)), end
+
+
+@pytest.mark.parametrize("name", ["draft2020-12/unevaluatedProperties.json",
+                                  "draft7/dependencies.json",
+                                  "draft2020-12/optional/format/date-time.json"])
+def test_the_command_says_the_same(name, suite, tmp_path):
+    schema = tmp_path / "schema.json"
+    for group in json.loads((suite / "tests" / name).read_text()):
+        schema.write_text(json.dumps(group["schema"]))
+        flags = ["--format-assertion"] if "/format/" in name else []
+        lines = "".join(json.dumps(case["data"]) + "\n" for case in group["tests"])
+        done = subprocess.run([program(), "validate", "--schema", schema, "--draft",
+                               DRAFTS[name.split("/")[0]], *flags],
+                              input=lines, capture_output=True, text=True, check=False)
+        said = [line.split("\t")[0] == "ok" for line in done.stdout.splitlines()]
+        assert said == [case["valid"] for case in group["tests"]], group["description"]
+        assert done.returncode == (0 if all(said) else 1)

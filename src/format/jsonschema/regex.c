@@ -23,8 +23,8 @@
 #define CALLS_A_STEP 16
 /* Memory that the interpreter may use where there is no JIT, in KiB. */
 #define HEAP_LIMIT_KIB 8192
-#define STACK_SIZE_START (32 * 1024)
-#define STACK_SIZE_MAX (512 * 1024)
+#define STACK_SIZE_START 32768U
+#define STACK_SIZE_MAX 524288U
 
 struct format_jsonschema_regex {
     pcre2_code *code;

@@ -66,8 +66,8 @@ static err_t close_container(struct reader *r)
     if (node->count == 0)
         return err_ok();
     bool object = node->kind == FORMAT_JSON_OBJECT;
-    struct format_jsonschema_node **children =
-        arena_alloc(r->arena, node->count * (object ? 2 : 1) * sizeof(*children));
+    struct format_jsonschema_node **children = arena_alloc(
+        r->arena, node->count * (object ? 2 : 1) * sizeof(struct format_jsonschema_node *));
     if (!children)
         return err_make(ERR_MEMORY);
     size_t i = 0;

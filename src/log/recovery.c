@@ -318,7 +318,13 @@ static err_t scan_rest(struct recovery *r)
     uint64_t offset = r->tail_offset;
     for (size_t i = r->wal->current; i < r->wal->file_count; i++, offset = 0) {
         window_set(&r->window, &r->wal->files[i]);
-        TRY(check_not_zeroed(r, offset, r->wal->files[i].recycled));
+        struct log_wal_file *file = &r->wal->files[i];
+        /* Also by its last frame: the file may have come to its second use in the middle. */
+        bool recycled = file->recycled || (r->result.last.file_number == file->number &&
+                                           (r->result.last.flags & LOG_FRAME_RECYCLED));
+        TRY(check_not_zeroed(r, offset, recycled));
+        /* What was cut here lies behind the frames to come, and may be anything. */
+        file->recycled = true;
         for (; offset < r->wal->files[i].size; offset += IO_BLOCK) {
             struct log_frame_header header;
             TRY(header_at(r, offset, &header));

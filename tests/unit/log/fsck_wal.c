@@ -294,9 +294,35 @@ static void a_file_of_another_directory_is_not_taken_for_ours(void **state)
     world_done(&w);
 }
 
+/* Values of zeros, so that the torn frame leaves blocks of them behind the next one. */
+static void what_a_start_has_cut_is_no_damage_to_the_next(void **state)
+{
+    (void)state;
+    struct world w;
+    struct placed frames[64];
+    char path[LOG_SEGMENT_PATH_MAX];
+    world_init(&w, 5);
+    world_begin(&w);
+    assert_code(world_commit(&w, 4, 30000), OK);
+    world_settle(&w);
+    world_kill(&w);
+    size_t count = frames_behind(&w, 0, frames, 64);
+    fsck_wal_path(frames[count - 1].number, path);
+    fsck_flip(&w, path, frames[count - 1].offset + 60000);
+    for (int life = 0; life < 3; life++) {
+        world_open(&w);
+        assert_code(world_commit(&w, 1, 10), OK);
+        world_settle(&w);
+        world_kill(&w);
+    }
+    world_open(&w);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_start_has_cut_is_no_damage_to_the_next),
         cmocka_unit_test(a_broken_batch_in_a_frame_is_known_to_the_offset),
         cmocka_unit_test(a_frame_without_a_header_is_a_hole_up_to_the_next),
         cmocka_unit_test(a_hole_begins_a_segment_so_that_records_can_be_counted_by_offsets),

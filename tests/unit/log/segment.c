@@ -90,7 +90,7 @@ static void the_longest_topic_name_fits_a_directory(void **state)
     longest.topic = slice_string(name);
     log_segment_topic_path(&longest, path);
     assert_true(strlen(strrchr(path, '/') + 1) <= 255);
-    assert_string_equal(path + strlen(path) - 36, DIRECTORY + strlen(DIRECTORY) - 36);
+    assert_string_equal(path + strlen(path) - 36, &DIRECTORY[strlen(DIRECTORY) - 36]);
 }
 
 static void batches_lie_one_behind_the_other_and_the_indexes_point_at_them(void **state)

@@ -125,10 +125,11 @@ static err_t begin_log(struct log *log, struct err_text *why)
 {
     ASSERT(log->recovered.lsn == 0 && log->state.topic_count == 0);
     if (log->meta.ready)
-        return err_set(why, ERR_CORRUPT,
-                       "%s: the log is gone (no first frame in %s/wal) though garner.meta says "
-                       "that there was one; restore it from a copy, or set another data_dir",
-                       log->options.data_directory, log->options.data_directory);
+        return err_set(
+            why, ERR_CORRUPT,
+            "%s: the log is gone (no first frame in %s/wal) though garner.meta says "
+            "that there was one; run garner fsck, restore it from a copy, or set another data_dir",
+            log->options.data_directory, log->options.data_directory);
     if (log->wal.file_count == 0)
         TRY(make_first_file(log, why));
     log->wal.current = 0;

@@ -50,8 +50,9 @@ err_t log_meta_parse(struct slice text, struct log_meta *out, struct err_text *w
     if (err_is(err, ERR_VERSION))
         return err;
     if (!err_is_ok(err) || !complete || meta.format == 0 || uuid_is_zero(&meta.uuid))
-        return err_set(why, ERR_CORRUPT,
-                       "garner.meta is not what garner wrote; restore it from a copy");
+        return err_set(
+            why, ERR_CORRUPT,
+            "garner.meta is not what garner wrote; run garner fsck, or restore it from a copy");
     *out = meta;
     return err_ok();
 }

@@ -138,7 +138,8 @@ static err_t header_at(struct recovery *r, uint64_t offset, struct log_frame_hea
     if (w->file_size < made_size)
         return err_set(r->why, ERR_CORRUPT,
                        "log file %" PRIu64 " was cut: it ends at byte %" PRIu64
-                       " and was made with %" PRIu64 " bytes; restore it from a copy",
+                       " and was made with %" PRIu64
+                       " bytes; run garner fsck, or restore it from a copy",
                        w->file_number, w->file_size, made_size);
     *out = header;
     return err_ok();
@@ -157,7 +158,8 @@ static err_t read_firsts(struct recovery *r)
         if (header.lsn > 0 && !uuid_equal(&header.uuid, r->uuid))
             return err_set(r->why, ERR_CORRUPT,
                            "log file %" PRIu64 " does not belong to this garner.meta: one of the "
-                           "two is missing or from another directory; restore it from a copy",
+                           "two is missing or from another directory; run garner fsck, or restore "
+                           "it from a copy",
                            r->wal->files[i].number);
         TRY(header_at(r, 0, &r->firsts[i]));
         r->wal->files[i].recycled = header.lsn > 0 && (header.flags & LOG_FRAME_RECYCLED ||
@@ -266,13 +268,14 @@ static err_t damaged(const struct recovery *r, const struct log_frame_header *pr
 {
     const struct log_wal *wal = r->wal;
     ASSERT(wal->current < wal->file_count);
-    return err_set(r->why, ERR_CORRUPT,
-                   "the log is damaged: frame %" PRIu64 " should begin in file %" PRIu64
-                   " at byte %" PRIu64 " and is missing or broken, but frame %" PRIu64
-                   " in file %" PRIu64 " at byte %" PRIu64 " was written after it had been "
-                   "acknowledged; nothing was changed, restore the file from a copy",
-                   r->result.lsn + 1, wal->files[wal->current].number, r->tail_offset, proof->lsn,
-                   proof->file_number, (uint64_t)proof->block * IO_BLOCK);
+    return err_set(
+        r->why, ERR_CORRUPT,
+        "the log is damaged: frame %" PRIu64 " should begin in file %" PRIu64 " at byte %" PRIu64
+        " and is missing or broken, but frame %" PRIu64 " in file %" PRIu64 " at byte %" PRIu64
+        " was written after it had been "
+        "acknowledged; nothing was changed, run garner fsck or restore the file from a copy",
+        r->result.lsn + 1, wal->files[wal->current].number, r->tail_offset, proof->lsn,
+        proof->file_number, (uint64_t)proof->block * IO_BLOCK);
 }
 
 /* A frame that cannot be where it is without one that recovery has not found. */
@@ -307,7 +310,7 @@ static err_t check_not_zeroed(struct recovery *r, uint64_t offset, bool recycled
     return err_set(r->why, ERR_CORRUPT,
                    "log file %" PRIu64 " holds zeros from byte %" PRIu64
                    " on, which garner never writes there: frames from %" PRIu64
-                   " on may be missing; restore it from a copy",
+                   " on may be missing; run garner fsck, or restore it from a copy",
                    r->window.file_number, offset, r->result.lsn + 1);
 }
 
@@ -470,7 +473,7 @@ static err_t begin_behind(struct recovery *r, const struct log_checkpoint *check
     if (!file)
         return err_set(r->why, ERR_CORRUPT,
                        "log file %" PRIu64 " is missing, in which the log goes on behind "
-                       "checkpoint %" PRIu64 "; restore it from a copy",
+                       "checkpoint %" PRIu64 "; run garner fsck, or restore it from a copy",
                        last->file_number, last->lsn);
     ASSERT(r->wal->files <= file);
     r->wal->current = (size_t)(file - r->wal->files);
@@ -526,7 +529,8 @@ static err_t check_files(const struct recovery *r, const struct log_checkpoint *
     if (wal->file_count == 0 || wal->contiguous_from <= first)
         return err_ok();
     return err_set(r->why, ERR_CORRUPT,
-                   "log file %" PRIu64 " is missing from %s; restore it from a copy",
+                   "log file %" PRIu64
+                   " is missing from %s; run garner fsck, or restore it from a copy",
                    wal->contiguous_from - 1, wal->directory);
 }
 

@@ -358,7 +358,8 @@ static err_t cut_file(struct io_disk *disk, const char *path, uint64_t size, str
     if (kind == IO_KIND_NONE && size == 0)
         return err_ok();
     if (kind != IO_KIND_FILE)
-        return err_set(why, ERR_CORRUPT, "%s is missing; restore it from a copy", path);
+        return err_set(why, ERR_CORRUPT,
+                       "%s is missing; run garner fsck, or restore it from a copy", path);
     struct io_file *file;
     TRY(io_disk_open(disk, path, IO_OPEN_READ | IO_OPEN_WRITE, &file, why));
     uint64_t found = 0;
@@ -368,7 +369,7 @@ static err_t cut_file(struct io_disk *disk, const char *path, uint64_t size, str
     if (err_is_ok(err) && found < size)
         err = err_set(why, ERR_CORRUPT,
                       "%s was cut: it has %" PRIu64 " bytes, and %" PRIu64
-                      " had been written; restore it from a copy",
+                      " had been written; run garner fsck, or restore it from a copy",
                       path, found, size);
     else if (err_is_ok(err) && found > size)
         err = io_file_truncate(file, size);

@@ -195,7 +195,8 @@ err_t log_wal_add(struct log_wal *wal, uint64_t number, struct err_text *why)
     if (file.size == 0) {
         err_t ignored = io_file_close(file.writer);
         (void)ignored;
-        return err_set(why, ERR_CORRUPT, "%s is empty: it was cut; restore it from a copy", path);
+        return err_set(why, ERR_CORRUPT,
+                       "%s is empty: it was cut; run garner fsck, or restore it from a copy", path);
     }
     wal->files[wal->file_count++] = file;
     return err_ok();

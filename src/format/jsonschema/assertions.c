@@ -93,12 +93,9 @@ static bool fail_values(struct format_jsonschema_run *r, const struct format_jso
         buf_add_string(&r->text, i > 0 ? ", " : "");
         add_value(&r->text, values[i]);
     }
-    struct slice text = buf_slice(&r->text);
-    size_t size = text.size < SHOWN_SIZE ? text.size : SHOWN_SIZE;
-    while (size < text.size && size > 0 && (text.data[size] & 0xC0) == 0x80)
-        size--;
-    snprintf(shown, sizeof(shown), "%.*s%s", (int)size,
-             text.size > 0 ? (const char *)text.data : "", size < text.size ? "..." : "");
+    struct slice text = format_jsonschema_clip(buf_slice(&r->text), SHOWN_SIZE);
+    snprintf(shown, sizeof(shown), "%.*s%s", SLICE_PRINTF(text),
+             text.size < r->text.size ? "..." : "");
     return format_jsonschema_fail(r, k, node, "expected %s%s", before, shown);
 }
 
@@ -213,7 +210,7 @@ FORMAT_JSONSCHEMA_CHECK(pattern)
         return true;
     if (format_jsonschema_matches(r, k->regex, node->text))
         return true;
-    struct slice pattern = slice_sub(k->value->text, 0, 120);
+    struct slice pattern = format_jsonschema_clip(k->value->text, 120);
     return format_jsonschema_fail(r, k, node, "expected a match of %.*s", SLICE_PRINTF(pattern));
 }
 

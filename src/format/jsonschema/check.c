@@ -69,12 +69,10 @@ static void put(char *field, size_t capacity, struct slice text)
 {
     ASSERT(capacity > 4);
     bool cut = text.size >= capacity;
-    size_t size = cut ? capacity - 4 : text.size;
-    while (cut && size > 0 && (text.data[size] & 0xC0) == 0x80)
-        size--;
-    if (size > 0)
-        memcpy(field, text.data, size);
-    memcpy(field + size, cut ? "..." : "", cut ? 4 : 1);
+    text = format_jsonschema_clip(text, cut ? capacity - 4 : text.size);
+    if (text.size > 0)
+        memcpy(field, text.data, text.size);
+    memcpy(field + text.size, cut ? "..." : "", cut ? 4 : 1);
 }
 
 /* Fills in an error: `message`, then the keyword. */
@@ -323,8 +321,7 @@ static bool has_names(struct format_jsonschema_run *r, const struct format_jsons
             return false;
         if (!format_jsonschema_tree_get(node, name))
             return format_jsonschema_fail(r, k, node, "expected property \"%.*s\"",
-                                          (int)(name.size < 100 ? name.size : 100),
-                                          (const char *)name.data);
+                                          SLICE_PRINTF(format_jsonschema_clip(name, 100)));
     }
     return true;
 }

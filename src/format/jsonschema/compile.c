@@ -18,6 +18,7 @@
  */
 
 #define STEPS_TO_COMPILE (UINT64_C(1) << 24)
+#define STEPS_TO_CHECK (UINT64_C(1) << 28)
 /* Metaschemas whose metaschema is another one, before it is a circle. */
 #define DIALECT_DEPTH_MAX 4
 #define VOCABULARY_URI "https://json-schema.org/draft/2020-12/vocab/"
@@ -413,10 +414,14 @@ static err_t find_resource(struct format_jsonschema_compiler *c,
     if (!schema) {
         struct slice text = document(c, uri);
         if (text.size == 0)
-            return format_jsonschema_refuse(
-                c, reference, "refers to %.*s, which is not here; nothing is fetched",
-                (int)(uri.size < 160 ? uri.size : 160), (const char *)uri.data);
-        TRY(load(c, text, uri, from->resource->dialect, &schema));
+            return format_jsonschema_refuse(c, reference,
+                                            "refers to %.*s, which is not here; nothing is fetched",
+                                            SLICE_PRINTF(format_jsonschema_clip(uri, 160)));
+        err_t err = load(c, text, uri, from->resource->dialect, &schema);
+        if (!err_is_ok(err)) {
+            err_prefix(c->why, "%.*s", SLICE_PRINTF(format_jsonschema_clip(uri, 160)));
+            return err;
+        }
     }
     *out = schema;
     return err_ok();

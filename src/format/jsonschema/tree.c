@@ -302,12 +302,11 @@ void format_jsonschema_add_visible(struct buf *out, struct slice s)
     }
 }
 
-/* Cut where no code point is torn. */
-static struct slice clip(struct slice s, size_t size_max, bool *cut)
+struct slice format_jsonschema_clip(struct slice s, size_t size_max)
 {
-    *cut = s.size > size_max;
-    size_t size = *cut ? size_max : s.size;
-    while (*cut && size > 0 && (s.data[size] & 0xC0) == 0x80)
+    ASSERT(s.data || s.size == 0);
+    size_t size = s.size <= size_max ? s.size : size_max;
+    while (size < s.size && size > 0 && (s.data[size] & 0xC0) == 0x80)
         size--;
     return slice_sub(s, 0, size);
 }
@@ -319,8 +318,8 @@ static void add_token(struct buf *out, const struct format_jsonschema_node *node
         buf_add_u64(out, node->index);
         return;
     }
-    bool cut;
-    struct slice rest = clip(node->key, size_max, &cut);
+    struct slice rest = format_jsonschema_clip(node->key, size_max);
+    bool cut = rest.size < node->key.size;
     while (rest.size > 0) {
         size_t size = 0;
         while (size < rest.size && rest.data[size] != '~' && rest.data[size] != '/')

@@ -11,7 +11,7 @@
 #include "format/json/json.h"
 #include "format/jsonschema/budget_int.h"
 
-/* The most values that a text may have: bounds the memory of its tree to some 24 MiB. */
+/* The most values that a text may have: bounds the memory of its tree to some 28 MiB. */
 #define FORMAT_JSONSCHEMA_VALUES_MAX (1U << 18)
 
 struct format_jsonschema_node {
@@ -69,6 +69,8 @@ void format_jsonschema_tree_sort(struct format_jsonschema_node **items,
 /* Appends `s` with everything that could end or hide a line (C0, DEL, C1, U+2028, U+2029) as \u
  * escapes. */
 void format_jsonschema_add_visible(struct buf *out, struct slice s);
+/* The front of `s`, which is UTF-8, at most `size_max` bytes, cut between code points. */
+struct slice format_jsonschema_clip(struct slice s, size_t size_max);
 /* Appends where `node` is, as a JSON Pointer (RFC 6901) in one line. At most some `size_max`
  * bytes: of a longer one the middle is left out. */
 void format_jsonschema_add_pointer(struct buf *out, const struct format_jsonschema_node *node,

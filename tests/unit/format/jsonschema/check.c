@@ -1,5 +1,6 @@
 #include "format/jsonschema/check_int.h"
 
+#include "base/utf8.h"
 #include "unit/format/jsonschema/schema.h"
 
 static void the_path_leads_to_what_is_wrong(void **state)
@@ -207,6 +208,7 @@ static void long_messages_keep_the_keyword(void **state)
     err_t err = schema_check(schema, slice_string("\"a\""), &why);
     assert_true(err_is(err, ERR_RECORD_REFUSED));
     assert_true(slice_ends_with(slice_string(why.message), SLICE_LITERAL(" (pattern)")));
+    assert_true(utf8_valid(slice_string(why.message)));
     format_jsonschema_free(&schema);
     buf_done(&text);
 }

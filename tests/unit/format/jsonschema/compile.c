@@ -140,7 +140,7 @@ static void documents_are_referred_to_by_their_uri(void **state)
     err_t err = format_jsonschema_compile(slice_string("{\"$ref\":\"http://x/bad.json\"}"), &o,
                                           &product, &why);
     assert_true(err_is(err, ERR_INVALID));
-    assert_string_equal(why.text, "#: byte 8: expected a value");
+    assert_string_equal(why.text, "http://x/bad.json: #: byte 8: expected a value");
 }
 
 static void dialects_of_others_may_leave_vocabularies_out(void **state)
@@ -190,6 +190,22 @@ static void a_schema_outlives_its_text(void **state)
     format_jsonschema_free(&schema);
 }
 
+static void large_schemas_are_checked_whole(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    buf_add_string(&text, "{\"properties\":{");
+    for (int i = 0; i < 4000; i++)
+        buf_add_format(&text, "%s\"p%d\":{\"type\":[\"null\",\"integer\"],\"minimum\":%d}",
+                       i == 0 ? "" : ",", i, i);
+    buf_add_string(&text, "}}");
+    buf_add_byte(&text, 0);
+    expect_good((const char *)text.data, "{\"p3999\":3999}");
+    expect_refused((const char *)text.data, "{\"p3999\":3998}", "/p3999",
+                   "expected at least 3999 (minimum)");
+    buf_done(&text);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -227,6 +243,7 @@ int main(void)
         cmocka_unit_test(documents_are_referred_to_by_their_uri),
         cmocka_unit_test(dialects_of_others_may_leave_vocabularies_out),
         cmocka_unit_test(a_schema_outlives_its_text),
+        cmocka_unit_test(large_schemas_are_checked_whole),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,3 +124,15 @@ def test_the_command_says_the_same(name, suite, tmp_path):
         said = [line.split("\t")[0] == "ok" for line in done.stdout.splitlines()]
         assert said == [case["valid"] for case in group["tests"]], group["description"]
         assert done.returncode == (0 if all(said) else 1)
+
+
+def test_a_pipe_is_answered_as_it_comes(tmp_path):
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "integer"}')
+    with subprocess.Popen([program(), "validate", "--schema", schema], text=True, bufsize=1,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for line, verdict in (("1", "ok"), ("1.5", "error"), ("2e0", "ok")):
+            process.stdin.write(line + "\n")
+            assert process.stdout.readline().split("\t")[0].strip() == verdict
+        process.stdin.close()
+        assert process.wait(timeout=60) == 1

@@ -213,6 +213,140 @@ static void long_messages_keep_the_keyword(void **state)
     buf_done(&text);
 }
 
+static void properties_patterns_and_the_rest_share_an_object(void **state)
+{
+    (void)state;
+    const char *schema = "{\"properties\":{\"a\":{\"type\":\"integer\"},\"xa\":true},"
+                         "\"patternProperties\":{\"^x\":{\"type\":\"string\"}},"
+                         "\"additionalProperties\":{\"type\":\"null\"}}";
+    expect_good(schema, "{\"a\":1,\"x\":\"\",\"xa\":\"\",\"other\":null}");
+    expect_good(schema, "[1]");
+    expect_good(schema, "{}");
+    expect_refused(schema, "{\"other\":1}", "/other", "expected null, got number (type)");
+    expect_refused(schema, "{\"x\":1}", "/x", "expected string, got number (type)");
+    /* Named twice, both have a say. */
+    expect_refused(schema, "{\"xa\":1}", "/xa", "expected string, got number (type)");
+    expect_refused("{\"patternProperties\":{\"b\":false}}", "{\"abc\":1}", "/abc",
+                   "expected nothing of this name (patternProperties)");
+    expect_refused("{\"properties\":{\"b\":false}}", "{\"b\":1}", "/b",
+                   "expected nothing of this name (properties)");
+    expect_refused("{\"propertyNames\":false}", "{\"b\":1}", "/b",
+                   "expected nothing of this name (propertyNames)");
+    /* What is beside it counts, what is elsewhere does not. */
+    expect_refused("{\"allOf\":[{\"properties\":{\"a\":true}}],\"additionalProperties\":false}",
+                   "{\"a\":1}", "/a", "expected nothing of this name (additionalProperties)");
+}
+
+static void the_first_wrong_member_as_written_is_told(void **state)
+{
+    (void)state;
+    const char *schema = "{\"additionalProperties\":{\"type\":\"null\"}}";
+    expect_refused(schema, "{\"z\":1,\"a\":2}", "/z", "expected null, got number (type)");
+    expect_refused(schema, "{\"b\":null,\"a\":2,\"0\":3}", "/a",
+                   "expected null, got number (type)");
+}
+
+static void dependencies_hold_for_who_is_there(void **state)
+{
+    (void)state;
+    const char *schema = "{\"dependentRequired\":{\"a\":[\"b\",\"c\"],\"\":[\"a\"]},"
+                         "\"dependentSchemas\":{\"d\":{\"maxProperties\":2},\"e\":false}}";
+    expect_good(schema, "{\"b\":1}");
+    expect_good(schema, "{\"a\":1,\"b\":1,\"c\":1}");
+    expect_good(schema, "{\"d\":1,\"x\":1}");
+    expect_good(schema, "\"a\"");
+    expect_refused(schema, "{\"a\":1,\"b\":1}", "", "expected property \"c\" (dependentRequired)");
+    expect_refused(schema, "{\"\":1}", "", "expected property \"a\" (dependentRequired)");
+    expect_refused(schema, "{\"d\":1,\"x\":1,\"y\":1}", "",
+                   "expected at most 2 properties, got 3 (maxProperties)");
+    expect_refused(schema, "{\"e\":1}", "", "expected nothing here (false)");
+}
+
+static void items_follow_their_prefix(void **state)
+{
+    (void)state;
+    const char *schema = "{\"prefixItems\":[{\"type\":\"string\"},true],"
+                         "\"items\":{\"type\":\"null\"}}";
+    expect_good(schema, "[]");
+    expect_good(schema, "[\"a\"]");
+    expect_good(schema, "[\"a\",1,null,null]");
+    expect_good(schema, "{\"0\":1}");
+    expect_refused(schema, "[1]", "/0", "expected string, got number (type)");
+    expect_refused(schema, "[\"a\",1,null,2]", "/3", "expected null, got number (type)");
+    expect_refused("{\"prefixItems\":[true],\"items\":false}", "[1,2]", "/1",
+                   "expected nothing of this index (items)");
+}
+
+static void conditions_and_references_evaluate_too(void **state)
+{
+    (void)state;
+    const char *conditions =
+        "{\"if\":{\"properties\":{\"k\":{\"const\":1}},\"required\":[\"k\"]},"
+        "\"then\":{\"properties\":{\"a\":true}},\"else\":{\"properties\":{\"b\":true}},"
+        "\"unevaluatedProperties\":false}";
+    expect_good(conditions, "{\"k\":1,\"a\":1}");
+    expect_good(conditions, "{\"b\":1}");
+    expect_refused(conditions, "{\"k\":1,\"b\":1}", "/b",
+                   "expected nothing of this name (unevaluatedProperties)");
+    expect_refused(conditions, "{\"k\":2}", "/k",
+                   "expected nothing of this name (unevaluatedProperties)");
+    const char *reference = "{\"$ref\":\"#/$defs/a\",\"dependentSchemas\":{\"c\":{\"properties\":"
+                            "{\"d\":true}}},\"unevaluatedProperties\":false,\"$defs\":{\"a\":{"
+                            "\"properties\":{\"a\":true,\"c\":true}}}}";
+    expect_good(reference, "{\"a\":1,\"c\":1,\"d\":1}");
+    expect_refused(reference, "{\"a\":1,\"d\":1}", "/d",
+                   "expected nothing of this name (unevaluatedProperties)");
+    expect_good("{\"allOf\":[{\"unevaluatedProperties\":true}],\"unevaluatedProperties\":false}",
+                "{\"a\":1}");
+    expect_good("{\"oneOf\":[{\"items\":{\"type\":\"null\"}},{\"prefixItems\":[{\"const\":1}]}],"
+                "\"unevaluatedItems\":false}",
+                "[1]");
+    expect_refused("{\"oneOf\":[{\"items\":{\"type\":\"null\"}},{\"prefixItems\":[{\"const\":1}]}],"
+                   "\"unevaluatedItems\":false}",
+                   "[1,2]", "/1", "expected nothing of this index (unevaluatedItems)");
+}
+
+/* As deep as a record may be, each level through a reference. */
+static void deep_records_are_checked_to_the_bottom(void **state)
+{
+    (void)state;
+    char record[6 * FORMAT_JSON_DEPTH_MAX];
+    for (int bad = 0; bad < 2; bad++) {
+        struct buf text = {0};
+        for (int i = 0; i < FORMAT_JSON_DEPTH_MAX; i++)
+            buf_add_string(&text, "[");
+        buf_add_string(&text, bad ? "\"x\"" : "1");
+        for (int i = 0; i < FORMAT_JSON_DEPTH_MAX; i++)
+            buf_add_string(&text, "]");
+        buf_add_byte(&text, 0);
+        assert_true(text.size < sizeof(record));
+        memcpy(record, text.data, text.size);
+        buf_done(&text);
+        struct format_jsonschema *schema =
+            schema_with("{\"items\":{\"$ref\":\"#\"},\"type\":[\"array\",\"integer\"]}", NULL);
+        struct format_jsonschema_error why = {.keyword = ""};
+        err_t err = schema_check(schema, slice_string(record), &why);
+        assert_int_equal(err_is_ok(err), !bad);
+        assert_string_equal(why.keyword, bad ? "type" : "");
+        format_jsonschema_free(&schema);
+    }
+}
+
+static void the_steps_of_a_record_are_those_of_the_schema(void **state)
+{
+    (void)state;
+    /* The tree is one step, the root schema another, each item one of each. */
+    struct format_jsonschema_options o = {.steps = 8};
+    const char *schema = "{\"items\":{\"type\":\"integer\"}}";
+    expect_with("{\"items\":true}", &o, "[1,2,3]", NULL, NULL);
+    o.steps = 7;
+    expect_with("{\"items\":true}", &o, "[1,2,3]", "",
+                "expected less work to check it (complexity)");
+    o.steps = 3;
+    expect_with(schema, &o, "[1,2,3]", "",
+                "expected fewer values and shorter exponents (complexity)");
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -252,6 +386,13 @@ int main(void)
         cmocka_unit_test(a_circle_of_references_ends),
         cmocka_unit_test(a_scratch_serves_one_record_after_another),
         cmocka_unit_test(long_messages_keep_the_keyword),
+        cmocka_unit_test(properties_patterns_and_the_rest_share_an_object),
+        cmocka_unit_test(the_first_wrong_member_as_written_is_told),
+        cmocka_unit_test(dependencies_hold_for_who_is_there),
+        cmocka_unit_test(items_follow_their_prefix),
+        cmocka_unit_test(conditions_and_references_evaluate_too),
+        cmocka_unit_test(deep_records_are_checked_to_the_bottom),
+        cmocka_unit_test(the_steps_of_a_record_are_those_of_the_schema),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

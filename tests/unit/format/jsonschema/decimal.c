@@ -145,6 +145,47 @@ static void long_divisors_are_divided_by(void **state)
     }
 }
 
+/* `value` times ten to the power of `exponent`, written in one of several ways. */
+static void write_number(char *out, size_t capacity, int64_t value, int exponent, uint64_t way)
+{
+    const char *sign = value < 0 ? "-" : "";
+    unsigned long long size = (unsigned long long)(value < 0 ? -value : value);
+    switch (way % 4) {
+    case 0: snprintf(out, capacity, "%s%llue%d", sign, size, exponent); break;
+    case 1: snprintf(out, capacity, "%s%llu.000E%+03d", sign, size, exponent); break;
+    case 2:
+        snprintf(out, capacity, "%s%llu.%03llue%d", sign, size / 1000, size % 1000, exponent + 3);
+        break;
+    default: snprintf(out, capacity, "%s%llu0e%d", sign, size, exponent - 1); break;
+    }
+}
+
+/* What whole numbers, which fit the machine, say of the same. */
+static void random_numbers_agree_with_whole_ones(void **state)
+{
+    (void)state;
+    static const int64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    uint64_t seed = unit_seed();
+    size_t equal = 0, multiples = 0;
+    for (int round = 0; round < 20000; round++) {
+        int64_t small = (int64_t)(unit_random(&seed) % 2001) - 1000;
+        int64_t large = (int64_t)(unit_random(&seed) % 2001) - 1000;
+        int x = (int)(unit_random(&seed) % 7), y = (int)(unit_random(&seed) % 7);
+        char a[64], b[64];
+        write_number(a, sizeof(a), small, x - 3, unit_random(&seed));
+        write_number(b, sizeof(b), large, y - 3, unit_random(&seed));
+        int64_t left = small * powers[x], right = large * powers[y];
+        assert_int_equal(compare(a, b), (left > right) - (left < right));
+        assert_int_equal(integer(a), left % 1000 == 0);
+        equal += left == right;
+        if (right <= 0)
+            continue;
+        assert_int_equal(multiple(a, b), left % right == 0);
+        multiples += left != 0 && left % right == 0;
+    }
+    assert_true(equal > 0 && multiples > 0);
+}
+
 static void exponents_have_a_limit(void **state)
 {
     (void)state;
@@ -173,6 +214,7 @@ int main(void)
         cmocka_unit_test(counts_that_do_not_fit_are_the_largest),
         cmocka_unit_test(multiples_are_exact),
         cmocka_unit_test(long_divisors_are_divided_by),
+        cmocka_unit_test(random_numbers_agree_with_whole_ones),
         cmocka_unit_test(exponents_have_a_limit),
         cmocka_unit_test(division_spends_steps),
     };

@@ -35,6 +35,7 @@ struct log_partition {
     struct log_segment *segments; /* by offset; the last one is appended to */
     uint32_t segment_count;
     uint32_t seal_target; /* the sealer's: 1 + its number there, 0 when nothing is under way */
+    bool swept;           /* the sealer's: its directory is there, and holds nothing but segments */
 
     struct log_index_entry *index; /* the live ones, behind `index_dead` dead ones */
     size_t index_count;

@@ -84,8 +84,11 @@ static void free_targets(struct log *log)
         struct log_partition *partition =
             log_state_partition(&log->state, target->topic_id, target->place.partition);
         ASSERT(target->topic_id > 0);
-        if (partition)
+        /* Still there: it came to nothing, and may have left something behind. */
+        if (partition && partition->seal_target > 0) {
             partition->seal_target = 0;
+            partition->swept = false;
+        }
         mem_free(target->segments);
     }
     sealer->target_count = 0;
@@ -149,6 +152,7 @@ static struct log_seal_target *target_of(struct log *log, const struct log_topic
         .config = topic->config,
         .segment_bytes_max = segment_bytes_max(topic),
         .segments = mem_alloc(sizeof *target->segments),
+        .begun = partition->swept,
     };
     if (!target->segments)
         return NULL;
@@ -602,6 +606,7 @@ static err_t install(struct log *log)
         TRY(log_partition_put_segments(partition, target->segments, target->segment_count));
         log_partition_drop_index(partition, target->entries_done, &log->state.index_bytes);
         partition->seal_target = 0;
+        partition->swept = true;
         TRY(log_state_drop_expired(&log->state, target->topic_id, target->place.partition));
     }
     return err_ok();

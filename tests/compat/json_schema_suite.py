@@ -4,6 +4,7 @@ All mandatory cases of drafts 2020-12 and 7 hold, and the optional ones, except 
 listed here with their reason. What the suite serves from a web server is handed over as documents.
 """
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -44,7 +45,7 @@ def suite(tmp_path_factory):
         with tarfile.open(work / f"{name}-{version}.tar.gz") as archive:
             archive.extractall(work)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (work / f"{name}-{version}").rename(target)
+        shutil.move(work / f"{name}-{version}", target)
     return target / "json"
 
 

@@ -3,6 +3,9 @@
  * all it has started, and nothing besides. As a subreaper this program inherits what the shell
  * leaves behind: the group is gone when waiting for it finds nobody.
  *
+ * Signals are held back while the child is made: one that came before it runs the shell would be
+ * caught by a handler that is ours, and be lost.
+ *
  * What goes wrong: what has left the group (setsid) is no longer ours to kill and lives on. When
  * this program itself is killed, the kernel sends the shell SIGTERM in its place.
  */
@@ -26,9 +29,12 @@ static err_t failed(struct err_text *why, int error)
 }
 
 /* The child: nothing of ours but what the shell needs. */
-static _Noreturn void run_shell(const char *command)
+static _Noreturn void run_shell(const char *command, const sigset_t *mask)
 {
     setpgid(0, 0);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
     /* It ends when we do, however that is. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int nothing = open("/dev/null", O_RDONLY);
@@ -46,11 +52,17 @@ err_t cli_victim_start(struct cli_victim *victim, struct err_text *why)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return failed(why, errno);
     fflush(NULL);
+    sigset_t all;
+    sigset_t mask;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &mask);
     pid_t child = fork();
-    if (child < 0)
-        return failed(why, errno);
+    int error = errno;
     if (child == 0)
-        run_shell(victim->command);
+        run_shell(victim->command, &mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (child < 0)
+        return failed(why, error);
     /* Both do this, so that the group is there whoever runs first; the second fails. */
     setpgid(child, child);
     victim->group = child;

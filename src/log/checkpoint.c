@@ -22,6 +22,7 @@
 #define CURSOR_SIZE 40u
 #define PARTITION_SIZE 40u
 #define DOOMED_SIZE 16u
+#define SIZE_GUESS ((size_t)1 << 20)
 #define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
 #define SUFFIX ".ckpt"
 
@@ -44,18 +45,18 @@ static void add_segment(struct buf *out, const struct log_segment *segment)
     buf_add_u64le(out, 0);
 }
 
-static void add_index_entry(struct buf *out, const struct log_index_entry *entry)
-{
-    ASSERT(entry->size > 0);
-    buf_add_u64le(out, (uint64_t)entry->base_offset);
-    buf_add_u64le(out, entry->records_before);
-    buf_add_u64le(out, (uint64_t)entry->max_timestamp_ms);
-    buf_add_u64le(out, (uint64_t)entry->commit_time_ms);
-    buf_add_u32le(out, entry->file_number);
-    buf_add_u32le(out, entry->file_offset);
-    buf_add_u32le(out, entry->size);
-    buf_add_u32le(out, entry->record_count);
-}
+/* Entries lie in memory as they do in the file, and are copied as one run: there may be half a
+ * million of them, and commits wait meanwhile. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are little-endian");
+_Static_assert(sizeof(struct log_index_entry) == INDEX_SIZE &&
+                   offsetof(struct log_index_entry, records_before) == 8 &&
+                   offsetof(struct log_index_entry, max_timestamp_ms) == 16 &&
+                   offsetof(struct log_index_entry, commit_time_ms) == 24 &&
+                   offsetof(struct log_index_entry, file_number) == 32 &&
+                   offsetof(struct log_index_entry, file_offset) == 36 &&
+                   offsetof(struct log_index_entry, size) == 40 &&
+                   offsetof(struct log_index_entry, record_count) == 44,
+               "the format's order");
 
 static void add_partition(struct buf *out, const struct log_partition *partition)
 {
@@ -70,8 +71,8 @@ static void add_partition(struct buf *out, const struct log_partition *partition
     buf_add_u32le(out, (uint32_t)partition->index_count);
     for (uint32_t i = 0; i < partition->segment_count; i++)
         add_segment(out, &partition->segments[i]);
-    for (size_t i = 0; i < partition->index_count; i++)
-        add_index_entry(out, &partition->index[i]);
+    if (partition->index_count > 0)
+        buf_add(out, partition->index, partition->index_count * sizeof *partition->index);
 }
 
 static void add_name(struct buf *out, const char *name)
@@ -152,6 +153,9 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
 {
     ASSERT(checkpoint->last.lsn > 0);
     buf_reset(out);
+    /* Room at once for what there is most of, so that it is not moved as it grows; without it the
+     * appends find out. */
+    (void)buf_reserve(out, (size_t)state->index_bytes + SIZE_GUESS);
     uint8_t frame[LOG_FRAME_HEADER_SIZE];
     struct log_frame_header last = checkpoint->last;
     log_frame_encode(&last, frame);

@@ -20,10 +20,14 @@
  * part is passed over.
  */
 
-#define WINDOW_SIZE (UINT64_C(16) << 20)
+/* A step is a few milliseconds of processor: where there is one core, commits wait for so long. But
+ * with very many partitions a window must be large, or each gets a few bytes at a time. */
+#define WINDOW_SIZE_MIN (UINT64_C(2) << 20)
+#define WINDOW_SIZE_MAX (UINT64_C(16) << 20)
+#define WINDOW_PARTITIONS 256u
 #define OUT_SIZE (UINT64_C(4) << 20)
 #define RETRY_NS (5 * IO_SECOND)
-/* With next to nothing waiting, a window so often: 16 MiB a quarter second is 64 MB/s. */
+/* With next to nothing waiting, the largest window so often: 64 MB/s. */
 #define PACE_NS (250 * IO_MS)
 #define SEGMENT_BYTES_MIN (UINT64_C(1) << 20)
 /* Retention lets go of whole segments: so many make up what is kept. */
@@ -204,8 +208,12 @@ static err_t gather(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     ASSERT(sealer->phase == LOG_SEALER_APPENDING && !sealer->running);
+    size_t run_count = sealer->run_count;
     sealer->entry_count = sealer->run_count = 0;
-    uint64_t end = sealer->window + WINDOW_SIZE;
+    /* The step before tells what this one will be like. */
+    sealer->window_size =
+        sealer->window > 0 && run_count > WINDOW_PARTITIONS ? WINDOW_SIZE_MAX : WINDOW_SIZE_MIN;
+    uint64_t end = sealer->window + sealer->window_size;
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         const struct log_topic *topic = log->state.topics[t];
         for (uint32_t p = 0; p < topic->partition_count; p++)
@@ -407,7 +415,7 @@ static err_t read_window(struct log *log, uint64_t *start)
     low = low / IO_BLOCK * IO_BLOCK;
     uint64_t size = (high - low + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
     if (size > sealer->data_capacity) {
-        uint64_t capacity = size < WINDOW_SIZE ? WINDOW_SIZE : size;
+        uint64_t capacity = size < WINDOW_SIZE_MIN ? WINDOW_SIZE_MIN : size;
         uint8_t *data = mem_alloc_aligned(IO_BLOCK, (size_t)capacity);
         if (!data)
             return err_make(ERR_MEMORY);
@@ -635,7 +643,10 @@ static uint64_t pause_ns(const struct log *log)
     uint64_t relaxed = log->wal.limit_bytes / 4;
     uint64_t backlog = log_sealer_backlog(log);
     ASSERT(relaxed > 0);
-    return backlog >= relaxed ? 0 : PACE_NS / 1024 * ((relaxed - backlog) * 1024 / relaxed);
+    if (backlog >= relaxed)
+        return 0;
+    uint64_t pause = PACE_NS / (WINDOW_SIZE_MAX / log->sealer.window_size);
+    return pause / 1024 * ((relaxed - backlog) * 1024 / relaxed);
 }
 
 static void append_more(struct log *log)

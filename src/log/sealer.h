@@ -63,6 +63,7 @@ struct log_sealer {
         file_number; /* APPENDING and SYNCING: the file, and from where it is still to be done */
     uint64_t file_size;
     uint64_t window;
+    uint64_t window_size; /* of the step */
     struct io_file *wal;
     struct io_file *root; /* the data directory, for io_file_sync_all */
     struct log_seal_target *targets;

@@ -221,6 +221,16 @@ static void parse_connection(struct net_http_fields *fields)
     }
 }
 
+/* Between a value and the end of its line, which is known to be there. */
+static bool tab_behind(struct slice value)
+{
+    ASSERT(value.data);
+    const uint8_t *at = value.data + value.size;
+    while (*at == ' ')
+        at++;
+    return *at == '\t';
+}
+
 /* What the fields say of the body's size (RFC 9112 section 6). */
 static enum net_http_parse parse_framing(struct net_http_fields *fields, uint8_t minor,
                                          struct net_http_refusal *refusal)
@@ -233,6 +243,11 @@ static enum net_http_parse parse_framing(struct net_http_fields *fields, uint8_t
     /* RFC 9112 section 6.1 lets the coding win. The hop before us may have let the length win. */
     if (length.data && coding.data)
         return refuse(refusal, 400, "Content-Length and Transfer-Encoding exclude each other");
+    struct slice framing = length.data ? length : coding;
+    /* White space as any other (RFC 9110 section 5.6.3), which some parsers do not take there: a hop
+     * that sees no length or another coding cuts the stream elsewhere. */
+    if (framing.data && tab_behind(framing))
+        return refuse(refusal, 400, "Content-Length or Transfer-Encoding is followed by a tab");
     fields->has_length = length.data;
     fields->length = 0;
     /* Digits alone: "+5" and "5, 5" have been read as 5 by some and refused by others. */

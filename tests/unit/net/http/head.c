@@ -39,7 +39,7 @@ static void a_plain_request_is_taken_apart(void **state)
 {
     (void)state;
     const char *text = "POST /v1/topics/a%20b/records?x=1&y HTTP/1.1\r\nHost: example.com:8080\r\n"
-                       "content-LENGTH:  12 \t\r\nAccept:\r\nX-A: a  b\r\n\r\n{\"a\":1}";
+                       "content-LENGTH:  12 \r\nAccept:\r\nX-A: a  b \t\r\n\r\n{\"a\":1}";
     struct net_http_head head;
     assert_int_equal(judge_bytes(text, strlen(text), &head), 200);
     assert_int_equal(head.method, NET_HTTP_POST);
@@ -144,6 +144,9 @@ static void forms_used_for_smuggling_are_refused(void **state)
         {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n"},
         {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 0x10\r\n\r\n"},
         {400, "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n"},
+        {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\t\r\n\r\n"},
+        {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1 \t \r\n\r\n"},
+        {400, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked \t\r\n\r\n"},
         {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551616\r\n\r\n"},
         {400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"},
         {400, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: "
@@ -217,6 +220,7 @@ static void forms_that_the_rfc_wants_accepted_are(void **state)
         "GET http://example.com/a?b HTTP/1.1\r\n" HOST "\r\n",
         "GET HTTPS://Example.com HTTP/1.1\r\n" HOST "\r\n",
         "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:\tchunked  \r\n\r\n",
         "POST / HTTP/1.1\r\n" HOST "Expect: 100-Continue\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
         "GET / HTTP/1.1\r\n" HOST "A: \xc3\xa9\t\"\\{}<>|^` b\r\n\r\n",

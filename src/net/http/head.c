@@ -244,8 +244,8 @@ static enum net_http_parse parse_framing(struct net_http_fields *fields, uint8_t
     if (length.data && coding.data)
         return refuse(refusal, 400, "Content-Length and Transfer-Encoding exclude each other");
     struct slice framing = length.data ? length : coding;
-    /* White space as any other (RFC 9110 section 5.6.3), which some parsers do not take there: a hop
-     * that sees no length or another coding cuts the stream elsewhere. */
+    /* White space as any other (RFC 9110 section 5.6.3), which some parsers do not take there: a
+     * hop that sees no length or another coding cuts the stream elsewhere. */
     if (framing.data && tab_behind(framing))
         return refuse(refusal, 400, "Content-Length or Transfer-Encoding is followed by a tab");
     fields->has_length = length.data;

@@ -47,7 +47,7 @@ class Server:
         with open(self.folder / "log", "ab") as log:
             self.process = pinned(0, [GARNER, "serve", "--config", self.folder / "garner.yaml"],
                                   stdout=log, stderr=log)
-        until(self.is_ready, "ready server")
+        until(self.is_ready, "ready server", step=0.001)
         return time.monotonic() - begin
 
     def stop(self):

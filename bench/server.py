@@ -45,12 +45,12 @@ def free_ports(count):
     return ports
 
 
-def until(condition, what, seconds=60):
+def until(condition, what, seconds=60, step=0.02):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise SystemExit(f"bench: no {what} within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(step)
 
 
 def connects(port):

@@ -191,26 +191,32 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     put_u32le(out->data + AT_HEADER_CRC, crc32c(0, out->data, AT_HEADER_CRC));
 }
 
-err_t log_checkpoint_check(struct slice bytes)
+/* Magic and the header's own checksum come first: a version is believed only where it cannot be
+ * rot, since a later one asks for another program and the rest for another file. */
+static err_t check_header(struct slice bytes)
 {
     ASSERT(bytes.data || bytes.size == 0);
-    /* Magic and the header's own checksum come first: a version is believed only where it cannot
-     * be rot, since a later one asks for another program and the rest for another file. */
     if (bytes.size < HEADER_SIZE || get_u32le(bytes.data) != LOG_CHECKPOINT_MAGIC ||
         get_u32le(bytes.data + AT_HEADER_CRC) != crc32c(0, bytes.data, AT_HEADER_CRC))
         return err_make(ERR_CORRUPT);
-    if (get_u32le(bytes.data + 4) > LOG_CHECKPOINT_VERSION)
-        return err_make(ERR_VERSION);
+    bool newer = get_u32le(bytes.data + 4) > LOG_CHECKPOINT_VERSION;
+    return err_make(newer ? ERR_VERSION : ERR_OK);
+}
+
+err_t log_checkpoint_check(struct slice bytes)
+{
+    TRY(check_header(bytes));
     struct slice body = slice_sub(bytes, HEADER_SIZE, SIZE_MAX);
     bool fits = get_u64le(bytes.data + 8) == body.size &&
                 get_u32le(bytes.data + 32) == crc32c(0, body.data, body.size);
+    ASSERT(bytes.size >= HEADER_SIZE);
     return err_make(fits ? ERR_OK : ERR_CORRUPT);
 }
 
-err_t log_checkpoint_sealed(struct slice bytes, uint64_t *sealed_file)
+err_t log_checkpoint_sealed(struct slice front, uint64_t *sealed_file)
 {
-    TRY(log_checkpoint_check(bytes));
-    struct cursor c = cursor_make(slice_sub(bytes, HEADER_SIZE + LOG_FRAME_HEADER_SIZE, SIZE_MAX));
+    TRY(check_header(front));
+    struct cursor c = cursor_make(slice_sub(front, HEADER_SIZE + LOG_FRAME_HEADER_SIZE, SIZE_MAX));
     uint64_t value = cursor_u64le(&c);
     ASSERT(sealed_file);
     if (!cursor_ok(&c))
@@ -670,6 +676,23 @@ err_t log_checkpoint_read(struct io_disk *disk, const char *data_directory, uint
     ASSERT(lsn > 0);
     file_path(data_directory, lsn, path);
     return io_disk_read_file(disk, path, SIZE_MAX / 2, out, why);
+}
+
+err_t log_checkpoint_read_sealed(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                                 uint64_t *sealed_file)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    uint8_t front[HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 8];
+    struct io_file *file = NULL;
+    size_t got = 0;
+    ASSERT(lsn > 0);
+    file_path(data_directory, lsn, path);
+    TRY(io_disk_open(disk, path, IO_OPEN_READ, &file, NULL));
+    err_t err = io_file_read(file, front, sizeof front, 0, &got);
+    err_t closed = io_file_close(file);
+    TRY(err);
+    TRY(closed);
+    return log_checkpoint_sealed(slice_make(front, got), sealed_file);
 }
 
 /* Reads the file back: what cannot be read must not push an older one out. */

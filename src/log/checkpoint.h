@@ -38,8 +38,9 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out,
                             struct log_state *state);
 /* ERR_CORRUPT unless length, magic and CRC fit; says nothing about the content. */
 err_t log_checkpoint_check(struct slice bytes);
-/* The sealed_file of a file's bytes, without decoding the rest. ERR_CORRUPT, ERR_VERSION. */
-err_t log_checkpoint_sealed(struct slice bytes, uint64_t *sealed_file);
+/* The sealed_file by a file's first bytes alone. ERR_CORRUPT, ERR_VERSION. What is behind them may
+ * be damaged: such a file serves nobody, so that a wrong number of its does no harm. */
+err_t log_checkpoint_sealed(struct slice front, uint64_t *sealed_file);
 
 /* Writes `bytes` as the checkpoint of `lsn`: synced, read back and compared; then removes all but
  * the newest LOG_CHECKPOINTS_KEPT. */
@@ -53,6 +54,9 @@ err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory,
  * `capacity`. */
 err_t log_checkpoint_list(struct io_disk *disk, const char *data_directory, uint64_t *lsns,
                           size_t capacity, size_t *count, struct err_text *why);
+/* log_checkpoint_sealed of the checkpoint of `lsn`, of which no more is read. */
+err_t log_checkpoint_read_sealed(struct io_disk *disk, const char *data_directory, uint64_t lsn,
+                                 uint64_t *sealed_file);
 /* Reads one whole. */
 err_t log_checkpoint_read(struct io_disk *disk, const char *data_directory, uint64_t lsn,
                           struct buf *out, struct err_text *why);

@@ -225,7 +225,6 @@ static err_t sealed_before(const struct log *log, const struct log_checkpoint *n
     const struct log_options *options = &log->options;
     uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
     size_t count = 0;
-    struct buf bytes;
     TRY(log_checkpoint_list(options->disk, options->data_directory, lsns,
                             sizeof lsns / sizeof lsns[0], &count, why));
     size_t at = 0;
@@ -235,12 +234,9 @@ static err_t sealed_before(const struct log *log, const struct log_checkpoint *n
     *sealed = newest->sealed_file;
     if (at == count)
         return err_ok();
-    buf_init(&bytes, 0);
     uint64_t found = 0;
-    err_t err = log_checkpoint_read(options->disk, options->data_directory, lsns[at], &bytes, NULL);
-    if (err_is_ok(err))
-        err = log_checkpoint_sealed(buf_slice(&bytes), &found);
-    buf_done(&bytes);
+    err_t err =
+        log_checkpoint_read_sealed(options->disk, options->data_directory, lsns[at], &found);
     if (err_is(err, ERR_CORRUPT))
         return err_ok();
     /* One that cannot be read today may be the one that is left tomorrow: 0 keeps all for it. */

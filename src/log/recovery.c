@@ -30,10 +30,12 @@
  * it says nothing about what is written after it.
  */
 
-#define WINDOW_SIZE (UINT64_C(8) << 20)
+#define WINDOW_SIZE_MIN (UINT64_C(64) << 10)
+#define WINDOW_SIZE_MAX (UINT64_C(8) << 20)
 #define COPY_NAME "last.frame"
 
-/* A file read through a sliding window. */
+/* A file read through a sliding window: little at first, since of most files a start looks at the
+ * front alone, and more with each step. */
 struct window {
     struct io_file *file;
     uint64_t file_number;
@@ -42,6 +44,7 @@ struct window {
     uint64_t capacity;
     uint64_t start;
     uint64_t size;
+    uint64_t step; /* to be read the next time, at the least */
 };
 
 struct recovery {
@@ -80,7 +83,8 @@ static err_t window_get(struct window *w, uint64_t offset, uint64_t size, struct
         return err_make(ERR_END);
     if (offset < w->start || offset + size > w->start + w->size) {
         uint64_t wanted = (size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
-        wanted = wanted < WINDOW_SIZE ? WINDOW_SIZE : wanted;
+        wanted = wanted < w->step ? w->step : wanted;
+        w->step = w->step < WINDOW_SIZE_MAX ? w->step * 2 : WINDOW_SIZE_MAX;
         TRY(window_reserve(w, wanted));
         size_t got = 0;
         TRY(io_file_read(w->file, w->data, (size_t)wanted, offset, &got));
@@ -100,6 +104,7 @@ static void window_set(struct window *w, const struct log_wal_file *file)
     w->file_number = file->number;
     w->file_size = file->size;
     w->start = w->size = 0;
+    w->step = WINDOW_SIZE_MIN;
 }
 
 /* Reads the header at `offset` of the file in the window, whosever it is; lsn 0 without one. */

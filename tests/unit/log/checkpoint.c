@@ -403,6 +403,30 @@ static void the_newest_two_are_kept(void **state)
     sim_disk_free(&disk);
 }
 
+static void what_is_sealed_is_told_by_the_front_alone(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct held held;
+    uint64_t sealed = 77;
+    build(&held);
+    assert_code(log_checkpoint_read_sealed(sim_disk_io(disk), "data", 9, &sealed), NO_FILE);
+    write_lsn(disk, &held, 9);
+    /* Damaged behind the front, in its header, and cut in it. */
+    held.bytes.data[held.bytes.size - 1] ^= 1;
+    write_lsn(disk, &held, 10);
+    held.bytes.data[8] ^= 1;
+    write_lsn(disk, &held, 11);
+    assert_code(log_checkpoint_read_sealed(sim_disk_io(disk), "data", 10, &sealed), OK);
+    assert_int_equal(sealed, held.checkpoint.sealed_file);
+    assert_code(log_checkpoint_read_sealed(sim_disk_io(disk), "data", 11, &sealed), CORRUPT);
+    held.bytes.data[8] ^= 1;
+    for (size_t size = 0; size < HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 8; size++)
+        assert_code(log_checkpoint_sealed(slice_make(held.bytes.data, size), &sealed), CORRUPT);
+    done(&held);
+    sim_disk_free(&disk);
+}
+
 static void files_of_other_names_are_no_checkpoints(void **state)
 {
     (void)state;
@@ -484,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_that_says_its_own_file_is_sealed_is_corrupt),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(the_newest_two_are_kept),
+        cmocka_unit_test(what_is_sealed_is_told_by_the_front_alone),
         cmocka_unit_test(files_of_other_names_are_no_checkpoints),
         cmocka_unit_test(an_older_one_outlives_whatever_fails),
     };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long a start takes, and what sealing costs, against bounds measured in the same run.
 
-usage: bench/recovery.py [--gib N] [--dir PATH] [ROW...]        rows: clean crash seal catchup
+usage: bench/recovery.py [--gib N] [--dir PATH] [ROW...]        rows: clean crash seal catchup big
 
   clean    a start after SIGTERM, with 1 and 10,000 partitions; owed: 100 ms
   crash    a start after SIGKILL with N GiB in the log, sealed as it goes and not sealed at all (a
@@ -9,6 +9,9 @@ usage: bench/recovery.py [--gib N] [--dir PATH] [ROW...]        rows: clean cras
   seal     sealing N GiB with each codec; bound: the codec alone (its tool with -1 on the same
            bytes), or the disk alone
   catchup  reading everything from its beginning while intake runs; bound: the same when it rests
+  big      a start with N times 25 GiB in segments, their memory, and a look at the front of each;
+           what lies inside segments is made holes as they fill, so that it takes little disk.
+           Only where it is asked for
 
 Needs twice N GiB of disk and somewhat more.
 """
@@ -25,6 +28,7 @@ from partitions import GARNER, ROOT, running
 from server import disk_alone, gen, mib, until
 
 ROWS = ("clean", "crash", "seal", "catchup")
+HOLE_BLOCK = 1 << 20
 
 
 def configure(server, compression="none", **fields):
@@ -165,20 +169,62 @@ def catchup(folder, gib):
         show("  p99.9 of a request meanwhile", report["latency_ms"]["p99.9"], "ms", 0, "")
 
 
+def make_holes(server, done):
+    """Leaves of each full segment the first and the last MiB."""
+    by_partition = {}
+    for path in files(server, "topics/*/*/*.log"):
+        by_partition.setdefault(path.parent, []).append(path)
+    for paths in by_partition.values():
+        for path in set(paths[:-1]) - done:
+            size = path.stat().st_size
+            subprocess.run(["fallocate", "--punch-hole", "--offset", str(HOLE_BLOCK), "--length",
+                            str(size - 2 * HOLE_BLOCK), path], check=True)
+            done.add(path)
+
+
+def first_records(server):
+    """The slowest look at the first record of a segment, in milliseconds."""
+    slowest = 0
+    for path in files(server, "topics/events-*/*/*.log"):
+        query = f"partition={path.parent.name}&offset={int(path.stem)}&limit=1"
+        begin = time.monotonic()
+        answer = json.loads(server.get(f"/v1/topics/events/records?{query}"))
+        slowest = max(slowest, time.monotonic() - begin)
+        assert answer["records"][0]["offset"] == int(path.stem)
+    return slowest * 1000
+
+
+def big(folder, gib):
+    with running(folder, 3) as server:
+        done = set()
+        while size_of(files(server, "topics/*/*/*.log")) < gib * (25 << 30):
+            fill(server, 2)
+            make_holes(server, done)
+        until(lambda: server.metric("garner_log_seal_backlog_bytes") == 0, "sealed log", 300)
+        held = size_of(files(server, "topics/*/*/*.log")) / (1 << 30)
+        server.stop()
+        took = min(start_again(server) for _ in range(3))
+        show(f"clean start, {held:.0f} GiB in segments", took * 1000, "ms", 100, "what is owed")
+        server.start()
+        show("  memory after it", mib(server.resident()), "MiB", 0, "")
+        show("  first record of a segment, the slowest", first_records(server), "ms", 0, "")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--gib", type=float, default=4)
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("rows", nargs="*", metavar="ROW")
     args = parser.parse_args()
-    unknown = set(args.rows) - set(ROWS)
+    rows = {row.__name__: row for row in (clean, crash, seal, catchup, big)}
+    unknown = set(args.rows) - set(rows)
     if unknown:
-        parser.error(f"rows are {' '.join(ROWS)}, not {' '.join(unknown)}")
+        parser.error(f"rows are {' '.join(rows)}, not {' '.join(unknown)}")
     args.dir.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(args.dir).free < args.gib * (3 << 30):
         parser.error(f"needs {args.gib * 3:.0f} GiB on {args.dir}")
     for row in args.rows or ROWS:
-        {"clean": clean, "crash": crash, "seal": seal, "catchup": catchup}[row](args.dir, args.gib)
+        rows[row](args.dir, args.gib)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ usage: bench/schema_peers.py [--seconds N] [ROW...]        rows: events github
            schema (npm @octokit/webhooks-schemas)
 
 Peers are ajv (npm), which compiles a schema to JavaScript, and jsonschema-rs (PyPI), in Rust, both
-fetched once into build/deps/peers; without npm or pip a peer is left out, and that is said. All
 fetched once into build/deps/peers; without npm or pip a peer is left out, and that is said. All run
 on one processor, from the bytes of a record to its verdict; what the peers take for a value that is
+parsed already stands beside it. Verdicts have to agree.
 """
 import argparse
 import json

@@ -355,7 +355,8 @@ static err_t write_checkpoint(struct log_fsck *f)
     log_checkpoint_encode(&checkpoint, &f->state, &bytes);
     err_t err = buf_error(&bytes);
     if (err_is_ok(err))
-        err = log_checkpoint_write(f->disk, f->directory, f->last.lsn, buf_slice(&bytes), f->why);
+        err =
+            log_checkpoint_write(f->disk, f->directory, f->last.lsn, buf_slice(&bytes), 0, f->why);
     buf_done(&bytes);
     return err;
 }

@@ -130,12 +130,22 @@ void cli_backup_line_clear(struct cli_backup_line *line)
     line->open = false;
 }
 
+/* The string under `key`, unescaped. ERR_SYNTAX where there is none. */
+static err_t get_string(struct slice document, const char *key, struct buf *out)
+{
+    struct format_json_value value = {0};
+    ASSERT(key[0]);
+    TRY(format_json_get(document, key, &value));
+    if (value.kind != FORMAT_JSON_STRING)
+        return err_make(ERR_SYNTAX);
+    return format_json_string_decode(value.raw, out);
+}
+
 /* A call about what is held; anything but 200 says that it does not count. */
 static err_t tell(struct command *c, const char *method, const char *query)
 {
     char target[128];
     struct cli_door_answer answer = {0};
-    struct format_json_value detail = {0};
     struct buf text = {0};
     int size = snprintf(target, sizeof target, "/v1/backups/%.*s%s",
                         SLICE_PRINTF(buf_slice(&c->id)), query);
@@ -144,8 +154,9 @@ static err_t tell(struct command *c, const char *method, const char *query)
     c->kept_ns = io_now_ns(c->clock);
     if (err_is_ok(err) && answer.status != 200) {
         c->held = false;
-        if (err_is_ok(format_json_get(buf_slice(&answer.body), "detail", &detail)))
-            (void)format_json_string_decode(detail.raw, &text);
+        /* Without a detail the status says it alone. */
+        err_t ignored = get_string(buf_slice(&answer.body), "detail", &text);
+        (void)ignored;
         err = err_set(&c->lost, ERR_CANCELLED, "%s answered %d: %.*s", c->address, answer.status,
                       SLICE_PRINTF(buf_slice(&text)));
     }
@@ -181,20 +192,21 @@ static err_t copied(void *context)
 static err_t take_answer(struct command *c, struct slice document)
 {
     struct format_json_value value = {0};
-    TRY(format_json_get(document, "id", &value));
-    TRY(format_json_string_decode(value.raw, &c->id));
-    TRY(format_json_get(document, "data_dir", &value));
-    TRY(format_json_string_decode(value.raw, &c->data_dir));
+    struct buf uuid = {0};
+    TRY(get_string(document, "id", &c->id));
+    TRY(get_string(document, "data_dir", &c->data_dir));
     buf_add_byte(&c->data_dir, '\0');
     TRY(buf_error(&c->data_dir));
     TRY(format_json_get(document, "lsn", &value));
     TRY(number_parse_u64(value.raw, &c->lsn));
-    TRY(format_json_get(document, "uuid", &value));
+    err_t err = get_string(document, "uuid", &uuid);
+    if (err_is_ok(err))
+        err = uuid_parse(buf_slice(&uuid), &c->uuid);
+    buf_done(&uuid);
+    TRY(err);
     uint64_t id = 0;
     bool good = c->lsn > 0 && err_is_ok(number_parse_u64(buf_slice(&c->id), &id));
-    if (!good || value.raw.size < 2)
-        return err_make(ERR_SYNTAX);
-    return uuid_parse(slice_sub(value.raw, 1, value.raw.size - 2), &c->uuid);
+    return err_make(good ? ERR_OK : ERR_SYNTAX);
 }
 
 /* Asks the server to hold its files; -1, or the exit code when it does not. */

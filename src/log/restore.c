@@ -312,7 +312,7 @@ static err_t load_checkpoint(struct restore *r, struct log_checkpoint *checkpoin
     ASSERT(!err_is_ok(err) || checkpoint->last.lsn > 0);
     if (err_is(err, ERR_CORRUPT) && !r->why->text[0])
         return damaged(r, path, "damaged");
-    TRY(named(r, err, path, r->unfinished));
+    TRY(named(r, err, path, r->options->to));
     return checkpoint->last.lsn == r->manifest.lsn ? err_ok()
                                                    : damaged(r, path, "of another frame");
 }

@@ -270,10 +270,25 @@ static bool is_checkpoint(struct slice path)
     return slice_starts_with(path, SLICE_LITERAL("checkpoint/"));
 }
 
+/* What a sink was about to finish lies with that sink's target, which has gone on since, or is not
+ * here at all: it begins again where its cursors stand. Frames behind the checkpoint, which only
+ * the copy of a stopped directory has, say themselves what became of it. */
+static void forget_prepared(struct restore *r, struct log_state *state)
+{
+    ASSERT(r->chain.last.lsn >= r->chain.mark_lsn);
+    for (uint32_t i = 0; i < state->sink_count && r->chain.last.lsn == r->chain.mark_lsn; i++) {
+        struct log_sink *sink = state->sinks[i];
+        sink->prepared = false;
+        sink->range_count = 0;
+        sink->outputs = slice_make(sink->outputs.data, 0);
+    }
+}
+
 static err_t write_checkpoint(struct restore *r, struct log_checkpoint *checkpoint,
-                              const struct log_state *state)
+                              struct log_state *state)
 {
     struct buf bytes = {0};
+    forget_prepared(r, state);
     ASSERT(r->chain.marked.lsn == checkpoint->last.lsn);
     checkpoint->uuid = r->options->uuid;
     checkpoint->last = r->chain.marked;
@@ -317,8 +332,7 @@ static err_t load_checkpoint(struct restore *r, struct log_checkpoint *checkpoin
                                                    : damaged(r, path, "of another frame");
 }
 
-static err_t copy_all(struct restore *r, struct log_checkpoint *checkpoint,
-                      const struct log_state *state)
+static err_t copy_all(struct restore *r, struct log_checkpoint *checkpoint, struct log_state *state)
 {
     r->chain = (struct log_chain){.copy = &r->copy,
                                   .from = r->manifest.uuid,

@@ -69,6 +69,45 @@ static void the_directory_has_a_uuid_of_its_own_and_topics_keep_theirs(void **st
     world_done(&w);
 }
 
+static err_t end_epoch(struct world *w, enum flow_sink_op op)
+{
+    struct flow_sink_range range = {
+        .topic_id = 1, .first_offset = 0, .end_offset = 4, .delivered = 4};
+    return world_change_sink(w, &(struct flow_sink_change){.op = op,
+                                                           .sink_id = 1,
+                                                           .epoch = 1,
+                                                           .ranges = &range,
+                                                           .range_count = op == FLOW_SINK_PREPARE,
+                                                           .outputs = SLICE_LITERAL("files")});
+}
+
+/* Its files are somewhere else, or have been finished since. */
+static void what_a_sink_had_prepared_it_begins_again(void **state)
+{
+    (void)state;
+    struct world w;
+    struct backup_watch watch = {0};
+    struct restored restored = {0};
+    world_init(&w, 12);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "files"), OK);
+    fsck_fill(&w, 4);
+    assert_code(end_epoch(&w, FLOW_SINK_PREPARE), OK);
+    assert_true(w.log->state.sinks[0]->prepared);
+    backup_make(&w, &watch);
+    assert_code(end_epoch(&w, FLOW_SINK_COMMIT), OK);
+    world_kill(&w);
+    restore_make(&w, &restored, NULL, "restored");
+    w.options.data_directory = "restored";
+    world_open(&w);
+    assert_false(w.log->state.sinks[0]->prepared);
+    assert_int_equal(w.log->state.sinks[0]->cursors[0].offset, 0);
+    assert_code(end_epoch(&w, FLOW_SINK_PREPARE), OK);
+    assert_code(end_epoch(&w, FLOW_SINK_COMMIT), OK);
+    assert_int_equal(w.log->state.sinks[0]->delivered, 4);
+    world_done(&w);
+}
+
 static void one_that_is_not_there_is_said(void **state)
 {
     (void)state;
@@ -239,6 +278,7 @@ int main(void)
         cmocka_unit_test(an_empty_directory_is_taken_and_another_is_not_touched),
         cmocka_unit_test(a_path_with_directories_and_a_slash_is_fine),
         cmocka_unit_test(the_directory_has_a_uuid_of_its_own_and_topics_keep_theirs),
+        cmocka_unit_test(what_a_sink_had_prepared_it_begins_again),
         cmocka_unit_test(one_that_is_not_there_is_said),
         cmocka_unit_test(damage_of_any_file_is_named),
         cmocka_unit_test(a_manifest_that_lacks_a_file_does_not_pass),

@@ -73,12 +73,14 @@ static err_t end_epoch(struct world *w, enum flow_sink_op op)
 {
     struct flow_sink_range range = {
         .topic_id = 1, .first_offset = 0, .end_offset = 4, .delivered = 4};
-    return world_change_sink(w, &(struct flow_sink_change){.op = op,
-                                                           .sink_id = 1,
-                                                           .epoch = 1,
-                                                           .ranges = &range,
-                                                           .range_count = op == FLOW_SINK_PREPARE,
-                                                           .outputs = SLICE_LITERAL("files")});
+    return world_change_sink(
+        w, &(struct flow_sink_change){
+               .op = op,
+               .sink_id = 1,
+               .epoch = 1,
+               .ranges = &range,
+               .range_count = op == FLOW_SINK_PREPARE,
+               .outputs = slice_sub(SLICE_LITERAL("files"), 0, op == FLOW_SINK_PREPARE ? 5 : 0)});
 }
 
 /* Its files are somewhere else, or have been finished since. */

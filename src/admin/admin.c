@@ -35,7 +35,7 @@ struct inquiry {
 struct route {
     const char *path; /* "{}" is a topic */
     const char *allow;
-    bool deletes; /* the method is DELETE, else GET or HEAD */
+    enum method { READS, DELETES, POSTS } method; /* READS: GET or HEAD */
     void (*serve)(struct admin *admin, struct net_http_request *request,
                   const struct admin_target *target);
 };
@@ -285,29 +285,33 @@ static void serve_topic(struct admin *admin, struct net_http_request *request,
 
 #define GETS "GET, HEAD"
 #define GETS_AND_DELETES "GET, HEAD, DELETE"
+#define CHANGES "POST, DELETE"
 
 static const struct route routes[] = {
     /* A line a path and kind of method: on_head answers for all others, and names these. */
-    {"/health", GETS, false, serve_health},
-    {"/ready", GETS, false, serve_ready},
-    {"/metrics", GETS, false, serve_metrics},
-    {"/v1/ledger", GETS, false, serve_ledger},
-    {"/v1/topics", GETS, false, serve_topics},
-    {"/v1/topics/{}", GETS_AND_DELETES, false, serve_topic},
-    {"/v1/topics/{}", GETS_AND_DELETES, true, admin_deletion_serve},
-    {"/v1/topics/{}/records", GETS, false, admin_records_serve},
+    {"/health", GETS, READS, serve_health},
+    {"/ready", GETS, READS, serve_ready},
+    {"/metrics", GETS, READS, serve_metrics},
+    {"/v1/ledger", GETS, READS, serve_ledger},
+    {"/v1/topics", GETS, READS, serve_topics},
+    {"/v1/topics/{}", GETS_AND_DELETES, READS, serve_topic},
+    {"/v1/topics/{}", GETS_AND_DELETES, DELETES, admin_deletion_serve},
+    {"/v1/topics/{}/records", GETS, READS, admin_records_serve},
+    {"/v1/backups", "POST", POSTS, admin_backup_take},
+    {"/v1/backups/{}", CHANGES, POSTS, admin_backup_keep},
+    {"/v1/backups/{}", CHANGES, DELETES, admin_backup_give_back},
 };
 
 /* The route of a path and, where the path has it, of the method; `topic` is what stands for "{}",
  * still encoded. */
-static const struct route *find_route(struct slice path, bool deletes, struct slice *topic)
+static const struct route *find_route(struct slice path, enum method method, struct slice *topic)
 {
     const struct route *found = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (net_http_path_match(path, routes[i].path, topic)) {
             found = &routes[i];
             /* A path without the method is remembered: it is answered 405 and not 404. */
-            if (found->deletes == deletes)
+            if (found->method == method)
                 break;
         }
     }
@@ -321,10 +325,17 @@ struct request_state {
 };
 
 /* HEAD is answered as GET is; the connection leaves the body out. */
+static enum method method_of(enum net_http_method method)
+{
+    if (method == NET_HTTP_POST)
+        return POSTS;
+    return method == NET_HTTP_DELETE ? DELETES : READS;
+}
+
 static bool method_fits(const struct route *route, enum net_http_method method)
 {
-    return route->deletes ? method == NET_HTTP_DELETE
-                          : method == NET_HTTP_GET || method == NET_HTTP_HEAD;
+    bool reads = method == NET_HTTP_GET || method == NET_HTTP_HEAD;
+    return route->method == method_of(method) && (route->method != READS || reads);
 }
 
 /* False when it has answered: no topic has such a name, or no request needs such a query. */
@@ -355,7 +366,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 {
     struct admin *admin = owner;
     struct slice topic = {0};
-    const struct route *route = find_route(head->path, head->method == NET_HTTP_DELETE, &topic);
+    const struct route *route = find_route(head->path, method_of(head->method), &topic);
     /* The order is what may be told: who comes by a foreign name or from a foreign page learns not
      * even which paths there are. */
     if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
@@ -366,8 +377,8 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
                              "requests from pages of other sites are refused");
     else if (!route)
         net_http_reply_error(request, 404, "not_found", NULL,
-                             "no such path; there are /health, /ready, /metrics, /v1/ledger and "
-                             "/v1/topics");
+                             "no such path; there are /health, /ready, /metrics, /v1/ledger, "
+                             "/v1/topics and /v1/backups");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)

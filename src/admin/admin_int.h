@@ -2,8 +2,8 @@
 
 /*
  * The inside of the admin door: the routes and the simple answers (admin.c), deleting a topic
- * (deletion.c) and reading records (records.c), each of which may take several turns of the one
- * loop.
+ * (deletion.c), reading records (records.c) and holding what is backed up (backup.c), each of which
+ * may take several turns of the one loop.
  */
 
 #include "admin/admin.h"
@@ -52,6 +52,14 @@ void admin_records_serve(struct admin *admin, struct net_http_request *request,
                          const struct admin_target *target);
 /* Ends the waiting of all reads that wait for records. */
 void admin_records_stop(struct admin *admin);
+
+/* backup.c: POST /v1/backups, POST and DELETE /v1/backups/{}. Answer later. */
+void admin_backup_take(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+void admin_backup_keep(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+void admin_backup_give_back(struct admin *admin, struct net_http_request *request,
+                            const struct admin_target *target);
 
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,

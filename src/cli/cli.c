@@ -9,11 +9,13 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "cli/backup.h"
 #include "cli/check.h"
 #include "cli/consume.h"
 #include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
+#include "cli/restore.h"
 #include "cli/topics.h"
 #include "cli/validate.h"
 
@@ -30,6 +32,12 @@ static const struct option version_options[] = {
 };
 
 const struct cli_command cli_commands[] = {
+    {.name = "backup",
+     .summary = "copy the data directory of a running server",
+     .arguments = "[list]",
+     .text = cli_backup_text,
+     .run = cli_backup,
+     .options = cli_backup_options},
     {.name = "check",
      .summary = "check configuration and contracts",
      .arguments = "",
@@ -60,6 +68,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_ledger_text,
      .run = cli_ledger,
      .options = cli_ledger_options},
+    {.name = "restore",
+     .summary = "make a data directory of a backup",
+     .arguments = "",
+     .text = cli_restore_text,
+     .run = cli_restore,
+     .options = cli_restore_options},
     {.name = "topics",
      .summary = "list, describe and delete topics",
      .arguments = "list | describe TOPIC | delete TOPIC --yes",

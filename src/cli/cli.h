@@ -67,11 +67,13 @@ void cli_help(const struct cli_command *command);
 int cli_fail(const struct cli_command *command, enum cli_exit code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+int cli_backup(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);
 int cli_consume(struct cli *cli, int argc, char **argv);
 int cli_fsck(struct cli *cli, int argc, char **argv);
 int cli_gen(struct cli *cli, int argc, char **argv);
 int cli_ledger(struct cli *cli, int argc, char **argv);
+int cli_restore(struct cli *cli, int argc, char **argv);
 int cli_topics(struct cli *cli, int argc, char **argv);
 int cli_validate(struct cli *cli, int argc, char **argv);
 int cli_version(struct cli *cli, int argc, char **argv);

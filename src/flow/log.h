@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "flow/commit.h"
 #include "flow/find.h"
+#include "flow/pin.h"
 #include "flow/reader.h"
 #include "flow/snapshot.h"
 
@@ -21,6 +22,7 @@ struct flow_log_ops {
     void (*release)(struct flow_log *log, struct flow_read *read);
     void (*snapshot)(struct flow_log *log, struct flow_snapshot *snapshot);
     void (*find)(struct flow_log *log, struct flow_find *find);
+    void (*pin)(struct flow_log *log, struct flow_pin *pin);
 };
 
 struct flow_log {
@@ -67,4 +69,11 @@ static inline void flow_log_find(struct flow_log *log, struct flow_find *find)
 {
     ASSERT(find->home && find->done);
     log->ops->find(log, find);
+}
+
+/* Takes, keeps or gives back a pin (flow/pin.h). */
+static inline void flow_log_pin(struct flow_log *log, struct flow_pin *pin)
+{
+    ASSERT(pin->home && pin->done);
+    log->ops->pin(log, pin);
 }

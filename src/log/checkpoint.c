@@ -612,8 +612,8 @@ static void directory_path(const char *data_directory, char out[static LOG_SEGME
     ASSERT(size > 0 && (size_t)size < LOG_SEGMENT_PATH_MAX - NAME_SIZE);
 }
 
-static void file_path(const char *data_directory, uint64_t lsn,
-                      char out[static LOG_SEGMENT_PATH_MAX])
+void log_checkpoint_path(const char *data_directory, uint64_t lsn,
+                         char out[static LOG_SEGMENT_PATH_MAX])
 {
     int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/checkpoint/%020" PRIu64 SUFFIX,
                         data_directory, lsn);
@@ -674,7 +674,7 @@ err_t log_checkpoint_read(struct io_disk *disk, const char *data_directory, uint
 {
     char path[LOG_SEGMENT_PATH_MAX];
     ASSERT(lsn > 0);
-    file_path(data_directory, lsn, path);
+    log_checkpoint_path(data_directory, lsn, path);
     return io_disk_read_file(disk, path, SIZE_MAX / 2, out, why);
 }
 
@@ -719,7 +719,7 @@ err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory,
     for (size_t i = 0; i < count && lsns[i] > lsn; i++) {
         char from[LOG_SEGMENT_PATH_MAX];
         char to[LOG_SEGMENT_PATH_MAX];
-        file_path(data_directory, lsns[i], from);
+        log_checkpoint_path(data_directory, lsns[i], from);
         int size = snprintf(to, sizeof to, "%s.damaged", from);
         if (size < 0 || (size_t)size >= sizeof to)
             return err_set(why, ERR_CONFIG, "data_dir: the path is too long");
@@ -729,7 +729,8 @@ err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory,
 }
 
 /* Two are kept; there is a third only until its elder is gone. */
-static err_t remove_old(struct io_disk *disk, const char *data_directory, struct err_text *why)
+static err_t remove_old(struct io_disk *disk, const char *data_directory, uint64_t held_lsn,
+                        struct err_text *why)
 {
     /* More than three are there only after removals that failed. What is beyond these goes the next
      * time. */
@@ -738,24 +739,26 @@ static err_t remove_old(struct io_disk *disk, const char *data_directory, struct
     TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
     ASSERT(count <= sizeof lsns / sizeof lsns[0]);
     for (size_t i = LOG_CHECKPOINTS_KEPT; i < count; i++) {
+        if (lsns[i] == held_lsn)
+            continue;
         char path[LOG_SEGMENT_PATH_MAX];
-        file_path(data_directory, lsns[i], path);
+        log_checkpoint_path(data_directory, lsns[i], path);
         TRY(io_disk_remove(disk, path, why));
     }
     return err_ok();
 }
 
 err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                           struct slice bytes, struct err_text *why)
+                           struct slice bytes, uint64_t held_lsn, struct err_text *why)
 {
     ASSERT(lsn > 0 && bytes.size > HEADER_SIZE);
     char path[LOG_SEGMENT_PATH_MAX];
     directory_path(data_directory, path);
     TRY(io_disk_make_path(disk, path, why));
-    file_path(data_directory, lsn, path);
+    log_checkpoint_path(data_directory, lsn, path);
     /* Durable under its name, then read back, and only then the oldest goes: whatever stops this in
      * between, there are as many good ones to start from as before. */
     TRY(io_disk_write_file(disk, path, bytes, why));
     TRY(verify(disk, data_directory, lsn, bytes, why));
-    return remove_old(disk, data_directory, why);
+    return remove_old(disk, data_directory, held_lsn, why);
 }

@@ -43,9 +43,12 @@ err_t log_checkpoint_check(struct slice bytes);
 err_t log_checkpoint_sealed(struct slice front, uint64_t *sealed_file);
 
 /* Writes `bytes` as the checkpoint of `lsn`: synced, read back and compared; then removes all but
- * the newest LOG_CHECKPOINTS_KEPT. */
+ * the newest LOG_CHECKPOINTS_KEPT and the one of `held_lsn` (0: none). */
 err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                           struct slice bytes, struct err_text *why);
+                           struct slice bytes, uint64_t held_lsn, struct err_text *why);
+/* The path of the checkpoint of `lsn`. */
+void log_checkpoint_path(const char *data_directory, uint64_t lsn,
+                         char out[static LOG_SEGMENT_PATH_MAX]);
 /* Puts the checkpoints newer than `lsn` out of the way, as `<name>.damaged`: left in their place
  * they would push good ones out. */
 err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory, uint64_t lsn,

@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "log/copy.h"
 #include "log/fsck_int.h"
 
 #include <inttypes.h>
@@ -17,17 +18,8 @@
 /* The directories of `path` below the data directory. */
 static err_t make_parents(struct log_fsck *f, char *path)
 {
-    size_t from = strlen(f->directory) + 1;
-    ASSERT(strlen(path) > from);
-    for (size_t i = from; path[i]; i++) {
-        if (path[i] != '/')
-            continue;
-        path[i] = '\0';
-        err_t err = io_disk_make_directory(f->disk, path, f->why);
-        path[i] = '/';
-        TRY(err);
-    }
-    return err_ok();
+    ASSERT(f->repair);
+    return log_copy_make_parents(f->disk, path, strlen(f->directory) + 1, f->why);
 }
 
 static err_t copy_bytes(struct log_fsck *f, struct io_file *from, struct io_file *to,
@@ -355,7 +347,8 @@ static err_t write_checkpoint(struct log_fsck *f)
     log_checkpoint_encode(&checkpoint, &f->state, &bytes);
     err_t err = buf_error(&bytes);
     if (err_is_ok(err))
-        err = log_checkpoint_write(f->disk, f->directory, f->last.lsn, buf_slice(&bytes), f->why);
+        err =
+            log_checkpoint_write(f->disk, f->directory, f->last.lsn, buf_slice(&bytes), 0, f->why);
     buf_done(&bytes);
     return err;
 }

@@ -33,6 +33,7 @@ static const struct flow_log_ops log_ops = {
     .release = log_reader_release,
     .snapshot = log_status_snapshot,
     .find = log_find,
+    .pin = log_pin_ask,
 };
 
 static void init_state(struct log *log)
@@ -356,6 +357,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log_sealer_init(log);
     log_retention_init(log);
     log_scrub_init(log);
+    log_pin_init(log);
     struct err_text detail = {0};
     err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
@@ -400,6 +402,7 @@ static void stop_arrived(struct task *task)
     ASSERT(log->mode < LOG_STOPPING);
     log->mode = LOG_STOPPING;
     log_reader_cancel_all(log);
+    log_pin_stop(log);
     log_sequencer_pump(log);
 }
 
@@ -423,6 +426,7 @@ void log_free(struct log **log)
     /* One that was opened and never ran still waits for these. */
     io_timer_stop(l->options.loop, &l->retention.timer);
     io_timer_stop(l->options.loop, &l->scrub.timer);
+    io_timer_stop(l->options.loop, &l->pin.timer);
     log_find_forget_all(l);
     log_reader_forget_all(l);
     log_sealer_done(l);

@@ -8,6 +8,7 @@
 #include "io/loop.h"
 #include "log/log.h"
 #include "log/meta.h"
+#include "log/pin.h"
 #include "log/recovery.h"
 #include "log/retention.h"
 #include "log/scrub.h"
@@ -108,6 +109,7 @@ struct log {
     struct log_sealer sealer;
     struct log_retention retention;
     struct log_scrub scrub;
+    struct log_pin pin;
     struct io_timer heal;
     uint64_t heal_delay_ns;
     struct list reads; /* struct log_lease: jobs of the reader on their way */

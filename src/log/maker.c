@@ -56,6 +56,7 @@ static void make_failed(struct log *log)
                      "full, then it is refused; trying again every second",
                      err_detail(maker->error, &maker->why));
     maker->reported = true;
+    log_pin_failed(log, maker->error, false);
     io_timer_start(log->options.loop, &maker->retry, RETRY_NS);
 }
 

@@ -49,7 +49,8 @@ uint64_t log_sealer_recyclable(const struct log *log)
 {
     const struct log_sealer *sealer = &log->sealer;
     ASSERT(sealer->saved_before <= sealer->saved_sealed);
-    return sealer->saved_before;
+    uint64_t pinned = log_pin_recyclable(log);
+    return sealer->saved_before < pinned ? sealer->saved_before : pinned;
 }
 
 /* The oldest file that is full and not sealed, or NULL. The last durable frame lies behind it: a
@@ -157,12 +158,18 @@ static struct log_seal_target *target_of(struct log *log, const struct log_topic
         .segment_bytes_max = segment_bytes_max(topic),
         .segments = mem_alloc(sizeof *target->segments),
         .begun = partition->swept,
+        .sweeps_all = partition->segment_count > 0 || !log_pin_holds(log),
     };
     if (!target->segments)
         return NULL;
     if (partition->segment_count > 0)
         target->segments[target->segment_count++] =
             partition->segments[partition->segment_count - 1];
+    /* Segments that have expired may still be held: they lie before what is sealed next. */
+    if (partition->segment_count > 0)
+        target->sweep_from = target->segments[0].base_offset + 1;
+    else if (!target->sweeps_all)
+        target->sweep_from = partition->index[0].base_offset;
     partition->seal_target = ++sealer->target_count;
     return target;
 }
@@ -364,9 +371,8 @@ static err_t append_run(struct log *log, const struct log_seal_run *run, uint64_
     ASSERT(run->count > 0);
     struct seal_append a = {.sealer = sealer, .disk = log->options.disk, .target = target};
     if (!target->begun) {
-        int64_t kept = target->segment_count > 0 ? target->segments[0].base_offset + 1 : 0;
         TRY(log_segment_make_directories(a.disk, &target->place, &sealer->why));
-        TRY(log_segment_sweep(a.disk, &target->place, kept, &sealer->why));
+        TRY(log_segment_sweep(a.disk, &target->place, target->sweep_from, &sealer->why));
         /* What a try that failed left behind its end goes too, so that nobody takes it for more. */
         if (target->segment_count > 0)
             TRY(log_segment_cut(a.disk, &target->place, &target->segments[0], &sealer->why));
@@ -487,7 +493,7 @@ static void work(struct io_job *job)
     case LOG_SEALER_SAVING:
         sealer->error = log_checkpoint_write(log->options.disk, log->options.data_directory,
                                              sealer->checkpoint_lsn, buf_slice(&sealer->checkpoint),
-                                             &sealer->why);
+                                             sealer->checkpoint_held, &sealer->why);
         break;
     case LOG_SEALER_REMOVING: sealer->error = remove_files(log); break;
     case LOG_SEALER_IDLE:
@@ -539,6 +545,7 @@ static void failed(struct log *log)
     if (!sealer->reported)
         report_failure(log);
     sealer->reported = true;
+    log_pin_failed(log, sealer->error, sealer->phase == LOG_SEALER_SAVING);
     sealer->phase = LOG_SEALER_IDLE;
     free_file(log);
     io_timer_start(log->options.loop, &sealer->pace, RETRY_NS);
@@ -574,6 +581,7 @@ static void save(struct log *log)
     sealer->checkpoint_file = log->last.file_number;
     sealer->checkpoint_sealed = sealer->sealed_file;
     sealer->checkpoint_clean = checkpoint.clean;
+    sealer->checkpoint_held = log_pin_checkpoint(log);
     sealer->error = buf_error(&sealer->checkpoint);
     if (err_is_ok(sealer->error)) {
         offload(log, LOG_SEALER_SAVING);
@@ -598,6 +606,7 @@ static void saved(struct log *log)
     worked(log, LOG_SEALER_SAVING);
     buf_done(&sealer->checkpoint);
     sealer->phase = LOG_SEALER_IDLE;
+    log_pin_saved(log, sealer->saved_lsn, sealer->saved_sealed);
 }
 
 /* Everything of the file is durable in segments: reads go there from here on. */
@@ -614,7 +623,7 @@ static err_t install(struct log *log)
         TRY(log_partition_put_segments(partition, target->segments, target->segment_count));
         log_partition_drop_index(partition, target->entries_done, &log->state.index_bytes);
         partition->seal_target = 0;
-        partition->swept = true;
+        partition->swept = partition->swept || target->sweeps_all;
         TRY(log_state_drop_expired(&log->state, target->topic_id, target->place.partition));
     }
     return err_ok();
@@ -823,9 +832,9 @@ void log_sealer_kick(struct log *log)
     /* A removal that fails lets sealing have its turn: expired files in the way are no reason to
      * refuse records. */
     bool gives_way = sealer->removal_failed && (must_save || file);
-    if (!gives_way && take_doomed(log))
+    if (!gives_way && !log_pin_holds(log) && take_doomed(log))
         offload(log, LOG_SEALER_REMOVING);
-    else if (must_save)
+    else if (must_save || log_pin_wants_checkpoint(log))
         save(log);
     else if (file)
         begin_file(log, file);

@@ -38,6 +38,10 @@ struct log_seal_target {
     struct log_segment *segments;
     uint32_t segment_count;
     bool begun; /* its directory is there and swept */
+    /* Files that begin there or behind are leftovers; all of them, or what a pin holds is left
+     * out. */
+    int64_t sweep_from;
+    bool sweeps_all;
 };
 
 /* Entries of one target in the window that is sealed. */
@@ -87,7 +91,8 @@ struct log_sealer {
     uint64_t checkpoint_file; /* its last frame's */
     uint64_t checkpoint_sealed;
     bool checkpoint_clean;
-    bool final_saved; /* of a stop: written, or not possible */
+    uint64_t checkpoint_held; /* another one, which stays: its lsn, or 0 */
+    bool final_saved;         /* of a stop: written, or not possible */
 
     struct log_seal_removal *removals; /* REMOVING */
     size_t removal_count;

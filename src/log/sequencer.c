@@ -351,6 +351,7 @@ void log_sequencer_pump(struct log *log)
 {
     if (log->mode == LOG_STOPPED)
         return;
+    log_pin_pump(log);
     log_sealer_kick(log);
     log_maker_kick(log);
     if (!log->epoch_begins) {

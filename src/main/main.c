@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "cli/cli.h"
 #include "io/uv/uv.h"
+#include "server/faults.h"
 #include "server/server.h"
 
 #include <stdio.h>
@@ -125,5 +126,15 @@ int main(int argc, char **argv)
         .env = environment,
         .terminal = isatty(STDERR_FILENO) == 1,
     };
-    return command->run(&cli, argc - 1, argv + 1);
+    if (command->run == serve)
+        return command->run(&cli, argc - 1, argv + 1);
+    struct err_text why = {0};
+    err_t err = server_faults_wrap(cli.host, &cli.disk, &why);
+    if (!err_is_ok(err)) {
+        fprintf(stderr, "garner: %s\n", err_detail(err, &why));
+        return CLI_USAGE;
+    }
+    int code = command->run(&cli, argc - 1, argv + 1);
+    server_faults_unwrap(cli.host, &cli.disk);
+    return code;
 }

@@ -644,6 +644,7 @@ void world_actors_init(struct world *w)
                 w->sinks[i].cursors[t][p] = -1;
     }
     world_janitor_init(w);
+    world_copier_init(w);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         w->probers[i] = (struct world_prober){.world = w,
                                               .loop = w->loops[1 + i % 2],
@@ -663,6 +664,8 @@ void world_actors_start(struct world *w)
         world_actor_rests(w, w->probers[i].loop, &w->probers[i].timer, 5 * IO_MS);
     if (!w->janitor.busy && !w->no_sinks)
         world_actor_rests(w, w->janitor.loop, &w->janitor.timer, 50 * IO_MS);
+    if (!w->copier.busy && !w->no_sinks)
+        world_actor_rests(w, w->copier.loop, &w->copier.timer, 300 * IO_MS);
 }
 
 bool world_actors_idle(const struct world *w)
@@ -677,7 +680,7 @@ bool world_actors_idle(const struct world *w)
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         if (w->probers[i].reading || w->probers[i].asking)
             return false;
-    return !w->janitor.busy;
+    return !w->janitor.busy && !w->copier.busy;
 }
 
 static void forget_read(struct flow_read *read)
@@ -716,4 +719,6 @@ void world_actors_forget(struct world *w)
     }
     forget_snapshot(&w->janitor.snapshot);
     w->janitor.busy = false;
+    w->copier.busy = false;
+    w->copier.id = 0;
 }

@@ -37,6 +37,8 @@ struct totals {
     uint64_t checkpoints_refused;
     uint64_t damages;
     uint64_t damages_refused;
+    uint64_t pins;
+    uint64_t pins_kept;
 };
 
 static void draw_options(struct world *w)
@@ -292,6 +294,8 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     if (chance(&w, 1, 3) && !w.options.early_answers)
         live_on_damage(&w, totals);
     totals->commits += w.model.count;
+    totals->pins += w.pins_taken;
+    totals->pins_kept += w.pins_kept;
     totals->epochs += w.sinks[0].epoch + w.sinks[1].epoch;
     world_done(&w);
 }
@@ -316,10 +320,11 @@ int main(int argc, char **argv)
            " more while opening), %" PRIu64 " commits, %" PRIu64 " fences, %" PRIu64
            " refused for room, %" PRIu64 " epochs of sinks, %" PRIu64 " torn ends, %" PRIu64
            " files recycled, %" PRIu64 " damages (%" PRIu64 " refused), %" PRIu64
-           " checkpoints lost (%" PRIu64 " of them all)\n",
+           " checkpoints lost (%" PRIu64 " of them all), %" PRIu64 " pins (looked at %" PRIu64
+           " times)\n",
            count, totals.lives, totals.power_losses, totals.deaths_in_open, totals.commits,
            totals.fences, totals.refused, totals.epochs, totals.torn, totals.recycled,
            totals.damages, totals.damages_refused, totals.checkpoints_lost,
-           totals.checkpoints_refused);
+           totals.checkpoints_refused, totals.pins, totals.pins_kept);
     return 0;
 }

@@ -117,6 +117,19 @@ struct world_janitor {
     bool busy;
 };
 
+/* Holds what a checkpoint names, and looks whether it stays. */
+struct world_copier {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    struct flow_pin pin;
+    uint64_t id; /* of the pin that it has; 0: none */
+    uint64_t lsn;
+    bool holds_log;
+    char missing[256]; /* what the last look did not find */
+    bool busy;
+};
+
 /* The log's: flusher, maker, reader, sealer. */
 #define WORLD_WORKERS 4u
 
@@ -150,6 +163,9 @@ struct world {
     struct world_sink sinks[WORLD_SINKS];
     struct world_prober probers[WORLD_PROBERS];
     struct world_janitor janitor;
+    struct world_copier copier;
+    uint64_t pins_taken;
+    uint64_t pins_kept; /* looked at, and held all the time */
     struct task stopped;
     bool is_stopped;
     struct log_position begun_at; /* where the first frame of this life goes */
@@ -217,6 +233,8 @@ void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *t
 const char *world_sink_name(const struct world_sink *sink);
 /* janitor.c */
 void world_janitor_init(struct world *w);
+/* copier.c */
+void world_copier_init(struct world *w);
 /* The state of the sinks after a recovery fits what they were told. */
 void world_sinks_check(struct world *w, const struct flow_snapshot *snapshot);
 

@@ -25,6 +25,7 @@ struct fixture {
     size_t held_count;
     struct flow_read *read; /* the last that was asked for and has no answer */
     struct flow_find *find;
+    struct flow_pin *pin; /* as `read` */
     struct flow_commit *commits[HELD_MAX];
     size_t commit_count; /* not answered */
     unsigned cancels;
@@ -88,6 +89,14 @@ static inline void take_commit(struct flow_log *log, struct flow_commit *commit)
     f->commits[f->commit_count++] = commit;
 }
 
+static inline void take_pin(struct flow_log *log, struct flow_pin *pin)
+{
+    struct fixture *f = CONTAINER_OF(log, struct fixture, log);
+    assert_ptr_equal(pin->home, &f->fake->loop);
+    assert_null(f->pin);
+    f->pin = pin;
+}
+
 static const struct flow_log_ops log_ops = {
     .snapshot = take_snapshot,
     .read = take_read,
@@ -95,6 +104,7 @@ static const struct flow_log_ops log_ops = {
     .release = take_release,
     .find = take_find,
     .commit = take_commit,
+    .pin = take_pin,
 };
 
 /* What the configuration declares; names are sorted. */

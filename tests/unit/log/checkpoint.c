@@ -375,8 +375,8 @@ static void any_allocation_may_fail(void **state)
 static void write_lsn(struct sim_disk *disk, struct held *held, uint64_t lsn)
 {
     struct err_text why;
-    assert_code(log_checkpoint_write(sim_disk_io(disk), "data", lsn, buf_slice(&held->bytes), &why),
-                OK);
+    assert_code(
+        log_checkpoint_write(sim_disk_io(disk), "data", lsn, buf_slice(&held->bytes), 0, &why), OK);
 }
 
 static void the_newest_two_are_kept(void **state)
@@ -474,7 +474,7 @@ static void an_older_one_outlives_whatever_fails(void **state)
         else
             sim_disk_fail_after(disk, n / 2 + 1, ERR_IO);
         err_t err =
-            log_checkpoint_write(sim_disk_io(disk), "data", 7, buf_slice(&held.bytes), &why);
+            log_checkpoint_write(sim_disk_io(disk), "data", 7, buf_slice(&held.bytes), 0, &why);
         more = !err_is_ok(err) || n < 60;
         sim_disk_fail_after(disk, 0, ERR_OK);
         sim_disk_crash(disk);

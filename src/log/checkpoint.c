@@ -686,7 +686,7 @@ err_t log_checkpoint_read_sealed(struct io_disk *disk, const char *data_director
     struct io_file *file = NULL;
     size_t got = 0;
     ASSERT(lsn > 0);
-    file_path(data_directory, lsn, path);
+    log_checkpoint_path(data_directory, lsn, path);
     TRY(io_disk_open(disk, path, IO_OPEN_READ, &file, NULL));
     err_t err = io_file_read(file, front, sizeof front, 0, &got);
     err_t closed = io_file_close(file);

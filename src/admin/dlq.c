@@ -88,7 +88,8 @@ static struct dlq *begin_query(struct admin *admin, struct net_http_request *req
         return NULL;
     ASSERT(target->topic_size > 0);
     struct slice text = slice_make(target->query_size ? target->query : NULL, target->query_size);
-    err_t err = admin_dlq_query_parse(text, asks, &dlq->query, &why);
+    err_t err =
+        admin_dlq_query_parse(text, asks, io_wall_ms(admin->options.loop), &dlq->query, &why);
     if (err_is_ok(err))
         return dlq;
     net_http_reply_error(request, 400, "query", NULL, "%s", err_detail(err, &why));

@@ -44,28 +44,35 @@ static err_t parse_key(struct slice value, struct admin_dlq_query *out, struct e
     return err_ok();
 }
 
-/* Digits alone are milliseconds, as for records. */
-static err_t parse_time(struct slice value, const char *name, int64_t *ms, struct err_text *why)
+/* Digits alone are milliseconds, as for records; 2h is so long ago. */
+static err_t parse_time(struct slice value, const char *name, int64_t now_ms, int64_t *ms,
+                        struct err_text *why)
 {
+    uint64_t ago_ms = 0;
     err_t err = time_parse_rfc3339(value, ms);
     if (!err_is_ok(err))
         err = number_parse_i64(value, ms);
+    if (!err_is_ok(err) && err_is_ok(number_parse_duration(value, &ago_ms)) &&
+        ago_ms < (uint64_t)now_ms) {
+        *ms = now_ms - (int64_t)ago_ms;
+        err = err_ok();
+    }
     if (!err_is_ok(err) || *ms <= 0)
         return err_set(why, ERR_INVALID,
-                       "%s: expected a time such as 2026-03-01T10:00:00Z, or milliseconds since "
-                       "1970",
+                       "%s: expected a time such as 2026-03-01T10:00:00Z, milliseconds since 1970, "
+                       "or how long ago: 2h",
                        name);
     return err_ok();
 }
 
 static err_t parse_since(struct slice value, struct admin_dlq_query *out, struct err_text *why)
 {
-    return parse_time(value, "since", &out->filter.since_ms, why);
+    return parse_time(value, "since", out->now_ms, &out->filter.since_ms, why);
 }
 
 static err_t parse_until(struct slice value, struct admin_dlq_query *out, struct err_text *why)
 {
-    return parse_time(value, "until", &out->filter.until_ms, why);
+    return parse_time(value, "until", out->now_ms, &out->filter.until_ms, why);
 }
 
 static err_t parse_number(struct slice value, const char *name, uint64_t max, uint64_t *out,
@@ -157,10 +164,12 @@ static err_t unknown(enum admin_dlq_asks asks, struct err_text *why)
                    more[asks]);
 }
 
-err_t admin_dlq_query_parse(struct slice query, enum admin_dlq_asks asks,
+err_t admin_dlq_query_parse(struct slice query, enum admin_dlq_asks asks, int64_t now_ms,
                             struct admin_dlq_query *out, struct err_text *why)
 {
-    *out = (struct admin_dlq_query){.limit = asks == ADMIN_DLQ_SHOWS ? ADMIN_DLQ_LIMIT : 0,
+    ASSERT(now_ms > 0);
+    *out = (struct admin_dlq_query){.now_ms = now_ms,
+                                    .limit = asks == ADMIN_DLQ_SHOWS ? ADMIN_DLQ_LIMIT : 0,
                                     .max_attempts = FLOW_LETTERS_ATTEMPTS};
     unsigned seen = 0;
     while (query.data) {

@@ -22,12 +22,14 @@ struct admin_dlq_query {
     uint64_t rate;         /* redrives */
     uint32_t max_attempts; /* redrives */
     bool dry_run;          /* redrives and purges */
+    int64_t now_ms;
     size_t text_size;
     uint8_t text[ADMIN_DLQ_TEXT_SIZE];
 };
 
-/* Reads "reason=json&since=…", for what is asked; `out` is not moved afterwards. ERR_INVALID with a
+/* Reads "reason=json&since=…", for what is asked; a time may be a duration before `now_ms`. `out`
+ * is not moved afterwards. ERR_INVALID with a
  * detail that says what would be right: also for a name that is not one of these, or that stands
  * twice. */
-err_t admin_dlq_query_parse(struct slice query, enum admin_dlq_asks asks,
+err_t admin_dlq_query_parse(struct slice query, enum admin_dlq_asks asks, int64_t now_ms,
                             struct admin_dlq_query *out, struct err_text *why);

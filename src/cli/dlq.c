@@ -232,7 +232,8 @@ static int print(const struct call *call, err_t err, const struct buf *out)
                         "%s answers, but not with dead letters: is it the admin door, not the "
                         "intake?",
                         call->address);
-    fwrite(out->data, 1, out->size, stdout);
+    if (out->size > 0)
+        fwrite(out->data, 1, out->size, stdout);
     return CLI_OK;
 }
 

@@ -146,7 +146,8 @@ static void check_apply(struct slice payload)
             const struct flow_topic_state *topic = &snapshot.topics[t];
             for (uint32_t i = 0; i < topic->partition_count; i++)
                 FUZZ_EXPECT(topic->start_offset[i] <= topic->end_offset[i]);
-            FUZZ_EXPECT(topic->dlq_total == topic->dlq_held + topic->dlq_expired);
+            FUZZ_EXPECT(topic->dlq_total == topic->dlq_held + topic->dlq_redriven +
+                                                topic->dlq_purged + topic->dlq_expired);
         }
         flow_snapshot_done(&snapshot);
     }

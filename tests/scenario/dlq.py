@@ -116,7 +116,8 @@ def test_a_mended_contract_takes_each_letter_once(letters):
     assert_balanced(garner.ledger())
     assert row(garner)["held"] == 3 and row(garner)["redriven"] == 2503
     assert sorted(values(garner)) == list(range(2500))
-    again = [json.loads(line) for line in dlq(garner, "show", "events", "--json").stdout.splitlines()]
+    shown = dlq(garner, "show", "events", "--json").stdout
+    again = [json.loads(line) for line in shown.splitlines()]
     assert [letter["attempts"] for letter in again] == [2, 2, 2]
     assert {letter["source"] for letter in again} == {"http"}
 

@@ -644,6 +644,7 @@ void world_actors_init(struct world *w)
                 w->sinks[i].cursors[t][p] = -1;
     }
     world_janitor_init(w);
+    world_redriver_init(w);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         w->probers[i] = (struct world_prober){.world = w,
                                               .loop = w->loops[1 + i % 2],
@@ -663,6 +664,8 @@ void world_actors_start(struct world *w)
         world_actor_rests(w, w->probers[i].loop, &w->probers[i].timer, 5 * IO_MS);
     if (!w->janitor.busy && !w->no_sinks)
         world_actor_rests(w, w->janitor.loop, &w->janitor.timer, 50 * IO_MS);
+    if (!w->redriver.busy && !w->no_sinks)
+        world_actor_rests(w, w->redriver.loop, &w->redriver.timer, 30 * IO_MS);
 }
 
 bool world_actors_idle(const struct world *w)
@@ -677,7 +680,7 @@ bool world_actors_idle(const struct world *w)
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         if (w->probers[i].reading || w->probers[i].asking)
             return false;
-    return !w->janitor.busy;
+    return !w->janitor.busy && !w->redriver.busy;
 }
 
 static void forget_read(struct flow_read *read)
@@ -716,4 +719,5 @@ void world_actors_forget(struct world *w)
     }
     forget_snapshot(&w->janitor.snapshot);
     w->janitor.busy = false;
+    world_redriver_forget(w);
 }

@@ -239,6 +239,7 @@ static void memory_that_ends_ends_no_letter(void **state)
         if (!err_is_ok(err) && !err_retriable(err))
             fail_msg("%s", err_name(err));
     }
+    world_settle(&d.w);
     (void)dead_run(&d, redrive);
     assert_int_equal(dead_records(&d), 30);
     assert_int_equal(dead_held(&d), 1);

@@ -410,14 +410,23 @@ err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_
     return err_ok();
 }
 
-/* The start passes `records` of a partition: letters that are settled have had their end. */
-static void expire_letters(struct log_topic *topic, struct log_partition *partition,
-                           int64_t start_offset, uint64_t records)
+/* The start passes the records before `start_offset`, by what the partition knows `before` of them:
+ * letters that are settled have had their end, the others expire. How many there are inside of a
+ * hole that fsck has left is a guess; those that are settled are counted, and are believed. Returns
+ * how many records are before the start from here on. */
+static uint64_t expire_letters(struct log_topic *topic, struct log_partition *partition,
+                               int64_t start_offset, uint64_t before)
 {
     ASSERT(topic && start_offset >= partition->start_offset);
     uint64_t settled = log_settled_remove(&partition->settled, 0, start_offset);
-    if (topic->parent_id && records > settled)
-        topic->letters.expired += records - settled;
+    uint64_t least = partition->records_start + settled;
+    uint64_t most = partition->records - partition->settled.records;
+    ASSERT(least <= most);
+    before = before < least ? least : before;
+    before = before > most ? most : before;
+    if (topic->parent_id)
+        topic->letters.expired += before - least;
+    return before;
 }
 
 err_t log_state_may_settle(const struct log_state *state, const struct flow_settle *settle)
@@ -467,9 +476,8 @@ static err_t move_log_start(struct log_state *state, const struct flow_topic_cha
         return err_make(ERR_CORRUPT);
     /* In this order: what lies before the start that a partition has cannot be counted any more. */
     uint64_t before = log_partition_records_before(partition, change->start_offset);
-    expire_letters(log_state_topic(state, change->topic_id), partition, change->start_offset,
-                   before - partition->records_start);
-    partition->records_start = before;
+    partition->records_start = expire_letters(log_state_topic(state, change->topic_id), partition,
+                                              change->start_offset, before);
     partition->start_offset = change->start_offset;
     /* All cursors with the same entry: at no moment does a sink ask for what is gone without the
      * ledger having it as expired. */

@@ -35,7 +35,7 @@ struct inquiry {
 struct route {
     const char *path; /* "{}" is a topic */
     const char *allow;
-    enum method { READS, DELETES, POSTS } method; /* READS: GET or HEAD */
+    enum net_http_method method; /* GET stands for HEAD too */
     void (*serve)(struct admin *admin, struct net_http_request *request,
                   const struct admin_target *target);
 };
@@ -286,32 +286,48 @@ static void serve_topic(struct admin *admin, struct net_http_request *request,
 #define GETS "GET, HEAD"
 #define GETS_AND_DELETES "GET, HEAD, DELETE"
 #define CHANGES "POST, DELETE"
+#define ORDERS "GET, HEAD, POST, DELETE"
 
 static const struct route routes[] = {
     /* A line a path and kind of method: on_head answers for all others, and names these. */
-    {"/health", GETS, READS, serve_health},
-    {"/ready", GETS, READS, serve_ready},
-    {"/metrics", GETS, READS, serve_metrics},
-    {"/v1/ledger", GETS, READS, serve_ledger},
-    {"/v1/topics", GETS, READS, serve_topics},
-    {"/v1/topics/{}", GETS_AND_DELETES, READS, serve_topic},
-    {"/v1/topics/{}", GETS_AND_DELETES, DELETES, admin_deletion_serve},
-    {"/v1/topics/{}/records", GETS, READS, admin_records_serve},
-    {"/v1/backups", "POST", POSTS, admin_backup_take},
-    {"/v1/backups/{}", CHANGES, POSTS, admin_backup_keep},
-    {"/v1/backups/{}", CHANGES, DELETES, admin_backup_give_back},
+    {"/health", GETS, NET_HTTP_GET, serve_health},
+    {"/ready", GETS, NET_HTTP_GET, serve_ready},
+    {"/metrics", GETS, NET_HTTP_GET, serve_metrics},
+    {"/v1/ledger", GETS, NET_HTTP_GET, serve_ledger},
+    {"/v1/topics", GETS, NET_HTTP_GET, serve_topics},
+    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_GET, serve_topic},
+    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_DELETE, admin_deletion_serve},
+    {"/v1/topics/{}/records", GETS, NET_HTTP_GET, admin_records_serve},
+    {"/v1/backups", "POST", NET_HTTP_POST, admin_backup_take},
+    {"/v1/backups/{}", CHANGES, NET_HTTP_POST, admin_backup_keep},
+    {"/v1/backups/{}", CHANGES, NET_HTTP_DELETE, admin_backup_give_back},
+    {"/v1/dlq", GETS, NET_HTTP_GET, admin_dlq_list},
+    {"/v1/dlq/{}", GETS, NET_HTTP_GET, admin_dlq_show},
+    {"/v1/dlq/{}/redrive", ORDERS, NET_HTTP_GET, admin_dlq_state},
+    {"/v1/dlq/{}/redrive", ORDERS, NET_HTTP_POST, admin_dlq_redrive},
+    {"/v1/dlq/{}/redrive", ORDERS, NET_HTTP_DELETE, admin_dlq_cancel},
+    {"/v1/dlq/{}/purge", ORDERS, NET_HTTP_GET, admin_dlq_state},
+    {"/v1/dlq/{}/purge", ORDERS, NET_HTTP_POST, admin_dlq_purge},
+    {"/v1/dlq/{}/purge", ORDERS, NET_HTTP_DELETE, admin_dlq_cancel},
 };
+
+/* HEAD is answered as GET is; the connection leaves the body out. */
+static bool method_fits(const struct route *route, enum net_http_method method)
+{
+    return route->method == method || (route->method == NET_HTTP_GET && method == NET_HTTP_HEAD);
+}
 
 /* The route of a path and, where the path has it, of the method; `topic` is what stands for "{}",
  * still encoded. */
-static const struct route *find_route(struct slice path, enum method method, struct slice *topic)
+static const struct route *find_route(struct slice path, enum net_http_method method,
+                                      struct slice *topic)
 {
     const struct route *found = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (net_http_path_match(path, routes[i].path, topic)) {
             found = &routes[i];
             /* A path without the method is remembered: it is answered 405 and not 404. */
-            if (found->method == method)
+            if (method_fits(found, method))
                 break;
         }
     }
@@ -323,20 +339,6 @@ struct request_state {
     const struct route *route;
     struct admin_target target;
 };
-
-/* HEAD is answered as GET is; the connection leaves the body out. */
-static enum method method_of(enum net_http_method method)
-{
-    if (method == NET_HTTP_POST)
-        return POSTS;
-    return method == NET_HTTP_DELETE ? DELETES : READS;
-}
-
-static bool method_fits(const struct route *route, enum net_http_method method)
-{
-    bool reads = method == NET_HTTP_GET || method == NET_HTTP_HEAD;
-    return route->method == method_of(method) && (route->method != READS || reads);
-}
 
 /* False when it has answered: no topic has such a name, or no request needs such a query. */
 static bool keep_target(struct net_http_request *request, struct slice topic, struct slice query)
@@ -366,7 +368,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 {
     struct admin *admin = owner;
     struct slice topic = {0};
-    const struct route *route = find_route(head->path, method_of(head->method), &topic);
+    const struct route *route = find_route(head->path, head->method, &topic);
     /* The order is what may be told: who comes by a foreign name or from a foreign page learns not
      * even which paths there are. */
     if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
@@ -378,7 +380,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     else if (!route)
         net_http_reply_error(request, 404, "not_found", NULL,
                              "no such path; there are /health, /ready, /metrics, /v1/ledger, "
-                             "/v1/topics and /v1/backups");
+                             "/v1/topics, /v1/dlq and /v1/backups");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)

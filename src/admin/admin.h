@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/logger.h"
 #include "control/catalog/catalog.h"
+#include "flow/letters.h"
 #include "flow/log.h"
 #include "flow/status.h"
 #include "io/loop.h"
@@ -20,8 +21,9 @@ struct admin;
 struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
-    const struct control_catalog *catalog;  /* what it declares is not deleted; lives as long */
-    const char *address;                    /* "host:port"; its host is allowed in Host */
+    const struct control_catalog *catalog; /* what it declares is not deleted; lives as long */
+    struct flow_letters *letters; /* on the same loop; NULL: dead letters are not asked for */
+    const char *address;          /* "host:port"; its host is allowed in Host */
     struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */
     size_t exporter_count;
 };

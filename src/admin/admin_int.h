@@ -61,6 +61,20 @@ void admin_backup_keep(struct admin *admin, struct net_http_request *request,
 void admin_backup_give_back(struct admin *admin, struct net_http_request *request,
                             const struct admin_target *target);
 
+/* dlq.c: /v1/dlq and what is below it. Each answers, at once or later. */
+void admin_dlq_list(struct admin *admin, struct net_http_request *request,
+                    const struct admin_target *target);
+void admin_dlq_show(struct admin *admin, struct net_http_request *request,
+                    const struct admin_target *target);
+void admin_dlq_redrive(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+void admin_dlq_purge(struct admin *admin, struct net_http_request *request,
+                     const struct admin_target *target);
+void admin_dlq_state(struct admin *admin, struct net_http_request *request,
+                     const struct admin_target *target);
+void admin_dlq_cancel(struct admin *admin, struct net_http_request *request,
+                      const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

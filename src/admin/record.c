@@ -16,8 +16,7 @@
  * answer adds levels of its own. */
 #define VALUE_DEPTH_MAX (FORMAT_JSON_DEPTH_MAX - 8)
 
-/* "name":"text", or "name_base64":"…", or "name":null. */
-static void add_text(struct buf *out, const char *name, struct slice text)
+void admin_record_add_text(struct buf *out, const char *name, struct slice text)
 {
     bool readable = utf8_valid(text);
     buf_add_format(out, readable ? "\"%s\":" : "\"%s_base64\":\"", name);
@@ -43,7 +42,7 @@ static void add_json(struct buf *out, struct slice json)
             out->data[i] = ' ';
 }
 
-static void add_value(struct buf *out, struct slice value)
+void admin_record_add_value(struct buf *out, struct slice value)
 {
     if (!value.data) {
         buf_add_string(out, "\"value\":null");
@@ -66,9 +65,9 @@ static void add_headers(struct buf *out, const struct flow_record *record)
     buf_add_string(out, ",\"headers\":[");
     for (; count < record->header_count && flow_record_header(&rest, &header); count++) {
         buf_add_string(out, count > 0 ? ",{" : "{");
-        add_text(out, "key", header.key);
+        admin_record_add_text(out, "key", header.key);
         buf_add_byte(out, ',');
-        add_text(out, "value", header.value);
+        admin_record_add_text(out, "value", header.value);
         buf_add_byte(out, '}');
     }
     buf_add_byte(out, ']');
@@ -95,9 +94,9 @@ void admin_record_render(struct buf *out, struct slice topic, uint32_t partition
     buf_add_string(out, ",\"timestamp\":");
     buf_add_i64(out, record->timestamp_ms);
     buf_add_byte(out, ',');
-    add_text(out, "key", record->key);
+    admin_record_add_text(out, "key", record->key);
     buf_add_byte(out, ',');
-    add_value(out, record->value);
+    admin_record_add_value(out, record->value);
     add_headers(out, record);
     buf_add_byte(out, '}');
 }

@@ -12,6 +12,7 @@
 #include "cli/backup.h"
 #include "cli/check.h"
 #include "cli/consume.h"
+#include "cli/dlq.h"
 #include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
@@ -50,6 +51,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_consume_text,
      .run = cli_consume,
      .options = cli_consume_options},
+    {.name = "dlq",
+     .summary = "list, show, redrive and purge dead letters",
+     .arguments = "list | show TOPIC | redrive TOPIC | purge TOPIC",
+     .text = cli_dlq_text,
+     .run = cli_dlq,
+     .options = cli_dlq_options},
     {.name = "fsck",
      .summary = "check and repair a data directory",
      .arguments = "DIR",

@@ -70,6 +70,7 @@ int cli_fail(const struct cli_command *command, enum cli_exit code, const char *
 int cli_backup(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);
 int cli_consume(struct cli *cli, int argc, char **argv);
+int cli_dlq(struct cli *cli, int argc, char **argv);
 int cli_fsck(struct cli *cli, int argc, char **argv);
 int cli_gen(struct cli *cli, int argc, char **argv);
 int cli_ledger(struct cli *cli, int argc, char **argv);

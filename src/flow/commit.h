@@ -2,7 +2,8 @@
 
 /*
  * The one write call. A commit is a set of changes, for any topics, of which all or none happen:
- * batches of records and dead letters, what the door counted, topics, sinks' epochs. It is built
+ * batches of records and dead letters, what the door counted, topics, sinks' epochs, dead letters
+ * that are done with. It is built
  * by an actor on its loop, handed over whole to the log, and comes back through `done` on that
  * loop. A commit that came back OK is on disk (or, with `durability: interval`, will be within
  * the stated time); one that came back with ERR_FENCED may or may not be; with any other error
@@ -45,6 +46,27 @@ struct flow_count {
     uint64_t duplicates;
     uint64_t refused;
 };
+
+/* What became of a dead letter that its queue holds no more. */
+enum flow_settle_kind {
+    FLOW_SETTLE_REDRIVEN = 1, /* handed to where it had failed; the outcome is in the same commit */
+    FLOW_SETTLE_PURGED = 2,   /* an operator's decision */
+};
+
+/* Dead letters of one partition, [first, end), all held so far, are settled: nobody is shown them
+ * again, and none is settled twice. A commit's settles of one partition rise. ERR_OFFSET_RANGE when
+ * one of them is settled or gone already, ERR_TOO_LARGE when the partition's settled letters would
+ * lie in more pieces than the log keeps (FLOW_SETTLED_RUNS_MAX): settle the older ones first. */
+struct flow_settle {
+    uint32_t topic_id; /* a DLQ */
+    uint32_t partition;
+    enum flow_settle_kind kind;
+    uint32_t record_count; /* true count of records in the range */
+    int64_t first_offset;
+    int64_t end_offset;
+};
+
+#define FLOW_SETTLED_RUNS_MAX 65536u
 
 enum flow_topic_op {
     FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id */
@@ -136,6 +158,8 @@ struct flow_commit {
     uint32_t topic_count;
     struct flow_sink_change *sinks;
     uint32_t sink_count;
+    const struct flow_settle *settles;
+    uint32_t settle_count;
 
     err_t error;         /* result */
     uint64_t started_ns; /* the log's: when it was handed over */

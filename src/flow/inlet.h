@@ -11,10 +11,12 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "flow/commit.h"
 
 enum flow_framing {
     FLOW_FRAMING_JSON,   /* one JSON value: an array is a batch, anything else one record */
     FLOW_FRAMING_NDJSON, /* a record a line */
+    FLOW_FRAMING_RECORD, /* one record, whatever it is */
 };
 
 #define FLOW_INLET_ERRORS_MAX 100u
@@ -29,12 +31,28 @@ struct flow_inlet_error {
 struct flow_inlet_topic;
 struct flow_inlet;
 
+/*
+ * Of a dead letter that is redriven, as one record (FLOW_FRAMING_RECORD): what it carries on, and
+ * that it is settled, in the commit that holds what becomes of it. It is never refused: what fails
+ * again is a dead letter again, whatever `on_invalid` and the queue's cap say, since it takes the
+ * place of the one that it was. A commit that the log refuses for a letter fails all requests in
+ * it: an inlet for redriven letters is used for nothing else.
+ */
+struct flow_inlet_history {
+    struct flow_settle settle;
+    uint32_t attempts;        /* how often it was tried, this time included */
+    int64_t received_ms;      /* when it first came */
+    struct slice received_at; /* the same, as it was written */
+    struct slice source;      /* where it first came from */
+};
+
 struct flow_inlet_request {
     struct list link; /* the inlet's */
     const struct flow_inlet_topic *topic;
     const char *source; /* name of the source, for dead letters: "http" */
     enum flow_framing framing;
-    struct slice body; /* needed only during flow_inlet_submit */
+    struct slice body; /* needed only during flow_inlet_submit, as what `history` points to */
+    const struct flow_inlet_history *history; /* NULL: it comes for the first time */
     void (*done)(struct flow_inlet_request *request);
 
     /* The answer. With an error that is not OK nothing was committed (or, ERR_FENCED, it is not
@@ -52,6 +70,7 @@ struct flow_inlet_request {
 struct flow_inlet_ops {
     const struct flow_inlet_topic *(*topic)(struct flow_inlet *inlet, struct slice name);
     void (*submit)(struct flow_inlet *inlet, struct flow_inlet_request *request);
+    void (*judge)(struct flow_inlet *inlet, struct flow_inlet_request *request);
 };
 
 struct flow_inlet {
@@ -70,6 +89,14 @@ static inline void flow_inlet_submit(struct flow_inlet *inlet, struct flow_inlet
 {
     ASSERT(request->topic && request->source && request->done);
     inlet->ops->submit(inlet, request);
+}
+
+/* Fills in the answer that flow_inlet_submit would give, at once, and does nothing: no commit,
+ * `done` is not called. For a redrive's dry run. */
+static inline void flow_inlet_judge(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    ASSERT(request->topic && request->source);
+    inlet->ops->judge(inlet, request);
 }
 
 /* Adds an error to the answer, or counts it as truncated when the list is full or memory is

@@ -13,6 +13,19 @@
 #include "base/uuid.h"
 #include "flow/commit.h"
 
+/* Letters of a DLQ's partition that are settled: [first, end). */
+struct flow_settled_run {
+    int64_t first_offset;
+    int64_t end_offset;
+    uint64_t record_count;
+};
+
+/* The settled letters of a partition that lie at or past its start, in order. */
+struct flow_settled {
+    struct flow_settled_run *runs;
+    uint32_t count;
+};
+
 struct flow_topic_state {
     uint32_t id;
     struct uuid uuid;
@@ -38,6 +51,9 @@ struct flow_topic_state {
     uint64_t dlq_purged;
     uint64_t dlq_expired;
     uint64_t dlq_damaged;
+    int64_t dlq_oldest_ms; /* when the oldest that is held was committed (once it is sealed, the
+                              first of its segment); 0: none is */
+    struct flow_settled *settled; /* a partition each; NULL but for the topic asked about */
 };
 
 struct flow_cursor_state {
@@ -75,6 +91,8 @@ struct flow_snapshot {
     const void *log;  /* the log's */
     struct io_loop *home;
     void (*done)(struct flow_snapshot *snapshot);
+    struct slice settled_of; /* name of a DLQ whose settled letters are wanted too; lives until the
+                                answer. Empty: none */
 
     err_t error;
     struct arena arena; /* holds all that follows */
@@ -98,5 +116,7 @@ const struct flow_topic_state *flow_snapshot_topic_by_id(const struct flow_snaps
 /* The sink called `name`, or NULL. */
 const struct flow_sink_state *flow_snapshot_sink(const struct flow_snapshot *snapshot,
                                                  struct slice name);
+/* The first offset at or past `offset` that is not settled. */
+int64_t flow_settled_skip(const struct flow_settled *settled, int64_t offset);
 /* True when every equation of the ledger holds. */
 bool flow_snapshot_balanced(const struct flow_snapshot *snapshot);

@@ -22,6 +22,8 @@
 #define CURSOR_SIZE 40u
 #define PARTITION_SIZE 40u
 #define DOOMED_SIZE 16u
+#define LETTERS_SIZE 40u
+#define RUN_SIZE 24u
 #define SIZE_GUESS ((size_t)1 << 20)
 #define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
 #define SUFFIX ".ckpt"
@@ -148,6 +150,51 @@ static void add_sink(struct buf *out, const struct log_sink *sink)
     buf_add_slice(out, sink->outputs);
 }
 
+static bool has_settled(const struct log_topic *topic)
+{
+    ASSERT(topic->parent_id < topic->id);
+    return !topic->deleted &&
+           topic->letters.redriven + topic->letters.purged + topic->letters.lost > 0;
+}
+
+static void add_settled(struct buf *out, const struct log_settled *settled)
+{
+    ASSERT(settled->runs || settled->count == 0);
+    buf_add_u32le(out, settled->count);
+    buf_add_u32le(out, 0);
+    for (uint32_t i = 0; i < settled->count; i++) {
+        buf_add_u64le(out, (uint64_t)settled->runs[i].first_offset);
+        buf_add_u64le(out, (uint64_t)settled->runs[i].end_offset);
+        buf_add_u64le(out, settled->runs[i].record_count);
+    }
+}
+
+/* Nothing where no letter was ever settled; that is version 1, which every program reads. */
+static uint32_t add_letters(struct buf *out, const struct log_state *state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        count += has_settled(state->topics[i]);
+    ASSERT(count <= state->topic_count);
+    if (count == 0)
+        return 1;
+    buf_add_u32le(out, count);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        const struct log_topic *topic = state->topics[i];
+        if (!has_settled(topic))
+            continue;
+        buf_add_u32le(out, topic->id);
+        buf_add_u32le(out, topic->partition_count);
+        buf_add_u64le(out, topic->letters.redriven);
+        buf_add_u64le(out, topic->letters.purged);
+        buf_add_u64le(out, topic->letters.expired);
+        buf_add_u64le(out, topic->letters.lost);
+        for (uint32_t p = 0; p < topic->partition_count; p++)
+            add_settled(out, &topic->partitions[p].settled);
+    }
+    return LOG_CHECKPOINT_VERSION;
+}
+
 void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct log_state *state,
                            struct buf *out)
 {
@@ -179,12 +226,13 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
         buf_add_u32le(out, state->doomed[i].partition);
         buf_add_u64le(out, (uint64_t)state->doomed[i].base_offset);
     }
+    uint32_t version = add_letters(out, state);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
     size_t body = out->size - HEADER_SIZE;
     put_u32le(out->data, LOG_CHECKPOINT_MAGIC);
-    put_u32le(out->data + 4, LOG_CHECKPOINT_VERSION);
+    put_u32le(out->data + 4, version);
     put_u64le(out->data + 8, body);
     memcpy(out->data + 16, checkpoint->uuid.bytes, sizeof checkpoint->uuid.bytes);
     put_u32le(out->data + 32, crc32c(0, out->data + HEADER_SIZE, body));
@@ -577,8 +625,71 @@ static err_t take_doomed(struct cursor *c, struct log_state *state)
             doomed->base_offset < -1)
             cursor_fail(c);
     }
-    /* The last list. What were left behind it, this version would lose with its next checkpoint. */
-    return err_make(cursor_ok(c) && c->rest.size == 0 ? ERR_OK : ERR_CORRUPT);
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_settled(struct cursor *c, struct log_partition *partition)
+{
+    uint32_t count = take_count(c, RUN_SIZE);
+    take_zero(c, cursor_u32le(c));
+    ASSERT(partition->settled.count == 0);
+    int64_t least = partition->start_offset;
+    TRY(log_settled_reserve(&partition->settled, cursor_ok(c) ? count : 0));
+    for (uint32_t i = 0; i < count && cursor_ok(c); i++) {
+        struct flow_settled_run run = {.first_offset = (int64_t)cursor_u64le(c),
+                                       .end_offset = (int64_t)cursor_u64le(c),
+                                       .record_count = cursor_u64le(c)};
+        /* Runs that touch would be one. */
+        if (!cursor_ok(c) || run.first_offset < least || run.end_offset > partition->end_offset ||
+            run.end_offset == INT64_MAX || count > FLOW_SETTLED_RUNS_MAX)
+            return err_make(ERR_CORRUPT);
+        TRY(log_settled_add(&partition->settled, &run));
+        least = run.end_offset + 1;
+    }
+    bool fits = partition->settled.records <= partition->records - partition->records_start;
+    return err_make(cursor_ok(c) && fits ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_topic_letters(struct cursor *c, struct log_state *state, uint32_t *last_id)
+{
+    struct log_topic *topic = log_state_topic(state, cursor_u32le(c));
+    uint32_t partitions = cursor_u32le(c);
+    if (!cursor_ok(c) || !topic || topic->id <= *last_id || topic->parent_id == 0 ||
+        partitions != topic->partition_count)
+        return err_make(ERR_CORRUPT);
+    ASSERT(topic->letters.redriven == 0);
+    topic->letters = (struct log_letters){.redriven = cursor_u64le(c),
+                                          .purged = cursor_u64le(c),
+                                          .expired = cursor_u64le(c),
+                                          .lost = cursor_u64le(c)};
+    for (uint32_t p = 0; p < partitions; p++)
+        TRY(take_settled(c, &topic->partitions[p]));
+    *last_id = topic->id;
+    return err_make(cursor_ok(c) && has_settled(topic) ? ERR_OK : ERR_CORRUPT);
+}
+
+/* Where no letter was ever settled, nothing but the start moving on has taken one out. */
+static void count_expired(struct log_state *state)
+{
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        struct log_topic *topic = state->topics[i];
+        ASSERT(topic->partitions || topic->partition_count == 0);
+        for (uint32_t p = 0; topic->parent_id && p < topic->partition_count; p++)
+            topic->letters.expired += topic->partitions[p].records_start;
+    }
+}
+
+/* The last list. What were left behind it, this version would lose with its next checkpoint. */
+static err_t take_letters(struct cursor *c, struct log_state *state, uint32_t version)
+{
+    uint32_t last_id = 0;
+    count_expired(state);
+    ASSERT(version <= LOG_CHECKPOINT_VERSION);
+    uint32_t count = version > 1 ? take_count(c, LETTERS_SIZE) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        TRY(take_topic_letters(c, state, &last_id));
+    bool whole = cursor_ok(c) && c->rest.size == 0 && (version > 1) == (count > 0);
+    return err_make(whole ? ERR_OK : ERR_CORRUPT);
 }
 
 err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, struct log_state *state)
@@ -602,6 +713,7 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     TRY(take_topics(&c, state));
     TRY(take_sinks(&c, state));
     TRY(take_doomed(&c, state));
+    TRY(take_letters(&c, state, get_u32le(bytes.data + 4)));
     *out = checkpoint;
     return err_ok();
 }

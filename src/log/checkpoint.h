@@ -17,7 +17,7 @@
 #include "log/state.h"
 
 #define LOG_CHECKPOINT_MAGIC 0x504b4347u /* "GCKP" */
-#define LOG_CHECKPOINT_VERSION 1u
+#define LOG_CHECKPOINT_VERSION 2u
 #define LOG_CHECKPOINTS_KEPT 2u
 #define LOG_CHECKPOINT_UUID_AT 16u /* in the file: whose it is */
 

@@ -15,7 +15,15 @@ bool log_compose_is_control(const struct flow_commit *commit)
 {
     ASSERT(commit->topics || commit->topic_count == 0);
     ASSERT(commit->sinks || commit->sink_count == 0);
-    return commit->topic_count > 0 || commit->sink_count > 0;
+    return commit->topic_count > 0 || commit->sink_count > 0 || commit->settle_count > 0;
+}
+
+bool log_compose_uses_reserve(const struct flow_commit *commit)
+{
+    ASSERT(commit->settles || commit->settle_count == 0);
+    /* A redrive appends, and waits like any producer; a purge frees, and must get through. */
+    return log_compose_is_control(commit) &&
+           (commit->settle_count == 0 || commit->append_count + commit->count_count == 0);
 }
 
 static err_t check_append(const struct log *log, const struct flow_append *append)
@@ -168,7 +176,8 @@ static err_t check_repeats(const struct flow_commit *commit)
     for (uint32_t i = 0; i < commit->topic_count; i++) {
         /* Whatever comes behind a deletion, in its frame too, is refused: it stands alone. */
         if (commit->topics[i].op == FLOW_TOPIC_DELETE &&
-            (commit->topic_count > 1 || commit->append_count > 0 || commit->count_count > 0))
+            (commit->topic_count > 1 || commit->append_count > 0 || commit->count_count > 0 ||
+             commit->settle_count > 0))
             return err_make(ERR_INVALID);
         for (uint32_t j = 0; j < i; j++) {
             if (same_thing(&commit->topics[i], &commit->topics[j]))
@@ -176,6 +185,29 @@ static err_t check_repeats(const struct flow_commit *commit)
         }
     }
     return err_make(commit->sink_count > 1 ? ERR_INVALID : ERR_OK);
+}
+
+/* Nothing else that settles is on its way (sequencer.c), so the state is enough to ask. */
+static err_t check_settles(const struct log *log, const struct flow_commit *commit)
+{
+    ASSERT(commit->settles || commit->settle_count == 0);
+    for (uint32_t i = 0; i < commit->settle_count; i++) {
+        const struct flow_settle *settle = &commit->settles[i];
+        if (settle->topic_id == log->deleting_topic)
+            return err_make(ERR_NOT_FOUND);
+        TRY(log_state_may_settle(&log->state, settle));
+        const struct flow_settle *last = i > 0 ? settle - 1 : NULL;
+        bool same =
+            last && last->topic_id == settle->topic_id && last->partition == settle->partition;
+        if (same && last->end_offset > settle->first_offset)
+            return err_make(ERR_INVALID);
+        const struct log_partition *partition =
+            log_state_partition(&log->state, settle->topic_id, settle->partition);
+        /* As if none of them joined another: a bound, and far from what is met. */
+        if (partition->settled.count + commit->settle_count > FLOW_SETTLED_RUNS_MAX)
+            return err_make(ERR_TOO_LARGE);
+    }
+    return err_ok();
 }
 
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
@@ -192,6 +224,7 @@ err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
         TRY(check_topic(log, &commit->topics[i]));
     for (uint32_t i = 0; i < commit->sink_count; i++)
         TRY(check_sink(log, &commit->sinks[i]));
+    TRY(check_settles(log, commit));
     return check_repeats(commit);
 }
 
@@ -293,12 +326,22 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
         TRY(log_state_reserve(
             &log->state, log_state_partition(&log->state, append->topic_id, append->partition)));
     }
+    for (uint32_t i = 0; i < commit->settle_count; i++) {
+        const struct flow_settle *settle = &commit->settles[i];
+        TRY(log_settled_reserve(
+            &log_state_partition(&log->state, settle->topic_id, settle->partition)->settled,
+            commit->settle_count));
+    }
     add_topics(log, frame, commit);
     for (uint32_t i = 0; i < commit->append_count; i++)
         add_append(log, frame, &commit->appends[i]);
     for (uint32_t i = 0; i < commit->count_count; i++) {
         size_t size = LOG_ENTRY_HEADER_SIZE;
         entry_added(frame, log_entry_put_counts(entry_room(frame, size), &commit->counts[i]));
+    }
+    for (uint32_t i = 0; i < commit->settle_count; i++) {
+        size_t size = LOG_ENTRY_HEADER_SIZE;
+        entry_added(frame, log_entry_put_settle(entry_room(frame, size), &commit->settles[i]));
     }
     add_sinks(log, frame, commit);
     frame->control = frame->control || log_compose_is_control(commit);

@@ -99,6 +99,9 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
     put_u32le(out + 4, (uint32_t)size);
 }
 
+/* topic (4), partition (4), kind (4), records (4), first offset (8), end offset (8) */
+#define SETTLE_SIZE 32u
+
 static uint64_t topic_body_size(const struct flow_topic_change *change)
 {
     ASSERT(change->name.size <= FLOW_TOPIC_NAME_MAX);
@@ -135,6 +138,7 @@ uint64_t log_entries_size(const struct flow_commit *commit)
         size += LOG_ENTRY_HEADER_SIZE + topic_body_size(&commit->topics[i]);
     for (uint32_t i = 0; i < commit->sink_count; i++)
         size += LOG_ENTRY_HEADER_SIZE + sink_body_size(&commit->sinks[i]);
+    size += (uint64_t)commit->settle_count * (LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE);
     return size;
 }
 
@@ -259,6 +263,20 @@ size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change)
     return LOG_ENTRY_HEADER_SIZE + size;
 }
 
+size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
+{
+    ASSERT(settle->topic_id > 0 && settle->first_offset < settle->end_offset);
+    put_entry_header(out, LOG_ENTRY_SETTLED, 0, SETTLE_SIZE);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, settle->topic_id);
+    put_u32le(body + 4, settle->partition);
+    put_u32le(body + 8, (uint32_t)settle->kind);
+    put_u32le(body + 12, settle->record_count);
+    put_u64le(body + 16, (uint64_t)settle->first_offset);
+    put_u64le(body + 24, (uint64_t)settle->end_offset);
+    return LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE;
+}
+
 size_t log_entry_put_clean_stop(uint8_t *out)
 {
     ASSERT(out);
@@ -379,6 +397,27 @@ static void decode_sink(struct cursor *c, struct log_entry *out)
         cursor_fail(c);
 }
 
+static err_t decode_settle(struct cursor *c, struct log_entry *out)
+{
+    ASSERT(out->kind == LOG_ENTRY_SETTLED);
+    struct flow_settle *settle = &out->settle;
+    settle->topic_id = cursor_u32le(c);
+    settle->partition = cursor_u32le(c);
+    uint32_t kind = cursor_u32le(c);
+    settle->record_count = cursor_u32le(c);
+    settle->first_offset = (int64_t)cursor_u64le(c);
+    settle->end_offset = (int64_t)cursor_u64le(c);
+    if (!cursor_ok(c) || kind == 0)
+        return err_make(ERR_CORRUPT);
+    /* Another fate of a letter is one that a later program knows. */
+    if (kind > FLOW_SETTLE_PURGED)
+        return err_make(ERR_VERSION);
+    settle->kind = (enum flow_settle_kind)kind;
+    bool valid = settle->topic_id > 0 && settle->first_offset >= 0 &&
+                 settle->first_offset < settle->end_offset && settle->record_count > 0;
+    return err_make(valid ? ERR_OK : ERR_CORRUPT);
+}
+
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
     ASSERT(body.data || body.size == 0);
@@ -395,6 +434,7 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
+    case LOG_ENTRY_SETTLED: TRY(decode_settle(&c, out)); break;
     case LOG_ENTRY_CLEAN_STOP: break;
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:

@@ -69,6 +69,7 @@ enum log_entry_kind {
     LOG_ENTRY_TRANSACTION = 18, /* reserved */
     LOG_ENTRY_LOG_START = 19,
     LOG_ENTRY_TOPIC_CONFIG = 20,
+    LOG_ENTRY_SETTLED = 24,
 };
 
 #define LOG_ENTRY_HEADER_SIZE 8u
@@ -81,8 +82,9 @@ struct log_entry {
     struct flow_count counts;
     struct flow_topic_change topic;
     struct flow_sink_change sink; /* topic_ids and ranges are NULL: see below */
-    struct slice ids;             /* SINK_OPEN: topic ids, 4 bytes each */
-    struct slice ranges;          /* SINK_PREPARE: LOG_RANGE_SIZE bytes each */
+    struct flow_settle settle;
+    struct slice ids;    /* SINK_OPEN: topic ids, 4 bytes each */
+    struct slice ranges; /* SINK_PREPARE: LOG_RANGE_SIZE bytes each */
 };
 
 #define LOG_RANGE_SIZE 40u
@@ -98,6 +100,7 @@ size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append);
 size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
 size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
+size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);
 size_t log_entry_put_clean_stop(uint8_t *out);
 
 /* Takes the next entry off `*payload`. ERR_END when there is none, ERR_CORRUPT, ERR_VERSION for a

@@ -260,9 +260,10 @@ static void report_topic(struct log_fsck *f, const struct log_topic *topic)
         const struct log_partition *partition = &topic->partitions[p];
         ASSERT(partition->records >= partition->records_start);
         row.accepted += partition->records;
-        row.expired += partition->records_start;
+        row.expired += topic->parent_id ? 0 : partition->records_start;
         row.end_total += (uint64_t)partition->end_offset;
     }
+    row.expired += topic->letters.expired;
     row.balanced = row.dlq || topic->received == row.accepted + topic->duplicates +
                                                      topic->dead_lettered + topic->refused +
                                                      topic->damaged;

@@ -122,6 +122,37 @@ static uint64_t accepted_of(const struct log_topic *topic)
     return records;
 }
 
+/* Damaged are the letters that were held. What else is lost, and has been redriven, purged or
+ * expired already, is counted by no partition any more. */
+static void settle_letters(struct log_fsck *f, struct log_topic *topic, uint64_t lost)
+{
+    uint64_t settled = 0;
+    for (size_t i = 0; i < f->loss_count; i++) {
+        const struct log_fsck_loss *loss = &f->losses[i];
+        if (loss->topic_id == topic->id && loss->partition < topic->partition_count)
+            settled += log_settled_remove(&topic->partitions[loss->partition].settled,
+                                          loss->first_offset, loss->end_offset);
+    }
+    topic->damaged += lost > settled ? lost - settled : 0;
+    uint64_t total = topic->damaged + topic->letters.lost;
+    uint64_t ends =
+        topic->damaged + topic->letters.redriven + topic->letters.purged + topic->letters.expired;
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        struct log_partition *partition = &topic->partitions[p];
+        uint64_t behind = partition->records - partition->records_start;
+        ASSERT(partition->records >= partition->records_start);
+        /* More than there are: which of them are left is not known, and all are held again. */
+        if (partition->settled.records > behind)
+            (void)log_settled_remove(&partition->settled, 0, INT64_MAX);
+        total += partition->records;
+        ends += behind - partition->settled.records;
+    }
+    if (ends > total)
+        topic->letters.lost += ends - total;
+    else
+        topic->letters.expired += total - ends;
+}
+
 /* What was lost with its counts is counted in, what was lost without them is made up for. */
 static void settle_topic(struct log_fsck *f, struct log_topic *topic)
 {
@@ -130,7 +161,7 @@ static void settle_topic(struct log_fsck *f, struct log_topic *topic)
     for (size_t i = 0; i < f->loss_count; i++)
         lost += f->losses[i].topic_id == topic->id ? f->losses[i].records : 0;
     if (topic->parent_id) {
-        topic->damaged += lost;
+        settle_letters(f, topic, lost);
         return;
     }
     uint64_t outcomes = accepted_of(topic) + topic->duplicates + topic->dead_lettered +

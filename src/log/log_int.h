@@ -38,7 +38,7 @@ struct log_frame {
     uint64_t payload_size;
     uint64_t disk_size;
     uint32_t payload_crc;
-    bool control;           /* it changes topics or sinks */
+    bool control;           /* log_compose_is_control of a commit in it */
     uint32_t early_answers; /* commits of it that were answered before the flush */
     struct list commits;    /* to be answered once it is durable */
     struct log_frame_header header;
@@ -146,9 +146,11 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
 void log_compose_add_stop(struct log_frame *frame);
 /* Places the frame in the WAL and writes its header; it will fit (log_wal_place). */
 void log_compose_seal(struct log *log, struct log_frame *frame);
-/* True when the commit changes topics or sinks: such commits are checked against a state in which
- * nothing is on its way. */
+/* True when the commit changes topics or sinks, or settles letters: such commits are checked
+ * against a state in which nothing of the kind is on its way. */
 bool log_compose_is_control(const struct flow_commit *commit);
+/* True when the commit may take the room that records leave (LOG_RESERVE_BYTES). */
+bool log_compose_uses_reserve(const struct flow_commit *commit);
 
 /* maker.c */
 void log_maker_init(struct log *log);

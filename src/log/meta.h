@@ -11,7 +11,7 @@
 #include "io/disk.h"
 
 /* 1: a write-ahead log alone. 2: segments, checkpoints, recycled log files. */
-#define LOG_META_FORMAT 2u
+#define LOG_META_FORMAT 3u
 
 struct log_meta {
     uint32_t format;

@@ -19,6 +19,7 @@ void log_partition_done(struct log_partition *partition)
         /* The pointer goes along with the live entries; the memory begins before them. */
         mem_free(partition->index - partition->index_dead);
     mem_free(partition->segments);
+    log_settled_done(&partition->settled);
     partition->index = NULL;
     partition->segments = NULL;
     partition->index_count = partition->index_dead = partition->index_capacity = 0;
@@ -183,6 +184,34 @@ size_t log_partition_find(const struct log_partition *partition, int64_t offset)
             high = middle;
     }
     return low > 0 ? low - 1 : 0;
+}
+
+uint64_t log_partition_held_wal_bytes(const struct log_partition *partition)
+{
+    uint64_t bytes = partition->wal_bytes;
+    size_t count = partition->index_count;
+    ASSERT(partition->index || count == 0);
+    /* A batch ends where the next one begins, or before. */
+    for (size_t i = 0; i < count; i++) {
+        int64_t end = i + 1 < count ? partition->index[i + 1].base_offset : partition->end_offset;
+        if (end > partition->start_offset)
+            break;
+        bytes -= partition->index[i].size;
+    }
+    return bytes;
+}
+
+int64_t log_partition_commit_ms(const struct log_partition *partition, int64_t offset)
+{
+    ASSERT(offset >= 0);
+    if (offset >= partition->end_offset)
+        return 0;
+    const struct log_segment *segment = log_partition_segment(partition, offset);
+    if (segment)
+        return segment->first_commit_ms;
+    if (partition->index_count == 0)
+        return 0;
+    return partition->index[log_partition_find(partition, offset)].commit_time_ms;
 }
 
 /* `inside` records behind `before`, but no more than there are before the next. */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "log/segment.h"
+#include "log/settled.h"
 
 /* One batch in the WAL. Offsets of consecutive batches rise; a gap is a hole. */
 struct log_index_entry {
@@ -25,12 +26,13 @@ _Static_assert(sizeof(struct log_index_entry) == 48, "there is one for every bat
 
 struct log_partition {
     int64_t start_offset;
-    int64_t end_offset;     /* durable */
-    int64_t next_offset;    /* the sequencer's: what the next batch gets; >= end_offset */
-    uint64_t records;       /* ever, up to end_offset */
-    uint64_t records_start; /* before start_offset */
-    uint64_t wal_bytes;     /* of the batches in the index */
-    uint64_t sealed_bytes;  /* of the segments */
+    int64_t end_offset;         /* durable */
+    int64_t next_offset;        /* the sequencer's: what the next batch gets; >= end_offset */
+    uint64_t records;           /* ever, up to end_offset */
+    uint64_t records_start;     /* before start_offset */
+    uint64_t wal_bytes;         /* of the batches in the index */
+    uint64_t sealed_bytes;      /* of the segments */
+    struct log_settled settled; /* of a DLQ: letters that are redriven or purged */
 
     struct log_segment *segments; /* by offset; the last one is appended to */
     uint32_t segment_count;
@@ -45,7 +47,7 @@ struct log_partition {
     struct list waiters;   /* the reader's: struct flow_read */
 };
 
-/* Frees index and segments. */
+/* Frees index, segments and what is settled. */
 void log_partition_done(struct log_partition *partition);
 
 /* Makes sure that log_partition_add will find room for one more batch; `*index_bytes` follows the
@@ -73,6 +75,11 @@ const struct log_segment *log_partition_segment(const struct log_partition *part
 /* The index of the last entry that begins at or before `offset`: the one that holds it unless it
  * lies in a hole. 0 when none begins before it. */
 size_t log_partition_find(const struct log_partition *partition, int64_t offset);
+/* Bytes of the batches in the WAL that hold something at or past the start. */
+uint64_t log_partition_held_wal_bytes(const struct log_partition *partition);
+/* When the record at `offset`, which is held, was committed; of one that is sealed, when the first
+ * of its segment was. 0 when there is none. */
+int64_t log_partition_commit_ms(const struct log_partition *partition, int64_t offset);
 /* Records of the partition that come before `offset`. Exact where offsets have no holes, which
  * batches that garner builds never have, and at the edges of batches and segments. */
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);

@@ -128,6 +128,25 @@ static void look_at_size(struct log *log, const struct log_topic *topic)
         let_go(log, topic, number, gone + 1);
 }
 
+/* What is settled from the start on is let go at once: for the space, and since a queue that has
+ * become empty should look so. */
+static void look_at_settled(struct log *log, const struct log_topic *topic, uint32_t number)
+{
+    struct log_retention *retention = &log->retention;
+    const struct log_partition *partition = &topic->partitions[number];
+    int64_t start = log_settled_end(&partition->settled, partition->start_offset);
+    ASSERT(start <= partition->end_offset);
+    if (start == partition->start_offset || held_offset(&log->state, topic, number) < start ||
+        retention->commit.topic_count == LOG_RETENTION_CHANGES)
+        return;
+    retention->changes[retention->commit.topic_count++] = (struct flow_topic_change){
+        .op = FLOW_TOPIC_LOG_START,
+        .topic_id = topic->id,
+        .partition = number,
+        .start_offset = start,
+    };
+}
+
 static void look_at_topic(struct log *log, const struct log_topic *topic)
 {
     uint32_t before = log->retention.commit.topic_count;
@@ -139,6 +158,11 @@ static void look_at_topic(struct log *log, const struct log_topic *topic)
     }
     if (topic->config.retention_bytes > 0 && log->retention.commit.topic_count == before)
         look_at_size(log, topic);
+    /* Where nothing else moves the start, which is moved once a commit. */
+    for (uint32_t i = 0; i < topic->partition_count && topic->parent_id > 0 &&
+                         log->retention.commit.topic_count == before;
+         i++)
+        look_at_settled(log, topic, i);
 }
 
 static void committed(struct flow_commit *commit);

@@ -140,7 +140,7 @@ static bool compose_first(struct log *log)
     struct flow_commit *commit = CONTAINER_OF(log->queue.next, struct flow_commit, link);
     uint64_t size = log_entries_size(commit);
     uint64_t frame_size = size + (log->open ? log->open->payload_size : 0);
-    bool intake = !log_compose_is_control(commit);
+    bool intake = !log_compose_uses_reserve(commit);
     bool index_full = intake && log->state.index_bytes >= log->options.index_bytes;
     enum room room = room_for(log, frame_size, intake);
     /* Together with what is in the open frame it is too much; alone it may find room. */

@@ -410,6 +410,62 @@ err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_
     return err_ok();
 }
 
+/* The start passes the records before `start_offset`, by what the partition knows `before` of them:
+ * letters that are settled have had their end, the others expire. How many there are inside of a
+ * hole that fsck has left is a guess; those that are settled are counted, and are believed. Returns
+ * how many records are before the start from here on. */
+static uint64_t expire_letters(struct log_topic *topic, struct log_partition *partition,
+                               int64_t start_offset, uint64_t before)
+{
+    ASSERT(topic && start_offset >= partition->start_offset);
+    uint64_t settled = log_settled_remove(&partition->settled, 0, start_offset);
+    uint64_t least = partition->records_start + settled;
+    uint64_t most = partition->records - partition->settled.records;
+    ASSERT(least <= most);
+    before = before < least ? least : before;
+    before = before > most ? most : before;
+    if (topic->parent_id)
+        topic->letters.expired += before - least;
+    return before;
+}
+
+err_t log_state_may_settle(const struct log_state *state, const struct flow_settle *settle)
+{
+    const struct log_topic *topic = log_state_topic(state, settle->topic_id);
+    const struct log_partition *partition =
+        log_state_partition(state, settle->topic_id, settle->partition);
+    ASSERT(topic || !partition);
+    if (!partition)
+        return err_make(ERR_NOT_FOUND);
+    if (topic->parent_id == 0 || settle->first_offset >= settle->end_offset ||
+        settle->record_count == 0 ||
+        settle->record_count > (uint64_t)(settle->end_offset - settle->first_offset))
+        return err_make(ERR_INVALID);
+    bool held =
+        settle->first_offset >= partition->start_offset &&
+        settle->end_offset <= partition->end_offset &&
+        !log_settled_overlaps(&partition->settled, settle->first_offset, settle->end_offset) &&
+        settle->record_count <=
+            partition->records - partition->records_start - partition->settled.records;
+    return err_make(held ? ERR_OK : ERR_OFFSET_RANGE);
+}
+
+static err_t settle_letters(struct log_state *state, const struct flow_settle *settle)
+{
+    if (!err_is_ok(log_state_may_settle(state, settle)))
+        return err_make(ERR_CORRUPT);
+    struct log_topic *topic = log_state_topic(state, settle->topic_id);
+    struct log_partition *partition =
+        log_state_partition(state, settle->topic_id, settle->partition);
+    ASSERT(topic && partition);
+    TRY(log_settled_add(&partition->settled,
+                        &(struct flow_settled_run){settle->first_offset, settle->end_offset,
+                                                   settle->record_count}));
+    bool redriven = settle->kind == FLOW_SETTLE_REDRIVEN;
+    *(redriven ? &topic->letters.redriven : &topic->letters.purged) += settle->record_count;
+    return err_ok();
+}
+
 static err_t move_log_start(struct log_state *state, const struct flow_topic_change *change)
 {
     ASSERT(change->op == FLOW_TOPIC_LOG_START);
@@ -419,7 +475,9 @@ static err_t move_log_start(struct log_state *state, const struct flow_topic_cha
         change->start_offset > partition->end_offset)
         return err_make(ERR_CORRUPT);
     /* In this order: what lies before the start that a partition has cannot be counted any more. */
-    partition->records_start = log_partition_records_before(partition, change->start_offset);
+    uint64_t before = log_partition_records_before(partition, change->start_offset);
+    partition->records_start = expire_letters(log_state_topic(state, change->topic_id), partition,
+                                              change->start_offset, before);
     partition->start_offset = change->start_offset;
     /* All cursors with the same entry: at no moment does a sink ask for what is gone without the
      * ledger having it as expired. */
@@ -618,6 +676,7 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_TOPIC_CONFIG: return configure_topic(state, &entry->topic);
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
     case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
+    case LOG_ENTRY_SETTLED: return settle_letters(state, &entry->settle);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_KEYS:
@@ -648,6 +707,42 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
     return err_is(err, ERR_END) ? err_ok() : err;
 }
 
+/* The settled letters of a topic that was asked about. */
+static err_t snapshot_settled(const struct log_topic *topic, struct arena *arena,
+                              struct flow_topic_state *out)
+{
+    ASSERT(topic->partition_count > 0);
+    out->settled = arena_alloc(arena, topic->partition_count * sizeof *out->settled);
+    for (uint32_t i = 0; out->settled && i < topic->partition_count; i++) {
+        const struct log_settled *from = &topic->partitions[i].settled;
+        struct flow_settled *to = &out->settled[i];
+        *to = (struct flow_settled){.count = from->count};
+        to->runs = arena_alloc(arena, (from->count + 1u) * sizeof *to->runs);
+        if (!to->runs)
+            return err_make(ERR_MEMORY);
+        if (from->count > 0)
+            memcpy(to->runs, from->runs, from->count * sizeof *to->runs);
+    }
+    return err_make(out->settled ? ERR_OK : ERR_MEMORY);
+}
+
+/* What one partition of a DLQ adds to its row. */
+static void snapshot_letters(const struct log_partition *partition, struct flow_topic_state *out)
+{
+    uint64_t behind = partition->records - partition->records_start;
+    ASSERT(partition->settled.records <= behind);
+    out->dlq_total += partition->records;
+    out->dlq_held += behind - partition->settled.records;
+    /* What waits below the start for its file to be sealed holds nothing any more. */
+    out->wal_bytes += log_partition_held_wal_bytes(partition);
+    if (behind == partition->settled.records)
+        return;
+    int64_t first = log_settled_end(&partition->settled, partition->start_offset);
+    int64_t ms = log_partition_commit_ms(partition, first);
+    if (ms > 0 && (out->dlq_oldest_ms == 0 || ms < out->dlq_oldest_ms))
+        out->dlq_oldest_ms = ms;
+}
+
 /* One topic's row. What was accepted is counted from the partitions, what came in at the door. */
 static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
                             struct flow_topic_state *out)
@@ -670,7 +765,10 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
     /* A topic of dead letters is balanced by an equation of its own (flow_snapshot_balanced), so
      * what is its part goes to other fields. */
     *(topic->parent_id ? &out->dlq_damaged : &out->damaged) = topic->damaged;
-    out->dlq_total = out->dlq_damaged;
+    out->dlq_total = out->dlq_damaged + topic->letters.lost;
+    out->dlq_redriven = topic->letters.redriven;
+    out->dlq_purged = topic->letters.purged;
+    out->dlq_expired = topic->letters.expired;
     if (!out->name || !out->start_offset || !out->end_offset)
         return err_make(ERR_MEMORY);
     for (uint32_t i = 0; i < count; i++) {
@@ -679,12 +777,11 @@ static err_t snapshot_topic(const struct log_topic *topic, struct arena *arena,
         out->start_offset[i] = partition->start_offset;
         out->end_offset[i] = partition->end_offset;
         out->sealed_bytes += partition->sealed_bytes;
-        out->wal_bytes += partition->wal_bytes;
-        *(topic->parent_id ? &out->dlq_total : &out->accepted) += partition->records;
         if (topic->parent_id) {
-            out->dlq_held += partition->records - partition->records_start;
-            /* Nothing but its start moving on takes a letter out of a topic. */
-            out->dlq_expired += partition->records_start;
+            snapshot_letters(partition, out);
+        } else {
+            out->wal_bytes += partition->wal_bytes;
+            out->accepted += partition->records;
         }
     }
     return err_ok();
@@ -759,8 +856,13 @@ err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *ou
         return err_make(ERR_MEMORY);
     out->topic_count = 0;
     for (uint32_t i = 0; i < state->topic_count; i++) {
-        if (!state->topics[i]->deleted)
-            TRY(snapshot_topic(state->topics[i], arena, &out->topics[out->topic_count++]));
+        const struct log_topic *topic = state->topics[i];
+        if (topic->deleted)
+            continue;
+        TRY(snapshot_topic(topic, arena, &out->topics[out->topic_count]));
+        if (out->settled_of.size > 0 && slice_equal_string(out->settled_of, topic->name))
+            TRY(snapshot_settled(topic, arena, &out->topics[out->topic_count]));
+        out->topic_count++;
     }
     for (uint32_t i = 0; i < state->sink_count; i++)
         TRY(snapshot_sink(state, state->sinks[i], arena, &out->sinks[i]));

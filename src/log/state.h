@@ -24,6 +24,15 @@ struct log_position {
     int64_t commit_time_ms;
 };
 
+/* What became of a DLQ's letters. */
+struct log_letters {
+    uint64_t redriven;
+    uint64_t purged;
+    uint64_t expired; /* held until the start passed them */
+    uint64_t lost;    /* written off by fsck when they had one of these ends already: the partitions
+                         do not count them any more */
+};
+
 struct log_topic {
     uint32_t id;
     struct uuid uuid;
@@ -38,6 +47,7 @@ struct log_topic {
     uint64_t dead_lettered;
     uint64_t refused;
     uint64_t damaged; /* records that garner fsck --repair has written off */
+    struct log_letters letters;
 };
 
 struct log_cursor {
@@ -115,6 +125,10 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
 err_t log_state_reserve(struct log_state *state, struct log_partition *partition);
 /* Takes back what frames that will never be applied had reserved: room and next offsets. */
 void log_state_forget_reserved(struct log_state *state);
+
+/* OK when the letters may be settled: all held, in a partition of a DLQ. ERR_NOT_FOUND,
+ * ERR_INVALID, ERR_OFFSET_RANGE. */
+err_t log_state_may_settle(const struct log_state *state, const struct flow_settle *settle);
 
 /* True when an open sink has prepared an epoch with records of the partition before `offset`: they
  * stay until it has ended. */

@@ -83,6 +83,22 @@ static const struct metric_family expired_total = {
     "Records that the topic does not hold any more, by its retention or by command.",
     METRIC_COUNTER};
 
+static const struct metric_family dlq_held = {
+    "garner_dlq_held_records", "Dead letters that wait for somebody to redrive or purge them.",
+    METRIC_GAUGE};
+static const struct metric_family dlq_bytes = {
+    "garner_dlq_bytes", "What a topic's dead letters take on the disk; `dlq: {size}` caps it.",
+    METRIC_GAUGE};
+static const struct metric_family dlq_oldest = {
+    "garner_dlq_oldest_age_seconds",
+    "Since the oldest of them came (once it is sealed, since the first of its segment did); 0: "
+    "there is none.",
+    METRIC_GAUGE};
+static const struct metric_family dlq_redriven = {
+    "garner_dlq_redriven_records_total", "Dead letters that were redriven.", METRIC_COUNTER};
+static const struct metric_family dlq_purged = {"garner_dlq_purged_records_total",
+                                                "Dead letters that were purged.", METRIC_COUNTER};
+
 static const struct metric_family check_differences = {
     "garner_log_check_differences",
     "Differences between the disk and the log that the check (check_every) has found and that "
@@ -156,6 +172,35 @@ static void add_checked(const struct log_partition *partition, uint64_t *differe
     }
 }
 
+/* By the topic whose letters they are, as everywhere else. */
+static void add_letters(const struct log *log, const struct log_topic *topic,
+                        struct metric_set *set)
+{
+    const struct log_topic *parent = log_state_topic(&log->state, topic->parent_id);
+    uint64_t held = 0;
+    uint64_t bytes = 0;
+    int64_t oldest_ms = 0;
+    ASSERT(!topic->deleted && topic->parent_id > 0);
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        const struct log_partition *partition = &topic->partitions[p];
+        uint64_t here = partition->records - partition->records_start - partition->settled.records;
+        held += here;
+        bytes += partition->sealed_bytes + log_partition_held_wal_bytes(partition);
+        int64_t first = log_settled_end(&partition->settled, partition->start_offset);
+        int64_t ms = here > 0 ? log_partition_commit_ms(partition, first) : 0;
+        if (ms > 0 && (oldest_ms == 0 || ms < oldest_ms))
+            oldest_ms = ms;
+    }
+    const char *name = parent ? parent->name : topic->name;
+    int64_t now_ms = io_wall_ms(log->options.loop);
+    double age = oldest_ms > 0 && now_ms > oldest_ms ? (double)(now_ms - oldest_ms) / 1e3 : 0;
+    metric_add(set, &dlq_held, (double)held, "topic=\"%s\"", name);
+    metric_add(set, &dlq_bytes, (double)bytes, "topic=\"%s\"", name);
+    metric_add(set, &dlq_oldest, age, "topic=\"%s\"", name);
+    metric_add(set, &dlq_redriven, (double)topic->letters.redriven, "topic=\"%s\"", name);
+    metric_add(set, &dlq_purged, (double)topic->letters.purged, "topic=\"%s\"", name);
+}
+
 /* A walk over all partitions: the price of not counting in ten places, paid only when asked. */
 static void add_topics(const struct log *log, struct metric_set *set)
 {
@@ -165,11 +210,11 @@ static void add_topics(const struct log *log, struct metric_set *set)
     uint64_t pending = 0;
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         const struct log_topic *topic = log->state.topics[t];
-        uint64_t expired = 0;
+        uint64_t expired = topic->letters.expired;
         for (uint32_t p = 0; p < topic->partition_count; p++) {
             const struct log_partition *partition = &topic->partitions[p];
             ASSERT(partition->records_start <= partition->records);
-            expired += partition->records_start;
+            expired += topic->parent_id > 0 ? 0 : partition->records_start;
             count += partition->segment_count;
             bytes += partition->sealed_bytes;
             add_checked(partition, &differences, &pending);
@@ -177,6 +222,8 @@ static void add_topics(const struct log *log, struct metric_set *set)
         /* A name has only letters that need no escape in a label. */
         if (!topic->deleted)
             metric_add(set, &expired_total, (double)expired, "topic=\"%s\"", topic->name);
+        if (!topic->deleted && topic->parent_id > 0)
+            add_letters(log, topic, set);
     }
     metric_add(set, &segments, (double)count, "%s", "");
     metric_add(set, &segment_bytes, (double)bytes, "%s", "");

@@ -26,6 +26,8 @@
 #define TAIL_MIN (UINT64_C(16) << 20)
 #define TAIL_MAX (UINT64_C(64) << 20)
 #define ADMIN_EXPORTERS 4u
+/* Letters that are being redriven and not answered; what is over waits in its queue. */
+#define REDRIVE_BYTES (UINT64_C(16) << 20)
 
 /* On standard error in the form of a compiler's, before there is a log to write to. */
 static void print_messages(const struct control_messages *messages)
@@ -127,6 +129,35 @@ static uint64_t request_size_max(const struct server *server)
     return bytes < REQUEST_SIZE_MAX ? bytes : REQUEST_SIZE_MAX;
 }
 
+/* What a check needs beside its loop and its memory. */
+static struct pipeline_check_options check_options(const struct server *server,
+                                                   const struct pipeline_check_topic *topics)
+{
+    return (struct pipeline_check_options){
+        .log = log_flow(server->log),
+        .topics = topics,
+        .topic_count = server->catalog->topic_count,
+        .record_size_max = server->config->intake.record_bytes_max,
+        .request_size_max = request_size_max(server),
+    };
+}
+
+/* Dead letters pass the same checks as what comes in, on the loop of those who ask for it. */
+static err_t new_redrive(struct server *server, const struct pipeline_check_topic *topics,
+                         struct err_text *why)
+{
+    struct pipeline_check_options options = check_options(server, topics);
+    options.loop = server->control;
+    options.memory_bytes = REDRIVE_BYTES;
+    TRY(pipeline_check_new(&options, &server->redrive_check, why));
+    return sources_redrive_new(
+        &(struct sources_redrive_options){.loop = server->control,
+                                          .log = log_flow(server->log),
+                                          .inlet = pipeline_check_inlet(server->redrive_check),
+                                          .logger = &server->logger.logger},
+        &server->redrive);
+}
+
 /* One a loop: nothing on the way from a connection to the log is shared between loops. */
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
                         struct err_text *why)
@@ -136,27 +167,23 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
     /* Credit that one whole body does not fit would refuse it for ever. */
     uint64_t least = config->intake.body_bytes_max;
     struct pipeline_check **checks =
-        mem_zalloc(server->intake_count, sizeof(struct pipeline_check *));
+        mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check *));
     if (!checks)
         return err_make(ERR_MEMORY);
-    err_t err = err_ok();
+    err_t err = new_redrive(server, topics, why);
+    checks[server->intake_count] = server->redrive_check;
     for (size_t i = 0; i < server->intake_count && err_is_ok(err); i++) {
         struct server_intake *intake = &server->intakes[i];
-        struct pipeline_check_options options = {
-            .loop = intake->loop,
-            .log = log_flow(server->log),
-            .topics = topics,
-            .topic_count = server->catalog->topic_count,
-            .record_size_max = config->intake.record_bytes_max,
-            .request_size_max = request_size_max(server),
-            .memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count,
-        };
+        struct pipeline_check_options options = check_options(server, topics);
+        options.loop = intake->loop;
+        options.memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count;
         flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);
         err = pipeline_check_new(&options, &intake->check, why);
         checks[i] = intake->check;
     }
     if (err_is_ok(err))
-        err = pipeline_check_exporter_new(checks, server->intake_count, &server->check_exporter);
+        err =
+            pipeline_check_exporter_new(checks, server->intake_count + 1, &server->check_exporter);
     /* The exporter has its own copy. */
     mem_free(checks);
     return err;
@@ -205,6 +232,7 @@ static err_t new_admin(struct server *server, struct err_text *why)
         .loop = server->control,
         .log = log_flow(server->log),
         .catalog = server->catalog,
+        .letters = sources_redrive_letters(server->redrive),
         .address = config->admin.listen,
         .exporters = server->exporters,
         .exporter_count = server->exporter_count,
@@ -324,9 +352,11 @@ static void free_intakes(struct server *server)
         }
     }
     sources_http_free(&server->http);
+    sources_redrive_free(&server->redrive);
     pipeline_check_exporter_free(&server->check_exporter);
     for (size_t i = 0; i < server->intake_count; i++)
         pipeline_check_free(&server->intakes[i].check);
+    pipeline_check_free(&server->redrive_check);
 }
 
 static void free_threads(struct server *server)

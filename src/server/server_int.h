@@ -14,6 +14,7 @@
 #include "server/server.h"
 #include "sinks/runner.h"
 #include "sources/http/http.h"
+#include "sources/redrive/redrive.h"
 
 /* One intake loop and what lives on it. */
 struct server_intake {
@@ -47,6 +48,8 @@ struct server {
 
     struct server_intake *intakes;
     size_t intake_count;
+    struct pipeline_check *redrive_check; /* on the control loop, for redriven letters alone */
+    struct sources_redrive *redrive;
     struct flow_exporter *check_exporter;
     struct sources_http *http;
     struct server_sink *sinks;

@@ -6,10 +6,10 @@
 
 /*
  * Stopping, in the direction that records flow: the intake takes no more and answers what it has;
- * the sinks deliver what they have read; the admin door, which tells of it, closes; the log
- * writes the mark of a clean stop. Each step begins when the one before says that it is done, on
- * the control loop, and has a share of shutdown_timeout. Past all of it the process ends where it
- * stands: what was acknowledged is on disk, the next start goes on.
+ * what is being redriven comes to an end; the sinks deliver what they have read; the admin door,
+ * which tells of it, closes; the log writes the mark of a clean stop. Each step begins when the one
+ * before says that it is done, on the control loop, and has a share of shutdown_timeout. Past all
+ * of it the process ends where it stands: what was acknowledged is on disk, the next start goes on.
  */
 
 #define INTAKE_SHARE 3u /* of shutdown_timeout: a third for requests under way */
@@ -51,9 +51,8 @@ static void sink_stopped(void *context, err_t err)
         stop_admin(server);
 }
 
-static void stop_sinks(struct task *task)
+static void stop_sinks(struct server *server)
 {
-    struct server *server = CONTAINER_OF(task, struct server, step_task);
     /* What the intake did not need of its third is not given on: a stop that is announced as 30 s
      * long may be shorter, never longer. */
     uint64_t timeout_ms =
@@ -63,6 +62,20 @@ static void stop_sinks(struct task *task)
         sinks_runner_stop(server->sinks[i].runner, timeout_ms, sink_stopped, server);
     if (server->sink_count == 0)
         stop_admin(server);
+}
+
+/* What is being redriven ends between two letters; the next redrive takes what is left. */
+static void redrive_stopped(void *owner)
+{
+    struct server *server = owner;
+    pipeline_check_stop(server->redrive_check);
+    stop_sinks(server);
+}
+
+static void stop_redrive(struct task *task)
+{
+    struct server *server = CONTAINER_OF(task, struct server, step_task);
+    sources_redrive_stop(server->redrive, redrive_stopped, server);
 }
 
 /* On each intake loop in turn: what it asks the log for by itself ends before the log does. */
@@ -75,7 +88,7 @@ static void stop_check(struct task *task)
         io_post(server->intakes[server->checks_stopped].loop, task);
         return;
     }
-    server->step_task.run = stop_sinks;
+    server->step_task.run = stop_redrive;
     io_post(server->control, &server->step_task);
 }
 

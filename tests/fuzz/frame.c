@@ -77,6 +77,7 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: return put_sink(out, entry);
+    case LOG_ENTRY_SETTLED: return log_entry_put_settle(out, &entry->settle);
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);
     case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
@@ -145,7 +146,8 @@ static void check_apply(struct slice payload)
             const struct flow_topic_state *topic = &snapshot.topics[t];
             for (uint32_t i = 0; i < topic->partition_count; i++)
                 FUZZ_EXPECT(topic->start_offset[i] <= topic->end_offset[i]);
-            FUZZ_EXPECT(topic->dlq_total == topic->dlq_held + topic->dlq_expired);
+            FUZZ_EXPECT(topic->dlq_total == topic->dlq_held + topic->dlq_redriven +
+                                                topic->dlq_purged + topic->dlq_expired);
         }
         flow_snapshot_done(&snapshot);
     }

@@ -136,6 +136,18 @@ class Garner:
         with Client(self.admin_port, timeout=10) as client:
             return client.get(path)
 
+    def values(self, topic, partition=0):
+        """What all records of a topic's partition hold, in their order."""
+        found = []
+        offset = "earliest"
+        while True:
+            page = self.get(f"/v1/topics/{topic}/records?partition={partition}&offset={offset}"
+                            "&limit=1000").json()
+            found += [record["value"] for record in page["records"]]
+            if page["next_offset"] >= page["end_offset"]:
+                return found
+            offset = page["next_offset"]
+
     def ledger(self):
         answer = self.get("/v1/ledger")
         assert answer.status == 200, answer

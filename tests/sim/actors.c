@@ -645,6 +645,7 @@ void world_actors_init(struct world *w)
     }
     world_janitor_init(w);
     world_copier_init(w);
+    world_redriver_init(w);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         w->probers[i] = (struct world_prober){.world = w,
                                               .loop = w->loops[1 + i % 2],
@@ -666,6 +667,8 @@ void world_actors_start(struct world *w)
         world_actor_rests(w, w->janitor.loop, &w->janitor.timer, 50 * IO_MS);
     if (!w->copier.busy && !w->no_sinks)
         world_actor_rests(w, w->copier.loop, &w->copier.timer, 300 * IO_MS);
+    if (!w->redriver.busy && !w->no_sinks)
+        world_actor_rests(w, w->redriver.loop, &w->redriver.timer, 30 * IO_MS);
 }
 
 bool world_actors_idle(const struct world *w)
@@ -680,7 +683,7 @@ bool world_actors_idle(const struct world *w)
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         if (w->probers[i].reading || w->probers[i].asking)
             return false;
-    return !w->janitor.busy && !w->copier.busy;
+    return !w->janitor.busy && !w->copier.busy && !w->redriver.busy;
 }
 
 static void forget_read(struct flow_read *read)
@@ -721,4 +724,5 @@ void world_actors_forget(struct world *w)
     w->janitor.busy = false;
     w->copier.busy = false;
     w->copier.id = 0;
+    world_redriver_forget(w);
 }

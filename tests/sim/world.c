@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define STEPS_MAX UINT64_C(2000000)
@@ -84,6 +85,7 @@ void world_done(struct world *w)
     sim_free(&w->sim);
     sim_disk_free(&w->disk);
     model_done(&w->model);
+    free(w->settles);
 }
 
 err_t world_open(struct world *w, struct err_text *why)
@@ -153,9 +155,12 @@ static void snapshot_answered(struct flow_snapshot *snapshot)
     CONTAINER_OF(snapshot, struct asked_snapshot, snapshot)->answered = true;
 }
 
-struct flow_snapshot world_snapshot(struct world *w)
+/* With what is settled of the queue of this name, where one is given. */
+static struct flow_snapshot snapshot_of(struct world *w, const char *dlq)
 {
-    struct asked_snapshot asked = {.snapshot = {.home = w->loops[1], .done = snapshot_answered}};
+    struct asked_snapshot asked = {.snapshot = {.home = w->loops[1],
+                                                .done = snapshot_answered,
+                                                .settled_of = slice_string(dlq)}};
     flow_log_snapshot(log_flow(w->log), &asked.snapshot);
     wait_for(w, &asked.answered);
     MODEL_EXPECT(&w->model, err_is_ok(asked.snapshot.error));
@@ -163,9 +168,20 @@ struct flow_snapshot world_snapshot(struct world *w)
     return asked.snapshot;
 }
 
+struct flow_snapshot world_snapshot(struct world *w)
+{
+    return snapshot_of(w, "");
+}
+
+const char *world_topic_name(uint32_t topic)
+{
+    return topic_names[topic];
+}
+
 bool world_may_expire(const struct world *w, uint32_t topic)
 {
-    return w->retention[topic] != WORLD_KEEPS;
+    bool dlq = topic >= MODEL_PARENTS && topic < MODEL_STATIC;
+    return w->retention[topic] != WORLD_KEEPS || (dlq && w->settle_count > 0);
 }
 
 uint32_t world_topic(const struct world *w, uint32_t id)
@@ -181,10 +197,19 @@ static void check_expiry(struct world *w, uint32_t t, uint32_t p, int64_t start,
                          const struct flow_topic_state *topic)
 {
     const struct flow_topic_config *config = &w->configs[t];
-    MODEL_EXPECT(&w->model, world_may_expire(w, t));
+    /* A queue's start follows what is settled: the rest was allowed to go otherwise. */
+    int64_t known = w->model.partitions[t][p].start;
+    int64_t rest = start;
+    while (rest > known && world_may_be_settled(w, t, rest - 1, rest))
+        rest--;
+    if (rest == known)
+        return;
+    bool followed = rest < start;
+    start = rest;
+    MODEL_EXPECT(&w->model, w->retention[t] != WORLD_KEEPS);
     if (w->retention[t] == WORLD_BY_HAND)
         MODEL_EXPECT(&w->model, start <= w->asked_start[t][p]);
-    if (w->retention[t] == WORLD_BY_SIZE)
+    if (w->retention[t] == WORLD_BY_SIZE && !followed)
         MODEL_EXPECT(&w->model, topic->sealed_bytes + topic->wal_bytes >= config->retention_bytes);
     /* Between a commit's handing over and its frame the wall clock may have been moved back. */
     int64_t since_ms = w->newest_ms - (int64_t)config->retention_ms + w->moved_back_ms;
@@ -401,6 +426,16 @@ static bool same_starts(struct world *w)
     return same;
 }
 
+/* A snapshot has what is settled of one queue. */
+static void check_settles(struct world *w)
+{
+    for (uint32_t t = MODEL_PARENTS; t < MODEL_STATIC; t++) {
+        struct flow_snapshot snapshot = snapshot_of(w, topic_names[t]);
+        world_settles_check(w, t, &snapshot);
+        flow_snapshot_done(&snapshot);
+    }
+}
+
 void world_verify(struct world *w)
 {
     learn(w);
@@ -417,8 +452,10 @@ void world_verify(struct world *w)
                    (unsigned long long)w->model.lost_early_bytes, (unsigned long long)may_lose);
     struct flow_snapshot snapshot = world_snapshot(w);
     model_check_ledger(&w->model, &snapshot, w->topic_ids);
-    if (!w->lost_last)
+    if (!w->lost_last) {
         world_sinks_check(w, &snapshot);
+        check_settles(w);
+    }
     flow_snapshot_done(&snapshot);
 }
 

@@ -130,6 +130,30 @@ struct world_copier {
     bool busy;
 };
 
+/* Letters that somebody has asked to be settled. */
+struct world_settle {
+    uint32_t topic; /* index of the DLQ */
+    struct flow_settle settle;
+    uint32_t commit; /* number + 1 in the model of the records that they became; 0: purged */
+    enum model_state state;
+};
+
+/* Redrives and purges letters, one commit at a time. */
+struct world_redriver {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    struct flow_snapshot snapshot;
+    struct flow_commit commit;
+    struct flow_append append;
+    struct flow_count count;
+    struct flow_settle settle;
+    struct flow_batch_builder records;
+    uint32_t topic;  /* index of the DLQ */
+    uint32_t number; /* of the settle */
+    bool busy;
+};
+
 /* The log's: flusher, maker, reader, sealer. */
 #define WORLD_WORKERS 4u
 
@@ -166,6 +190,9 @@ struct world {
     struct world_copier copier;
     uint64_t pins_taken;
     uint64_t pins_kept; /* looked at, and held all the time */
+    struct world_redriver redriver;
+    struct world_settle *settles;
+    uint32_t settle_count;
     struct task stopped;
     bool is_stopped;
     struct log_position begun_at; /* where the first frame of this life goes */
@@ -231,6 +258,15 @@ void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *t
                        uint64_t most_ns);
 /* A sink's name in the log. */
 const char *world_sink_name(const struct world_sink *sink);
+/* The name of a topic that is never deleted. */
+const char *world_topic_name(uint32_t topic);
+/* redriver.c */
+void world_redriver_init(struct world *w);
+void world_redriver_forget(struct world *w);
+/* Somebody has asked for each of these offsets to be settled, and was not refused. */
+bool world_may_be_settled(const struct world *w, uint32_t topic, int64_t first, int64_t end);
+/* What is settled of a DLQ after a recovery is what was answered. */
+void world_settles_check(struct world *w, uint32_t topic, const struct flow_snapshot *snapshot);
 /* janitor.c */
 void world_janitor_init(struct world *w);
 /* copier.c */

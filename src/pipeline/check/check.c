@@ -127,6 +127,8 @@ static err_t pass_request(struct pipeline_check_pass *pass)
     err_t err = pipeline_check_commit_begin(check, pass->topic);
     if (err_is_ok(err))
         err = pipeline_check_split(pass);
+    if (err_is_ok(err) && pass->request->history)
+        err = pipeline_check_commit_settle(check, &pass->request->history->settle);
     /* What failed, and what has nothing to count and nothing to keep, leaves the open commit as it
      * found it. Only what has begun may be rolled back: before that the marks are those of the
      * last request, which has been kept. */
@@ -137,29 +139,54 @@ static err_t pass_request(struct pipeline_check_pass *pass)
     return err;
 }
 
-static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
+static struct pipeline_check_pass begin_pass(struct pipeline_check *check,
+                                             struct flow_inlet_request *request)
 {
-    struct pipeline_check *check = check_of(inlet);
     ASSERT(request->topic && request->topic->index < check->topic_count);
     ASSERT(!list_linked(&request->link) && request->error_count == 0);
-    struct pipeline_check_pass pass = {
+    buf_reset(&check->time);
+    return (struct pipeline_check_pass){
         .check = check,
         .topic = &check->topics[request->topic->index],
         .request = request,
-        .arrival_ms = io_wall_ms(check->loop),
+        /* A record that comes again arrived when it first came. */
+        .arrival_ms = request->history ? request->history->received_ms : io_wall_ms(check->loop),
     };
-    buf_reset(&check->time);
-    err_t err = pass_request(&pass);
-    if (err_is_ok(err)) {
-        request->error = err;
-        request->accepted = pass.tally.records[PIPELINE_CHECK_ACCEPTED];
-        request->duplicates = 0;
-        request->dead_lettered = pass.tally.records[PIPELINE_CHECK_DEAD_LETTERED];
-        request->refused = pass.tally.records[PIPELINE_CHECK_REFUSED];
-    } else {
+}
+
+static void fill_answer(const struct pipeline_check_pass *pass, err_t err)
+{
+    struct flow_inlet_request *request = pass->request;
+    if (!err_is_ok(err)) {
         fail_request(request, err);
+        return;
     }
+    ASSERT(pass->received > 0 || pass->tally.records[PIPELINE_CHECK_ACCEPTED] == 0);
+    request->error = err;
+    request->accepted = pass->tally.records[PIPELINE_CHECK_ACCEPTED];
+    request->duplicates = 0;
+    request->dead_lettered = pass->tally.records[PIPELINE_CHECK_DEAD_LETTERED];
+    request->refused = pass->tally.records[PIPELINE_CHECK_REFUSED];
+}
+
+static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    struct pipeline_check *check = check_of(inlet);
+    ASSERT(!request->history || request->framing == FLOW_FRAMING_RECORD);
+    struct pipeline_check_pass pass = begin_pass(check, request);
+    err_t err = pass_request(&pass);
+    fill_answer(&pass, err);
     stand_in_line(check, request);
+}
+
+static void judge(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    struct pipeline_check *check = check_of(inlet);
+    struct pipeline_check_pass pass = begin_pass(check, request);
+    ASSERT(!pass.dry);
+    pass.dry = true;
+    err_t err = pipeline_check_split(&pass);
+    fill_answer(&pass, err);
 }
 
 static const struct flow_inlet_topic *find_topic(struct flow_inlet *inlet, struct slice name)
@@ -169,7 +196,8 @@ static const struct flow_inlet_topic *find_topic(struct flow_inlet *inlet, struc
     return map_get(&check->topics_by_name, name);
 }
 
-static const struct flow_inlet_ops inlet_ops = {.topic = find_topic, .submit = submit};
+static const struct flow_inlet_ops inlet_ops = {
+    .topic = find_topic, .submit = submit, .judge = judge};
 
 /* Compiles the paths of a topic that has any. */
 static err_t compile_paths(struct flow_inlet_topic *topic, const struct pipeline_check_topic *given,

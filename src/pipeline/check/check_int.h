@@ -85,6 +85,9 @@ struct pipeline_check_commit {
     struct flow_count *counts;
     uint32_t part_count;
     uint32_t part_capacity;
+    struct flow_settle *settles; /* letters whose requests it holds */
+    uint32_t settle_count;
+    uint32_t settle_capacity;
     size_t size; /* bytes of all batches */
     /* As it was before the current request. */
     uint32_t mark_slot_count;
@@ -139,6 +142,7 @@ struct pipeline_check_pass {
     int64_t arrival_ms;
     uint64_t received; /* counted where records are split; outcomes where they are judged */
     struct pipeline_check_tally tally;
+    bool dry; /* judged and nothing else */
     bool partition_chosen;
     uint32_t partition; /* of the request's records without a key */
     struct format_json_value found[2];
@@ -165,6 +169,9 @@ err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inle
 err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inlet_topic *topic,
                                    uint32_t place, const struct flow_record *record,
                                    const struct flow_header *headers);
+/* The current request is a redriven letter's, which is settled with it: the last step before it is
+ * kept. ERR_MEMORY. */
+err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct flow_settle *settle);
 /* The current request stays: counts what it was. */
 void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
                                 uint64_t received, const struct pipeline_check_tally *tally);

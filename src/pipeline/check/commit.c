@@ -38,6 +38,7 @@ void pipeline_check_commit_free(struct pipeline_check_commit *commit)
     mem_free(commit->appends);
     mem_free(commit->parts);
     mem_free(commit->counts);
+    mem_free(commit->settles);
     mem_free(commit);
 }
 
@@ -163,6 +164,33 @@ err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inl
     return err_ok();
 }
 
+err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct flow_settle *settle)
+{
+    struct pipeline_check_commit *commit = check->open;
+    ASSERT(commit && commit->settle_count <= commit->settle_capacity);
+    if (commit->settle_count == commit->settle_capacity) {
+        uint32_t wanted = commit->settle_capacity ? commit->settle_capacity * 2 : 16;
+        void *grown = mem_realloc(commit->settles, wanted, sizeof(*commit->settles));
+        if (!grown)
+            return err_make(ERR_MEMORY);
+        commit->settles = grown;
+        commit->settle_capacity = wanted;
+    }
+    struct flow_settle *last =
+        commit->settle_count > 0 ? &commit->settles[commit->settle_count - 1] : NULL;
+    /* Neighbours are one entry. Nothing of a request fails behind this, so none is taken out. */
+    bool joins = last && last->topic_id == settle->topic_id &&
+                 last->partition == settle->partition && last->kind == settle->kind &&
+                 last->end_offset == settle->first_offset;
+    if (joins) {
+        last->end_offset = settle->end_offset;
+        last->record_count += settle->record_count;
+    } else {
+        commit->settles[commit->settle_count++] = *settle;
+    }
+    return err_ok();
+}
+
 void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
                                 uint64_t received, const struct pipeline_check_tally *tally)
 {
@@ -238,6 +266,8 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
         .append_count = commit->slot_count,
         .counts = commit->counts,
         .count_count = commit->part_count,
+        .settles = commit->settles,
+        .settle_count = commit->settle_count,
     };
     commit->came_back = false;
     commit->handed_over_ns = io_now_ns(check->loop);
@@ -267,6 +297,7 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
         flow_batch_builder_reset(&commit->slots[i].builder, POOL_COMMIT_BYTES_MAX);
     commit->slot_count = 0;
     commit->part_count = 0;
+    commit->settle_count = 0;
     commit->size = 0;
     /* At the head: the one whose memory is warm is taken first. */
     list_add_head(&check->pool, &commit->link);

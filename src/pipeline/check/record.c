@@ -89,6 +89,10 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
 {
     ASSERT(record.size > 0);
     struct flow_record entry = {.value = record};
+    if (pass->dry) {
+        count(pass, PIPELINE_CHECK_ACCEPTED, record.size);
+        return err_ok();
+    }
     /* The time first: the key may stay in the scratch buffer until it has been appended. */
     TRY(record_time(pass, &entry.timestamp_ms));
     TRY(record_key(pass, &entry.key));
@@ -102,8 +106,11 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
                          const char *reason, struct slice detail)
 {
     struct pipeline_check *check = pass->check;
+    const struct flow_inlet_history *history = pass->request->history;
+    char attempts[12];
+    snprintf(attempts, sizeof(attempts), "%u", history ? history->attempts : 1u);
     /* The text is the same for all dead letters of the request. */
-    if (check->time.size == 0) {
+    if (check->time.size == 0 && !history) {
         buf_add_time(&check->time, pass->arrival_ms);
         err_t err = buf_error(&check->time);
         if (!err_is_ok(err)) {
@@ -115,9 +122,11 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
         {SLICE_LITERAL("garner.reason"), slice_string(reason)},
         {SLICE_LITERAL("garner.detail"), detail},
         {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
-        {SLICE_LITERAL("garner.source"), slice_string(pass->request->source)},
-        {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("1")},
-        {SLICE_LITERAL("garner.received_at"), buf_slice(&check->time)},
+        {SLICE_LITERAL("garner.source"),
+         history ? history->source : slice_string(pass->request->source)},
+        {SLICE_LITERAL("garner.attempts"), slice_string(attempts)},
+        {SLICE_LITERAL("garner.received_at"),
+         history ? history->received_at : buf_slice(&check->time)},
     };
     /* No key: it would have to be trusted, and the record is broken. */
     const struct flow_record letter = {
@@ -144,11 +153,14 @@ err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice 
 {
     ASSERT(pass->received > 0);
     enum pipeline_check_outcome outcome = PIPELINE_CHECK_REFUSED;
-    bool wanted = pass->topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER;
-    bool full = wanted && pipeline_check_cap_full(pass->check, pass->topic);
+    /* A redriven letter takes its own place: refused it would be lost. */
+    bool again = pass->request->history;
+    bool wanted = again || pass->topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER;
+    bool full = wanted && !again && !pass->dry && pipeline_check_cap_full(pass->check, pass->topic);
     if (wanted && !full) {
         outcome = PIPELINE_CHECK_DEAD_LETTERED;
-        TRY(dead_letter(pass, original, reason, detail));
+        if (!pass->dry)
+            TRY(dead_letter(pass, original, reason, detail));
     }
     /* The one thing that may be missing for want of memory: it is counted then. */
     count(pass, outcome, original.size);

@@ -108,6 +108,9 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass)
     struct slice body = pass->request->body;
     if (pass->request->framing == FLOW_FRAMING_NDJSON)
         return split_lines(pass, body);
+    /* Also where it is nothing but white space: then it fails as such. */
+    if (pass->request->framing == FLOW_FRAMING_RECORD)
+        return judge(pass, body, trim(body));
     /* White space alone is no JSON text (RFC 8259 section 2), and no record either. */
     struct slice record = trim(body);
     if (record.size == 0)

@@ -103,9 +103,22 @@ static void done_frees_the_copy(void **state)
     flow_snapshot_done(&s);
 }
 
+static void settled_offsets_are_skipped(void **state)
+{
+    (void)state;
+    struct flow_settled_run runs[] = {{2, 5, 3}, {7, 8, 1}};
+    struct flow_settled settled = {runs, 2};
+    static const int64_t next[] = {0, 1, 5, 5, 5, 5, 6, 8, 8, 9};
+    for (int64_t i = 0; i < 10; i++)
+        assert_int_equal(flow_settled_skip(&settled, i), next[i]);
+    settled = (struct flow_settled){0};
+    assert_int_equal(flow_settled_skip(&settled, 3), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settled_offsets_are_skipped),
         cmocka_unit_test(topics_and_sinks_are_found_by_name_and_id),
         cmocka_unit_test(an_empty_snapshot_has_nothing_and_balances),
         cmocka_unit_test(every_term_counts_in_the_balance),

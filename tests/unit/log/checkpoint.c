@@ -250,6 +250,102 @@ static void a_decoded_state_goes_on_as_the_one_that_was(void **state)
     done(&held);
 }
 
+static void settle_some(struct held *held)
+{
+    struct payload p = {0};
+    payload_settle(&p, FLOW_SETTLE_REDRIVEN, 2, 1, 2);
+    payload_settle(&p, FLOW_SETTLE_PURGED, 2, 3, 4);
+    apply(&held->state, &p, 2);
+    log_checkpoint_encode(&held->checkpoint, &held->state, &held->bytes);
+}
+
+static void settled_letters_are_a_part_of_it(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    struct buf again = {0};
+    build(&held);
+    assert_int_equal(get_u32le(held.bytes.data + 4), 1);
+    settle_some(&held);
+    assert_int_equal(get_u32le(held.bytes.data + 4), 2);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    const struct log_topic *dlq = log_state_topic(&read, 2);
+    assert_int_equal(dlq->letters.redriven, 1);
+    assert_int_equal(dlq->letters.purged, 1);
+    assert_int_equal(dlq->partitions[0].settled.count, 2);
+    assert_int_equal(dlq->partitions[0].settled.records, 2);
+    assert_int_equal(dlq->partitions[0].settled.runs[1].first_offset, 3);
+    log_checkpoint_encode(&checkpoint, &read, &again);
+    assert_int_equal(again.size, held.bytes.size);
+    assert_memory_equal(again.data, held.bytes.data, again.size);
+    buf_done(&again);
+    log_state_done(&read);
+    done(&held);
+}
+
+/* Version 1 says nothing of letters: what the start has passed had expired. */
+static void without_settled_letters_what_is_gone_expired(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    build(&held);
+    struct payload p = {0};
+    put_topic(&p, (struct flow_topic_change){
+                      .op = FLOW_TOPIC_LOG_START, .topic_id = 2, .start_offset = 3});
+    apply(&held.state, &p, 2);
+    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    assert_int_equal(log_state_topic(&read, 2)->letters.expired, 3);
+    log_state_done(&read);
+    done(&held);
+}
+
+static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
+{
+    (void)state;
+    struct held held;
+    build(&held);
+    settle_some(&held);
+    /* The list ends with two runs of 24 bytes each: first, end, records. */
+    size_t runs = held.bytes.size - 48;
+    static const struct {
+        size_t at;
+        uint64_t value;
+    } wrong[] = {{0, 2},  {0, UINT64_MAX}, {8, 5},  {8, 3},          {16, 0},
+                 {16, 2}, {24, 1},         {32, 5}, {32, UINT64_MAX}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t *at = held.bytes.data + runs + wrong[i].at;
+        uint64_t good = get_u64le(at);
+        put_u64le(at, wrong[i].value);
+        fix_sums(&held.bytes);
+        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        put_u64le(at, good);
+    }
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
+    /* Of a topic that is no queue; a list that says nothing; version 1 with a list. */
+    size_t list = runs - 8 - 40;
+    put_u32le(held.bytes.data + list, 1);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    put_u32le(held.bytes.data + list, 2);
+    put_u32le(held.bytes.data + 4, 1);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    put_u32le(held.bytes.data + 4, 2);
+    put_u32le(held.bytes.data + list - 4, 0);
+    held.bytes.size = list;
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    done(&held);
+}
+
 static void any_flipped_bit_is_corrupt(void **state)
 {
     (void)state;
@@ -500,6 +596,9 @@ int main(void)
         cmocka_unit_test(what_is_decoded_is_the_state_that_was),
         cmocka_unit_test(what_is_encoded_again_is_the_same_bytes),
         cmocka_unit_test(a_decoded_state_goes_on_as_the_one_that_was),
+        cmocka_unit_test(settled_letters_are_a_part_of_it),
+        cmocka_unit_test(without_settled_letters_what_is_gone_expired),
+        cmocka_unit_test(settled_letters_that_contradict_the_queue_are_corrupt),
         cmocka_unit_test(any_flipped_bit_is_corrupt),
         cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
         cmocka_unit_test(bytes_behind_the_end_are_corrupt),

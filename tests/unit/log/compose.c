@@ -81,6 +81,105 @@ static void all_parts_of_a_commit_happen_together(void **state)
     world_done(&w);
 }
 
+static void assert_letters(struct world *w, uint64_t held, uint64_t redriven, int64_t start)
+{
+    const struct log_topic *dlq = log_state_topic(&w->log->state, 2);
+    const struct log_partition *p = &dlq->partitions[0];
+    assert_int_equal(p->records - p->records_start - p->settled.records, held);
+    assert_int_equal(dlq->letters.redriven, redriven);
+    assert_true(p->start_offset >= start);
+}
+
+/* A redrive: the letter is settled, and accepted or a letter again, in one. */
+static void letters_are_settled_with_what_became_of_them(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    init(&w);
+    asked_init(&asked, &w);
+    asked_records(&asked, 2, 0, 4, 10)->kind = FLOW_APPEND_DEAD_LETTERS;
+    asked_count(&asked, 1, 4, 0);
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    struct flow_settle settles[2] = {{.topic_id = 2,
+                                      .kind = FLOW_SETTLE_REDRIVEN,
+                                      .record_count = 1,
+                                      .first_offset = 0,
+                                      .end_offset = 1},
+                                     {.topic_id = 2,
+                                      .kind = FLOW_SETTLE_REDRIVEN,
+                                      .record_count = 1,
+                                      .first_offset = 2,
+                                      .end_offset = 3}};
+    asked_init(&asked, &w);
+    asked_records(&asked, 1, 0, 1, 10);
+    asked_records(&asked, 2, 0, 1, 10)->kind = FLOW_APPEND_DEAD_LETTERS;
+    asked_count(&asked, 1, 2, 0);
+    asked.commit.settles = settles;
+    asked.commit.settle_count = 2;
+    uint64_t lsn = w.log->durable_lsn;
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    assert_int_equal(w.log->durable_lsn, lsn + 1);
+    assert_letters(&w, 3, 2, 0);
+    world_lose_power(&w);
+    world_open(&w);
+    assert_letters(&w, 3, 2, 0);
+    assert_int_equal(log_state_partition(&w.log->state, 1, 0)->records, 6);
+    /* The same again finds them settled, and nothing of it happens. */
+    asked_init(&asked, &w);
+    asked_records(&asked, 1, 0, 2, 10);
+    asked_count(&asked, 1, 2, 0);
+    asked.commit.settles = settles;
+    asked.commit.settle_count = 2;
+    assert_refused(&asked, ERR_OFFSET_RANGE);
+    assert_letters(&w, 3, 2, 0);
+    world_done(&w);
+}
+
+static void settles_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    static const struct flow_settle wrong[] = {
+        {.topic_id = 3, .record_count = 1, .end_offset = 1},
+        {.topic_id = 1, .record_count = 1, .end_offset = 1},
+        {.topic_id = 2, .record_count = 1, .first_offset = 4, .end_offset = 5},
+        {.topic_id = 2, .record_count = 3, .end_offset = 2},
+        {.topic_id = 2, .record_count = 1, .first_offset = 1, .end_offset = 1},
+    };
+    static const enum err_code codes[] = {ERR_NOT_FOUND, ERR_INVALID, ERR_OFFSET_RANGE, ERR_INVALID,
+                                          ERR_INVALID};
+    init(&w);
+    asked_init(&asked, &w);
+    asked_records(&asked, 2, 0, 4, 10)->kind = FLOW_APPEND_DEAD_LETTERS;
+    asked_count(&asked, 1, 4, 0);
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct flow_settle settle = wrong[i];
+        settle.kind = FLOW_SETTLE_PURGED;
+        asked_init(&asked, &w);
+        asked.commit.settles = &settle;
+        asked.commit.settle_count = 1;
+        assert_refused(&asked, codes[i]);
+    }
+    /* Out of order, which two of one range are. */
+    struct flow_settle twice[2] = {{.topic_id = 2,
+                                    .kind = FLOW_SETTLE_PURGED,
+                                    .record_count = 1,
+                                    .first_offset = 1,
+                                    .end_offset = 2}};
+    twice[1] = twice[0];
+    asked_init(&asked, &w);
+    asked.commit.settles = twice;
+    asked.commit.settle_count = 2;
+    assert_refused(&asked, ERR_INVALID);
+    world_done(&w);
+}
+
 static void records_for_what_there_is_not_are_refused(void **state)
 {
     (void)state;
@@ -378,6 +477,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offsets_and_ids_are_given_in_the_order_of_a_commit),
         cmocka_unit_test(all_parts_of_a_commit_happen_together),
+        cmocka_unit_test(letters_are_settled_with_what_became_of_them),
+        cmocka_unit_test(settles_that_do_not_fit_are_refused),
         cmocka_unit_test(records_for_what_there_is_not_are_refused),
         cmocka_unit_test(dead_letters_need_a_queue),
         cmocka_unit_test(batches_that_are_not_whole_are_refused),

@@ -527,6 +527,59 @@ static void malformed_sink_epochs_are_corrupt(void **state)
     assert_code(read_raw(LOG_ENTRY_SINK_CLOSE, 0, body, 4), CORRUPT);
 }
 
+static void settled_letters_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    struct flow_settle settle = {.topic_id = 2,
+                                 .partition = 1,
+                                 .kind = FLOW_SETTLE_PURGED,
+                                 .record_count = 7,
+                                 .first_offset = INT64_C(1) << 40,
+                                 .end_offset = (INT64_C(1) << 40) + 9};
+    struct payload p = {0};
+    p.size = log_entry_put_settle(p.bytes, &settle);
+    struct slice rest = payload_slice(&p);
+    struct log_entry entry;
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_SETTLED);
+    assert_int_equal(entry.settle.topic_id, 2);
+    assert_int_equal(entry.settle.partition, 1);
+    assert_int_equal(entry.settle.kind, FLOW_SETTLE_PURGED);
+    assert_int_equal(entry.settle.record_count, 7);
+    assert_int_equal(entry.settle.first_offset, settle.first_offset);
+    assert_int_equal(entry.settle.end_offset, settle.end_offset);
+    assert_int_equal(log_entries_size(&(struct flow_commit){.settles = &settle, .settle_count = 1}),
+                     p.size);
+}
+
+static void settled_letters_that_make_no_sense_are_corrupt(void **state)
+{
+    (void)state;
+    uint8_t body[33] = {0};
+    put_u32le(body, 2);
+    put_u32le(body + 8, FLOW_SETTLE_REDRIVEN);
+    put_u32le(body + 12, 1);
+    put_u64le(body + 24, 1);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), END);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 31), CORRUPT);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 33), CORRUPT);
+    put_u32le(body + 8, 3);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), VERSION);
+    put_u32le(body + 8, 0);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), CORRUPT);
+    put_u32le(body + 8, FLOW_SETTLE_REDRIVEN);
+    put_u32le(body, 0);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), CORRUPT);
+    put_u32le(body, 2);
+    put_u32le(body + 12, 0);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), CORRUPT);
+    put_u32le(body + 12, 1);
+    put_u64le(body + 16, 1);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), CORRUPT);
+    put_u64le(body + 16, UINT64_MAX);
+    assert_code(read_raw(LOG_ENTRY_SETTLED, 0, body, 32), CORRUPT);
+}
+
 static void a_stop_mark_with_a_body_is_corrupt(void **state)
 {
     (void)state;
@@ -541,7 +594,8 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
     static const uint8_t body[64] = {1};
     for (unsigned kind = 0; kind < 256; kind++) {
         bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_CLEAN_STOP) ||
-                     kind == LOG_ENTRY_LOG_START || kind == LOG_ENTRY_TOPIC_CONFIG;
+                     kind == LOG_ENTRY_LOG_START || kind == LOG_ENTRY_TOPIC_CONFIG ||
+                     kind == LOG_ENTRY_SETTLED;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
     }
@@ -647,6 +701,8 @@ int main(void)
         cmocka_unit_test(malformed_topics_are_corrupt),
         cmocka_unit_test(malformed_sink_openings_are_corrupt),
         cmocka_unit_test(malformed_sink_epochs_are_corrupt),
+        cmocka_unit_test(settled_letters_are_read_as_they_were_written),
+        cmocka_unit_test(settled_letters_that_make_no_sense_are_corrupt),
         cmocka_unit_test(a_stop_mark_with_a_body_is_corrupt),
         cmocka_unit_test(kinds_without_a_meaning_here_need_a_newer_program),
         cmocka_unit_test(bits_without_a_meaning_here_need_a_newer_program),

@@ -1,4 +1,5 @@
 #include "base/alloc.h"
+#include "log/fsck_int.h"
 #include "unit/log/fsck.h"
 
 /* One of each: a segment, an index, a frame, the newest checkpoint, garner.meta. */
@@ -189,9 +190,63 @@ static void without_memory_it_says_so_and_can_be_begun_again(void **state)
     }
 }
 
+/* Ten letters: two redriven, one purged, of ten offsets. */
+static void begin_letters(struct log_fsck *f, struct log_fsck_options *options)
+{
+    struct payload p = {0};
+    *f = (struct log_fsck){.repair = true, .options = options};
+    log_state_init(&f->state, 1);
+    payload_topic(&p, 1, "flights", 1, 0);
+    payload_topic(&p, 2, "flights.dlq", 1, 1);
+    payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 10);
+    payload_counts(&p, 1, 10, 0, 0);
+    payload_settle(&p, FLOW_SETTLE_REDRIVEN, 2, 2, 4);
+    payload_settle(&p, FLOW_SETTLE_PURGED, 2, 7, 8);
+    assert_code(log_state_apply(&f->state, payload_slice(&p),
+                                (struct log_position){.file_number = 1, .offset = 4096}),
+                OK);
+}
+
+static void assert_balanced(const struct log_fsck *f, uint64_t held, uint64_t damaged)
+{
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&f->state, &snapshot), OK);
+    assert_int_equal(snapshot.topics[1].dlq_held, held);
+    assert_int_equal(snapshot.topics[1].dlq_damaged, damaged);
+    assert_int_equal(snapshot.topics[1].dlq_redriven, 2);
+    assert_int_equal(snapshot.topics[1].dlq_purged, 1);
+    assert_true(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+}
+
+static void damage_counts_the_letters_that_were_held(void **state)
+{
+    (void)state;
+    struct log_fsck_options options = {0};
+    struct log_fsck f;
+    begin_letters(&f, &options);
+    assert_balanced(&f, 7, 0);
+    /* Offsets 3 to 6 are gone, of which one was redriven: as the walk over the partition leaves it.
+     */
+    struct log_fsck_loss loss = {.topic_id = 2,
+                                 .first_offset = 3,
+                                 .end_offset = 7,
+                                 .records = 4,
+                                 .numbered = true,
+                                 .number = 3};
+    log_state_partition(&f.state, 2, 0)->records -= 4;
+    f.losses = &loss;
+    f.loss_count = 1;
+    log_fsck_settle(&f);
+    assert_balanced(&f, 4, 3);
+    assert_int_equal(log_state_topic(&f.state, 2)->letters.lost, 1);
+    log_state_done(&f.state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damage_counts_the_letters_that_were_held),
         cmocka_unit_test(many_kinds_of_damage_are_repaired_at_once),
         cmocka_unit_test(what_is_changed_was_copied_aside_before),
         cmocka_unit_test(the_checkpoints_before_it_are_all_kept_aside),

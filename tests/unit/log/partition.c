@@ -202,9 +202,52 @@ static void batches_are_found_behind_dead_entries(void **state)
     log_partition_done(&p);
 }
 
+static void batches_below_the_start_hold_nothing(void **state)
+{
+    (void)state;
+    struct log_partition p;
+    uint64_t bytes = 0;
+    init(&p);
+    assert_int_equal(log_partition_held_wal_bytes(&p), 0);
+    add(&p, 3, &bytes);
+    assert_int_equal(log_partition_held_wal_bytes(&p), 300);
+    p.start_offset = 9;
+    assert_int_equal(log_partition_held_wal_bytes(&p), 300);
+    p.start_offset = 10;
+    assert_int_equal(log_partition_held_wal_bytes(&p), 200);
+    p.start_offset = 30;
+    assert_int_equal(log_partition_held_wal_bytes(&p), 0);
+    log_partition_done(&p);
+}
+
+static void when_a_record_was_committed_is_known_by_its_place(void **state)
+{
+    (void)state;
+    struct log_partition p;
+    uint64_t bytes = 0;
+    init(&p);
+    assert_int_equal(log_partition_commit_ms(&p, 0), 0);
+    struct log_segment sealed = segment(0, 20);
+    sealed.first_commit_ms = 5;
+    assert_code(log_partition_put_segments(&p, &sealed, 1), OK);
+    p.end_offset = 20;
+    p.records = 20;
+    add(&p, 2, &bytes);
+    p.index[0].commit_time_ms = 7;
+    p.index[1].commit_time_ms = 8;
+    assert_int_equal(log_partition_commit_ms(&p, 0), 5);
+    assert_int_equal(log_partition_commit_ms(&p, 19), 5);
+    assert_int_equal(log_partition_commit_ms(&p, 20), 7);
+    assert_int_equal(log_partition_commit_ms(&p, 39), 8);
+    assert_int_equal(log_partition_commit_ms(&p, 40), 0);
+    log_partition_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches_below_the_start_hold_nothing),
+        cmocka_unit_test(when_a_record_was_committed_is_known_by_its_place),
         cmocka_unit_test(what_is_dropped_gives_its_room_to_what_comes),
         cmocka_unit_test(an_index_that_runs_empty_takes_no_memory),
         cmocka_unit_test(room_that_was_reserved_stays_when_the_index_runs_empty),

@@ -128,6 +128,18 @@ static inline void payload_sink_close(struct payload *p, uint32_t id)
     payload_sink(p, &(struct flow_sink_change){.op = FLOW_SINK_CLOSE, .sink_id = id});
 }
 
+static inline void payload_settle(struct payload *p, enum flow_settle_kind kind, uint32_t topic_id,
+                                  int64_t first, int64_t end)
+{
+    p->size += log_entry_put_settle(p->bytes + p->size, &(struct flow_settle){
+                                                            .topic_id = topic_id,
+                                                            .kind = kind,
+                                                            .record_count = (uint32_t)(end - first),
+                                                            .first_offset = first,
+                                                            .end_offset = end,
+                                                        });
+}
+
 static inline void payload_clean_stop(struct payload *p)
 {
     p->size += log_entry_put_clean_stop(p->bytes + p->size);

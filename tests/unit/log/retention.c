@@ -181,9 +181,57 @@ static void files_go_after_the_commit_is_durable_and_at_the_latest_at_a_start(vo
     world_done(&w);
 }
 
+static err_t settle(struct world *w, int64_t first, int64_t end)
+{
+    struct asked asked;
+    struct flow_settle settle = {.topic_id = 2,
+                                 .kind = FLOW_SETTLE_PURGED,
+                                 .record_count = (uint32_t)(end - first),
+                                 .first_offset = first,
+                                 .end_offset = end};
+    asked_init(&asked, w);
+    asked.commit.settles = &settle;
+    asked.commit.settle_count = 1;
+    return asked_commit(&asked);
+}
+
+/* A queue's start follows what is settled from it on, and nothing else. */
+static void settled_letters_are_let_go_from_the_start_on(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    world_init(&w, 3);
+    world_begin(&w);
+    const struct log_partition *dlq = log_state_partition(&w.log->state, 2, 0);
+    asked_init(&asked, &w);
+    asked_records(&asked, 2, 0, 10, 100)->kind = FLOW_APPEND_DEAD_LETTERS;
+    asked_count(&asked, 1, 10, 0);
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    assert_code(settle(&w, 4, 6), OK);
+    look(&w);
+    assert_int_equal(dlq->start_offset, 0);
+    assert_int_equal(dlq->settled.count, 1);
+    assert_code(settle(&w, 0, 4), OK);
+    look(&w);
+    assert_int_equal(dlq->start_offset, 6);
+    assert_int_equal(dlq->settled.count, 0);
+    assert_code(settle(&w, 6, 10), OK);
+    look(&w);
+    assert_int_equal(dlq->start_offset, 10);
+    assert_int_equal(log_partition_held_wal_bytes(dlq), 0);
+    const struct log_topic *topic = log_state_topic(&w.log->state, 2);
+    assert_int_equal(topic->letters.purged, 10);
+    assert_int_equal(topic->letters.expired, 0);
+    assert_code(settle(&w, 9, 10), OFFSET_RANGE);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settled_letters_are_let_go_from_the_start_on),
         cmocka_unit_test(what_is_more_than_the_size_goes_and_no_more_than_that),
         cmocka_unit_test(what_is_older_than_the_time_goes_and_reads_are_told),
         cmocka_unit_test(what_a_sink_has_not_delivered_is_held),

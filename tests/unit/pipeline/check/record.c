@@ -237,6 +237,131 @@ static void accepted_records_have_no_headers(void **state)
     fixture_done(&f);
 }
 
+/* A letter at `offset` that comes again. */
+static struct flow_inlet_history history_of(int64_t offset, uint32_t attempts)
+{
+    return (struct flow_inlet_history){.settle = {.topic_id = EVENTS_DLQ,
+                                                  .kind = FLOW_SETTLE_REDRIVEN,
+                                                  .record_count = 1,
+                                                  .first_offset = offset,
+                                                  .end_offset = offset + 1},
+                                       .attempts = attempts,
+                                       .received_ms = 1500,
+                                       .received_at = SLICE_LITERAL("1970-01-01T00:00:01.500Z"),
+                                       .source = SLICE_LITERAL("mqtt")};
+}
+
+static void submit_letter(struct fixture *f, struct sent *s, const char *topic, const char *text,
+                          const struct flow_inlet_history *history)
+{
+    *s = fixture_request(f, 'x', topic, FLOW_FRAMING_RECORD, slice_string(text));
+    s->request.source = "redrive";
+    s->request.history = history;
+    fixture_submit(f, s);
+}
+
+static void redriven_letters_are_settled_with_what_becomes_of_them(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sent sent[3];
+    struct flow_inlet_history history[3] = {history_of(4, 2), history_of(5, 2), history_of(9, 3)};
+    fixture_init(&f);
+    submit_letter(&f, &sent[0], "events", " {\"a\":1} ", &history[0]);
+    submit_letter(&f, &sent[1], "events", "[{\"a\":1},{\"a\":2}]", &history[1]);
+    submit_letter(&f, &sent[2], "events", "{broken", &history[2]);
+    fixture_run(&f);
+    assert_counts(&sent[0], 1, 0, 0);
+    assert_counts(&sent[1], 1, 0, 0);
+    assert_counts(&sent[2], 0, 1, 0);
+    assert_int_equal(f.commit_count, 1);
+    assert_int_equal(f.commits[0]->settle_count, 2);
+    assert_int_equal(f.commits[0]->settles[0].first_offset, 4);
+    assert_int_equal(f.commits[0]->settles[0].end_offset, 6);
+    assert_int_equal(f.commits[0]->settles[0].record_count, 2);
+    assert_int_equal(f.commits[0]->settles[1].first_offset, 9);
+    assert_int_equal(f.counts[EVENTS].received, 3);
+    /* It came when it first came, also where a contract has no event time to say. */
+    assert_int_equal(assert_seen(&f, 0, EVENTS, "{\"a\":1}")->timestamp_ms, 1500);
+    assert_seen(&f, 1, EVENTS, "[{\"a\":1},{\"a\":2}]");
+    const struct seen *letter = assert_seen(&f, 2, EVENTS_DLQ, "{broken");
+    assert_non_null(strstr(letter->headers, "garner.attempts=3\n"));
+    assert_non_null(strstr(letter->headers, "garner.source=mqtt\n"));
+    assert_non_null(strstr(letter->headers, "garner.received_at=1970-01-01T00:00:01.500Z\n"));
+    flow_inlet_request_done(&sent[2].request);
+    fixture_done(&f);
+}
+
+static void a_redriven_letter_is_never_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sent s;
+    struct flow_inlet_history history = history_of(0, 2);
+    history.settle.topic_id = ORDERS_DLQ;
+    fixture_init(&f);
+    submit_letter(&f, &s, "orders", "{broken", &history);
+    fixture_run(&f);
+    assert_counts(&s, 0, 1, 0);
+    assert_seen(&f, 0, ORDERS_DLQ, "{broken");
+    flow_inlet_request_done(&s.request);
+    submit_letter(&f, &s, "orders", "  ", &history);
+    fixture_run(&f);
+    assert_counts(&s, 0, 1, 0);
+    flow_inlet_request_done(&s.request);
+    fixture_done(&f);
+}
+
+/* The settles' array is the one thing that is not needed without them. */
+static void a_letter_that_finds_no_memory_stays_held(void **state)
+{
+    (void)state;
+    bool failed = false;
+    for (uint64_t n = 1; n < 40; n++) {
+        struct fixture f;
+        struct sent s;
+        struct flow_inlet_history history = history_of(0, 2);
+        fixture_init(&f);
+        mem_fail_after(n);
+        submit_letter(&f, &s, "events", "{\"a\":1}", &history);
+        mem_fail_after(0);
+        fixture_run(&f);
+        bool ok = err_is_ok(s.request.error);
+        failed = failed || !ok;
+        assert_int_equal(f.commit_count, ok ? 1 : 0);
+        assert_int_equal(f.seen_count, ok ? 1 : 0);
+        fixture_done(&f);
+    }
+    assert_true(failed);
+}
+
+static void what_is_only_judged_leaves_no_trace(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"{\"a\":1}", "{broken"};
+    struct fixture f;
+    fixture_init(&f);
+    for (size_t t = 0; t < 2; t++) {
+        for (size_t i = 0; i < 2; i++) {
+            struct sent s = fixture_request(&f, 'x', t ? "orders" : "events", FLOW_FRAMING_RECORD,
+                                            slice_string(texts[i]));
+            flow_inlet_judge(pipeline_check_inlet(f.check), &s.request);
+            assert_int_equal(s.request.accepted, i == 0);
+            assert_int_equal(s.request.dead_lettered, i == 1 && t == 0);
+            assert_int_equal(s.request.refused, i == 1 && t == 1);
+            assert_int_equal(s.request.error_count, i);
+            if (i == 1)
+                assert_string_equal(s.request.errors[0].reason, "json");
+            assert_int_equal(s.answers, 0);
+            flow_inlet_request_done(&s.request);
+        }
+    }
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 0);
+    assert_null(f.snapshot);
+    fixture_done(&f);
+}
+
 static void a_rejecting_contract_refuses_and_keeps_the_good_ones(void **state)
 {
     (void)state;
@@ -283,6 +408,10 @@ int main(void)
         cmocka_unit_test(a_dead_letter_tells_what_became_of_it),
         cmocka_unit_test(each_request_has_an_arrival_of_its_own),
         cmocka_unit_test(accepted_records_have_no_headers),
+        cmocka_unit_test(redriven_letters_are_settled_with_what_becomes_of_them),
+        cmocka_unit_test(a_redriven_letter_is_never_refused),
+        cmocka_unit_test(a_letter_that_finds_no_memory_stays_held),
+        cmocka_unit_test(what_is_only_judged_leaves_no_trace),
         cmocka_unit_test(a_rejecting_contract_refuses_and_keeps_the_good_ones),
         cmocka_unit_test(a_request_of_refusals_alone_is_counted_in_the_log),
     };

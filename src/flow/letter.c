@@ -1,0 +1,81 @@
+#include "flow/letters.h"
+
+#include "base/assert.h"
+#include "base/number.h"
+#include "base/time.h"
+#include "flow/batch.h"
+
+/*
+ * A letter of an older program, or one whose record brought headers of the same names, is read as
+ * far as it goes: ours stand first.
+ */
+
+static bool take(struct slice *into, const struct flow_header *header, const char *key)
+{
+    ASSERT(header->key.data || header->key.size == 0);
+    if (into->data || !slice_equal_string(header->key, key))
+        return false;
+    *into = header->value;
+    return true;
+}
+
+static bool begins_with(struct slice text, struct slice with)
+{
+    ASSERT(with.data || with.size == 0);
+    return slice_equal(slice_sub(text, 0, with.size), with);
+}
+
+void flow_letter_parse(const struct flow_record *record, struct flow_letter *out)
+{
+    ASSERT(record && out);
+    struct slice attempts = {0};
+    struct slice rest = record->headers;
+    struct flow_header header;
+    uint64_t number = 0;
+    *out =
+        (struct flow_letter){.record = record, .received_ms = record->timestamp_ms, .attempts = 1};
+    for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &header); i++)
+        (void)(take(&out->reason, &header, "garner.reason") ||
+               take(&out->detail, &header, "garner.detail") ||
+               take(&out->stage, &header, "garner.stage") ||
+               take(&out->source, &header, "garner.source") ||
+               take(&attempts, &header, "garner.attempts") ||
+               take(&out->received_at, &header, "garner.received_at"));
+    if (err_is_ok(number_parse_u64(attempts, &number)) && number > 0 && number < UINT32_MAX)
+        out->attempts = (uint32_t)number;
+    int64_t ms = 0;
+    if (err_is_ok(time_parse_rfc3339(out->received_at, &ms)))
+        out->received_ms = ms;
+    out->of_sink = begins_with(out->stage, SLICE_LITERAL("sink:"));
+}
+
+bool flow_letter_matches(const struct flow_letter *letter, const struct flow_letter_filter *filter)
+{
+    ASSERT(letter->record);
+    if ((filter->since_ms != 0 && letter->received_ms < filter->since_ms) ||
+        (filter->until_ms != 0 && letter->received_ms >= filter->until_ms))
+        return false;
+    return (filter->reason.size == 0 || slice_equal(letter->reason, filter->reason)) &&
+           (filter->source.size == 0 || slice_equal(letter->source, filter->source)) &&
+           (filter->path.size == 0 || begins_with(letter->detail, filter->path)) &&
+           (filter->key.size == 0 || slice_equal(letter->record->key, filter->key));
+}
+
+void flow_letters_count(struct flow_letters_outcomes *outcomes, struct slice name, uint64_t bytes)
+{
+    ASSERT(outcomes->count <= FLOW_LETTERS_OUTCOMES);
+    struct slice cut = slice_sub(name, 0, FLOW_LETTERS_REASON_SIZE - 1);
+    uint32_t at = 0;
+    while (at < outcomes->count && !slice_equal_string(cut, outcomes->items[at].name))
+        at++;
+    if (at == FLOW_LETTERS_OUTCOMES) {
+        at--;
+        memcpy(outcomes->items[at].name, "other", sizeof "other");
+    } else if (at == outcomes->count) {
+        outcomes->items[outcomes->count++] = (struct flow_letters_outcome){0};
+        if (cut.size > 0)
+            memcpy(outcomes->items[at].name, cut.data, cut.size);
+    }
+    outcomes->items[at].count++;
+    outcomes->items[at].bytes += bytes;
+}

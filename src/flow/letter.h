@@ -1,0 +1,36 @@
+#pragma once
+
+/*
+ * A dead letter as its headers tell of it, and whether it is one that is looked for. Pure; any
+ * thread.
+ */
+
+#include "flow/record.h"
+
+/* Views into the record. */
+struct flow_letter {
+    const struct flow_record *record;
+    struct slice reason;
+    struct slice detail;
+    struct slice stage; /* "intake", "sink:<name>" */
+    struct slice source;
+    struct slice received_at;
+    int64_t received_ms; /* the same; the record's time where that cannot be read */
+    uint32_t attempts;   /* 1 where it cannot be read */
+    bool of_sink;        /* refused by a sink: goes to that alone, and is never appended again */
+};
+
+/* Which letters are meant; what is empty or zero means any. Views. */
+struct flow_letter_filter {
+    struct slice reason;
+    struct slice source;
+    struct slice path; /* how the detail begins: the path of what was wrong */
+    struct slice key;
+    int64_t since_ms; /* received at or past it */
+    int64_t until_ms; /* and before it */
+};
+
+/* Reads the headers. A header that is missing is empty: the letter is still one. Where a header
+ * stands twice, the first counts. */
+void flow_letter_parse(const struct flow_record *record, struct flow_letter *out);
+bool flow_letter_matches(const struct flow_letter *letter, const struct flow_letter_filter *filter);

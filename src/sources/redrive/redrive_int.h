@@ -1,0 +1,149 @@
+#pragma once
+
+/*
+ * The inside of sources/redrive: the queue of dead letters as it is read (queue.c), a redrive or
+ * purge (job.c), what is written of it (audit.c). All on one loop.
+ */
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "flow/batch.h"
+#include "sources/redrive/redrive.h"
+
+#define REDRIVE_DLQ_SUFFIX ".dlq"
+#define REDRIVE_AUDIT_TOPIC "_audit"
+/* Letters on their way at once. */
+#define REDRIVE_STEP_LETTERS 256u
+
+/* A DLQ (it has one partition) and where its reading has come to. Embedded in its owner, and in
+ * one call at a time. */
+struct redrive_queue {
+    struct io_loop *loop;
+    struct flow_log *log;
+    char topic[FLOW_TOPIC_NAME_MAX + 1];
+    char dlq[FLOW_TOPIC_NAME_MAX + 1];
+    void *owner;
+    void (*learned)(struct redrive_queue *queue, err_t err);
+    /* False: no further one in this step. */
+    bool (*letter)(struct redrive_queue *queue, const struct flow_letter *letter);
+    void (*stepped)(struct redrive_queue *queue, err_t err);
+
+    struct flow_snapshot snapshot;
+    struct flow_read read;
+    bool known; /* the first answer has fixed `end` */
+    uint32_t dlq_id;
+    int64_t start;    /* of the queue */
+    int64_t position; /* the next to look at */
+    int64_t end;      /* letters that came later are left alone */
+    uint64_t held;
+    uint64_t read_bytes;         /* so far */
+    struct flow_settled settled; /* owned */
+};
+
+/* `topic` without its suffix. False when it is no topic's name. */
+bool redrive_queue_init(struct redrive_queue *queue, const struct sources_redrive_options *options,
+                        struct slice topic);
+void redrive_queue_done(struct redrive_queue *queue);
+/* Asks what is settled and where the queue begins; `learned` follows. ERR_NOT_FOUND. */
+void redrive_queue_learn(struct redrive_queue *queue);
+/* Reads about `size_max` bytes from `position` on and shows the letters that are held; `stepped`
+ * follows, with `position` behind the last one shown. ERR_OFFSET_RANGE: learn again. */
+void redrive_queue_step(struct redrive_queue *queue, uint32_t size_max);
+/* True when the offset was settled, or gone, when the queue was last learned. */
+bool redrive_queue_settled(const struct redrive_queue *queue, int64_t offset);
+
+/* One record of the topic `_audit` on its way. Embedded in its owner. */
+struct redrive_audit {
+    struct io_loop *loop;
+    struct flow_log *log;
+    void *owner;
+    void (*done)(struct redrive_audit *audit, err_t err);
+
+    struct buf text;
+    struct flow_snapshot snapshot;
+    struct flow_topic_change change;
+    struct flow_append append;
+    struct flow_count count;
+    struct flow_commit commit;
+    struct flow_batch_builder builder;
+};
+
+void redrive_audit_init(struct redrive_audit *audit, const struct sources_redrive_options *options);
+void redrive_audit_done(struct redrive_audit *audit);
+/* Writes what is in `text`, making the topic where there is none. `done` follows. */
+void redrive_audit_write(struct redrive_audit *audit);
+
+/* A letter on its way through the inlet. */
+struct redrive_slot {
+    struct flow_inlet_request request;
+    struct redrive_job *job;
+    int64_t offset;
+    uint64_t bytes;
+    bool failed;
+};
+
+/* LEARNS -> AUDITS -> STEPS <-> COMMITS -> ENDS -> OVER; RESTS between two steps. */
+enum redrive_job_at {
+    REDRIVE_LEARNS,  /* the queue, first or again */
+    REDRIVE_AUDITS,  /* that it begins */
+    REDRIVE_STEPS,   /* reads */
+    REDRIVE_COMMITS, /* letters are on their way */
+    REDRIVE_RESTS,   /* the timer runs */
+    REDRIVE_ENDS,    /* that it has ended is being written */
+    REDRIVE_OVER,
+};
+
+struct redrive_job {
+    struct list link;
+    struct sources_redrive *redrive;
+    struct arena arena; /* the order's strings */
+    struct flow_letters_order order;
+    struct flow_letters_state state;
+    struct flow_letters_begin *begin; /* until it has begun */
+    enum redrive_job_at at;
+    bool cancelled;
+    const struct flow_inlet_topic *inlet_topic;
+    struct redrive_queue queue;
+    struct redrive_audit audit;
+    struct redrive_slot *slots;
+    struct flow_settle *settles; /* of a purge's step */
+    struct flow_commit commit;
+    uint32_t slot_count;
+    uint32_t settle_count;
+    uint32_t outstanding;
+    uint32_t step_room;
+    uint32_t step_taken;
+    uint64_t step_bytes;
+    /* As it was before the step, which may have to be done again. */
+    int64_t step_position;
+    uint64_t step_skipped_attempts;
+    uint64_t step_skipped_sink;
+    err_t step_error;
+    uint32_t failures; /* steps without one that worked between them */
+    uint32_t audit_failures;
+    uint64_t begun_ns;
+    struct io_timer timer;
+};
+
+struct sources_redrive {
+    struct flow_letters letters;
+    struct sources_redrive_options options;
+    struct list jobs; /* one a topic: running, or the last */
+    uint64_t job_number;
+    uint32_t active; /* jobs, walks and refusals under way */
+    bool stopping;
+    bool stop_told;
+    void (*stopped)(void *owner);
+    void *stopped_owner;
+    struct task stop_task;
+};
+
+/* job.c. Begins what `begin` orders, whose topic has a name that can be one; its `done` follows
+ * unless ERR_MEMORY is returned. None of the topic runs. */
+err_t redrive_job_begin(struct sources_redrive *redrive, struct flow_letters_begin *begin);
+struct redrive_job *redrive_job_find(const struct sources_redrive *redrive, struct slice topic);
+void redrive_job_cancel(struct redrive_job *job);
+void redrive_job_free(struct redrive_job *job);
+/* redrive.c: one that was counted in `active` is over. */
+void redrive_ended(struct sources_redrive *redrive);

@@ -1,0 +1,109 @@
+#include "admin/dlq_render.h"
+
+#include "lib/unit.h"
+
+static void assert_renders(struct buf *out, const char *text)
+{
+    assert_true(buf_ok(out));
+    if (!slice_equal_string(buf_slice(out), text))
+        fail_msg("%.*s", SLICE_PRINTF(buf_slice(out)));
+    buf_done(out);
+}
+
+static void a_state_has_all_that_is_known(void **state)
+{
+    (void)state;
+    struct flow_letters_state s = {.number = 3,
+                                   .action = FLOW_LETTERS_REDRIVE,
+                                   .phase = FLOW_LETTERS_WAITING,
+                                   .started_ms = 1790000000123,
+                                   .offsets = 10,
+                                   .offsets_passed = 7,
+                                   .matched = 6,
+                                   .done = 4,
+                                   .done_bytes = 44,
+                                   .skipped_attempts = 1,
+                                   .skipped_sink = 1,
+                                   .why = "the \"log\""};
+    struct buf out = {0};
+    flow_letters_count(&s.outcomes, SLICE_LITERAL("accepted"), 40);
+    flow_letters_count(&s.outcomes, SLICE_LITERAL("js\"on"), 4);
+    admin_dlq_render_state(&s, &out);
+    assert_renders(&out, "{\"number\":3,\"action\":\"redrive\",\"dry_run\":false,\"phase\":"
+                         "\"waiting\",\"why\":\"the \\\"log\\\"\",\"started\":"
+                         "\"2026-09-21T14:13:20.123Z\",\"offsets\":10,\"offsets_passed\":7,"
+                         "\"matched\":6,\"done\":4,\"bytes\":44,\"skipped_attempts\":1,"
+                         "\"skipped_sink\":1,\"outcomes\":[{\"name\":\"accepted\",\"count\":1,"
+                         "\"bytes\":40},{\"name\":\"js\\\"on\",\"count\":1,\"bytes\":4}]}");
+    s = (struct flow_letters_state){
+        .number = 1, .action = FLOW_LETTERS_PURGE, .phase = FLOW_LETTERS_FINISHED, .dry_run = true};
+    admin_dlq_render_state(&s, &out);
+    assert_renders(&out,
+                   "{\"number\":1,\"action\":\"purge\",\"dry_run\":true,\"phase\":\"finished\","
+                   "\"why\":\"\",\"started\":null,\"offsets\":0,\"offsets_passed\":0,\"matched\":0,"
+                   "\"done\":0,\"bytes\":0,\"skipped_attempts\":0,\"skipped_sink\":0,"
+                   "\"outcomes\":[]}");
+}
+
+static void a_queue_is_a_row(void **state)
+{
+    (void)state;
+    struct flow_topic_state dlq = {.parent_id = 1,
+                                   .dlq_held = 3,
+                                   .sealed_bytes = 100,
+                                   .wal_bytes = 20,
+                                   .dlq_oldest_ms = 1790000000123,
+                                   .dlq_redriven = 5,
+                                   .dlq_purged = 6,
+                                   .dlq_expired = 7};
+    struct flow_letters_outcomes reasons = {0};
+    struct buf out = {0};
+    flow_letters_count(&reasons, SLICE_LITERAL("json"), 1);
+    admin_dlq_render_topic(&dlq, "flights", &reasons, false, NULL, &out);
+    assert_renders(&out, "{\"topic\":\"flights\",\"held\":3,\"bytes\":120,\"oldest\":"
+                         "\"2026-09-21T14:13:20.123Z\",\"redriven\":5,\"purged\":6,\"expired\":7,"
+                         "\"by_reason\":{\"json\":1},\"by_reason_complete\":false,\"last\":null}");
+    struct flow_letters_state last = {.number = 1};
+    dlq = (struct flow_topic_state){.parent_id = 1};
+    reasons.count = 0;
+    admin_dlq_render_topic(&dlq, "flights", &reasons, true, &last, &out);
+    assert_non_null(strstr((const char *)out.data, "\"oldest\":null,"));
+    assert_non_null(strstr((const char *)out.data, "\"by_reason\":{},\"by_reason_complete\":true,"
+                                                   "\"last\":{\"number\":1,"));
+    buf_done(&out);
+}
+
+static void a_letter_is_shown_whatever_its_bytes(void **state)
+{
+    (void)state;
+    struct flow_record record = {.offset = 17, .value = SLICE_LITERAL("{\"a\":\n1}")};
+    struct flow_letter letter = {.record = &record,
+                                 .reason = SLICE_LITERAL("schema"),
+                                 .detail = SLICE_LITERAL("/a: \"x\""),
+                                 .stage = SLICE_LITERAL("intake"),
+                                 .source = SLICE_LITERAL("\xff"),
+                                 .received_ms = 1790000000123,
+                                 .attempts = 2};
+    struct buf out = {0};
+    admin_dlq_render_letter(&letter, &out);
+    assert_renders(&out, "{\"offset\":17,\"reason\":\"schema\",\"detail\":\"/a: \\\"x\\\"\","
+                         "\"stage\":\"intake\",\"source_base64\":\"/w==\",\"attempts\":2,"
+                         "\"received_at\":\"2026-09-21T14:13:20.123Z\",\"bytes\":8,\"key\":null,"
+                         "\"value\":{\"a\": 1}}");
+    record.value = SLICE_LITERAL("{broken");
+    record.key = SLICE_LITERAL("k");
+    admin_dlq_render_letter(&letter, &out);
+    assert_non_null(
+        strstr((const char *)out.data, "\"key\":\"k\",\"value_base64\":\"e2Jyb2tlbg==\"}"));
+    buf_done(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_has_all_that_is_known),
+        cmocka_unit_test(a_queue_is_a_row),
+        cmocka_unit_test(a_letter_is_shown_whatever_its_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

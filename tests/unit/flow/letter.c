@@ -1,0 +1,144 @@
+#include "flow/letter.h"
+
+#include "base/alloc.h"
+#include "flow/batch.h"
+#include "flow/letters.h"
+#include "lib/unit.h"
+
+#define RECEIVED_MS INT64_C(1790000000123)
+
+static const struct flow_header full[] = {
+    {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("schema")},
+    {SLICE_LITERAL("garner.detail"), SLICE_LITERAL("/distance: expected integer")},
+    {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
+    {SLICE_LITERAL("garner.source"), SLICE_LITERAL("http")},
+    {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("3")},
+    {SLICE_LITERAL("garner.received_at"), SLICE_LITERAL("2026-09-21T14:13:20.123Z")},
+    {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("forged")},
+};
+
+struct built {
+    struct flow_batch_builder builder;
+    struct flow_batch batch;
+    struct flow_record record;
+};
+
+static void build(struct built *b, const struct flow_header *headers, uint32_t count)
+{
+    flow_batch_builder_init(&b->builder);
+    assert_true(err_is_ok(flow_batch_builder_add(&b->builder, 77, SLICE_LITERAL("AB"),
+                                                 SLICE_LITERAL("{}"), headers, count)));
+    struct slice bytes = flow_batch_builder_finish(&b->builder);
+    assert_true(err_is_ok(flow_batch_parse(bytes, &b->batch)));
+    struct flow_batch_iterator it = flow_batch_records(&b->batch);
+    assert_true(err_is_ok(flow_batch_next(&it, &b->record)));
+}
+
+static void its_headers_tell_of_a_letter(void **state)
+{
+    (void)state;
+    struct built b;
+    struct flow_letter letter;
+    build(&b, full, 7);
+    flow_letter_parse(&b.record, &letter);
+    assert_true(slice_equal_string(letter.reason, "schema"));
+    assert_true(slice_equal_string(letter.detail, "/distance: expected integer"));
+    assert_true(slice_equal_string(letter.source, "http"));
+    assert_int_equal(letter.attempts, 3);
+    assert_int_equal(letter.received_ms, RECEIVED_MS);
+    assert_false(letter.of_sink);
+    flow_batch_builder_done(&b.builder);
+}
+
+static void a_letter_without_headers_is_one_all_the_same(void **state)
+{
+    (void)state;
+    static const struct flow_header odd[] = {
+        {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("many")},
+        {SLICE_LITERAL("garner.received_at"), SLICE_LITERAL("yesterday")},
+        {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("sink:lake")}};
+    struct built b;
+    struct flow_letter letter;
+    build(&b, NULL, 0);
+    flow_letter_parse(&b.record, &letter);
+    assert_int_equal(letter.attempts, 1);
+    assert_int_equal(letter.received_ms, 77);
+    assert_int_equal(letter.reason.size, 0);
+    assert_true(flow_letter_matches(&letter, &(struct flow_letter_filter){0}));
+    flow_batch_builder_done(&b.builder);
+    build(&b, odd, 3);
+    flow_letter_parse(&b.record, &letter);
+    assert_int_equal(letter.attempts, 1);
+    assert_int_equal(letter.received_ms, 77);
+    assert_true(letter.of_sink);
+    flow_batch_builder_done(&b.builder);
+}
+
+static void each_filter_chooses(void **state)
+{
+    (void)state;
+    static const struct {
+        struct flow_letter_filter filter;
+        bool matches;
+    } cases[] = {
+        {{.reason = SLICE_LITERAL("schema")}, true},
+        {{.reason = SLICE_LITERAL("schem")}, false},
+        {{.source = SLICE_LITERAL("http")}, true},
+        {{.source = SLICE_LITERAL("sink")}, false},
+        {{.path = SLICE_LITERAL("/distance")}, true},
+        {{.path = SLICE_LITERAL("/distance: expected integer, and")}, false},
+        {{.path = SLICE_LITERAL("istance")}, false},
+        {{.key = SLICE_LITERAL("AB")}, true},
+        {{.key = SLICE_LITERAL("A")}, false},
+        {{.since_ms = RECEIVED_MS}, true},
+        {{.since_ms = RECEIVED_MS + 1}, false},
+        {{.until_ms = RECEIVED_MS + 1}, true},
+        {{.until_ms = RECEIVED_MS}, false},
+        {{.reason = SLICE_LITERAL("schema"), .source = SLICE_LITERAL("sink")}, false},
+    };
+    struct built b;
+    struct flow_letter letter;
+    build(&b, full, 6);
+    flow_letter_parse(&b.record, &letter);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(flow_letter_matches(&letter, &cases[i].filter), cases[i].matches);
+    flow_batch_builder_done(&b.builder);
+}
+
+static void outcomes_are_counted_by_name_and_bounded(void **state)
+{
+    (void)state;
+    struct flow_letters_outcomes o = {0};
+    flow_letters_count(&o, SLICE_LITERAL("json"), 10);
+    flow_letters_count(&o, SLICE_LITERAL("accepted"), 1);
+    flow_letters_count(&o, SLICE_LITERAL("json"), 5);
+    assert_int_equal(o.count, 2);
+    assert_string_equal(o.items[0].name, "json");
+    assert_int_equal(o.items[0].count, 2);
+    assert_int_equal(o.items[0].bytes, 15);
+    flow_letters_count(&o, SLICE_LITERAL("a reason that is longer than there is room for it"), 1);
+    flow_letters_count(&o, SLICE_LITERAL("a reason that is longer than there is room for it"), 1);
+    assert_int_equal(o.items[2].count, 2);
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%d", i);
+        flow_letters_count(&o, slice_string(name), 1);
+    }
+    assert_int_equal(o.count, FLOW_LETTERS_OUTCOMES);
+    assert_string_equal(o.items[FLOW_LETTERS_OUTCOMES - 1].name, "other");
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < o.count; i++)
+        total += o.items[i].count;
+    assert_int_equal(total, 105);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(its_headers_tell_of_a_letter),
+        cmocka_unit_test(a_letter_without_headers_is_one_all_the_same),
+        cmocka_unit_test(each_filter_chooses),
+        cmocka_unit_test(outcomes_are_counted_by_name_and_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

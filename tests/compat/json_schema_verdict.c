@@ -6,6 +6,9 @@
  *     S <tab> 2020-12|7 <tab> FORMATS <tab> TEXT    a schema; FORMATS is 1 where they are asserted
  *     V <tab> TEXT                        a value, checked against the last schema
  *
+ * Values are checked by the plain half and the fast one, which has to refuse or leave open what the
+ * plain one refuses. At the end, how many it took stands on standard error.
+ *
  * Answers are "ok", or "error", a pointer and a message, with tabs between them.
  */
 
@@ -24,6 +27,8 @@ struct tool {
     size_t document_count;
     struct format_jsonschema *schema;
     struct format_jsonschema_scratch *scratch;
+    bool fits;      /* as the fast half said of the last value */
+    unsigned taken; /* values that it found good */
 };
 
 static void add_document(struct tool *t, struct slice line)
@@ -58,10 +63,14 @@ static void check(struct tool *t, struct slice value)
 {
     struct format_jsonschema_error why;
     err_t err = err_make(ERR_INVALID);
+    t->fits = t->schema && format_jsonschema_fits(t->schema, t->scratch, value, NULL, NULL);
+    t->taken += t->fits;
     if (!t->schema)
         printf("error\t\tno schema\n");
-    else if (err_is_ok(err = format_jsonschema_check(t->schema, t->scratch, value, &why)))
+    else if (err_is_ok(err = format_jsonschema_check_plainly(t->schema, t->scratch, value, &why)))
         printf("ok\n");
+    else if (t->fits)
+        printf("the fast pass takes what the plain check refuses: %s\n", why.message);
     else
         printf("error\t%s\t%s\n", why.path, why.message);
 }
@@ -85,6 +94,7 @@ int main(void)
         default: return 2;
         }
     }
+    fprintf(stderr, "%u\n", tool.taken);
     free(line);
     return 0;
 }

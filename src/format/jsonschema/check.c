@@ -28,6 +28,8 @@ err_t format_jsonschema_scratch_new(struct format_jsonschema_scratch **out)
         return err_make(ERR_MEMORY);
     arena_init(&scratch->run.arena, 65536);
     err_t err = format_jsonschema_matcher_new(&scratch->run.matcher);
+    if (err_is_ok(err))
+        err = format_jsonschema_frames_new(&scratch->run.frames);
     if (!err_is_ok(err)) {
         format_jsonschema_scratch_free(&scratch);
         return err;
@@ -45,6 +47,7 @@ void format_jsonschema_scratch_free(struct format_jsonschema_scratch **scratch)
     arena_done(&s->run.arena);
     buf_done(&s->run.text);
     mem_free(s->run.words);
+    mem_free(s->run.frames);
     mem_free(s);
     *scratch = NULL;
 }
@@ -546,18 +549,51 @@ static err_t check_record(struct format_jsonschema_run *r, const struct format_j
     return good ? err_ok() : err_make(ERR_RECORD_REFUSED);
 }
 
+static void begin_run(struct format_jsonschema_run *r, const struct format_jsonschema *schema,
+                      struct format_jsonschema_error *why)
+{
+    ASSERT(schema && schema->root && !r->scope);
+    r->budget = (struct format_jsonschema_budget){schema->steps, false};
+    r->stopped = ERR_OK;
+    r->why = why;
+}
+
+static void end_run(struct format_jsonschema_run *r)
+{
+    ASSERT(r->depth == 0 && r->quiet == 0 && r->word_count == 0);
+    arena_done(&r->arena);
+}
+
+bool format_jsonschema_fits(const struct format_jsonschema *schema,
+                            struct format_jsonschema_scratch *scratch, struct slice text,
+                            const struct format_json_paths *paths, struct format_json_value *found)
+{
+    struct format_jsonschema_error unused;
+    if (!schema->program)
+        return false;
+    begin_run(&scratch->run, schema, &unused);
+    bool fits = format_jsonschema_pass(&scratch->run, schema, text, paths, found);
+    end_run(&scratch->run);
+    return fits;
+}
+
 err_t format_jsonschema_check(const struct format_jsonschema *schema,
                               struct format_jsonschema_scratch *scratch, struct slice record,
                               struct format_jsonschema_error *why)
 {
+    if (format_jsonschema_fits(schema, scratch, record, NULL, NULL))
+        return err_ok();
+    return format_jsonschema_check_plainly(schema, scratch, record, why);
+}
+
+err_t format_jsonschema_check_plainly(const struct format_jsonschema *schema,
+                                      struct format_jsonschema_scratch *scratch,
+                                      struct slice record, struct format_jsonschema_error *why)
+{
     struct format_jsonschema_run *r = &scratch->run;
     struct format_jsonschema_error unused;
-    ASSERT(schema && schema->root && !r->scope);
-    r->budget = (struct format_jsonschema_budget){schema->steps, false};
-    r->stopped = ERR_OK;
-    r->why = why ? why : &unused;
+    begin_run(r, schema, why ? why : &unused);
     err_t err = check_record(r, schema, record);
-    ASSERT(r->depth == 0 && r->quiet == 0 && r->word_count == 0);
-    arena_done(&r->arena);
+    end_run(r);
     return err;
 }

@@ -33,8 +33,17 @@ struct format_jsonschema_run {
     uint32_t quiet;        /* over 0: a branch that may fail is tried */
     enum err_code stopped; /* ERR_OK, ERR_MEMORY or ERR_TOO_LARGE */
     struct format_jsonschema_error *why;
-    struct buf text; /* where messages are put together */
+    struct format_jsonschema_frames *frames; /* of the pass */
+    struct buf text;                         /* where messages are put together */
 };
+
+/* Where the pass keeps what is open. */
+err_t format_jsonschema_frames_new(struct format_jsonschema_frames **out);
+/* True when `text` is JSON that `schema` allows, with `found` as format_json_check gives it; false
+ * where that is not known. The run is as check.c begins it. */
+bool format_jsonschema_pass(struct format_jsonschema_run *r, const struct format_jsonschema *schema,
+                            struct slice text, const struct format_json_paths *paths,
+                            struct format_json_value *found);
 
 /* True when `schema` allows `node`. */
 bool format_jsonschema_holds(struct format_jsonschema_run *r,

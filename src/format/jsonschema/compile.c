@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "format/jsonschema/schema_int.h"
+#include "format/jsonschema/program_int.h"
 #include "format/jsonschema/uri_int.h"
 
 /*
@@ -574,7 +574,7 @@ static err_t compile_all(struct format_jsonschema_compiler *c, struct slice text
     for (struct format_jsonschema_schema *schema = c->first; schema; schema = schema->next)
         TRY(compile_schema(c, schema));
     c->product->root = root;
-    return err_ok();
+    return format_jsonschema_program_make(c);
 }
 
 static err_t compile_text(struct slice text, const struct format_jsonschema_options *options,

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "format/json/json.h"
 
 /* Steps that a record is given unless said otherwise. */
 #define FORMAT_JSONSCHEMA_STEPS (UINT64_C(1) << 22)
@@ -79,3 +80,20 @@ void format_jsonschema_scratch_free(struct format_jsonschema_scratch **scratch);
 err_t format_jsonschema_check(const struct format_jsonschema *schema,
                               struct format_jsonschema_scratch *scratch, struct slice record,
                               struct format_jsonschema_error *why);
+
+/*
+ * The two halves of that check, for whoever wants more than a verdict.
+ *
+ * The fast one: true when all of `text` is JSON that `schema` allows, found out in one pass that
+ * builds no tree, with `found` as format_json_check gives it (both may be NULL). False says
+ * nothing: the record is refused, or the pass leaves it to the plain half (a key with escapes, an
+ * object of hundreds of unknown keys, a $dynamicRef). It may find good what is too complex for the
+ * plain half, which spends steps on every value.
+ */
+bool format_jsonschema_fits(const struct format_jsonschema *schema,
+                            struct format_jsonschema_scratch *scratch, struct slice text,
+                            const struct format_json_paths *paths, struct format_json_value *found);
+/* The plain one, over a tree; the oracle, and the one that words errors. */
+err_t format_jsonschema_check_plainly(const struct format_jsonschema *schema,
+                                      struct format_jsonschema_scratch *scratch,
+                                      struct slice record, struct format_jsonschema_error *why);

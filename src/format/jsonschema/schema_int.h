@@ -114,9 +114,12 @@ struct format_jsonschema_word {
  * with a NULL name. */
 extern const struct format_jsonschema_word format_jsonschema_words[];
 
+struct format_jsonschema_place;
+
 struct format_jsonschema {
     struct arena arena;
     const struct format_jsonschema_schema *root;
+    const struct format_jsonschema_place *program; /* of the root; NULL: there is none */
     uint64_t steps;
     struct format_jsonschema_regex **regexes; /* all of them, to be freed */
     size_t regex_count;

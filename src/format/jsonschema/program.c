@@ -1,0 +1,486 @@
+#include "format/jsonschema/program_int.h"
+
+#include "base/assert.h"
+#include "format/jsonschema/check_int.h"
+
+/*
+ * A set of schemas is expanded by what its $refs and allOfs lead to and brought into order; a set
+ * that was met before has its shape already, so that recursive schemas end. A new shape waits in a
+ * line to be filled in: what each keyword says goes where the pass needs it, and the sets of the
+ * places below become shapes in turn.
+ *
+ * What cannot be put into a shape is no failure: it stays a keyword for the span, or the schema has
+ * no program, and the plain checker does all.
+ */
+
+#define SET_MAX 64
+#define SHAPES_MAX 4096
+#define WORK_MAX (1U << 20)
+#define ALL_KINDS                                                                                  \
+    (1U << FORMAT_JSON_NULL | 1U << FORMAT_JSON_FALSE | 1U << FORMAT_JSON_TRUE |                   \
+     1U << FORMAT_JSON_NUMBER | 1U << FORMAT_JSON_STRING | 1U << FORMAT_JSON_OBJECT |              \
+     1U << FORMAT_JSON_ARRAY)
+
+typedef bool check_fn(struct format_jsonschema_run *r, const struct format_jsonschema_keyword *k,
+                      const struct format_jsonschema_node *node, size_t seen);
+
+struct builder {
+    struct format_jsonschema_compiler *c;
+    struct map shapes; /* by the bytes of their set */
+    struct format_jsonschema_place *last;
+    size_t count;
+    size_t work; /* places below shapes, by the schemas that may speak of each */
+    bool unfit;  /* there will be no program */
+};
+
+struct set {
+    const struct format_jsonschema_schema *items[SET_MAX];
+    uint32_t levels[SET_MAX];
+    size_t count;
+    bool again; /* a level was raised */
+};
+
+/* `level`: of how many references and allOfs it is behind. One that is behind itself has no end of
+ * them: for the plain checker, which runs out of depth there. */
+static void put_at(struct builder *b, struct set *set,
+                   const struct format_jsonschema_schema *schema, uint32_t level)
+{
+    ASSERT(schema);
+    size_t i = 0;
+    /* A schema that says nothing is no member, so that all places without any are one. */
+    if (!schema->keywords && !schema->never)
+        return;
+    while (i < set->count && set->items[i] != schema)
+        i++;
+    if (i == SET_MAX || level > SET_MAX) {
+        b->unfit = true;
+        return;
+    }
+    if (i == set->count) {
+        set->items[set->count++] = schema;
+        set->levels[i] = level;
+    } else if (level > set->levels[i]) {
+        set->levels[i] = level;
+        set->again = true;
+    }
+}
+
+static void put(struct builder *b, struct set *set, const struct format_jsonschema_schema *schema)
+{
+    put_at(b, set, schema, 0);
+}
+
+static void expand_one(struct builder *b, struct set *set, size_t i)
+{
+    const struct format_jsonschema_schema *schema = set->items[i];
+    for (const struct format_jsonschema_keyword *k = schema->keywords; k && !schema->looks_back;
+         k = k->next) {
+        if (k->word->check == format_jsonschema_check_ref)
+            put_at(b, set, k->schema, set->levels[i] + 1);
+        else if (k->word->check == format_jsonschema_check_all_of)
+            for (size_t j = 0; j < k->part_count; j++)
+                put_at(b, set, k->parts[j].schema, set->levels[i] + 1);
+    }
+}
+
+/* What is behind references and allOf joins the set. */
+static void expand(struct builder *b, struct set *set)
+{
+    do {
+        set->again = false;
+        for (size_t i = 0; i < set->count && !b->unfit; i++)
+            expand_one(b, set, i);
+    } while (set->again && !b->unfit);
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (const struct format_jsonschema_schema *const *)a;
+    uintptr_t y = (uintptr_t) * (const struct format_jsonschema_schema *const *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The shape of a set, to be filled in when its turn comes. */
+static err_t shape_of(struct builder *b, struct set *set,
+                      const struct format_jsonschema_place **out)
+{
+    expand(b, set);
+    qsort(set->items, set->count, sizeof(set->items[0]), by_address);
+    struct slice key = slice_make(set->items, set->count * sizeof(set->items[0]));
+    struct format_jsonschema_place *shape = map_get(&b->shapes, key);
+    if (!shape) {
+        shape = format_jsonschema_alloc(b->c, sizeof(*shape) + key.size);
+        if (!shape)
+            return err_make(ERR_MEMORY);
+        shape->set = (const struct format_jsonschema_schema **)(void *)(shape + 1);
+        shape->set_count = set->count;
+        memcpy(shape->set, set->items, key.size);
+        TRY(map_put(&b->shapes, slice_make(shape->set, key.size), shape));
+        b->unfit = b->unfit || ++b->count > SHAPES_MAX;
+        if (b->last)
+            b->last->next = shape;
+        b->last = shape;
+    }
+    *out = shape;
+    return err_ok();
+}
+
+static err_t add_step(struct builder *b, struct format_jsonschema_steps *steps,
+                      struct format_jsonschema_step_of step)
+{
+    /* Doubled at each power of two: a list of an arena has no other way to grow. */
+    if ((steps->count & (steps->count - 1)) == 0) {
+        size_t capacity = steps->count > 0 ? 2 * steps->count : 1;
+        struct format_jsonschema_step_of *grown =
+            format_jsonschema_alloc(b->c, capacity * sizeof(*grown));
+        if (!grown)
+            return err_make(ERR_MEMORY);
+        if (steps->count > 0)
+            memcpy(grown, steps->items, steps->count * sizeof(*grown));
+        steps->items = grown;
+    }
+    steps->items[steps->count++] = step;
+    return err_ok();
+}
+
+static err_t add_keyword(struct builder *b, struct format_jsonschema_steps *steps,
+                         const struct format_jsonschema_keyword *k)
+{
+    return add_step(b, steps, (struct format_jsonschema_step_of){.keyword = k});
+}
+
+static err_t add_everywhere(struct builder *b, struct format_jsonschema_place *shape,
+                            const struct format_jsonschema_keyword *k)
+{
+    TRY(add_keyword(b, &shape->strings, k));
+    TRY(add_keyword(b, &shape->numbers, k));
+    TRY(add_keyword(b, &shape->others, k));
+    TRY(add_keyword(b, &shape->objects, k));
+    return add_keyword(b, &shape->arrays, k);
+}
+
+/* enum, and const as a list of one. Of null, true and false the kind is all that there is. */
+static err_t add_values(struct builder *b, struct format_jsonschema_place *shape,
+                        const struct format_jsonschema_keyword *k,
+                        const struct format_jsonschema_node *const *values, size_t count)
+{
+    uint32_t kinds = 0;
+    for (size_t i = 0; i < count; i++)
+        kinds |= 1U << values[i]->kind;
+    shape->kinds &= kinds;
+    struct format_jsonschema_step_of words = {
+        .operation = FORMAT_JSONSCHEMA_DO_WORDS, .keyword = k, .values = values, .count = count};
+    TRY(add_step(b, &shape->strings, words));
+    TRY(add_keyword(b, &shape->numbers, k));
+    TRY(add_keyword(b, &shape->objects, k));
+    return add_keyword(b, &shape->arrays, k);
+}
+
+/* A bound that a short integer can be compared with at once. */
+static bool short_integer(struct slice text, int64_t *out)
+{
+    bool negative = text.size > 0 && text.data[0] == '-';
+    int64_t value = 0;
+    if (text.size == negative || text.size > 18)
+        return false;
+    for (size_t i = negative; i < text.size; i++) {
+        if (!(text.data[i] >= '0' && text.data[i] <= '9'))
+            return false;
+        value = value * 10 + (text.data[i] - '0');
+    }
+    *out = negative ? -value : value;
+    return true;
+}
+
+static err_t add_bound(struct builder *b, struct format_jsonschema_place *shape,
+                       const struct format_jsonschema_keyword *k)
+{
+    struct format_jsonschema_step_of step = {.keyword = k, .low = INT64_MIN, .high = INT64_MAX};
+    int64_t bound;
+    if (short_integer(k->value->text, &bound)) {
+        step.operation = FORMAT_JSONSCHEMA_DO_RANGE;
+        if (k->word->check == format_jsonschema_check_minimum)
+            step.low = bound + (k->min != 1);
+        else
+            step.high = bound - (k->min != 1);
+    }
+    return add_step(b, &shape->numbers, step);
+}
+
+static err_t add_length(struct builder *b, struct format_jsonschema_place *shape,
+                        const struct format_jsonschema_keyword *k)
+{
+    return add_step(
+        b, &shape->strings,
+        (struct format_jsonschema_step_of){
+            .operation = FORMAT_JSONSCHEMA_DO_LENGTH, .keyword = k, .min = k->min, .max = k->max});
+}
+
+static void add_type(struct format_jsonschema_place *shape,
+                     const struct format_jsonschema_keyword *k)
+{
+    bool any_number = (k->kinds >> FORMAT_JSON_NUMBER & 1) != 0;
+    uint32_t kinds = k->kinds | (k->integers ? 1U << FORMAT_JSON_NUMBER : 0);
+    shape->kinds &= kinds;
+    shape->integers = shape->integers || (k->integers && !any_number);
+}
+
+static void narrow(uint64_t *min, uint64_t *max, const struct format_jsonschema_keyword *k)
+{
+    *min = k->min > *min ? k->min : *min;
+    *max = k->max < *max ? k->max : *max;
+}
+
+/* Where each keyword goes that neither is in the expansion nor leads to the places below. */
+static err_t add(struct builder *b, struct format_jsonschema_place *shape,
+                 const struct format_jsonschema_keyword *k)
+{
+    check_fn *check = k->word->check;
+    if (check == format_jsonschema_check_type)
+        add_type(shape, k);
+    else if (check == format_jsonschema_check_enum)
+        return add_values(b, shape, k,
+                          (const struct format_jsonschema_node *const *)k->value->children,
+                          k->value->count);
+    else if (check == format_jsonschema_check_const)
+        return add_values(b, shape, k, &k->value, 1);
+    else if (check == format_jsonschema_check_minimum || check == format_jsonschema_check_maximum)
+        return add_bound(b, shape, k);
+    else if (check == format_jsonschema_check_multiple_of)
+        return add_keyword(b, &shape->numbers, k);
+    else if (check == format_jsonschema_check_length)
+        return add_length(b, shape, k);
+    else if (check == format_jsonschema_check_pattern || check == format_jsonschema_check_format)
+        return add_keyword(b, &shape->strings, k);
+    else if (check == format_jsonschema_check_item_count)
+        narrow(&shape->item_min, &shape->item_max, k);
+    else if (check == format_jsonschema_check_property_count)
+        narrow(&shape->property_min, &shape->property_max, k);
+    else if (check == format_jsonschema_check_unique || check == format_jsonschema_check_contains)
+        return add_keyword(b, &shape->arrays, k);
+    else if (check == format_jsonschema_check_dependencies ||
+             check == format_jsonschema_check_names)
+        return add_keyword(b, &shape->objects, k);
+    else if (check == format_jsonschema_check_any_of || check == format_jsonschema_check_one_of ||
+             check == format_jsonschema_check_not || check == format_jsonschema_check_if)
+        return add_everywhere(b, shape, k);
+    return err_ok();
+}
+
+static bool is_below_object(const struct format_jsonschema_keyword *k)
+{
+    return k->word->check == format_jsonschema_check_properties ||
+           k->word->check == format_jsonschema_check_patterns ||
+           k->word->check == format_jsonschema_check_additional;
+}
+
+/* Schemas with patternProperties look at the span: which ones a name has is not known here. */
+static bool named_apart(const struct format_jsonschema_schema *schema)
+{
+    return !schema->looks_back && !schema->patterns;
+}
+
+/* The index of a property, which is made where it is not there. */
+static uint32_t property_at(struct builder *b, struct format_jsonschema_place *shape,
+                            struct slice name)
+{
+    for (uint32_t i = 0; i < shape->property_count; i++)
+        if (slice_equal(shape->properties[i].name, name))
+            return i;
+    if (shape->property_count == FORMAT_JSONSCHEMA_PROPERTIES_MAX) {
+        b->unfit = true;
+        return 0;
+    }
+    shape->properties[shape->property_count] =
+        (struct format_jsonschema_property){name, format_jsonschema_fingerprint(name), NULL};
+    return shape->property_count++;
+}
+
+static void add_names(struct builder *b, struct format_jsonschema_place *shape,
+                      const struct format_jsonschema_schema *schema)
+{
+    for (const struct format_jsonschema_keyword *k = schema->keywords; k && !b->unfit;
+         k = k->next) {
+        if (k->word->check == format_jsonschema_check_properties && named_apart(schema)) {
+            for (size_t i = 0; i < k->part_count; i++)
+                (void)property_at(b, shape, k->parts[i].name);
+        } else if (k->word->check == format_jsonschema_check_required) {
+            for (size_t i = 0; i < k->value->count; i++) {
+                uint32_t at = property_at(b, shape, k->value->children[i]->text);
+                shape->required[at / 64] |= UINT64_C(1) << (at & 63);
+            }
+        }
+    }
+}
+
+/* What schema `schema` says of a property; `name` NULL: of one that no schema names. */
+static void add_below(struct builder *b, struct set *set,
+                      const struct format_jsonschema_schema *schema, const struct slice *name)
+{
+    if (!named_apart(schema))
+        return;
+    bool named = false;
+    for (size_t i = 0; name && schema->properties && i < schema->properties->part_count; i++) {
+        if (!slice_equal(schema->properties->parts[i].name, *name))
+            continue;
+        put(b, set, schema->properties->parts[i].schema);
+        named = true;
+    }
+    for (const struct format_jsonschema_keyword *k = schema->keywords; k && !named; k = k->next)
+        if (k->word->check == format_jsonschema_check_additional)
+            put(b, set, k->schema);
+}
+
+static err_t fill_table(struct builder *b, struct format_jsonschema_place *shape)
+{
+    uint32_t size = 4;
+    while (size < 4 * shape->property_count)
+        size *= 2;
+    shape->table_mask = size - 1;
+    shape->table = format_jsonschema_alloc(b->c, size * sizeof(*shape->table));
+    if (!shape->table)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < shape->property_count; i++) {
+        uint32_t at = (uint32_t)shape->properties[i].fingerprint & shape->table_mask;
+        while (shape->table[at] != 0)
+            at = (at + 1) & shape->table_mask;
+        shape->table[at] = (uint16_t)(i + 1);
+    }
+    return err_ok();
+}
+
+static err_t fill_object(struct builder *b, struct format_jsonschema_place *shape)
+{
+    struct format_jsonschema_property room[FORMAT_JSONSCHEMA_PROPERTIES_MAX];
+    shape->properties = room;
+    for (size_t i = 0; i < shape->set_count; i++)
+        add_names(b, shape, shape->set[i]);
+    shape->properties = NULL;
+    b->work += shape->property_count * shape->set_count;
+    b->unfit = b->unfit || b->work > WORK_MAX;
+    if (b->unfit)
+        return err_ok();
+    size_t size = shape->property_count * sizeof(room[0]);
+    struct format_jsonschema_property *properties = format_jsonschema_alloc(b->c, size);
+    if (!properties)
+        return err_make(ERR_MEMORY);
+    if (size > 0)
+        memcpy(properties, room, size);
+    shape->properties = properties;
+    for (uint32_t i = 0; i <= shape->property_count; i++) {
+        bool other = i == shape->property_count;
+        struct set set = {.count = 0};
+        for (size_t j = 0; j < shape->set_count; j++)
+            add_below(b, &set, shape->set[j], other ? NULL : &properties[i].name);
+        TRY(shape_of(b, &set, other ? &shape->other : &properties[i].shape));
+    }
+    return fill_table(b, shape);
+}
+
+/* What a schema says of the item at `index`; SIZE_MAX: of those behind all prefixes. */
+static void add_item(struct builder *b, struct set *set,
+                     const struct format_jsonschema_schema *schema, size_t index)
+{
+    for (const struct format_jsonschema_keyword *k = schema->keywords; k; k = k->next) {
+        if (schema->looks_back)
+            return;
+        if (k->word->check == format_jsonschema_check_prefix && index < k->part_count)
+            put(b, set, k->parts[index].schema);
+        else if (k->word->check == format_jsonschema_check_items && index >= k->min)
+            put(b, set, k->schema);
+    }
+}
+
+static err_t fill_array(struct builder *b, struct format_jsonschema_place *shape)
+{
+    for (size_t i = 0; i < shape->set_count; i++)
+        for (const struct format_jsonschema_keyword *k = shape->set[i]->keywords; k; k = k->next) {
+            size_t count = k->word->check == format_jsonschema_check_prefix ? k->part_count : 0;
+            /* The items that it leaves to another keyword have a place each, too. */
+            if (k->word->check == format_jsonschema_check_items)
+                count = (size_t)k->min;
+            shape->prefix_count = count > shape->prefix_count ? count : shape->prefix_count;
+        }
+    b->work += shape->prefix_count * shape->set_count;
+    if (b->work > WORK_MAX) {
+        b->unfit = true;
+        return err_ok();
+    }
+    shape->prefix = format_jsonschema_alloc(
+        b->c, shape->prefix_count * sizeof(struct format_jsonschema_place *) + 1);
+    if (!shape->prefix)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i <= shape->prefix_count; i++) {
+        bool behind = i == shape->prefix_count;
+        struct set set = {.count = 0};
+        for (size_t j = 0; j < shape->set_count; j++)
+            add_item(b, &set, shape->set[j], behind ? SIZE_MAX : i);
+        TRY(shape_of(b, &set, behind ? &shape->items : &shape->prefix[i]));
+    }
+    return err_ok();
+}
+
+/* A schema of the set: what it says of the value itself. */
+static err_t fill_schema(struct builder *b, struct format_jsonschema_place *shape,
+                         const struct format_jsonschema_schema *schema)
+{
+    if (schema->never)
+        shape->kinds = 0;
+    if (schema->looks_back) {
+        shape->wholes[shape->whole_count++] = schema;
+        return err_ok();
+    }
+    for (const struct format_jsonschema_keyword *k = schema->keywords; k; k = k->next) {
+        b->unfit = b->unfit || k->dynamic.data;
+        if (is_below_object(k) && !named_apart(schema))
+            TRY(add_keyword(b, &shape->objects, k));
+        else
+            TRY(add(b, shape, k));
+    }
+    return err_ok();
+}
+
+static err_t fill(struct builder *b, struct format_jsonschema_place *shape)
+{
+    shape->kinds = ALL_KINDS;
+    shape->property_max = UINT64_MAX;
+    shape->item_max = UINT64_MAX;
+    shape->wholes = format_jsonschema_alloc(
+        b->c, shape->set_count * sizeof(struct format_jsonschema_schema *) + 1);
+    if (!shape->wholes)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < shape->set_count; i++)
+        TRY(fill_schema(b, shape, shape->set[i]));
+    TRY(fill_object(b, shape));
+    return b->unfit ? err_ok() : fill_array(b, shape);
+}
+
+/* A reference that depends on the way to it has no place in a shape, wherever it stands. */
+static bool has_dynamic(const struct format_jsonschema_compiler *c)
+{
+    for (const struct format_jsonschema_schema *s = c->first; s; s = s->next)
+        for (const struct format_jsonschema_keyword *k = s->keywords; k; k = k->next)
+            if (k->dynamic.data)
+                return true;
+    return false;
+}
+
+err_t format_jsonschema_program_make(struct format_jsonschema_compiler *c)
+{
+    struct builder b = {.c = c, .unfit = has_dynamic(c)};
+    const struct format_jsonschema_place *first = NULL;
+    struct set set = {.count = 0};
+    ASSERT(c->product->root && !c->product->program);
+    if (b.unfit)
+        return err_ok();
+    map_init(&b.shapes, 0);
+    put(&b, &set, c->product->root);
+    err_t err = shape_of(&b, &set, &first);
+    struct format_jsonschema_place *shape = b.last;
+    for (; err_is_ok(err) && shape && !b.unfit; shape = shape->next)
+        err = fill(&b, shape);
+    map_done(&b.shapes);
+    if (err_is_ok(err) && !b.unfit)
+        c->product->program = first;
+    return err;
+}

@@ -1,0 +1,128 @@
+#pragma once
+
+/*
+ * A schema as a program for the JSON pass: for each place in a record a shape, which is all that
+ * the schemas of that place say together, sorted by the kind of value that they say it of. What is
+ * behind a $ref or an allOf is part of the shape; what needs a value as a whole (branches,
+ * uniqueItems, patternProperties, unevaluated*) stays keywords, which are held against the value's
+ * span. Made with the schema, lives in its arena, read-only.
+ */
+
+#include "format/jsonschema/schema_int.h"
+
+/* The most properties that a shape knows by name, 64 a word. A schema with more has no program. */
+#define FORMAT_JSONSCHEMA_SEEN_WORDS 4
+#define FORMAT_JSONSCHEMA_PROPERTIES_MAX (64 * FORMAT_JSONSCHEMA_SEEN_WORDS)
+
+struct format_jsonschema_property {
+    struct slice name;
+    uint64_t fingerprint;
+    const struct format_jsonschema_place *shape;
+};
+
+/* What is done about a string or a number. */
+enum format_jsonschema_operation {
+    FORMAT_JSONSCHEMA_DO_KEYWORD, /* what the plain checker does */
+    FORMAT_JSONSCHEMA_DO_LENGTH,  /* `min` to `max` code points */
+    FORMAT_JSONSCHEMA_DO_RANGE,   /* a short integer is in `low` to `high`; else the keyword */
+    FORMAT_JSONSCHEMA_DO_WORDS,   /* the characters are one of `count` values */
+};
+
+struct format_jsonschema_step_of {
+    enum format_jsonschema_operation operation;
+    const struct format_jsonschema_keyword *keyword;
+    int64_t low;
+    int64_t high;
+    uint64_t min;
+    uint64_t max;
+    const struct format_jsonschema_node *const *values;
+    size_t count;
+};
+
+struct format_jsonschema_steps {
+    struct format_jsonschema_step_of *items;
+    size_t count;
+};
+
+struct format_jsonschema_place {
+    uint32_t kinds; /* bit k: a value of enum format_json_kind k may be here */
+    bool integers;  /* a number has to be an integer */
+    struct format_jsonschema_steps strings;
+    struct format_jsonschema_steps numbers;
+    struct format_jsonschema_steps others; /* null, true, false */
+    /* Held against the span. */
+    struct format_jsonschema_steps objects;
+    struct format_jsonschema_steps arrays;
+    const struct format_jsonschema_schema **wholes; /* schemas, whatever the value's kind */
+    size_t whole_count;
+    /* Of an object. */
+    struct format_jsonschema_property *properties;
+    uint32_t property_count;
+    uint16_t *table; /* by fingerprint: index + 1, 0 for none; linear probing */
+    uint32_t table_mask;
+    const struct format_jsonschema_place *other; /* of a property without a name here */
+    uint64_t required[FORMAT_JSONSCHEMA_SEEN_WORDS];
+    uint64_t property_min;
+    uint64_t property_max;
+    /* Of an array. */
+    const struct format_jsonschema_place **prefix;
+    size_t prefix_count;
+    const struct format_jsonschema_place *items;
+    uint64_t item_min;
+    uint64_t item_max;
+    /* While the program is made. */
+    const struct format_jsonschema_schema **set; /* what it stands for, expanded, in order */
+    size_t set_count;
+    struct format_jsonschema_place *next;
+};
+
+static inline uint64_t format_jsonschema_load(const uint8_t *at, size_t size)
+{
+    uint64_t word = 0;
+    if (size >= 8) {
+        memcpy(&word, at, 8);
+    } else if (size >= 4) {
+        uint32_t low, high;
+        memcpy(&low, at, 4);
+        memcpy(&high, at + size - 4, 4);
+        word = low | (uint64_t)high << 32;
+    } else if (size > 0) {
+        word = at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16;
+    }
+    return word;
+}
+
+/* Of a key's bytes. Equal keys have equal fingerprints. */
+static inline uint64_t format_jsonschema_fingerprint(struct slice key)
+{
+    const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t hash = key.size * factor;
+    const uint8_t *at = key.data;
+    size_t left = key.size;
+    for (; left > 8; at += 8, left -= 8) {
+        hash = (hash ^ format_jsonschema_load(at, 8)) * factor;
+        hash ^= hash >> 32;
+    }
+    hash = (hash ^ format_jsonschema_load(at, left)) * factor;
+    return hash ^ hash >> 32;
+}
+
+/* The property of `shape` with this key, NULL where there is none. */
+static inline const struct format_jsonschema_property *
+format_jsonschema_shape_find(const struct format_jsonschema_place *shape, struct slice key,
+                             uint64_t fingerprint)
+{
+    if (shape->property_count == 0)
+        return NULL;
+    for (uint32_t at = (uint32_t)fingerprint & shape->table_mask; shape->table[at] != 0;
+         at = (at + 1) & shape->table_mask) {
+        const struct format_jsonschema_property *p = &shape->properties[shape->table[at] - 1];
+        if (p->fingerprint == fingerprint && slice_equal(p->name, key))
+            return p;
+    }
+    return NULL;
+}
+
+/* Makes the program of the product, once its schemas are compiled. A schema that is too large for
+ * one, or has a $dynamicRef, has none (`program` stays NULL). ERR_MEMORY. */
+err_t format_jsonschema_program_make(struct format_jsonschema_compiler *c);

@@ -1,0 +1,137 @@
+#include "format/jsonschema/program_int.h"
+
+#include "unit/format/jsonschema/schema.h"
+
+static const struct format_jsonschema_property *
+property(const struct format_jsonschema_place *shape, const char *name)
+{
+    struct slice key = slice_string(name);
+    return format_jsonschema_shape_find(shape, key, format_jsonschema_fingerprint(key));
+}
+
+static void schemas_of_one_place_become_one_shape(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"type\":[\"object\",\"null\"],\"allOf\":[{\"type\":[\"object\",\"string\"],"
+                    "\"properties\":{\"a\":{\"type\":\"integer\"}}},{\"required\":[\"a\",\"b\"],"
+                    "\"minProperties\":2,\"properties\":{\"a\":{\"minimum\":1}}}]}",
+                    NULL);
+    const struct format_jsonschema_place *root = schema->program;
+    assert_int_equal(root->kinds, 1U << FORMAT_JSON_OBJECT);
+    assert_int_equal(root->property_count, 2);
+    assert_int_equal(root->property_min, 2);
+    assert_int_equal(root->required[0], 3);
+    const struct format_jsonschema_place *a = property(root, "a")->shape;
+    assert_int_equal(a->kinds, 1U << FORMAT_JSON_NUMBER);
+    assert_true(a->integers);
+    assert_int_equal(a->numbers.count, 1);
+    assert_int_equal(a->numbers.items[0].operation, FORMAT_JSONSCHEMA_DO_RANGE);
+    assert_int_equal(a->numbers.items[0].low, 1);
+    assert_ptr_equal(property(root, "b")->shape, root->other);
+    assert_null(property(root, "c"));
+    format_jsonschema_free(&schema);
+}
+
+static void a_schema_that_holds_itself_has_one_shape_for_all_depths(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"type\":\"object\",\"properties\":{\"next\":{\"$ref\":\"#\"}},"
+                    "\"additionalProperties\":{\"items\":{\"$ref\":\"#\"}}}",
+                    NULL);
+    const struct format_jsonschema_place *next = property(schema->program, "next")->shape;
+    assert_ptr_equal(property(next, "next")->shape, next);
+    assert_ptr_equal(property(next->other->items, "next")->shape, next);
+    format_jsonschema_free(&schema);
+}
+
+static void what_needs_the_whole_value_stays_a_keyword(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"object\"}],\"uniqueItems\":true,"
+                    "\"patternProperties\":{\"x\":true},\"additionalProperties\":false}",
+                    NULL);
+    const struct format_jsonschema_place *root = schema->program;
+    assert_int_equal(root->others.count, 1);
+    assert_int_equal(root->arrays.count, 2);
+    assert_int_equal(root->objects.count, 3);
+    /* What is additional depends on the patterns, so nothing is said of it here. */
+    assert_true(root->other->kinds != 0);
+    format_jsonschema_free(&schema);
+    schema = schema_with("{\"allOf\":[{\"properties\":{\"a\":true}}],"
+                         "\"unevaluatedProperties\":false}",
+                         NULL);
+    assert_int_equal(schema->program->whole_count, 1);
+    assert_int_equal(schema->program->property_count, 0);
+    format_jsonschema_free(&schema);
+}
+
+static void false_allows_nothing_and_true_all(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"properties\":{\"a\":false},\"prefixItems\":[true],\"items\":false}", NULL);
+    const struct format_jsonschema_place *root = schema->program;
+    assert_int_equal(property(root, "a")->shape->kinds, 0);
+    assert_int_equal(root->prefix_count, 1);
+    assert_ptr_equal(root->prefix[0], root->other);
+    assert_int_equal(root->items->kinds, 0);
+    format_jsonschema_free(&schema);
+}
+
+static void a_schema_too_large_or_too_dynamic_has_no_program(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"$dynamicAnchor\":\"x\",\"items\":{\"$dynamicRef\":\"#x\"}}", NULL);
+    assert_null(schema->program);
+    assert_true(err_is_ok(schema_check(schema, SLICE_LITERAL("[[]]"), NULL)));
+    format_jsonschema_free(&schema);
+    for (int count = FORMAT_JSONSCHEMA_PROPERTIES_MAX;
+         count <= FORMAT_JSONSCHEMA_PROPERTIES_MAX + 1; count++) {
+        struct buf text = {0};
+        buf_add_string(&text, "{\"properties\":{");
+        for (int i = 0; i < count; i++)
+            buf_add_format(&text, "%s\"p%d\":{\"type\":\"null\"}", i ? "," : "", i);
+        buf_add_string(&text, "}}");
+        buf_add_byte(&text, 0);
+        schema = schema_with((const char *)text.data, NULL);
+        assert_int_equal(schema->program != NULL, count == FORMAT_JSONSCHEMA_PROPERTIES_MAX);
+        assert_true(err_is_ok(schema_check(schema, SLICE_LITERAL("{\"p255\":null}"), NULL)));
+        assert_false(err_is_ok(schema_check(schema, SLICE_LITERAL("{\"p255\":1}"), NULL)));
+        format_jsonschema_free(&schema);
+        buf_done(&text);
+    }
+}
+
+static void fingerprints_differ_with_any_byte_and_need_none_beyond(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 40; size++) {
+        uint8_t *key = mem_zalloc(1, size);
+        struct slice s = slice_make(key, size);
+        uint64_t zeros = format_jsonschema_fingerprint(s);
+        for (size_t i = 0; i < size; i++) {
+            key[i] = 1;
+            assert_true(format_jsonschema_fingerprint(s) != zeros);
+            key[i] = 0;
+        }
+        assert_int_equal(format_jsonschema_fingerprint(s), zeros);
+        mem_free(key);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(schemas_of_one_place_become_one_shape),
+        cmocka_unit_test(a_schema_that_holds_itself_has_one_shape_for_all_depths),
+        cmocka_unit_test(what_needs_the_whole_value_stays_a_keyword),
+        cmocka_unit_test(false_allows_nothing_and_true_all),
+        cmocka_unit_test(a_schema_too_large_or_too_dynamic_has_no_program),
+        cmocka_unit_test(fingerprints_differ_with_any_byte_and_need_none_beyond),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

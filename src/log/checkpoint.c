@@ -22,6 +22,9 @@
 #define CURSOR_SIZE 40u
 #define PARTITION_SIZE 40u
 #define DOOMED_SIZE 16u
+#define KEYS_SIZE 48u
+#define BUCKET_SIZE 40u
+#define DOOMED_KEYS_SIZE 16u
 #define SIZE_GUESS ((size_t)1 << 20)
 #define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
 #define SUFFIX ".ckpt"
@@ -148,6 +151,47 @@ static void add_sink(struct buf *out, const struct log_sink *sink)
     buf_add_slice(out, sink->outputs);
 }
 
+static void add_bucket(struct buf *out, const struct log_keys_bucket *bucket)
+{
+    ASSERT(bucket->sorted || bucket->saving == bucket->durable);
+    buf_add_u64le(out, bucket->number);
+    buf_add_u64le(out, (uint64_t)bucket->first_ms);
+    buf_add_u64le(out, (uint64_t)bucket->last_ms);
+    buf_add_u32le(out, log_keys_bucket_count(bucket));
+    buf_add_u32le(out, bucket->sorted ? 0 : bucket->saving_crc);
+    buf_add_u64le(out, bucket->sorted);
+}
+
+/* The keys themselves are in files of their own: thousands of checkpoints may name the same ones.
+ */
+static void add_keys(struct buf *out, const struct log_state *state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        count += state->topics[i]->keys != NULL;
+    buf_add_u32le(out, count);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        const struct log_topic *topic = state->topics[i];
+        if (!topic->keys)
+            continue;
+        ASSERT(!topic->deleted && topic->config.dedup_window_ms > 0);
+        buf_add_u32le(out, topic->id);
+        buf_add_u64le(out, topic->config.dedup_window_ms);
+        buf_add_u64le(out, topic->config.dedup_memory_bytes);
+        buf_add(out, topic->config.dedup_secret.bytes, sizeof topic->config.dedup_secret.bytes);
+        buf_add_u64le(out, topic->keys->next_number);
+        buf_add_u32le(out, topic->keys->count);
+        for (uint32_t b = 0; b < topic->keys->count; b++)
+            add_bucket(out, topic->keys->buckets[b]);
+    }
+    buf_add_u32le(out, (uint32_t)state->doomed_keys_count);
+    for (size_t i = 0; i < state->doomed_keys_count; i++) {
+        buf_add_u32le(out, state->doomed_keys[i].topic_id);
+        buf_add_u32le(out, state->doomed_keys[i].kind);
+        buf_add_u64le(out, state->doomed_keys[i].number);
+    }
+}
+
 void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct log_state *state,
                            struct buf *out)
 {
@@ -179,6 +223,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
         buf_add_u32le(out, state->doomed[i].partition);
         buf_add_u64le(out, (uint64_t)state->doomed[i].base_offset);
     }
+    add_keys(out, state);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
@@ -571,8 +616,91 @@ static err_t take_doomed(struct cursor *c, struct log_state *state)
             doomed->base_offset < -1)
             cursor_fail(c);
     }
-    /* The last list. What were left behind it, this version would lose with its next checkpoint. */
-    return err_make(cursor_ok(c) && c->rest.size == 0 ? ERR_OK : ERR_CORRUPT);
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_number)
+{
+    ASSERT(keys->count <= keys->capacity);
+    uint64_t number = cursor_u64le(c);
+    int64_t first_ms = (int64_t)cursor_u64le(c);
+    int64_t last_ms = (int64_t)cursor_u64le(c);
+    uint32_t count = cursor_u32le(c);
+    uint32_t crc = cursor_u32le(c);
+    bool sorted = take_flag(c, cursor_u64le(c));
+    const struct log_keys_bucket *before = keys->count > 0 ? keys->buckets[keys->count - 1] : NULL;
+    if (!cursor_ok(c) || first_ms > last_ms || number >= next_number ||
+        count > LOG_KEYS_TABLE_MAX || (sorted && count == 0) ||
+        (before && (before->number >= number || (sorted && !before->sorted))))
+        return err_make(ERR_CORRUPT);
+    struct log_keys_bucket *bucket = log_keys_add_bucket(keys);
+    if (!bucket)
+        return err_make(ERR_MEMORY);
+    bucket->number = number;
+    bucket->first_ms = first_ms;
+    bucket->last_ms = last_ms;
+    bucket->saving = count;
+    bucket->saving_crc = crc;
+    bucket->sorted = sorted;
+    return err_ok();
+}
+
+static err_t take_topic_keys(struct cursor *c, struct log_state *state, uint32_t *last_id)
+{
+    struct log_topic *topic = log_state_topic(state, cursor_u32le(c));
+    uint64_t window_ms = cursor_u64le(c);
+    uint64_t memory_bytes = cursor_u64le(c);
+    struct uuid secret = {0};
+    take_uuid(c, &secret);
+    uint64_t next_number = cursor_u64le(c);
+    uint32_t count = take_count(c, BUCKET_SIZE);
+    ASSERT(count <= c->rest.size);
+    if (!cursor_ok(c) || !topic || topic->id <= *last_id || window_ms == 0 || window_ms > INT64_MAX)
+        return err_make(ERR_CORRUPT);
+    *last_id = topic->id;
+    topic->config.dedup_window_ms = window_ms;
+    topic->config.dedup_memory_bytes = memory_bytes;
+    topic->config.dedup_secret = secret;
+    topic->keys = log_keys_new(next_number);
+    if (!topic->keys)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(take_bucket(c, topic->keys, next_number));
+    topic->keys->next_number = next_number;
+    return err_ok();
+}
+
+static err_t take_doomed_keys(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, DOOMED_KEYS_SIZE);
+    ASSERT(!state->doomed_keys);
+    state->doomed_keys = mem_zalloc(count + 1u, sizeof *state->doomed_keys);
+    if (!state->doomed_keys)
+        return err_make(ERR_MEMORY);
+    state->doomed_keys_capacity = count + 1u;
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_doomed_keys *doomed = &state->doomed_keys[i];
+        doomed->topic_id = cursor_u32le(c);
+        uint32_t kind = cursor_u32le(c);
+        doomed->number = cursor_u64le(c);
+        doomed->kind = kind == LOG_KEYS_SORTED ? LOG_KEYS_SORTED : LOG_KEYS_RAW;
+        /* This checkpoint is the first that does without it. */
+        doomed->age = 1;
+        if (kind > LOG_KEYS_SORTED || !log_state_topic(state, doomed->topic_id))
+            cursor_fail(c);
+    }
+    state->doomed_keys_count = count;
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_keys(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, KEYS_SIZE);
+    uint32_t last_id = 0;
+    ASSERT(state->keys_installs == 0);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(take_topic_keys(c, state, &last_id));
+    return take_doomed_keys(c, state);
 }
 
 err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, struct log_state *state)
@@ -596,6 +724,11 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     TRY(take_topics(&c, state));
     TRY(take_sinks(&c, state));
     TRY(take_doomed(&c, state));
+    if (get_u32le(bytes.data + 4) >= 2)
+        TRY(take_keys(&c, state));
+    /* What were left behind it, this version would lose with its next checkpoint. */
+    if (c.rest.size > 0)
+        return err_make(ERR_CORRUPT);
     *out = checkpoint;
     return err_ok();
 }

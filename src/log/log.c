@@ -176,6 +176,8 @@ static err_t load_checkpoint(struct log *log, uint64_t lsn, struct log_checkpoin
         log_checkpoint_read(log->options.disk, log->options.data_directory, lsn, &bytes, why);
     if (err_is_ok(err))
         err = log_checkpoint_decode(buf_slice(&bytes), out, &log->state);
+    if (err_is_ok(err) && uuid_equal(&out->uuid, &log->meta.uuid))
+        err = log_state_load_keys(&log->state, log->options.disk, log->options.data_directory, why);
     buf_done(&bytes);
     if (err_is_ok(err) && !uuid_equal(&out->uuid, &log->meta.uuid))
         err = err_set(why, ERR_CORRUPT, "it is of another data directory");
@@ -360,6 +362,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log_sealer_init(log);
     log_retention_init(log);
     log_scrub_init(log);
+    log_probe_init(log);
     struct err_text detail = {0};
     err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
@@ -431,6 +434,7 @@ void log_free(struct log **log)
     log_reader_forget_all(l);
     log_sealer_done(l);
     log_scrub_done(l);
+    log_probe_done(l);
     if (l->maker.making.wal)
         log_wal_make_done(&l->maker.making);
     log_wal_done(&l->wal);

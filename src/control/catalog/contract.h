@@ -15,7 +15,6 @@ struct control_catalog_contract {
         const char *file;
     } schema;
     uint32_t compatibility;
-    const void *dedup;
     const struct control_config_node *root;
 };
 

@@ -153,11 +153,11 @@ static void add_sink(struct buf *out, const struct log_sink *sink)
 
 static void add_bucket(struct buf *out, const struct log_keys_bucket *bucket)
 {
-    ASSERT(bucket->sorted || bucket->saving == bucket->durable);
+    ASSERT(bucket->saving >= bucket->saved);
     buf_add_u64le(out, bucket->number);
     buf_add_u64le(out, (uint64_t)bucket->first_ms);
     buf_add_u64le(out, (uint64_t)bucket->last_ms);
-    buf_add_u32le(out, log_keys_bucket_count(bucket));
+    buf_add_u32le(out, bucket->saving);
     buf_add_u32le(out, bucket->sorted ? 0 : bucket->saving_crc);
     buf_add_u64le(out, bucket->sorted);
 }

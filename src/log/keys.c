@@ -267,7 +267,8 @@ void log_keys_install(struct log_keys_bucket *bucket, struct log_keys_file *file
     *file = (struct log_keys_file){0};
     bucket->sorted = true;
     bucket->installed = installed;
-    bucket->durable = bucket->saved = bucket->saving = 0;
+    bucket->durable = bucket->saved = 0;
+    bucket->saving = bucket->file.count;
 }
 
 void log_keys_path(const char *topic_directory, uint64_t number, enum log_keys_kind kind, char *out,
@@ -383,7 +384,6 @@ err_t log_keys_bucket_load(struct io_disk *disk, const char *topic_directory,
                                      .count = bucket->saving,
                                      .first_ms = bucket->first_ms,
                                      .last_ms = bucket->last_ms};
-        bucket->saving = 0;
         return log_keys_file_open(disk, path, &head, &bucket->file, why);
     }
     if (bucket->saving == 0)

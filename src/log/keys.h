@@ -34,7 +34,7 @@ struct log_keys_bucket {
     uint32_t durable;   /* of the table */
     uint32_t saved;     /* by the newest checkpoint, in the file of its own */
     uint32_t saved_crc; /* of those */
-    uint32_t saving;    /* by the checkpoint on its way */
+    uint32_t saving;    /* as checkpoints name it: those; of a sorted one all */
     uint32_t saving_crc;
     /* Sorted. */
     struct log_keys_file file;

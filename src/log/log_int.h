@@ -69,6 +69,7 @@ struct log_prober {
     size_t count;
     size_t capacity;
     bool running;
+    bool reported; /* the last job failed, and that has been logged */
 };
 
 struct log_counters {
@@ -194,6 +195,8 @@ void log_probe_init(struct log *log);
 /* True when the first commit of the queue has to wait for keys to be read from the disk; what the
  * others need is read with it. */
 bool log_probe_must_wait(struct log *log, struct flow_commit *commit);
+/* A commit that waits for keys is answered all the same. */
+void log_probe_forget_one(struct log *log, struct flow_commit *commit);
 /* The commits of the queue are gone. */
 void log_probe_forget(struct log *log);
 void log_probe_done(struct log *log);

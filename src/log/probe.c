@@ -37,8 +37,12 @@ static void take_result(struct log *log, const struct log_probe *probe)
         return;
     ASSERT(commit->probes > 0);
     commit->probes--;
-    if (!err_is_ok(probe->error) && err_is_ok(commit->probe_error)) {
-        commit->probe_error = probe->error;
+    if (!err_is_ok(probe->error)) {
+        /* Whatever it was: nothing of the commit has happened, and it may be sent again. */
+        commit->probe_error = err_make(ERR_IO);
+    }
+    if (!err_is_ok(probe->error) && !log->prober.reported) {
+        log->prober.reported = true;
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_keys_unreadable",
                      "a file of idempotency keys cannot be read (%s): records whose keys may be in "
                      "it are refused; stop the server and run garner fsck",
@@ -54,6 +58,10 @@ static void probe_done(struct io_job *job)
     struct log *log = CONTAINER_OF(prober, struct log, prober);
     ASSERT(prober->running);
     prober->running = false;
+    bool failed = false;
+    for (size_t i = 0; i < prober->count; i++)
+        failed = failed || !err_is_ok(prober->probes[i].error);
+    prober->reported = prober->reported && failed;
     for (size_t i = 0; i < prober->count; i++)
         take_result(log, &prober->probes[i]);
     log_probe_done(log);
@@ -145,7 +153,7 @@ static err_t gather(struct log *log, struct flow_commit *commit)
 }
 
 /* The commit's own probes are taken back. */
-static void forget_one(struct log_prober *prober, struct flow_commit *commit)
+static void take_probes_back(struct log_prober *prober, struct flow_commit *commit)
 {
     ASSERT(!prober->running);
     while (prober->count > 0 && prober->probes[prober->count - 1].commit == commit)
@@ -170,7 +178,7 @@ bool log_probe_must_wait(struct log *log, struct flow_commit *first)
         if (err_is_ok(err))
             continue;
         /* The others behind may do better in their turn. */
-        forget_one(prober, commit);
+        take_probes_back(prober, commit);
         if (commit == first) {
             commit->probe_error = err;
             commit->probed = log->state.keys_installs;
@@ -182,6 +190,17 @@ bool log_probe_must_wait(struct log *log, struct flow_commit *first)
     prober->running = true;
     io_offload(log->options.reader, &prober->job);
     return first->probes > 0;
+}
+
+void log_probe_forget_one(struct log *log, struct flow_commit *commit)
+{
+    ASSERT(log->prober.running || commit->probes == 0);
+    for (size_t i = 0; i < log->prober.count && commit->probes > 0; i++) {
+        if (log->prober.probes[i].commit != commit)
+            continue;
+        log->prober.probes[i].commit = NULL;
+        commit->probes--;
+    }
 }
 
 void log_probe_forget(struct log *log)

@@ -109,6 +109,7 @@ static void refuse(struct log *log, struct flow_commit *commit, uint64_t size, e
     ASSERT(log->queue_bytes >= size && !err_is_ok(error));
     list_remove(&commit->link);
     log->queue_bytes -= size;
+    log_probe_forget_one(log, commit);
     answer(log, commit, error);
 }
 

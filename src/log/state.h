@@ -179,6 +179,13 @@ uint64_t log_state_unsaved_keys(const struct log_state *state);
 err_t log_keys_writes_run(struct io_disk *disk, const struct log_keys_writes *writes,
                           struct err_text *why);
 void log_keys_writes_done(struct log_keys_writes *writes);
+/* Whether a file in the topic's directory of keys is one that a checkpoint names, or will be
+ * removed. */
+bool log_state_keys_named(const struct log_state *state, const struct log_topic *topic,
+                          const char *name);
+/* Removes what a crash has left in directories of keys. Blocks. */
+err_t log_state_sweep_keys(const struct log_state *state, struct io_disk *disk,
+                           const char *data_directory, struct err_text *why);
 /* The directory of the topic. */
 void log_state_topic_directory(const struct log_topic *topic, const char *data_directory,
                                char out[static LOG_SEGMENT_PATH_MAX]);

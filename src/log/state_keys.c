@@ -4,6 +4,8 @@
 #include "base/assert.h"
 #include "log/segment.h"
 
+#include <stdlib.h>
+
 /*
  * What the state does with the keys of its topics beside applying frames: files of keys that come
  * and go. A file that is named by nothing but the checkpoint before the newest has to stay, since
@@ -226,4 +228,82 @@ void log_keys_writes_done(struct log_keys_writes *writes)
     mem_free(writes->items);
     buf_done(&writes->bytes);
     *writes = (struct log_keys_writes){0};
+}
+
+static bool is_doomed(const struct log_state *state, const struct log_topic *topic, uint64_t number,
+                      enum log_keys_kind kind)
+{
+    ASSERT(state->doomed_keys || state->doomed_keys_count == 0);
+    for (size_t i = 0; i < state->doomed_keys_count; i++) {
+        const struct log_doomed_keys *doomed = &state->doomed_keys[i];
+        if (doomed->topic_id == topic->id && doomed->number == number && doomed->kind == kind)
+            return true;
+    }
+    return false;
+}
+
+bool log_state_keys_named(const struct log_state *state, const struct log_topic *topic,
+                          const char *name)
+{
+    ASSERT(name[0]);
+    for (int kind = LOG_KEYS_RAW; kind <= LOG_KEYS_SORTED; kind++) {
+        char path[64];
+        uint64_t number = strtoull(name, NULL, 10);
+        log_keys_path(".", number, (enum log_keys_kind)kind, path, sizeof path);
+        if (strcmp(path + strlen("./keys/"), name) != 0)
+            continue;
+        if (is_doomed(state, topic, number, (enum log_keys_kind)kind))
+            return true;
+        for (uint32_t i = 0; topic->keys && i < topic->keys->count; i++) {
+            const struct log_keys_bucket *bucket = topic->keys->buckets[i];
+            if (bucket->number == number && bucket->saving > 0 &&
+                bucket->sorted == (kind == LOG_KEYS_SORTED))
+                return true;
+        }
+    }
+    return false;
+}
+
+struct sweep {
+    const struct log_state *state;
+    const struct log_topic *topic;
+    struct io_disk *disk;
+    const char *directory;
+    err_t error;
+    struct err_text *why;
+};
+
+static int sweep_file(void *context, const char *name, enum io_kind kind)
+{
+    struct sweep *sweep = context;
+    char path[LOG_SEGMENT_PATH_MAX + 256];
+    ASSERT(err_is_ok(sweep->error));
+    if (kind != IO_KIND_FILE || log_state_keys_named(sweep->state, sweep->topic, name))
+        return 0;
+    int size = snprintf(path, sizeof path, "%s/%s", sweep->directory, name);
+    if (size > 0 && (size_t)size < sizeof path)
+        sweep->error = io_disk_remove(sweep->disk, path, sweep->why);
+    return !err_is_ok(sweep->error);
+}
+
+err_t log_state_sweep_keys(const struct log_state *state, struct io_disk *disk,
+                           const char *data_directory, struct err_text *why)
+{
+    ASSERT(state->topics || state->topic_count == 0);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        char directory[LOG_SEGMENT_PATH_MAX + 8];
+        char of_topic[LOG_SEGMENT_PATH_MAX];
+        enum io_kind kind;
+        if (state->topics[i]->deleted)
+            continue;
+        log_state_topic_directory(state->topics[i], data_directory, of_topic);
+        snprintf(directory, sizeof directory, "%s/keys", of_topic);
+        TRY(io_disk_kind(disk, directory, &kind, why));
+        if (kind != IO_KIND_DIRECTORY)
+            continue;
+        struct sweep sweep = {state, state->topics[i], disk, directory, err_ok(), why};
+        TRY(io_disk_list(disk, directory, sweep_file, &sweep, why));
+        TRY(sweep.error);
+    }
+    return err_ok();
 }

@@ -126,10 +126,10 @@ def test_a_directory_of_a_newer_format_is_refused_untouched(make_garner):
     assert garner.stop() == 0
     meta = garner.data_dir / "garner.meta"
     text = meta.read_text()
-    assert "format 2\n" in text
-    meta.write_text(text.replace("format 2\n", "format 3\n"))
+    assert "format 3\n" in text
+    meta.write_text(text.replace("format 3\n", "format 4\n"))
     check_start_fails(garner, IO, "format 3", "newer")
-    assert meta.read_text() == text.replace("format 2\n", "format 3\n")
+    assert meta.read_text() == text.replace("format 3\n", "format 4\n")
     meta.write_text(text)
     garner.start()
 

@@ -135,7 +135,7 @@ static void the_header_has_its_bytes_at_fixed_offsets(void **state)
     build(&held);
     const uint8_t *b = held.bytes.data;
     assert_memory_equal(b, "GCKP", 4);
-    assert_int_equal(get_u32le(b + 4), 1);
+    assert_int_equal(get_u32le(b + 4), 2);
     assert_int_equal(get_u64le(b + 8), held.bytes.size - HEADER_SIZE);
     assert_memory_equal(b + 16, held.checkpoint.uuid.bytes, 16);
     assert_int_equal(get_u32le(b + 32), crc32c(0, b + HEADER_SIZE, held.bytes.size - HEADER_SIZE));

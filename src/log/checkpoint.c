@@ -187,7 +187,8 @@ static void add_keys(struct buf *out, const struct log_state *state)
     buf_add_u32le(out, (uint32_t)state->doomed_keys_count);
     for (size_t i = 0; i < state->doomed_keys_count; i++) {
         buf_add_u32le(out, state->doomed_keys[i].topic_id);
-        buf_add_u32le(out, state->doomed_keys[i].kind);
+        buf_add_u16le(out, (uint16_t)state->doomed_keys[i].kind);
+        buf_add_u16le(out, (uint16_t)state->doomed_keys[i].saving_age);
         buf_add_u64le(out, state->doomed_keys[i].number);
     }
 }
@@ -681,12 +682,12 @@ static err_t take_doomed_keys(struct cursor *c, struct log_state *state)
     for (uint32_t i = 0; i < count; i++) {
         struct log_doomed_keys *doomed = &state->doomed_keys[i];
         doomed->topic_id = cursor_u32le(c);
-        uint32_t kind = cursor_u32le(c);
+        uint16_t kind = cursor_u16le(c);
+        doomed->age = doomed->saving_age = cursor_u16le(c);
         doomed->number = cursor_u64le(c);
         doomed->kind = kind == LOG_KEYS_SORTED ? LOG_KEYS_SORTED : LOG_KEYS_RAW;
-        /* This checkpoint is the first that does without it. */
-        doomed->age = 1;
-        if (kind > LOG_KEYS_SORTED || !log_state_topic(state, doomed->topic_id))
+        if (kind > LOG_KEYS_SORTED || doomed->age > LOG_CHECKPOINTS_KEPT ||
+            !log_state_topic(state, doomed->topic_id))
             cursor_fail(c);
     }
     state->doomed_keys_count = count;

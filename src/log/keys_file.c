@@ -243,7 +243,12 @@ static err_t write_file(struct io_disk *disk, const char *path, const struct log
             err = err_set(why, (enum err_code)err.code, "%s: %s", making, err_string(err));
     }
     mem_free(copy);
-    return err_is_ok(err) ? io_disk_rename(disk, making, path, why) : err;
+    if (err_is_ok(err))
+        return io_disk_rename(disk, making, path, why);
+    /* It may be the disk that is full. What cannot be removed now is by the next start. */
+    err_t ignored = io_disk_remove(disk, making, NULL);
+    (void)ignored;
+    return err;
 }
 
 static err_t write_sorted(struct io_disk *disk, const char *path, const struct log_keys_head *head,

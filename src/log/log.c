@@ -293,9 +293,8 @@ static err_t recover_log(struct log *log, struct err_text *why)
                     &log->recovered, why));
     if (!log->recovered.clean)
         TRY(cut_segments(log, why));
-    /* Also behind a clean stop, whose last checkpoint may have failed half way. */
-    if (!log->recovered.clean || log->recovered.frames > 0)
-        TRY(log_state_sweep_keys(&log->state, log->options.disk, log->options.data_directory, why));
+    /* Also behind a clean stop, before which something may have failed half way. */
+    TRY(log_state_sweep_keys(&log->state, log->options.disk, log->options.data_directory, why));
     TRY(log_checkpoint_set_aside(log->options.disk, log->options.data_directory,
                                  found ? checkpoint.last.lsn : 0, why));
     if (found) {

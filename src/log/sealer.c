@@ -583,13 +583,12 @@ static void save(struct log *log)
         .sealed_file = sealer->sealed_file,
         .clean = log->state.clean_stop,
     };
+    log_sealer_keys_age(log);
     sealer->error = log_state_gather_keys(&log->state, log->options.data_directory, &sealer->keys);
     if (err_is_ok(sealer->error)) {
         log_checkpoint_encode(&checkpoint, &log->state, &sealer->checkpoint);
         sealer->error = buf_error(&sealer->checkpoint);
     }
-    for (size_t i = 0; i < log->state.doomed_keys_count; i++)
-        log->state.doomed_keys[i].encoded = true;
     sealer->checkpoint_lsn = log->last.lsn;
     sealer->checkpoint_file = log->last.file_number;
     sealer->checkpoint_sealed = sealer->sealed_file;
@@ -606,7 +605,7 @@ static void saved(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     ASSERT(sealer->checkpoint_sealed >= sealer->saved_sealed);
-    log_sealer_keys_saved(log, sealer->checkpoint_lsn != sealer->saved_lsn);
+    log_sealer_keys_saved(log);
     /* A checkpoint of the same frame takes the place of the one before. */
     if (sealer->checkpoint_lsn != sealer->saved_lsn)
         sealer->saved_before = sealer->saved_sealed;

@@ -158,8 +158,10 @@ bool log_sealer_keys_lag(const struct log *log);
 /* Takes a bucket that is to be sorted, or what is to be removed. False when there is none. */
 bool log_sealer_take_bucket(struct log *log);
 bool log_sealer_take_doomed_keys(struct log *log);
-/* A checkpoint is durable; `another` when it has not taken the place of one of the same frame. */
-void log_sealer_keys_saved(struct log *log, bool another);
+/* Before a checkpoint is encoded: it is without what is doomed. */
+void log_sealer_keys_age(struct log *log);
+/* It is durable. */
+void log_sealer_keys_saved(struct log *log);
 /* The bucket is sorted. ERR_MEMORY. */
 err_t log_sealer_keys_sorted(struct log *log);
 void log_sealer_keys_removed(struct log *log);

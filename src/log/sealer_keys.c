@@ -68,14 +68,27 @@ err_t log_sealer_keys_sorted(struct log *log)
     return err_ok();
 }
 
-void log_sealer_keys_saved(struct log *log, bool another)
+/* One of the same frame as the newest takes its place, and adds to nothing. */
+void log_sealer_keys_age(struct log *log)
 {
-    const struct log_sealer *sealer = &log->sealer;
-    ASSERT(sealer->phase == LOG_SEALER_SAVING);
+    bool another = log->last.lsn != log->sealer.saved_lsn;
+    ASSERT(log->last.lsn > 0);
+    for (size_t i = 0; i < log->state.doomed_keys_count; i++) {
+        struct log_doomed_keys *doomed = &log->state.doomed_keys[i];
+        bool older = doomed->age < GONE_AGE && (another || doomed->age == 0);
+        doomed->saving_age = doomed->age + older;
+    }
+}
+
+void log_sealer_keys_saved(struct log *log)
+{
+    ASSERT(log->sealer.phase == LOG_SEALER_SAVING);
     log_state_keys_saved(&log->state);
     for (size_t i = 0; i < log->state.doomed_keys_count; i++) {
         struct log_doomed_keys *doomed = &log->state.doomed_keys[i];
-        doomed->age += doomed->encoded && (another || doomed->age == 0);
+        /* 0: doomed since it was encoded. */
+        if (doomed->saving_age > 0)
+            doomed->age = doomed->saving_age;
     }
 }
 

@@ -82,8 +82,8 @@ struct log_doomed_keys {
     uint32_t topic_id;
     uint64_t number;
     enum log_keys_kind kind;
-    uint32_t age; /* checkpoints written since, one after the other; not in their bytes */
-    bool encoded; /* the checkpoint on its way does without it */
+    uint32_t age;        /* checkpoints without it that are the newest */
+    uint32_t saving_age; /* with the one on its way */
 };
 
 /* Keys that go to the end of a bucket's file. */

@@ -113,11 +113,20 @@ static void check_keys(struct world *w, const struct log_topic *topic)
     MODEL_EXPECT(&w->model, err_is_ok(err));
 }
 
+static bool removable_keys(const struct log_state *state)
+{
+    for (size_t i = 0; i < state->doomed_keys_count; i++)
+        if (state->doomed_keys[i].age >= LOG_CHECKPOINTS_KEPT)
+            return true;
+    return false;
+}
+
 static bool is_at_rest(void *context)
 {
     const struct log *log = ((const struct world *)context)->log;
     return log->sealer.phase == LOG_SEALER_IDLE && !log->sealer.running && !log->maker.running &&
-           log->state.doomed_count == 0 && log->sealer.removal_count == 0 && !log->flushing;
+           log->state.doomed_count == 0 && !removable_keys(&log->state) &&
+           log->sealer.removal_count == 0 && !log->flushing;
 }
 
 void world_check_files(struct world *w)

@@ -631,7 +631,7 @@ static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_
     bool sorted = take_flag(c, cursor_u64le(c));
     const struct log_keys_bucket *before = keys->count > 0 ? keys->buckets[keys->count - 1] : NULL;
     if (!cursor_ok(c) || first_ms > last_ms || number >= next_number ||
-        count > LOG_KEYS_TABLE_MAX || (sorted && count == 0) ||
+        count > LOG_KEYS_TABLE_MAX || (sorted && (count == 0 || crc != 0)) ||
         (before && (before->number >= number || (sorted && !before->sorted))))
         return err_make(ERR_CORRUPT);
     struct log_keys_bucket *bucket = log_keys_add_bucket(keys);

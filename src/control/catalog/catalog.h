@@ -40,7 +40,7 @@ struct control_catalog_dedup {
     const char *key; /* path of the idempotency key in a record; NULL: records have none */
     uint64_t window_ms;
     uint64_t memory_bytes;
-    uint64_t rate; /* records with a key a second, for control/catalog/cost.h; 0: not said */
+    uint64_t rate; /* records with a key a second, that are expected; 0: not said */
 };
 
 struct control_catalog_topic {

@@ -164,3 +164,17 @@ uint64_t hash_bytes(struct slice key, uint64_t seed)
     /* The library is given no null pointer even where it would not look at it. */
     return XXH3_64bits_withSeed(key.data ? key.data : (const uint8_t *)"", key.size, seed);
 }
+
+void hash_secret(struct slice seed, uint8_t secret[static HASH_SECRET_SIZE])
+{
+    ASSERT(seed.data && seed.size > 0);
+    for (uint64_t i = 0; i < HASH_SECRET_SIZE / 8; i++)
+        put_u64le(secret + 8 * i, XXH3_64bits_withSeed(seed.data, seed.size, i));
+}
+
+struct hash128 hash_bytes_128(struct slice key, const uint8_t secret[static HASH_SECRET_SIZE])
+{
+    ASSERT(key.data || key.size == 0);
+    XXH128_hash_t hash = XXH3_128bits_withSecret(key.data, key.size, secret, HASH_SECRET_SIZE);
+    return (struct hash128){hash.low64, hash.high64};
+}

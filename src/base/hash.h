@@ -17,3 +17,16 @@ uint32_t hash_murmur2(struct slice key);
 uint32_t hash_kafka_partition(struct slice key, uint32_t partition_count);
 /* XXH3 64 bits with a seed. */
 uint64_t hash_bytes(struct slice key, uint64_t seed);
+
+#define HASH_SECRET_SIZE 192u
+
+struct hash128 {
+    uint64_t low;
+    uint64_t high;
+};
+
+/* Spreads `seed` over what XXH3 mixes keys with: whoever does not know the seed cannot choose keys
+ * of one hash. */
+void hash_secret(struct slice seed, uint8_t secret[static HASH_SECRET_SIZE]);
+/* XXH3 128 bits with a secret. */
+struct hash128 hash_bytes_128(struct slice key, const uint8_t secret[static HASH_SECRET_SIZE]);

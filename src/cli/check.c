@@ -109,6 +109,48 @@ static void add_retention(struct buf *out, const struct control_catalog_topic *t
                             : ", then the oldest go\n");
 }
 
+/* Bytes of a key: in the table of the newest, in the filter of a file, in a file. */
+#define KEY_TABLE_BYTES 27u
+#define KEY_FILTER_EIGHTHS 18u
+#define KEY_FILE_BYTES 16u
+
+/* What keys take at the rate that the contract expects: a key counts for a sixteenth of the window
+ * longer at the most, and while a table becomes a file there are another one and a copy. */
+static void add_dedup_cost(struct buf *out, const struct control_catalog_dedup *d)
+{
+    uint64_t seconds = d->window_ms / 16000 * 17 + 1;
+    bool fits = d->rate <= UINT64_C(1) << 40;
+    uint64_t keys = fits ? d->rate * seconds : UINT64_C(1) << 60;
+    uint64_t newest = d->memory_bytes / KEY_TABLE_BYTES;
+    newest = newest < keys ? newest : keys;
+    uint64_t sorted = keys - newest;
+    uint64_t memory = newest * KEY_TABLE_BYTES + sorted / 8 * KEY_FILTER_EIGHTHS;
+    uint64_t disk = (sorted + 2 * newest) * KEY_FILE_BYTES;
+    ASSERT(d->rate > 0);
+    buf_add_format(out, "; %llu a second are %llu keys: ", (unsigned long long)d->rate,
+                   (unsigned long long)keys);
+    buf_add_size(out, memory);
+    buf_add_string(out, " of memory (");
+    buf_add_size(out, memory + (sorted > 0 ? newest * (KEY_TABLE_BYTES + KEY_FILE_BYTES) : 0));
+    buf_add_string(out, " for moments), ");
+    buf_add_size(out, disk);
+    buf_add_string(out, " of disk");
+}
+
+static void add_dedup(struct buf *out, const struct control_catalog_dedup *d)
+{
+    if (!d->key)
+        return;
+    ASSERT(d->window_ms > 0);
+    buf_add_format(out, "      once by %s for ", d->key);
+    add_duration(out, d->window_ms);
+    buf_add_string(out, ", the newest keys in ");
+    buf_add_size(out, d->memory_bytes);
+    if (d->rate > 0)
+        add_dedup_cost(out, d);
+    buf_add_byte(out, '\n');
+}
+
 /* What a contract leaves out is said too: people look here for what the defaults mean. */
 static void add_topics(struct buf *out, const struct control_catalog *catalog)
 {
@@ -125,6 +167,7 @@ static void add_topics(struct buf *out, const struct control_catalog *catalog)
             buf_add_format(out, "      schema %s%s\n", t->schema.file,
                            t->schema.format_assertion ? ", with its formats" : "");
         add_retention(out, t);
+        add_dedup(out, &t->dedup);
     }
 }
 

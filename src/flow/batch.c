@@ -337,6 +337,49 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
     return flow_batch_next_raw(it, out, &raw);
 }
 
+/* Offset deltas get smaller or stay, and times are told from the same first one: a record never
+ * takes more bytes than it did. */
+static uint8_t *put_moved(uint8_t *out, const struct flow_batch *batch, uint32_t offset_delta,
+                          const struct flow_record *record, const struct flow_record_raw *raw)
+{
+    ASSERT(offset_delta <= (uint64_t)(record->offset - batch->base_offset));
+    int64_t time_delta =
+        (int64_t)((uint64_t)record->timestamp_ms - (uint64_t)batch->first_timestamp_ms);
+    size_t size = 1 + varint_size(time_delta) + varint_size(offset_delta) + raw->rest.size;
+    out = put_varint(out, (int64_t)size);
+    *out++ = raw->attributes;
+    out = put_varint(out, time_delta);
+    out = put_varint(out, offset_delta);
+    memcpy(out, raw->rest.data, raw->rest.size);
+    return out + raw->rest.size;
+}
+
+size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, uint8_t *out)
+{
+    struct flow_batch_iterator it = flow_batch_records(batch);
+    struct flow_record record;
+    struct flow_record_raw raw;
+    uint8_t *end = out + FLOW_BATCH_HEADER_SIZE;
+    uint32_t kept = 0;
+    int64_t max_timestamp_ms = INT64_MIN;
+    err_t err;
+    memcpy(out, batch->bytes.data, FLOW_BATCH_HEADER_SIZE);
+    for (uint32_t i = 0; err_is_ok(err = flow_batch_next_raw(&it, &record, &raw)); i++) {
+        if (flow_bit(left_out, i))
+            continue;
+        end = put_moved(end, batch, kept++, &record, &raw);
+        if (record.timestamp_ms > max_timestamp_ms)
+            max_timestamp_ms = record.timestamp_ms;
+    }
+    size_t size = (size_t)(end - out);
+    ASSERT(err_is(err, ERR_END) && kept > 0 && size <= batch->bytes.size);
+    put_u32be(out + AT_LAST_OFFSET_DELTA, kept - 1);
+    put_u64be(out + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp_ms);
+    put_u32be(out + AT_RECORD_COUNT, kept);
+    flow_batch_seal(out, size);
+    return size;
+}
+
 /* The iterator has not looked at headers: most readers never do. */
 bool flow_record_header(struct slice *headers, struct flow_header *out)
 {

@@ -29,6 +29,13 @@ enum flow_append_kind {
     FLOW_APPEND_SINK_LETTERS, /* `topic_id` is a DLQ; refused by a sink, whose range counts them */
 };
 
+/* A record's idempotency key, as 16 bytes that only this data directory makes of it; all zero: it
+ * has none, and is never a duplicate. */
+struct flow_fingerprint {
+    uint64_t low;
+    uint64_t high;
+};
+
 struct flow_append {
     uint32_t topic_id;
     uint32_t partition;
@@ -37,13 +44,33 @@ struct flow_append {
     uint8_t *batch;        /* one batch (flow/batch.h) */
     size_t batch_size;
     int64_t base_offset; /* result */
+    /* Of each record in its order, or NULL: none has a key. What repeats a key of the topic is left
+     * out and counted by the log, in the commit's counts of the topic, which has to be there. */
+    const struct flow_fingerprint *keys;
+    uint8_t *duplicates;      /* result, with `keys`: a bit a record, the lowest first */
+    uint32_t duplicate_count; /* result */
 };
+
+static inline bool flow_fingerprint_is_none(const struct flow_fingerprint *key)
+{
+    return (key->low | key->high) == 0;
+}
+
+static inline bool flow_bit(const uint8_t *bits, uint32_t index)
+{
+    return bits[index / 8] >> index % 8 & 1;
+}
+
+static inline void flow_set_bit(uint8_t *bits, uint32_t index)
+{
+    bits[index / 8] = (uint8_t)(bits[index / 8] | 1u << index % 8);
+}
 
 /* What the door counted, for records of requests that were read whole. */
 struct flow_count {
     uint32_t topic_id;
     uint64_t received;
-    uint64_t duplicates;
+    uint64_t duplicates; /* the log adds those that it finds */
     uint64_t refused;
 };
 
@@ -95,6 +122,10 @@ struct flow_topic_config {
     uint64_t retention_bytes; /* of all its partitions together; 0: any amount */
     enum flow_codec codec;
     bool expire_undelivered; /* also what a sink has not delivered yet */
+    /* Idempotency keys count for so long since their commit; 0: there are none. */
+    uint64_t dedup_window_ms;
+    uint64_t dedup_memory_bytes; /* of the newest ones */
+    struct uuid dedup_secret;    /* fingerprints are made with it */
 };
 
 /* Longest topic name; `[a-zA-Z0-9._-]`, not "." or "..". */
@@ -163,4 +194,7 @@ struct flow_commit {
 
     err_t error;         /* result */
     uint64_t started_ns; /* the log's: when it was handed over */
+    uint64_t probed;     /* the log's: which keys on disk it was held against */
+    uint32_t probes;     /* the log's: reads that it waits for */
+    err_t probe_error;   /* the log's */
 };

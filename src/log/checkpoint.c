@@ -4,9 +4,6 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/hash.h"
-#include "base/number.h"
-
-#include <inttypes.h>
 
 /*
  * The body is one walk over the state in a fixed order; decoding is the same walk. What is read is
@@ -24,9 +21,10 @@
 #define DOOMED_SIZE 16u
 #define LETTERS_SIZE 40u
 #define RUN_SIZE 24u
+#define KEYS_SIZE 48u
+#define BUCKET_SIZE 40u
+#define DOOMED_KEYS_SIZE 16u
 #define SIZE_GUESS ((size_t)1 << 20)
-#define NAME_SIZE 29u /* <20 digits>.ckpt.tmp */
-#define SUFFIX ".ckpt"
 
 static void add_segment(struct buf *out, const struct log_segment *segment)
 {
@@ -169,15 +167,12 @@ static void add_settled(struct buf *out, const struct log_settled *settled)
     }
 }
 
-/* Nothing where no letter was ever settled; that is version 1, which every program reads. */
-static uint32_t add_letters(struct buf *out, const struct log_state *state)
+static void add_letters(struct buf *out, const struct log_state *state)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < state->topic_count; i++)
         count += has_settled(state->topics[i]);
     ASSERT(count <= state->topic_count);
-    if (count == 0)
-        return 1;
     buf_add_u32le(out, count);
     for (uint32_t i = 0; i < state->topic_count; i++) {
         const struct log_topic *topic = state->topics[i];
@@ -192,7 +187,48 @@ static uint32_t add_letters(struct buf *out, const struct log_state *state)
         for (uint32_t p = 0; p < topic->partition_count; p++)
             add_settled(out, &topic->partitions[p].settled);
     }
-    return LOG_CHECKPOINT_VERSION;
+}
+
+static void add_bucket(struct buf *out, const struct log_keys_bucket *bucket)
+{
+    ASSERT(bucket->saving >= bucket->saved);
+    buf_add_u64le(out, bucket->number);
+    buf_add_u64le(out, (uint64_t)bucket->first_ms);
+    buf_add_u64le(out, (uint64_t)bucket->last_ms);
+    buf_add_u32le(out, bucket->saving);
+    buf_add_u32le(out, bucket->sorted ? 0 : bucket->saving_crc);
+    buf_add_u64le(out, bucket->sorted);
+}
+
+/* The keys themselves are in files of their own: thousands of checkpoints may name the same ones.
+ */
+static void add_keys(struct buf *out, const struct log_state *state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        count += state->topics[i]->keys != NULL;
+    buf_add_u32le(out, count);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        const struct log_topic *topic = state->topics[i];
+        if (!topic->keys)
+            continue;
+        ASSERT(!topic->deleted && topic->config.dedup_window_ms > 0);
+        buf_add_u32le(out, topic->id);
+        buf_add_u64le(out, topic->config.dedup_window_ms);
+        buf_add_u64le(out, topic->config.dedup_memory_bytes);
+        buf_add(out, topic->config.dedup_secret.bytes, sizeof topic->config.dedup_secret.bytes);
+        buf_add_u64le(out, topic->keys->next_number);
+        buf_add_u32le(out, topic->keys->count);
+        for (uint32_t b = 0; b < topic->keys->count; b++)
+            add_bucket(out, topic->keys->buckets[b]);
+    }
+    buf_add_u32le(out, (uint32_t)state->doomed_keys_count);
+    for (size_t i = 0; i < state->doomed_keys_count; i++) {
+        buf_add_u32le(out, state->doomed_keys[i].topic_id);
+        buf_add_u16le(out, (uint16_t)state->doomed_keys[i].kind);
+        buf_add_u16le(out, (uint16_t)state->doomed_keys[i].saving_age);
+        buf_add_u64le(out, state->doomed_keys[i].number);
+    }
 }
 
 void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct log_state *state,
@@ -226,13 +262,14 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
         buf_add_u32le(out, state->doomed[i].partition);
         buf_add_u64le(out, (uint64_t)state->doomed[i].base_offset);
     }
-    uint32_t version = add_letters(out, state);
+    add_keys(out, state);
+    add_letters(out, state);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
     size_t body = out->size - HEADER_SIZE;
     put_u32le(out->data, LOG_CHECKPOINT_MAGIC);
-    put_u32le(out->data + 4, version);
+    put_u32le(out->data + 4, LOG_CHECKPOINT_VERSION);
     put_u64le(out->data + 8, body);
     memcpy(out->data + 16, checkpoint->uuid.bytes, sizeof checkpoint->uuid.bytes);
     put_u32le(out->data + 32, crc32c(0, out->data + HEADER_SIZE, body));
@@ -688,8 +725,92 @@ static err_t take_letters(struct cursor *c, struct log_state *state, uint32_t ve
     uint32_t count = version > 1 ? take_count(c, LETTERS_SIZE) : 0;
     for (uint32_t i = 0; i < count; i++)
         TRY(take_topic_letters(c, state, &last_id));
-    bool whole = cursor_ok(c) && c->rest.size == 0 && (version > 1) == (count > 0);
+    bool whole = cursor_ok(c) && c->rest.size == 0;
     return err_make(whole ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_number)
+{
+    ASSERT(keys->count <= keys->capacity);
+    uint64_t number = cursor_u64le(c);
+    int64_t first_ms = (int64_t)cursor_u64le(c);
+    int64_t last_ms = (int64_t)cursor_u64le(c);
+    uint32_t count = cursor_u32le(c);
+    uint32_t crc = cursor_u32le(c);
+    bool sorted = take_flag(c, cursor_u64le(c));
+    const struct log_keys_bucket *before = keys->count > 0 ? keys->buckets[keys->count - 1] : NULL;
+    if (!cursor_ok(c) || first_ms > last_ms || number >= next_number ||
+        count > LOG_KEYS_TABLE_MAX || (sorted && (count == 0 || crc != 0)) ||
+        (before && (before->number >= number || (sorted && !before->sorted))))
+        return err_make(ERR_CORRUPT);
+    struct log_keys_bucket *bucket = log_keys_add_bucket(keys);
+    if (!bucket)
+        return err_make(ERR_MEMORY);
+    bucket->number = number;
+    bucket->first_ms = first_ms;
+    bucket->last_ms = last_ms;
+    bucket->saving = count;
+    bucket->saving_crc = crc;
+    bucket->sorted = sorted;
+    return err_ok();
+}
+
+static err_t take_topic_keys(struct cursor *c, struct log_state *state, uint32_t *last_id)
+{
+    struct log_topic *topic = log_state_topic(state, cursor_u32le(c));
+    uint64_t window_ms = cursor_u64le(c);
+    uint64_t memory_bytes = cursor_u64le(c);
+    struct uuid secret = {0};
+    take_uuid(c, &secret);
+    uint64_t next_number = cursor_u64le(c);
+    uint32_t count = take_count(c, BUCKET_SIZE);
+    ASSERT(count <= c->rest.size);
+    if (!cursor_ok(c) || !topic || topic->id <= *last_id || window_ms == 0 || window_ms > INT64_MAX)
+        return err_make(ERR_CORRUPT);
+    *last_id = topic->id;
+    topic->config.dedup_window_ms = window_ms;
+    topic->config.dedup_memory_bytes = memory_bytes;
+    topic->config.dedup_secret = secret;
+    topic->keys = log_keys_new(next_number);
+    if (!topic->keys)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(take_bucket(c, topic->keys, next_number));
+    topic->keys->next_number = next_number;
+    return err_ok();
+}
+
+static err_t take_doomed_keys(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, DOOMED_KEYS_SIZE);
+    ASSERT(!state->doomed_keys);
+    state->doomed_keys = mem_zalloc(count + 1u, sizeof *state->doomed_keys);
+    if (!state->doomed_keys)
+        return err_make(ERR_MEMORY);
+    state->doomed_keys_capacity = count + 1u;
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_doomed_keys *doomed = &state->doomed_keys[i];
+        doomed->topic_id = cursor_u32le(c);
+        uint16_t kind = cursor_u16le(c);
+        doomed->age = doomed->saving_age = cursor_u16le(c);
+        doomed->number = cursor_u64le(c);
+        doomed->kind = kind == LOG_KEYS_SORTED ? LOG_KEYS_SORTED : LOG_KEYS_RAW;
+        if (kind > LOG_KEYS_SORTED || doomed->age > LOG_CHECKPOINTS_KEPT ||
+            !log_state_topic(state, doomed->topic_id))
+            cursor_fail(c);
+    }
+    state->doomed_keys_count = count;
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_keys(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, KEYS_SIZE);
+    uint32_t last_id = 0;
+    ASSERT(state->keys_installs == 0);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(take_topic_keys(c, state, &last_id));
+    return take_doomed_keys(c, state);
 }
 
 err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, struct log_state *state)
@@ -713,164 +834,10 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     TRY(take_topics(&c, state));
     TRY(take_sinks(&c, state));
     TRY(take_doomed(&c, state));
-    TRY(take_letters(&c, state, get_u32le(bytes.data + 4)));
+    uint32_t version = get_u32le(bytes.data + 4);
+    if (version >= 2)
+        TRY(take_keys(&c, state));
+    TRY(take_letters(&c, state, version));
     *out = checkpoint;
     return err_ok();
-}
-
-static void directory_path(const char *data_directory, char out[static LOG_SEGMENT_PATH_MAX])
-{
-    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/checkpoint", data_directory);
-    ASSERT(size > 0 && (size_t)size < LOG_SEGMENT_PATH_MAX - NAME_SIZE);
-}
-
-void log_checkpoint_path(const char *data_directory, uint64_t lsn,
-                         char out[static LOG_SEGMENT_PATH_MAX])
-{
-    int size = snprintf(out, LOG_SEGMENT_PATH_MAX, "%s/checkpoint/%020" PRIu64 SUFFIX,
-                        data_directory, lsn);
-    ASSERT(size > 0 && size < LOG_SEGMENT_PATH_MAX);
-}
-
-struct listing {
-    uint64_t *lsns;
-    size_t capacity;
-    size_t count;
-};
-
-/* Keeps the newest. */
-static int list_name(void *context, const char *name, enum io_kind kind)
-{
-    struct listing *listing = context;
-    ASSERT(listing->count <= listing->capacity);
-    struct slice rest = slice_string(name);
-    struct slice digits = slice_split(&rest, '.');
-    uint64_t lsn;
-    if (kind != IO_KIND_FILE || digits.size != 20 || !slice_equal_string(rest, "ckpt") ||
-        !err_is_ok(number_parse_u64(digits, &lsn)))
-        return 0;
-    size_t at = listing->count;
-    while (at > 0 && listing->lsns[at - 1] < lsn)
-        at--;
-    /* Older than as many as are asked for. */
-    if (at == listing->capacity)
-        return 0;
-    size_t last = listing->count < listing->capacity ? listing->count++ : listing->count - 1;
-    for (; last > at; last--)
-        listing->lsns[last] = listing->lsns[last - 1];
-    listing->lsns[at] = lsn;
-    return 0;
-}
-
-err_t log_checkpoint_list(struct io_disk *disk, const char *data_directory, uint64_t *lsns,
-                          size_t capacity, size_t *count, struct err_text *why)
-{
-    ASSERT(capacity > 0);
-    char path[LOG_SEGMENT_PATH_MAX];
-    directory_path(data_directory, path);
-    *count = 0;
-    enum io_kind kind;
-    TRY(io_disk_kind(disk, path, &kind, why));
-    /* No checkpoint was ever written: the log is read from its first file on. */
-    if (kind == IO_KIND_NONE)
-        return err_ok();
-    struct listing listing = {.capacity = capacity};
-    listing.lsns = lsns;
-    TRY(io_disk_list(disk, path, list_name, &listing, why));
-    *count = listing.count;
-    return err_ok();
-}
-
-err_t log_checkpoint_read(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                          struct buf *out, struct err_text *why)
-{
-    char path[LOG_SEGMENT_PATH_MAX];
-    ASSERT(lsn > 0);
-    log_checkpoint_path(data_directory, lsn, path);
-    return io_disk_read_file(disk, path, SIZE_MAX / 2, out, why);
-}
-
-err_t log_checkpoint_read_sealed(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                                 uint64_t *sealed_file)
-{
-    char path[LOG_SEGMENT_PATH_MAX];
-    uint8_t front[HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 8];
-    struct io_file *file = NULL;
-    size_t got = 0;
-    ASSERT(lsn > 0);
-    log_checkpoint_path(data_directory, lsn, path);
-    TRY(io_disk_open(disk, path, IO_OPEN_READ, &file, NULL));
-    err_t err = io_file_read(file, front, sizeof front, 0, &got);
-    err_t closed = io_file_close(file);
-    TRY(err);
-    TRY(closed);
-    return log_checkpoint_sealed(slice_make(front, got), sealed_file);
-}
-
-/* Reads the file back: what cannot be read must not push an older one out. */
-static err_t verify(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                    struct slice bytes, struct err_text *why)
-{
-    struct buf back;
-    ASSERT(bytes.size > 0);
-    buf_init(&back, 0);
-    err_t err = log_checkpoint_read(disk, data_directory, lsn, &back, why);
-    if (err_is_ok(err) && !slice_equal(buf_slice(&back), bytes))
-        err = err_set(why, ERR_CORRUPT, "checkpoint %" PRIu64 " reads back as other bytes", lsn);
-    buf_done(&back);
-    return err;
-}
-
-err_t log_checkpoint_set_aside(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                               struct err_text *why)
-{
-    uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
-    size_t count = 0;
-    TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
-    ASSERT(count <= sizeof lsns / sizeof lsns[0]);
-    for (size_t i = 0; i < count && lsns[i] > lsn; i++) {
-        char from[LOG_SEGMENT_PATH_MAX];
-        char to[LOG_SEGMENT_PATH_MAX];
-        log_checkpoint_path(data_directory, lsns[i], from);
-        int size = snprintf(to, sizeof to, "%s.damaged", from);
-        if (size < 0 || (size_t)size >= sizeof to)
-            return err_set(why, ERR_CONFIG, "data_dir: the path is too long");
-        TRY(io_disk_rename(disk, from, to, why));
-    }
-    return err_ok();
-}
-
-/* Two are kept; there is a third only until its elder is gone. */
-static err_t remove_old(struct io_disk *disk, const char *data_directory, uint64_t held_lsn,
-                        struct err_text *why)
-{
-    /* More than three are there only after removals that failed. What is beyond these goes the next
-     * time. */
-    uint64_t lsns[16];
-    size_t count = 0;
-    TRY(log_checkpoint_list(disk, data_directory, lsns, sizeof lsns / sizeof lsns[0], &count, why));
-    ASSERT(count <= sizeof lsns / sizeof lsns[0]);
-    for (size_t i = LOG_CHECKPOINTS_KEPT; i < count; i++) {
-        if (lsns[i] == held_lsn)
-            continue;
-        char path[LOG_SEGMENT_PATH_MAX];
-        log_checkpoint_path(data_directory, lsns[i], path);
-        TRY(io_disk_remove(disk, path, why));
-    }
-    return err_ok();
-}
-
-err_t log_checkpoint_write(struct io_disk *disk, const char *data_directory, uint64_t lsn,
-                           struct slice bytes, uint64_t held_lsn, struct err_text *why)
-{
-    ASSERT(lsn > 0 && bytes.size > HEADER_SIZE);
-    char path[LOG_SEGMENT_PATH_MAX];
-    directory_path(data_directory, path);
-    TRY(io_disk_make_path(disk, path, why));
-    log_checkpoint_path(data_directory, lsn, path);
-    /* Durable under its name, then read back, and only then the oldest goes: whatever stops this in
-     * between, there are as many good ones to start from as before. */
-    TRY(io_disk_write_file(disk, path, bytes, why));
-    TRY(verify(disk, data_directory, lsn, bytes, why));
-    return remove_old(disk, data_directory, held_lsn, why);
 }

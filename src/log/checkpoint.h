@@ -17,8 +17,11 @@
 #include "log/state.h"
 
 #define LOG_CHECKPOINT_MAGIC 0x504b4347u /* "GCKP" */
+/* 2: with idempotency keys, and with what became of dead letters. */
 #define LOG_CHECKPOINT_VERSION 2u
 #define LOG_CHECKPOINTS_KEPT 2u
+/* What stands before the topics. */
+#define LOG_CHECKPOINT_FRONT_SIZE (40u + LOG_FRAME_HEADER_SIZE + 16u)
 #define LOG_CHECKPOINT_UUID_AT 16u /* in the file: whose it is */
 
 /* What a checkpoint says besides the state. */
@@ -29,10 +32,12 @@ struct log_checkpoint {
     bool clean;                   /* `last` is the mark of a clean stop */
 };
 
-/* The file's bytes, CRC included. ERR_MEMORY by the buffer's latch. */
+/* The file's bytes, CRC included. What it says of keys has been fixed by log_state_gather_keys.
+ * ERR_MEMORY by the buffer's latch. */
 void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct log_state *state,
                            struct buf *out);
-/* Reads a file's bytes into `state`, which is empty. ERR_CORRUPT, ERR_VERSION, ERR_MEMORY; the
+/* Reads a file's bytes into `state`, which is empty; log_state_load_keys has then to bring the
+ * keys. ERR_CORRUPT, ERR_VERSION, ERR_MEMORY; the
  * state is then only good for being freed. */
 err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out,
                             struct log_state *state);

@@ -46,6 +46,19 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
     return valid ? err_ok() : err_make(ERR_INVALID);
 }
 
+/* Whoever sends keys says who counts what repeats them. */
+static err_t check_keys(const struct flow_commit *commit, const struct flow_append *append)
+{
+    ASSERT(append->keys);
+    if (!append->duplicates || append->kind != FLOW_APPEND_RECORDS)
+        return err_make(ERR_INVALID);
+    for (uint32_t i = 0; i < commit->count_count; i++) {
+        if (commit->counts[i].topic_id == append->topic_id)
+            return err_ok();
+    }
+    return err_make(ERR_INVALID);
+}
+
 static err_t check_create(const struct log *log, const struct flow_topic_change *change)
 {
     ASSERT(change->name.data || change->name.size == 0);
@@ -213,8 +226,11 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
 {
     ASSERT(commit->done && commit->home);
-    for (uint32_t i = 0; i < commit->append_count; i++)
+    for (uint32_t i = 0; i < commit->append_count; i++) {
         TRY(check_append(log, &commit->appends[i]));
+        if (commit->appends[i].keys)
+            TRY(check_keys(commit, &commit->appends[i]));
+    }
     for (uint32_t i = 0; i < commit->count_count; i++) {
         uint32_t topic_id = commit->counts[i].topic_id;
         if (!log_state_topic(&log->state, topic_id) || topic_id == log->deleting_topic)
@@ -247,6 +263,7 @@ err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t paylo
     frame->payload_size = 0;
     frame->payload_crc = 0;
     frame->control = false;
+    frame->configures = false;
     frame->early_answers = 0;
     frame->composed_ns = io_now_ns(log->options.loop);
     return err_ok();
@@ -269,6 +286,36 @@ static void entry_added(struct log_frame *frame, size_t size)
     frame->payload_size += size;
 }
 
+/* The batch goes to its place without what repeats keys; the asker's own stays as it is. */
+static void add_rest(struct log_frame *frame, const struct flow_append *append,
+                     const struct flow_batch *batch)
+{
+    struct flow_append rest = *append;
+    size_t head = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
+    uint8_t *room = entry_room(frame, head + append->batch_size);
+    ASSERT(append->duplicate_count < append->record_count);
+    rest.batch_size = flow_batch_without(batch, append->duplicates, room + head);
+    rest.record_count = append->record_count - append->duplicate_count;
+    entry_added(frame, log_entry_put_batch_head(room, &rest) + rest.batch_size);
+}
+
+/* Of the records that stay and have one. */
+static void add_keys(struct log_frame *frame, const struct flow_append *append)
+{
+    size_t head = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_KEYS_SIZE;
+    uint8_t *room = entry_room(frame, head);
+    uint32_t count = 0;
+    ASSERT(append->keys && append->duplicates);
+    for (uint32_t i = 0; i < append->record_count; i++) {
+        if (!flow_fingerprint_is_none(&append->keys[i]) && !flow_bit(append->duplicates, i))
+            log_key_put(room + head + (size_t)LOG_KEY_SIZE * count++, append->keys[i]);
+    }
+    if (count == 0)
+        return;
+    head = log_entry_put_keys_head(room, append->topic_id, append->partition, count);
+    entry_added(frame, head + (size_t)LOG_KEY_SIZE * count);
+}
+
 static void add_append(struct log *log, struct log_frame *frame, struct flow_append *append)
 {
     struct log_partition *partition =
@@ -280,9 +327,18 @@ static void add_append(struct log *log, struct log_frame *frame, struct flow_app
      * a batch's CRC leaves them out. If the frame fails they are given again. */
     append->base_offset = partition->next_offset;
     flow_batch_set_base_offset(append->batch, append->base_offset);
-    partition->next_offset += (int64_t)batch.last_offset_delta + 1;
+    if (append->duplicate_count == append->record_count)
+        return;
     size_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
-    entry_added(frame, log_entry_put_batch(entry_room(frame, size), append));
+    if (append->duplicate_count > 0) {
+        add_rest(frame, append, &batch);
+        partition->next_offset += append->record_count - append->duplicate_count;
+    } else {
+        entry_added(frame, log_entry_put_batch(entry_room(frame, size), append));
+        partition->next_offset += (int64_t)batch.last_offset_delta + 1;
+    }
+    if (append->keys)
+        add_keys(frame, append);
 }
 
 static void add_topics(struct log *log, struct log_frame *frame, struct flow_commit *commit)
@@ -315,13 +371,14 @@ static void add_sinks(struct log *log, struct log_frame *frame, struct flow_comm
     }
 }
 
-err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit)
+/* For the whole commit first: behind this nothing can fail, and no frame holds half of one. */
+static err_t reserve(struct log *log, struct flow_commit *commit)
 {
-    ASSERT(frame->data);
-    ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
-    /* For the whole commit first: behind this nothing can fail, and no frame holds half of one. */
+    ASSERT(commit->appends || commit->append_count == 0);
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
+        if (append->duplicate_count == append->record_count)
+            continue;
         /* A reservation too many, when a later one fails, is only room that is used later. */
         TRY(log_state_reserve(
             &log->state, log_state_partition(&log->state, append->topic_id, append->partition)));
@@ -332,12 +389,64 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
             &log_state_partition(&log->state, settle->topic_id, settle->partition)->settled,
             commit->settle_count));
     }
+    return err_ok();
+}
+
+/* The count of a topic in its entry, with the duplicates that were found. */
+static struct flow_count with_duplicates(const struct flow_commit *commit, uint32_t index)
+{
+    struct flow_count count = commit->counts[index];
+    ASSERT(index < commit->count_count);
+    /* The first count of the topic has them all. */
+    for (uint32_t i = 0; i < index; i++) {
+        if (commit->counts[i].topic_id == count.topic_id)
+            return count;
+    }
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        if (commit->appends[i].topic_id == count.topic_id)
+            count.duplicates += commit->appends[i].duplicate_count;
+    }
+    return count;
+}
+
+bool log_compose_has_keys(const struct flow_commit *commit)
+{
+    ASSERT(commit->appends || commit->append_count == 0);
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        if (commit->appends[i].keys)
+            return true;
+    }
+    return false;
+}
+
+static bool configures(const struct flow_commit *commit)
+{
+    ASSERT(commit->topics || commit->topic_count == 0);
+    for (uint32_t i = 0; i < commit->topic_count; i++) {
+        if (commit->topics[i].op == FLOW_TOPIC_CONFIG)
+            return true;
+    }
+    return false;
+}
+
+err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit,
+                      bool *waits)
+{
+    ASSERT(frame->data);
+    ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
+    TRY(log_compose_keys(log, commit, waits));
+    err_t err = reserve(log, commit);
+    if (!err_is_ok(err)) {
+        log_compose_keys_undo(log, commit);
+        return err;
+    }
     add_topics(log, frame, commit);
     for (uint32_t i = 0; i < commit->append_count; i++)
         add_append(log, frame, &commit->appends[i]);
     for (uint32_t i = 0; i < commit->count_count; i++) {
         size_t size = LOG_ENTRY_HEADER_SIZE;
-        entry_added(frame, log_entry_put_counts(entry_room(frame, size), &commit->counts[i]));
+        struct flow_count count = with_duplicates(commit, i);
+        entry_added(frame, log_entry_put_counts(entry_room(frame, size), &count));
     }
     for (uint32_t i = 0; i < commit->settle_count; i++) {
         size_t size = LOG_ENTRY_HEADER_SIZE;
@@ -345,6 +454,7 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
     }
     add_sinks(log, frame, commit);
     frame->control = frame->control || log_compose_is_control(commit);
+    frame->configures = frame->configures || configures(commit);
     return err_ok();
 }
 

@@ -108,7 +108,7 @@ static uint64_t topic_body_size(const struct flow_topic_change *change)
     switch (change->op) {
     case FLOW_TOPIC_CREATE: return 28 + change->name.size;
     case FLOW_TOPIC_PARTITIONS: return 8;
-    case FLOW_TOPIC_CONFIG: return 24;
+    case FLOW_TOPIC_CONFIG: return change->config.dedup_window_ms > 0 ? 56 : 24;
     case FLOW_TOPIC_DELETE: return 4;
     case FLOW_TOPIC_LOG_START: return 16;
     }
@@ -127,12 +127,22 @@ static uint64_t sink_body_size(const struct flow_sink_change *change)
     UNREACHABLE("unknown sink operation");
 }
 
+static uint64_t append_size(const struct flow_append *append)
+{
+    uint64_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
+    ASSERT(append->batch_size > 0);
+    if (append->keys)
+        size += LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_KEYS_SIZE +
+                (uint64_t)LOG_KEY_SIZE * append->record_count;
+    return size;
+}
+
 uint64_t log_entries_size(const struct flow_commit *commit)
 {
     ASSERT(commit->append_count == 0 || commit->appends);
     uint64_t size = 0;
     for (uint32_t i = 0; i < commit->append_count; i++)
-        size += LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + commit->appends[i].batch_size;
+        size += append_size(&commit->appends[i]);
     size += (uint64_t)commit->count_count * (LOG_ENTRY_HEADER_SIZE + 28);
     for (uint32_t i = 0; i < commit->topic_count; i++)
         size += LOG_ENTRY_HEADER_SIZE + topic_body_size(&commit->topics[i]);
@@ -142,7 +152,7 @@ uint64_t log_entries_size(const struct flow_commit *commit)
     return size;
 }
 
-size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append)
+size_t log_entry_put_batch_head(uint8_t *out, const struct flow_append *append)
 {
     ASSERT(append->topic_id > 0 && append->record_count > 0);
     ASSERT(append->batch_size >= FLOW_BATCH_HEADER_SIZE);
@@ -153,8 +163,40 @@ size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append)
     put_u32le(body + 4, append->partition);
     put_u32le(body + 8, append->record_count);
     put_u32le(body + 12, 0);
-    memcpy(body + LOG_ENTRY_BATCH_SIZE, append->batch, append->batch_size);
-    return LOG_ENTRY_HEADER_SIZE + size;
+    return LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
+}
+
+size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append)
+{
+    ASSERT(append->batch);
+    size_t head = log_entry_put_batch_head(out, append);
+    memcpy(out + head, append->batch, append->batch_size);
+    return head + append->batch_size;
+}
+
+void log_key_put(uint8_t *out, struct flow_fingerprint key)
+{
+    ASSERT(out);
+    put_u64le(out, key.low);
+    put_u64le(out + 8, key.high);
+}
+
+struct flow_fingerprint log_key_get(const uint8_t *in)
+{
+    ASSERT(in);
+    return (struct flow_fingerprint){get_u64le(in), get_u64le(in + 8)};
+}
+
+size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partition, uint32_t count)
+{
+    ASSERT(topic_id > 0 && count > 0);
+    put_entry_header(out, LOG_ENTRY_KEYS, 0, LOG_ENTRY_KEYS_SIZE + (size_t)LOG_KEY_SIZE * count);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, topic_id);
+    put_u32le(body + 4, partition);
+    put_u32le(body + 8, count);
+    put_u32le(body + 12, 0);
+    return LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_KEYS_SIZE;
 }
 
 size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts)
@@ -187,6 +229,11 @@ static void put_topic_body(uint8_t *body, const struct flow_topic_change *change
         put_u16le(body + 6, 0);
         put_u64le(body + 8, change->config.retention_ms);
         put_u64le(body + 16, change->config.retention_bytes);
+        if (change->config.dedup_window_ms == 0)
+            break;
+        put_u64le(body + 24, change->config.dedup_window_ms);
+        put_u64le(body + 32, change->config.dedup_memory_bytes);
+        memcpy(body + 40, change->config.dedup_secret.bytes, 16);
         break;
     case FLOW_TOPIC_LOG_START:
         put_u32le(body + 4, change->partition);
@@ -343,6 +390,15 @@ static void decode_config(struct cursor *c, struct flow_topic_config *config)
     config->retention_bytes = cursor_u64le(c);
     if (codec > FLOW_CODEC_ZSTD || expire > 1 || reserved != 0)
         cursor_fail(c);
+    if (c->rest.size > 0) {
+        config->dedup_window_ms = cursor_u64le(c);
+        config->dedup_memory_bytes = cursor_u64le(c);
+        struct slice secret = cursor_bytes(c, sizeof config->dedup_secret.bytes);
+        if (cursor_ok(c))
+            memcpy(config->dedup_secret.bytes, secret.data, secret.size);
+        if (config->dedup_window_ms == 0 || config->dedup_window_ms > INT64_MAX)
+            cursor_fail(c);
+    }
     config->codec = codec <= FLOW_CODEC_ZSTD ? (enum flow_codec)codec : FLOW_CODEC_NONE;
     config->expire_undelivered = expire == 1;
 }
@@ -418,6 +474,18 @@ static err_t decode_settle(struct cursor *c, struct log_entry *out)
     return err_make(valid ? ERR_OK : ERR_CORRUPT);
 }
 
+static void decode_keys(struct cursor *c, struct log_entry_keys *keys)
+{
+    ASSERT(!keys->fingerprints.data);
+    keys->topic_id = cursor_u32le(c);
+    keys->partition = cursor_u32le(c);
+    uint32_t count = cursor_u32le(c);
+    uint32_t reserved = cursor_u32le(c);
+    keys->fingerprints = cursor_bytes(c, (size_t)LOG_KEY_SIZE * count);
+    if (keys->topic_id == 0 || count == 0 || reserved != 0)
+        cursor_fail(c);
+}
+
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
     ASSERT(body.data || body.size == 0);
@@ -435,8 +503,8 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
     case LOG_ENTRY_SETTLED: TRY(decode_settle(&c, out)); break;
+    case LOG_ENTRY_KEYS: decode_keys(&c, &out->keys); break;
     case LOG_ENTRY_CLEAN_STOP: break;
-    case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
     default: return err_make(ERR_VERSION);

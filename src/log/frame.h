@@ -64,7 +64,7 @@ enum log_entry_kind {
     LOG_ENTRY_SINK_COMMIT = 8,
     LOG_ENTRY_SINK_CLOSE = 9,
     LOG_ENTRY_CLEAN_STOP = 10,
-    LOG_ENTRY_KEYS = 16,        /* reserved: idempotency keys */
+    LOG_ENTRY_KEYS = 16,
     LOG_ENTRY_SEQUENCES = 17,   /* reserved: producers' sequences */
     LOG_ENTRY_TRANSACTION = 18, /* reserved */
     LOG_ENTRY_LOG_START = 19,
@@ -74,6 +74,15 @@ enum log_entry_kind {
 
 #define LOG_ENTRY_HEADER_SIZE 8u
 #define LOG_ENTRY_BATCH_SIZE 16u /* of the body before the batch itself */
+#define LOG_ENTRY_KEYS_SIZE 16u  /* of the body before the fingerprints */
+#define LOG_KEY_SIZE 16u         /* of a fingerprint */
+
+/* Idempotency keys of records that the frame adds to a partition. */
+struct log_entry_keys {
+    uint32_t topic_id;
+    uint32_t partition;
+    struct slice fingerprints; /* LOG_KEY_SIZE bytes each; one at least */
+};
 
 /* One decoded entry: the fields of its kind are set, the others zero. */
 struct log_entry {
@@ -85,6 +94,7 @@ struct log_entry {
     struct flow_settle settle;
     struct slice ids;    /* SINK_OPEN: topic ids, 4 bytes each */
     struct slice ranges; /* SINK_PREPARE: LOG_RANGE_SIZE bytes each */
+    struct log_entry_keys keys;
 };
 
 #define LOG_RANGE_SIZE 40u
@@ -93,15 +103,23 @@ struct log_entry {
 void log_range_put(uint8_t *out, const struct flow_sink_range *range);
 struct flow_sink_range log_range_get(const uint8_t *in);
 
-/* Bytes that the entries of `commit` take. */
+/* A fingerprint's LOG_KEY_SIZE bytes, as a KEYS entry and files of keys have them. */
+void log_key_put(uint8_t *out, struct flow_fingerprint key);
+struct flow_fingerprint log_key_get(const uint8_t *in);
+
+/* Bytes that the entries of `commit` take at the most: what repeats a key takes none. */
 uint64_t log_entries_size(const struct flow_commit *commit);
 /* Each writes one entry at `out`, which has room for it, and returns its size. */
 size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append);
+/* All of a batch entry but the batch, of which append->batch_size bytes follow what it writes. */
+size_t log_entry_put_batch_head(uint8_t *out, const struct flow_append *append);
 size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
 size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
 size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);
 size_t log_entry_put_clean_stop(uint8_t *out);
+/* The head of a KEYS entry, behind which `count` fingerprints follow. */
+size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partition, uint32_t count);
 
 /* Takes the next entry off `*payload`. ERR_END when there is none, ERR_CORRUPT, ERR_VERSION for a
  * kind that this program does not know. */

@@ -197,7 +197,7 @@ static err_t read_checkpoint(struct log_fsck *f, uint64_t lsn)
         f->checkpoint = checkpoint;
         f->has_checkpoint = true;
         f->result.checkpoint_lsn = lsn;
-        return err_ok();
+        return log_fsck_load_keys(f);
     }
     log_state_done(&state);
     if (err_is(err, ERR_VERSION))

@@ -387,6 +387,24 @@ static err_t commit_sink(struct apply *a, struct slice bytes, const struct log_e
     return err_ok();
 }
 
+/* In a frame that is not whole a record may be lost whose key is there: sent again it has to be
+ * taken, and one that is there may be there twice. */
+static err_t take_keys(struct apply *a, struct slice bytes, const struct log_entry_keys *keys)
+{
+    ASSERT(keys->fingerprints.size > 0);
+    if (!a->frame->whole) {
+        log_fsck_find(a->f, &(struct log_fsck_finding){.error = true, .code = "keys_lost"},
+                      "frame %" PRIu64 ": %zu idempotency keys are left out, a record that repeats "
+                      "one of them would be accepted again",
+                      a->frame->header.lsn, keys->fingerprints.size / LOG_KEY_SIZE);
+        return err_ok();
+    }
+    TRY(ensure_topics(a, keys->topic_id));
+    if (log_state_topic(&a->f->state, keys->topic_id))
+        TRY(ensure_partition(a, keys->topic_id, keys->partition));
+    return try_bytes(a, bytes, "idempotency keys");
+}
+
 static err_t take_entry(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     ASSERT(bytes.size >= LOG_ENTRY_HEADER_SIZE);
@@ -406,6 +424,7 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_SINK_OPEN: return open_sink(a, bytes, entry);
     case LOG_ENTRY_SINK_PREPARE: return prepare_sink(a, bytes, entry);
     case LOG_ENTRY_SINK_COMMIT: return commit_sink(a, bytes, entry);
+    case LOG_ENTRY_KEYS: return take_keys(a, bytes, &entry->keys);
     default: break;
     }
     return try_bytes(a, bytes, "an entry");

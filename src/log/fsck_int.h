@@ -163,6 +163,11 @@ bool log_fsck_is_named(const struct log_partition *partition, const char *name);
 /* fsck_salvage.c: reads the segments that are there when nobody says which there were. */
 err_t log_fsck_salvage(struct log_fsck *f);
 
+/* fsck_keys.c: reads the files of keys that the checkpoint names; lets go of what is damaged. */
+err_t log_fsck_load_keys(struct log_fsck *f);
+/* Writes what the new checkpoint is going to say of keys. */
+err_t log_fsck_save_keys(struct log_fsck *f);
+
 /* fsck_repair.c */
 /* Copies [first, end) of a file below the data directory aside; a missing one is fine. */
 err_t log_fsck_aside(struct log_fsck *f, const char *name, uint64_t first, uint64_t end);

@@ -49,6 +49,15 @@ static int see_segment(void *context, const char *name, enum io_kind kind)
     return 0;
 }
 
+static int see_keys(void *context, const char *name, enum io_kind kind)
+{
+    const struct walk *walk = context;
+    ASSERT(kind != IO_KIND_NONE);
+    if (kind != IO_KIND_FILE || !log_state_keys_named(&walk->f->state, walk->topic, name))
+        say(walk, name, "no idempotency keys that count are in it");
+    return 0;
+}
+
 static int see_topic(void *context, const char *name, enum io_kind kind)
 {
     const struct walk *walk = context;
@@ -115,6 +124,17 @@ static err_t see_partitions(struct log_fsck *f, const struct log_topic *topic)
     return err_ok();
 }
 
+static err_t see_topic_keys(struct log_fsck *f, const struct log_topic *topic)
+{
+    char path[LOG_SEGMENT_PATH_MAX];
+    char below[LOG_SEGMENT_PATH_MAX + 8];
+    log_state_topic_directory(topic, f->directory, path);
+    ASSERT(strlen(path) > strlen(f->directory));
+    snprintf(below, sizeof below, "%s/keys", path + strlen(f->directory) + 1);
+    struct walk walk = {.f = f, .directory = below, .topic = topic};
+    return see(f, &walk, see_keys);
+}
+
 err_t log_fsck_leftovers(struct log_fsck *f)
 {
     struct walk walk = {.f = f, .directory = ""};
@@ -124,7 +144,10 @@ err_t log_fsck_leftovers(struct log_fsck *f)
     TRY(see(f, &walk, see_checkpoint));
     walk.directory = "topics";
     TRY(see(f, &walk, see_topic));
-    for (uint32_t t = 0; t < f->state.topic_count; t++)
+    for (uint32_t t = 0; t < f->state.topic_count; t++) {
         TRY(see_partitions(f, f->state.topics[t]));
+        if (!f->state.topics[t]->deleted)
+            TRY(see_topic_keys(f, f->state.topics[t]));
+    }
     return err_ok();
 }

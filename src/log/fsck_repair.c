@@ -375,6 +375,7 @@ static err_t write_checkpoint(struct log_fsck *f)
     snprintf(name, sizeof name, "checkpoint/%020" PRIu64 ".ckpt", f->last.lsn);
     TRY(log_fsck_aside(f, name, 0, UINT64_MAX));
     log_fsck_act(f, "writing checkpoint %" PRIu64 " with what is left", f->last.lsn);
+    TRY(log_fsck_save_keys(f));
     log_checkpoint_encode(&checkpoint, &f->state, &bytes);
     err_t err = buf_error(&bytes);
     if (err_is_ok(err))

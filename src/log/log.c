@@ -177,6 +177,8 @@ static err_t load_checkpoint(struct log *log, uint64_t lsn, struct log_checkpoin
         log_checkpoint_read(log->options.disk, log->options.data_directory, lsn, &bytes, why);
     if (err_is_ok(err))
         err = log_checkpoint_decode(buf_slice(&bytes), out, &log->state);
+    if (err_is_ok(err) && uuid_equal(&out->uuid, &log->meta.uuid))
+        err = log_state_load_keys(&log->state, log->options.disk, log->options.data_directory, why);
     buf_done(&bytes);
     if (err_is_ok(err) && !uuid_equal(&out->uuid, &log->meta.uuid))
         err = err_set(why, ERR_CORRUPT, "it is of another data directory");
@@ -288,6 +290,8 @@ static err_t recover_log(struct log *log, struct err_text *why)
                     &log->recovered, why));
     if (!log->recovered.clean)
         TRY(cut_segments(log, why));
+    /* Also behind a clean stop, before which something may have failed half way. */
+    TRY(log_state_sweep_keys(&log->state, log->options.disk, log->options.data_directory, why));
     TRY(log_checkpoint_set_aside(log->options.disk, log->options.data_directory,
                                  found ? checkpoint.last.lsn : 0, why));
     if (found) {
@@ -358,6 +362,7 @@ err_t log_open(const struct log_options *options, struct log **out, struct err_t
     log_retention_init(log);
     log_scrub_init(log);
     log_pin_init(log);
+    log_probe_init(log);
     struct err_text detail = {0};
     err_t err = open_log(log, &detail);
     if (!err_is_ok(err)) {
@@ -431,6 +436,7 @@ void log_free(struct log **log)
     log_reader_forget_all(l);
     log_sealer_done(l);
     log_scrub_done(l);
+    log_probe_done(l);
     if (l->maker.making.wal)
         log_wal_make_done(&l->maker.making);
     log_wal_done(&l->wal);

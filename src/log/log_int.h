@@ -39,6 +39,7 @@ struct log_frame {
     uint64_t disk_size;
     uint32_t payload_crc;
     bool control;           /* log_compose_is_control of a commit in it */
+    bool configures;        /* it changes what topics keep, and which keys they know */
     uint32_t early_answers; /* commits of it that were answered before the flush */
     struct list commits;    /* to be answered once it is durable */
     struct log_frame_header header;
@@ -47,6 +48,29 @@ struct log_frame {
     uint64_t composed_ns; /* when its first commit came in */
     err_t error;          /* of the flush */
     uint64_t flush_ns;    /* how long it took */
+};
+
+/* A key that passed the filter of a file, and is to be read there. */
+struct log_probe {
+    struct flow_commit *commit; /* NULL: it was answered meanwhile */
+    uint32_t append;
+    uint32_t record;
+    struct log_keys_bucket *bucket; /* held */
+    struct flow_fingerprint key;
+    uint32_t first;
+    uint32_t end;
+    bool found; /* result */
+    err_t error;
+};
+
+/* Reads of keys for all commits that wait, one job at a time. */
+struct log_prober {
+    struct io_job job;
+    struct log_probe *probes;
+    size_t count;
+    size_t capacity;
+    bool running;
+    bool reported; /* the last job failed, and that has been logged */
 };
 
 struct log_counters {
@@ -62,6 +86,9 @@ struct log_counters {
     uint64_t read_bytes;
     uint64_t reads_sealed;
     uint64_t recycled; /* files of the WAL */
+    uint64_t duplicates;
+    uint64_t probes; /* keys that passed the filter of a file */
+    uint64_t probes_false;
     struct histogram commit;
     struct histogram flush;
 };
@@ -110,6 +137,7 @@ struct log {
     struct log_retention retention;
     struct log_scrub scrub;
     struct log_pin pin;
+    struct log_prober prober;
     struct io_timer heal;
     uint64_t heal_delay_ns;
     struct list reads; /* struct log_lease: jobs of the reader on their way */
@@ -140,8 +168,13 @@ struct log_segment_place log_place(const struct log *log, const struct log_topic
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit);
 /* Begins `frame` with room for at least `payload_size`. ERR_MEMORY. */
 err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t payload_size);
-/* Adds all entries of `commit`, giving it offsets and ids. ERR_MEMORY adds nothing. */
-err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit);
+/* Adds all entries of `commit`, giving it offsets and ids, without the records that repeat a key.
+ * `*waits` is set when it repeats one whose frame is not durable. ERR_MEMORY and ERR_BUSY add
+ * nothing. */
+err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit,
+                      bool *waits);
+/* True when the commit has records with keys. */
+bool log_compose_has_keys(const struct flow_commit *commit);
 /* Adds the mark of a clean stop. */
 void log_compose_add_stop(struct log_frame *frame);
 /* Places the frame in the WAL and writes its header; it will fit (log_wal_place). */
@@ -151,6 +184,26 @@ void log_compose_seal(struct log *log, struct log_frame *frame);
 bool log_compose_is_control(const struct flow_commit *commit);
 /* True when the commit may take the room that records leave (LOG_RESERVE_BYTES). */
 bool log_compose_uses_reserve(const struct flow_commit *commit);
+
+/* compose_keys.c: marks the records that repeat a key in appends->duplicates, where those that were
+ * found on disk are marked already, and adds the keys of the others to their topics. ERR_MEMORY,
+ * ERR_BUSY: nothing has happened. */
+err_t log_compose_keys(struct log *log, struct flow_commit *commit, bool *waits);
+/* Takes back what the last log_compose_keys has added. */
+void log_compose_keys_undo(struct log *log, const struct flow_commit *commit);
+/* Zeroes the results of a commit that has arrived. */
+void log_compose_keys_begin(struct flow_commit *commit);
+
+/* probe.c */
+void log_probe_init(struct log *log);
+/* True when the first commit of the queue has to wait for keys to be read from the disk; what the
+ * others need is read with it. */
+bool log_probe_must_wait(struct log *log, struct flow_commit *commit);
+/* A commit that waits for keys is answered all the same. */
+void log_probe_forget_one(struct log *log, struct flow_commit *commit);
+/* The commits of the queue are gone. */
+void log_probe_forget(struct log *log);
+void log_probe_done(struct log *log);
 
 /* maker.c */
 void log_maker_init(struct log *log);

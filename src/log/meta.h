@@ -10,7 +10,8 @@
 #include "base/uuid.h"
 #include "io/disk.h"
 
-/* 1: a write-ahead log alone. 2: segments, checkpoints, recycled log files. */
+/* 1: a write-ahead log alone. 2: segments, checkpoints, recycled log files. 3: idempotency keys,
+ * and what became of dead letters. */
 #define LOG_META_FORMAT 3u
 
 struct log_meta {

@@ -242,13 +242,29 @@ static bool waits_too_long(const struct log *log)
     return false;
 }
 
+/* Of topics that nothing comes in for: the others look with each commit. */
+static void drop_keys(struct log *log)
+{
+    int64_t now_ms = io_wall_ms(log->options.loop);
+    ASSERT(log->state.topics || log->state.topic_count == 0);
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        if (!log->state.topics[t]->keys)
+            continue;
+        /* Without the memory, another time. */
+        err_t ignored = log_state_turn_keys(&log->state, log->state.topics[t], now_ms);
+        (void)ignored;
+    }
+}
+
 static void due(struct io_timer *timer)
 {
     struct log_retention *retention = CONTAINER_OF(timer, struct log_retention, timer);
     struct log *log = CONTAINER_OF(retention, struct log, retention);
     ASSERT(log->mode != LOG_STOPPED);
-    if (log->mode == LOG_RUNNING)
+    if (log->mode == LOG_RUNNING) {
         drop_left_over(log);
+        drop_keys(log);
+    }
     look(log);
     if (waits_too_long(log))
         log_sealer_end_file(log);

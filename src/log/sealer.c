@@ -468,7 +468,8 @@ static err_t remove_files(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     struct io_disk *disk = log->options.disk;
-    ASSERT(sealer->removal_count > 0);
+    ASSERT(sealer->removal_count > 0 || sealer->key_removal_count > 0);
+    TRY(log_sealer_remove_keys(log));
     for (size_t i = 0; i < sealer->removal_count; i++) {
         const struct log_seal_removal *removal = &sealer->removals[i];
         if (removal->base_offset < 0)
@@ -482,6 +483,17 @@ static err_t remove_files(struct log *log)
     return err_ok();
 }
 
+/* What the checkpoint says of keys has to be on the disk before it. */
+static err_t write_checkpoint(struct log *log)
+{
+    struct log_sealer *sealer = &log->sealer;
+    ASSERT(sealer->phase == LOG_SEALER_SAVING);
+    TRY(log_keys_writes_run(log->options.disk, &sealer->keys, &sealer->why));
+    return log_checkpoint_write(log->options.disk, log->options.data_directory,
+                                sealer->checkpoint_lsn, buf_slice(&sealer->checkpoint),
+                                sealer->checkpoint_held, &sealer->why);
+}
+
 static void work(struct io_job *job)
 {
     struct log_sealer *sealer = CONTAINER_OF(job, struct log_sealer, job);
@@ -490,12 +502,9 @@ static void work(struct io_job *job)
     switch (sealer->phase) {
     case LOG_SEALER_APPENDING: sealer->error = append_window(log); break;
     case LOG_SEALER_SYNCING: sealer->error = io_file_sync_all(sealer->root); break;
-    case LOG_SEALER_SAVING:
-        sealer->error = log_checkpoint_write(log->options.disk, log->options.data_directory,
-                                             sealer->checkpoint_lsn, buf_slice(&sealer->checkpoint),
-                                             sealer->checkpoint_held, &sealer->why);
-        break;
+    case LOG_SEALER_SAVING: sealer->error = write_checkpoint(log); break;
     case LOG_SEALER_REMOVING: sealer->error = remove_files(log); break;
+    case LOG_SEALER_SORTING: sealer->error = log_sealer_sort_bucket(log); break;
     case LOG_SEALER_IDLE:
     default: UNREACHABLE("no work to do");
     }
@@ -517,12 +526,15 @@ static void report_failure(const struct log *log)
         [LOG_SEALER_SYNCING] = "cannot seal a log file into segments",
         [LOG_SEALER_SAVING] = "cannot write a checkpoint",
         [LOG_SEALER_REMOVING] = "cannot remove expired segments",
+        [LOG_SEALER_SORTING] = "cannot write a file of idempotency keys",
     };
     static const char *const consequence[] = {
         [LOG_SEALER_SYNCING] = "until it works, intake goes on up to wal_limit and is then refused",
         [LOG_SEALER_SAVING] = "until it works, no log file is used again: intake goes on up to "
                               "wal_limit and is then refused",
         [LOG_SEALER_REMOVING] = "until it works, what expired still takes its room on the disk",
+        [LOG_SEALER_SORTING] = "until it works, keys are kept in memory: records with keys go on "
+                               "up to twice dedup.memory and are then refused",
     };
     const struct log_sealer *sealer = &log->sealer;
     ASSERT(what[sealer->failed_phase]);
@@ -548,6 +560,7 @@ static void failed(struct log *log)
     log_pin_failed(log, sealer->error, sealer->phase == LOG_SEALER_SAVING);
     sealer->phase = LOG_SEALER_IDLE;
     free_file(log);
+    log_sealer_keys_done(sealer);
     io_timer_start(log->options.loop, &sealer->pace, RETRY_NS);
 }
 
@@ -562,6 +575,7 @@ static void worked(struct log *log, enum log_sealer_phase phase)
     logger_write(log->logger, LOG_LEVEL_INFO, "log_seal_works", "%s again",
                  phase == LOG_SEALER_SAVING     ? "checkpoints can be written"
                  : phase == LOG_SEALER_REMOVING ? "expired segments can be removed"
+                 : phase == LOG_SEALER_SORTING  ? "files of idempotency keys can be written"
                                                 : "log files can be sealed");
 }
 
@@ -576,13 +590,17 @@ static void save(struct log *log)
         .sealed_file = sealer->sealed_file,
         .clean = log->state.clean_stop,
     };
-    log_checkpoint_encode(&checkpoint, &log->state, &sealer->checkpoint);
+    log_sealer_keys_age(log);
+    sealer->error = log_state_gather_keys(&log->state, log->options.data_directory, &sealer->keys);
+    if (err_is_ok(sealer->error)) {
+        log_checkpoint_encode(&checkpoint, &log->state, &sealer->checkpoint);
+        sealer->error = buf_error(&sealer->checkpoint);
+    }
     sealer->checkpoint_lsn = log->last.lsn;
     sealer->checkpoint_file = log->last.file_number;
     sealer->checkpoint_sealed = sealer->sealed_file;
     sealer->checkpoint_clean = checkpoint.clean;
     sealer->checkpoint_held = log_pin_checkpoint(log);
-    sealer->error = buf_error(&sealer->checkpoint);
     if (err_is_ok(sealer->error)) {
         offload(log, LOG_SEALER_SAVING);
     } else {
@@ -595,6 +613,7 @@ static void saved(struct log *log)
 {
     struct log_sealer *sealer = &log->sealer;
     ASSERT(sealer->checkpoint_sealed >= sealer->saved_sealed);
+    log_sealer_keys_saved(log);
     /* A checkpoint of the same frame takes the place of the one before. */
     if (sealer->checkpoint_lsn != sealer->saved_lsn)
         sealer->saved_before = sealer->saved_sealed;
@@ -605,6 +624,7 @@ static void saved(struct log *log)
     sealer->checkpoints_total++;
     worked(log, LOG_SEALER_SAVING);
     buf_done(&sealer->checkpoint);
+    log_keys_writes_done(&sealer->keys);
     sealer->phase = LOG_SEALER_IDLE;
     log_pin_saved(log, sealer->saved_lsn, sealer->saved_sealed);
 }
@@ -702,13 +722,29 @@ static void removed(struct log *log)
     struct log_state *state = &log->state;
     ASSERT(sealer->removal_count <= state->doomed_count);
     state->doomed_count -= sealer->removal_count;
-    memmove(state->doomed, state->doomed + sealer->removal_count,
-            state->doomed_count * sizeof *state->doomed);
+    if (sealer->removal_count > 0)
+        memmove(state->doomed, state->doomed + sealer->removal_count,
+                state->doomed_count * sizeof *state->doomed);
     sealer->removed_total += sealer->removal_count;
     mem_free(sealer->removals);
     sealer->removals = NULL;
     sealer->removal_count = 0;
+    log_sealer_keys_removed(log);
     worked(log, LOG_SEALER_REMOVING);
+    sealer->phase = LOG_SEALER_IDLE;
+}
+
+static void sorted(struct log *log)
+{
+    struct log_sealer *sealer = &log->sealer;
+    ASSERT(sealer->phase == LOG_SEALER_SORTING);
+    sealer->error = log_sealer_keys_sorted(log);
+    if (!err_is_ok(sealer->error)) {
+        failed(log);
+        return;
+    }
+    worked(log, LOG_SEALER_SORTING);
+    log_sealer_keys_done(sealer);
     sealer->phase = LOG_SEALER_IDLE;
 }
 
@@ -732,6 +768,8 @@ static void done(struct io_job *job)
         synced(log);
     } else if (sealer->phase == LOG_SEALER_SAVING) {
         saved(log);
+    } else if (sealer->phase == LOG_SEALER_SORTING) {
+        sorted(log);
     } else {
         removed(log);
     }
@@ -828,14 +866,21 @@ void log_sealer_kick(struct log *log)
     /* A start reads what is behind the checkpoint: not much more than a file, also when sealing
      * does not get on. */
     bool lags = log->last.file_number > sealer->saved_file + 1;
-    bool must_save = sealer->saved_sealed < sealer->sealed_file || (file && lags);
+    bool must_save =
+        sealer->saved_sealed < sealer->sealed_file || (file && lags) || log_sealer_keys_lag(log);
     /* A removal that fails lets sealing have its turn: expired files in the way are no reason to
      * refuse records. */
     bool gives_way = sealer->removal_failed && (must_save || file);
-    if (!gives_way && !log_pin_holds(log) && take_doomed(log))
+    /* Both are asked: what is doomed goes together. */
+    gives_way = gives_way || log_pin_holds(log);
+    bool removes = !gives_way && log_sealer_take_doomed_keys(log);
+    removes = (!gives_way && take_doomed(log)) || removes;
+    if (removes)
         offload(log, LOG_SEALER_REMOVING);
     else if (must_save || log_pin_wants_checkpoint(log))
         save(log);
+    else if (log_sealer_take_bucket(log))
+        offload(log, LOG_SEALER_SORTING);
     else if (file)
         begin_file(log, file);
     else if (wants_second_checkpoint(log))
@@ -886,6 +931,7 @@ void log_sealer_done(struct log *log)
     sealer->running = false;
     free_file(log);
     mem_free(sealer->removals);
+    log_sealer_keys_done(sealer);
     buf_done(&sealer->checkpoint);
 }
 

@@ -26,6 +26,7 @@ enum log_sealer_phase {
     LOG_SEALER_SYNCING,
     LOG_SEALER_SAVING,
     LOG_SEALER_REMOVING,
+    LOG_SEALER_SORTING, /* a closed bucket of keys */
 };
 
 /* A partition with batches in the file that is sealed. */
@@ -55,6 +56,21 @@ struct log_seal_run {
 struct log_seal_removal {
     struct log_segment_place place;
     int64_t base_offset;
+};
+
+/* A closed bucket of keys on its way to a sorted file. */
+struct log_seal_keys {
+    struct log_keys_bucket *bucket; /* held; NULL: none */
+    uint32_t topic_id;
+    struct log_segment_place place;
+    struct log_keys_file file; /* result */
+};
+
+/* A file of keys that goes. */
+struct log_keys_removal {
+    struct log_segment_place place;
+    uint64_t number;
+    enum log_keys_kind kind;
 };
 
 struct log_sealer {
@@ -87,6 +103,7 @@ struct log_sealer {
     struct buf merged;
 
     struct buf checkpoint; /* SAVING */
+    struct log_keys_writes keys;
     uint64_t checkpoint_lsn;
     uint64_t checkpoint_file; /* its last frame's */
     uint64_t checkpoint_sealed;
@@ -96,7 +113,11 @@ struct log_sealer {
 
     struct log_seal_removal *removals; /* REMOVING */
     size_t removal_count;
+    struct log_keys_removal *key_removals;
+    size_t key_removal_count;
     bool removal_failed; /* and nothing has been sealed since */
+
+    struct log_seal_keys sorting; /* SORTING */
 
     err_t error;
     struct err_text why;
@@ -116,6 +137,7 @@ struct log_sealer {
     uint64_t written_bytes_total;
     uint64_t checkpoints_total;
     uint64_t removed_total;
+    uint64_t sorted_keys_total;
     uint64_t failures_total;
 };
 
@@ -135,6 +157,25 @@ bool log_sealer_stop(struct log *log);
 void log_sealer_end_file(struct log *log);
 /* True when files are being sealed, and went well the last time: room will come of it. */
 bool log_sealer_frees(const struct log *log);
+/* sealer_keys.c: what sealing does for idempotency keys. On the loop: */
+/* True when so many keys are in no checkpoint that one is due. */
+bool log_sealer_keys_lag(const struct log *log);
+/* Takes a bucket that is to be sorted, or what is to be removed. False when there is none. */
+bool log_sealer_take_bucket(struct log *log);
+bool log_sealer_take_doomed_keys(struct log *log);
+/* Before a checkpoint is encoded: it is without what is doomed. */
+void log_sealer_keys_age(struct log *log);
+/* It is durable. */
+void log_sealer_keys_saved(struct log *log);
+/* The bucket is sorted. ERR_MEMORY. */
+err_t log_sealer_keys_sorted(struct log *log);
+void log_sealer_keys_removed(struct log *log);
+/* Gives back what is held, whatever came of it. */
+void log_sealer_keys_done(struct log_sealer *sealer);
+/* On the worker: */
+err_t log_sealer_sort_bucket(struct log *log);
+err_t log_sealer_remove_keys(struct log *log);
+
 /* Bytes of files that are full and not sealed. */
 uint64_t log_sealer_backlog(const struct log *log);
 /* The highest number of a file that nobody needs any more. */

@@ -59,10 +59,11 @@ static void drop_frame(struct log_frame *frame)
 }
 
 /* Early answers promise at most so many bytes and so much time before the flush. */
-static bool may_answer_early(const struct log *log, const struct flow_commit *commit)
+static bool may_answer_early(const struct log *log, const struct flow_commit *commit, bool waits)
 {
     ASSERT(log->open);
-    if (!log->options.early_answers || log_compose_is_control(commit))
+    /* Who repeats a record is told so once that is on the disk. */
+    if (!log->options.early_answers || log_compose_is_control(commit) || waits)
         return false;
     uint64_t bytes = log->open->payload_size;
     uint64_t since = log->open->composed_ns;
@@ -108,21 +109,39 @@ static void refuse(struct log *log, struct flow_commit *commit, uint64_t size, e
     ASSERT(log->queue_bytes >= size && !err_is_ok(error));
     list_remove(&commit->link);
     log->queue_bytes -= size;
+    log_probe_forget_one(log, commit);
     answer(log, commit, error);
 }
 
-/* True when the commit must wait for a flush or for a file. */
-static bool must_wait(struct log *log, const struct flow_commit *commit, uint64_t size,
-                      enum room room)
+/* Keys go into the index that their topic has when they are composed, and are settled in the one
+ * that it has when they are durable: no change of configuration comes in between. */
+static bool must_wait_for_keys(struct log *log, struct flow_commit *commit)
+{
+    ASSERT(!list_empty(&log->queue));
+    bool configures = false;
+    for (uint32_t i = 0; i < commit->topic_count; i++)
+        configures = configures || commit->topics[i].op == FLOW_TOPIC_CONFIG;
+    if (configures && (log->open || log->flushing))
+        return true;
+    if (!log_compose_has_keys(commit))
+        return false;
+    if ((log->open && log->open->configures) || (log->flushing && log->flushing->configures))
+        return true;
+    return log_probe_must_wait(log, commit);
+}
+
+/* True when the commit must wait for a flush, for a file or for keys to be read. */
+static bool must_wait(struct log *log, struct flow_commit *commit, uint64_t size, enum room room)
 {
     ASSERT(size > 0);
     bool fits = !log->open || log->open->payload_size + size <= log->open->capacity;
     bool control_in_flight =
         (log->flushing && log->flushing->control) || (log->open && log->open->control);
-    return !fits || room == ROOM_WAIT || (log_compose_is_control(commit) && control_in_flight);
+    return !fits || room == ROOM_WAIT || (log_compose_is_control(commit) && control_in_flight) ||
+           must_wait_for_keys(log, commit);
 }
 
-static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t size)
+static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t size, bool *waits)
 {
     ASSERT(size > 0 && !list_empty(&log->queue));
     if (!log->open) {
@@ -130,7 +149,7 @@ static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t s
         TRY(log_compose_begin(log, free_frame, size));
         log->open = free_frame;
     }
-    return log_compose_add(log, log->open, commit);
+    return log_compose_add(log, log->open, commit, waits);
 }
 
 /* Composes the first commit of the queue. False when it must stay there. */
@@ -154,14 +173,17 @@ static bool compose_first(struct log *log)
     else if (!index_full)
         err = log_compose_check(log, commit);
     if (err_is_ok(err))
-        err = add_to_open(log, commit, size);
+        err = commit->probe_error;
+    bool waits = false;
+    if (err_is_ok(err))
+        err = add_to_open(log, commit, size, &waits);
     if (!err_is_ok(err)) {
         refuse(log, commit, size, err);
         return true;
     }
     list_remove(&commit->link);
     log->queue_bytes -= size;
-    if (may_answer_early(log, commit)) {
+    if (may_answer_early(log, commit, waits)) {
         log->counters.early_answers++;
         log->open->early_answers++;
         answer(log, commit, err_ok());
@@ -226,6 +248,7 @@ static void fence(struct log *log, struct log_frame *frame)
         drop_frame(log->open);
         log->open = NULL;
     }
+    log_probe_forget(log);
     answer_all(log, &log->queue, error);
     log->queue_bytes = 0;
     log_state_forget_reserved(&log->state);
@@ -329,6 +352,7 @@ static void move_stop(struct log *log)
 {
     ASSERT(log->mode == LOG_STOPPING);
     if (log->epoch_begins && !log->flushing) {
+        log_probe_forget(log);
         answer_all(log, &log->queue, err_make(ERR_FENCED));
         log->queue_bytes = 0;
         log->stop_marked = true;
@@ -337,8 +361,8 @@ static void move_stop(struct log *log)
     if (idle && !log->stop_marked)
         write_stop_mark(log);
     if (!list_empty(&log->queue) || log->open || log->flushing || log->maker.running ||
-        !list_empty(&log->reads) || !list_empty(&log->finds) || !log_scrub_stop(log) ||
-        !log_sealer_stop(log))
+        log->prober.running || !list_empty(&log->reads) || !list_empty(&log->finds) ||
+        !log_scrub_stop(log) || !log_sealer_stop(log))
         return;
     log->mode = LOG_STOPPED;
     log_retention_stop(log);
@@ -372,6 +396,7 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit)
         return;
     }
     ASSERT(commit->append_count > 0 || commit->count_count > 0 || log_compose_is_control(commit));
+    log_compose_keys_begin(commit);
     list_add_tail(&log->queue, &commit->link);
     log->queue_bytes += log_entries_size(commit);
     log_sequencer_pump(log);

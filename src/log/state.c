@@ -1,4 +1,4 @@
-#include "log/state.h"
+#include "log/state_int.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -28,6 +28,7 @@ void log_state_init(struct log_state *state, uint64_t seed)
 static void free_topic(struct log_topic *topic)
 {
     ASSERT(topic->partitions || topic->partition_count == 0);
+    log_keys_free(&topic->keys);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         log_partition_done(&topic->partitions[i]);
     }
@@ -61,6 +62,7 @@ void log_state_done(struct log_state *state)
     mem_free(state->topics);
     mem_free(state->sinks);
     mem_free(state->doomed);
+    mem_free(state->doomed_keys);
     map_done(&state->topics_by_name);
     map_done(&state->sinks_by_name);
     *state = (struct log_state){0};
@@ -114,6 +116,8 @@ void log_state_forget_reserved(struct log_state *state)
             partition->next_offset = partition->end_offset;
             partition->index_reserved = 0;
         }
+        if (state->topics[t]->keys)
+            log_keys_forget(state->topics[t]->keys);
     }
 }
 
@@ -340,14 +344,38 @@ static err_t raise_partitions(struct log_state *state, const struct flow_topic_c
     return err_ok();
 }
 
-static err_t configure_topic(struct log_state *state, const struct flow_topic_change *change)
+static err_t configure_topic(struct log_state *state, const struct flow_topic_change *change,
+                             int64_t commit_ms)
 {
     ASSERT(change->op == FLOW_TOPIC_CONFIG);
     struct log_topic *topic = log_state_topic(state, change->topic_id);
     if (!topic)
         return err_make(ERR_CORRUPT);
+    /* Fingerprints of another secret would never be found, and be in the way. */
+    bool other = !uuid_equal(&topic->config.dedup_secret, &change->config.dedup_secret);
+    if (topic->keys && (change->config.dedup_window_ms == 0 || other)) {
+        TRY(log_state_drop_keys(state, topic, topic->keys->count));
+        log_keys_free(&topic->keys);
+    }
     topic->config = change->config;
-    return err_ok();
+    if (topic->keys || change->config.dedup_window_ms == 0)
+        return err_ok();
+    /* Buckets of an index that the topic had before began long ago, and by lower numbers. */
+    topic->keys = log_keys_new((uint64_t)(commit_ms > 0 ? commit_ms : 1));
+    return err_make(topic->keys ? ERR_OK : ERR_MEMORY);
+}
+
+static err_t apply_keys(struct log_state *state, const struct log_entry_keys *entry,
+                        int64_t commit_ms)
+{
+    struct log_topic *topic = log_state_topic(state, entry->topic_id);
+    ASSERT(entry->fingerprints.size > 0);
+    if (!topic || entry->partition >= topic->partition_count)
+        return err_make(ERR_CORRUPT);
+    /* Composed before the topic was told to forget them. */
+    if (!topic->keys)
+        return err_ok();
+    return log_keys_settle(topic->keys, &topic->config, entry->fingerprints, commit_ms);
 }
 
 /* A cursor moves when its epoch is committed. A crash before that has the sink deliver the same
@@ -529,6 +557,9 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
     }
     /* Behind the cursors, which are counted from the partitions. */
     free_partitions(state, topic);
+    /* Their files are in the topic's directory, which goes as a whole. */
+    log_state_forget_doomed_keys(state, topic->id);
+    log_keys_free(&topic->keys);
     /* The name is free for a topic of another uuid and id. Its own it keeps: removing the files,
      * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
@@ -673,13 +704,14 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
     case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
-    case LOG_ENTRY_TOPIC_CONFIG: return configure_topic(state, &entry->topic);
+    case LOG_ENTRY_TOPIC_CONFIG:
+        return configure_topic(state, &entry->topic, batch_position.commit_time_ms);
+    case LOG_ENTRY_KEYS: return apply_keys(state, &entry->keys, batch_position.commit_time_ms);
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
     case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
     case LOG_ENTRY_SETTLED: return settle_letters(state, &entry->settle);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
-    case LOG_ENTRY_KEYS:
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
     default: UNREACHABLE("log_entry_next lets no other kind pass");

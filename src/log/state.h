@@ -15,6 +15,7 @@
 #include "base/uuid.h"
 #include "flow/snapshot.h"
 #include "log/frame.h"
+#include "log/keys.h"
 #include "log/partition.h"
 
 /* Where bytes lie in the WAL, and when they were committed. */
@@ -46,8 +47,9 @@ struct log_topic {
     uint64_t duplicates;
     uint64_t dead_lettered;
     uint64_t refused;
-    uint64_t damaged; /* records that garner fsck --repair has written off */
     struct log_letters letters;
+    uint64_t damaged;      /* records that garner fsck --repair has written off */
+    struct log_keys *keys; /* NULL: the topic has none */
 };
 
 struct log_cursor {
@@ -84,6 +86,32 @@ struct log_doomed {
     int64_t base_offset; /* -1: the whole topic */
 };
 
+/* A file of keys that the state names no more. It is removed once no checkpoint that is kept names
+ * it. */
+struct log_doomed_keys {
+    uint32_t topic_id;
+    uint64_t number;
+    enum log_keys_kind kind;
+    uint32_t age;        /* checkpoints without it that are the newest */
+    uint32_t saving_age; /* with the one on its way */
+};
+
+/* Keys that go to the end of a bucket's file. */
+struct log_keys_write {
+    struct log_segment_place place; /* its name is the topic's, which lives as long as the state */
+    uint64_t number;
+    uint32_t from;
+    size_t at; /* in the bytes of all */
+    size_t size;
+};
+
+struct log_keys_writes {
+    struct log_keys_write *items;
+    size_t count;
+    size_t capacity;
+    struct buf bytes;
+};
+
 struct log_state {
     struct log_topic **topics; /* by id - 1 */
     uint32_t topic_count;
@@ -95,6 +123,10 @@ struct log_state {
     struct log_doomed *doomed; /* for whoever removes files to take */
     size_t doomed_count;
     size_t doomed_capacity;
+    struct log_doomed_keys *doomed_keys;
+    size_t doomed_keys_count;
+    size_t doomed_keys_capacity;
+    uint64_t keys_installs; /* sorted files of keys that took a table's place since the start */
     struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
     bool clean_stop;   /* the last frame applied was the mark of a clean stop */
 };
@@ -137,6 +169,40 @@ bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t p
 /* Lets go of the segments that hold nothing at or past the partition's start; the last one stays
  * while it is appended to. ERR_MEMORY. */
 err_t log_state_drop_expired(struct log_state *state, uint32_t topic_id, uint32_t partition);
+
+/* Lets go of the keys of a topic that are past its window, and closes its open bucket when that is
+ * due. ERR_MEMORY. */
+err_t log_state_turn_keys(struct log_state *state, struct log_topic *topic, int64_t now_ms);
+/* Puts a sorted file in the place of a bucket's table; where the topic has let go of the bucket
+ * meanwhile, the file is doomed. `file` is taken over. ERR_MEMORY: nothing has happened. */
+err_t log_state_install_keys(struct log_state *state, uint32_t topic_id,
+                             struct log_keys_bucket *bucket, struct log_keys_file *file);
+/* Reads the files of keys that a decoded checkpoint names, for `data_directory`. ERR_CORRUPT when
+ * one is missing or damaged. Blocks. */
+err_t log_state_load_keys(struct log_state *state, struct io_disk *disk, const char *data_directory,
+                          struct err_text *why);
+/* Fixes what a checkpoint of this moment says of keys, and collects what their files lack for it.
+ * ERR_MEMORY; `out` is to be freed in any case. */
+err_t log_state_gather_keys(struct log_state *state, const char *data_directory,
+                            struct log_keys_writes *out);
+/* That checkpoint is durable. */
+void log_state_keys_saved(struct log_state *state);
+/* Durable keys that no checkpoint has, of all topics. */
+uint64_t log_state_unsaved_keys(const struct log_state *state);
+/* Writes what was collected, durably. Blocks. */
+err_t log_keys_writes_run(struct io_disk *disk, const struct log_keys_writes *writes,
+                          struct err_text *why);
+void log_keys_writes_done(struct log_keys_writes *writes);
+/* Whether a file in the topic's directory of keys is one that a checkpoint names, or will be
+ * removed. */
+bool log_state_keys_named(const struct log_state *state, const struct log_topic *topic,
+                          const char *name);
+/* Removes what a crash has left in directories of keys. Blocks. */
+err_t log_state_sweep_keys(const struct log_state *state, struct io_disk *disk,
+                           const char *data_directory, struct err_text *why);
+/* The directory of the topic. */
+void log_state_topic_directory(const struct log_topic *topic, const char *data_directory,
+                               char out[static LOG_SEGMENT_PATH_MAX]);
 
 /* Copies what the state says into the asker's arena. ERR_MEMORY. */
 err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *out);

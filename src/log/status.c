@@ -113,6 +113,51 @@ static const struct metric_family check_pending = {
     "garner_log_check_pending_bytes", "Bytes of segments that the check has not read yet.",
     METRIC_GAUGE};
 
+static const struct metric_family duplicates_total = {
+    "garner_log_duplicates_total", "Records that repeated a key of their topic, and were left out.",
+    METRIC_COUNTER};
+static const struct metric_family key_probes_total = {
+    "garner_log_key_probes_total",
+    "Keys that the filter of a file let pass, by what was then read there.", METRIC_COUNTER};
+static const struct metric_family keys_held = {
+    "garner_log_keys", "Idempotency keys that count, by where they are.", METRIC_GAUGE};
+static const struct metric_family keys_bytes = {
+    "garner_log_keys_bytes", "Memory of idempotency keys and of the filters of their files.",
+    METRIC_GAUGE};
+static const struct metric_family keys_files = {"garner_log_keys_files",
+                                                "Sorted files of idempotency keys.", METRIC_GAUGE};
+
+static void add_topic_keys(const struct log_topic *topic, struct metric_set *set)
+{
+    uint64_t held[2] = {0};
+    uint64_t bytes = 0;
+    uint64_t files = 0;
+    for (uint32_t i = 0; i < topic->keys->count; i++) {
+        const struct log_keys_bucket *bucket = topic->keys->buckets[i];
+        ASSERT(bucket->refs > 0);
+        held[bucket->sorted] += log_keys_bucket_count(bucket);
+        bytes += bucket->table.bytes + bucket->file.bytes;
+        files += bucket->sorted;
+    }
+    metric_add(set, &keys_held, (double)held[0], "topic=\"%s\",in=\"memory\"", topic->name);
+    metric_add(set, &keys_held, (double)held[1], "topic=\"%s\",in=\"file\"", topic->name);
+    metric_add(set, &keys_bytes, (double)bytes, "topic=\"%s\"", topic->name);
+    metric_add(set, &keys_files, (double)files, "topic=\"%s\"", topic->name);
+}
+
+static void add_keys(const struct log *log, struct metric_set *set)
+{
+    const struct log_counters *c = &log->counters;
+    ASSERT(c->probes_false <= c->probes);
+    metric_add(set, &duplicates_total, (double)c->duplicates, "%s", "");
+    metric_add(set, &key_probes_total, (double)(c->probes - c->probes_false), "found=\"true\"");
+    metric_add(set, &key_probes_total, (double)c->probes_false, "found=\"false\"");
+    for (uint32_t t = 0; t < log->state.topic_count; t++) {
+        if (log->state.topics[t]->keys)
+            add_topic_keys(log->state.topics[t], set);
+    }
+}
+
 static void add_counters(const struct log *log, struct metric_set *set)
 {
     ASSERT(log->counters.frames <= log->durable_lsn);
@@ -274,6 +319,7 @@ static void report_arrived(struct task *task)
     add_gauges(log, &report->metrics);
     add_sealing(log, &report->metrics);
     add_topics(log, &report->metrics);
+    add_keys(log, &report->metrics);
     say_not_ready(log, report->not_ready, sizeof report->not_ready);
     task->run = report_home;
     io_post(report->home, task);

@@ -179,6 +179,8 @@ static struct flow_topic_config topic_config(const struct control_catalog_topic 
         .retention_bytes = topic->retention.size_bytes,
         .codec = codec_of(topic),
         .expire_undelivered = topic->retention.expire_undelivered,
+        .dedup_window_ms = topic->dedup.key ? topic->dedup.window_ms : 0,
+        .dedup_memory_bytes = topic->dedup.key ? topic->dedup.memory_bytes : 0,
     };
 }
 
@@ -199,7 +201,9 @@ static struct flow_topic_config dlq_config(const struct control_catalog_topic *t
 static bool config_equal(const struct flow_topic_config *a, const struct flow_topic_config *b)
 {
     return a->retention_ms == b->retention_ms && a->retention_bytes == b->retention_bytes &&
-           a->codec == b->codec && a->expire_undelivered == b->expire_undelivered;
+           a->codec == b->codec && a->expire_undelivered == b->expire_undelivered &&
+           a->dedup_window_ms == b->dedup_window_ms &&
+           a->dedup_memory_bytes == b->dedup_memory_bytes;
 }
 
 /* Less than before, so that records will go that were promised to stay: worth a line. 0 is no
@@ -219,6 +223,10 @@ static void configure(struct server *server, const struct flow_topic_state *stat
 {
     if (config_equal(&state->config, &config))
         return;
+    /* Kept for as long as the topic has keys: fingerprints of another would be of other keys. */
+    if (config.dedup_window_ms > 0)
+        config.dedup_secret =
+            state->config.dedup_window_ms > 0 ? state->config.dedup_secret : random_uuid(server);
     changes->items[changes->count++] = (struct flow_topic_change){
         .op = FLOW_TOPIC_CONFIG, .topic_id = state->id, .config = config};
     /* All zeros is a topic that has just been made. */
@@ -295,6 +303,8 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
             .key = topic->key,
             .event_time = topic->event_time,
             .schema = topic->schema.json,
+            .dedup = topic->dedup.key,
+            .dedup_secret = state->config.dedup_secret,
             .dlq_size_max =
                 topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
         };

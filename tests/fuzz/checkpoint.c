@@ -64,11 +64,13 @@ static void check_decoded(struct slice bytes, const struct log_checkpoint *check
     uint64_t sealed = 0;
     buf_init(&again, 0);
     log_checkpoint_encode(checkpoint, state, &again);
-    FUZZ_EXPECT(buf_ok(&again) && again.size == bytes.size);
+    /* The first version ends where the keys begin: with two empty lists. */
+    bool first = get_u32le(bytes.data + 4) < 2;
+    FUZZ_EXPECT(buf_ok(&again) && again.size == bytes.size + (first ? 8 : 0));
     /* A frame's header may have bits that nobody knows, and the version may be an older one. */
     size_t known = HEADER_SIZE + LOG_FRAME_HEADER_SIZE;
     FUZZ_EXPECT(memcmp(again.data + known, bytes.data + known, bytes.size - known) == 0);
-    FUZZ_EXPECT(memcmp(again.data + 8, bytes.data + 8, 24) == 0);
+    FUZZ_EXPECT(first || memcmp(again.data + 8, bytes.data + 8, 24) == 0);
     FUZZ_EXPECT(err_is_ok(log_checkpoint_sealed(bytes, &sealed)));
     FUZZ_EXPECT(sealed == checkpoint->sealed_file);
     buf_done(&again);

@@ -62,6 +62,15 @@ static size_t put_sink(uint8_t *out, const struct log_entry *entry)
     return size;
 }
 
+static size_t put_keys(uint8_t *out, const struct log_entry_keys *keys)
+{
+    uint32_t count = (uint32_t)(keys->fingerprints.size / LOG_KEY_SIZE);
+    size_t size = log_entry_put_keys_head(out, keys->topic_id, keys->partition, count);
+    for (uint32_t i = 0; i < count; i++, size += LOG_KEY_SIZE)
+        log_key_put(out + size, log_key_get(keys->fingerprints.data + (size_t)i * LOG_KEY_SIZE));
+    return size;
+}
+
 /* 0 for what the log itself would never write. */
 static size_t put_again(uint8_t *out, const struct log_entry *entry)
 {
@@ -79,7 +88,7 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_SINK_CLOSE: return put_sink(out, entry);
     case LOG_ENTRY_SETTLED: return log_entry_put_settle(out, &entry->settle);
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);
-    case LOG_ENTRY_KEYS:
+    case LOG_ENTRY_KEYS: return put_keys(out, &entry->keys);
     case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
     default: break;

@@ -20,9 +20,14 @@ class Producers:
     records may be in the log more than once. Record ids are `worker/batch/index`; the field
     `worker` is meant to be the topic's key, so that a worker's records keep their order.
     `broken_every`: every n-th record of a worker is a line that is no JSON.
+    `once`: the topic's idempotency key is `id`, so that its records are in the log once, however
+    often they were sent; every third batch is sent again although it was answered.
     """
 
-    def __init__(self, port, topic="events", workers=4, records=20, pad=100, broken_every=0):
+    def __init__(self, port, topic="events", workers=4, records=20, pad=100, broken_every=0,
+                 once=False):
+        self.once = once
+        self.repeated = 0  # duplicates in answers
         self.port, self.topic = port, topic
         self.records, self.pad, self.broken_every = records, "x" * pad, broken_every
         self.sent = collections.Counter()  # id: how often
@@ -75,8 +80,9 @@ class Producers:
             number = 0
             while not self.stopping.is_set() and not self.unexpected:
                 ids, lines, broken = self.make(worker, number)
-                while not self.send(client, ids, lines, broken):
-                    self.stopping.wait(0.003)
+                for _ in range(2 if self.once and number % 3 == 0 else 1):
+                    while not self.send(client, ids, lines, broken):
+                        self.stopping.wait(0.003)
                 number += 1
 
     def send(self, client, ids, lines, broken):
@@ -92,7 +98,12 @@ class Producers:
             return False
         with self.lock:
             said = answer.json() if answer.status == 200 else {}
-            if (said.get("accepted"), said.get("dead_lettered")) != (len(ids), broken):
+            repeated = said.get("duplicates", 0)
+            self.repeated += repeated
+            good = said.get("accepted", 0) + (repeated if self.once else 0)
+            # A batch is a commit: all of it was there before, or nothing.
+            if (good, said.get("dead_lettered")) != (len(ids), broken) or \
+                    repeated not in (0, len(ids)):
                 self.unexpected.append(f"batch of {len(ids)} and {broken} broken: {answer}")
             self.acknowledged.update(ids)
             self.broken_acknowledged += broken
@@ -144,7 +155,13 @@ def assert_all_there_once(garner, producers, sink="files", path="out"):
     assert not missing, f"{len(missing)} acknowledged and missing: {sorted(missing)[:5]}"
     strange = {n: count for n, count in there.items() if count > producers.sent[n]}
     assert not strange, f"more often there than sent: {list(strange.items())[:5]}"
+    if producers.once:
+        again = {n: count for n, count in there.items() if count != 1}
+        assert not again, f"more than once there: {list(again.items())[:5]}"
+        assert there.keys() == set(producers.sent), "every batch was answered in the end"
     row = ledger["topics"][producers.topic]
+    assert row["duplicates"] >= producers.repeated
+    assert producers.once or row["duplicates"] == 0
     assert row["accepted"] == sum(there.values())
     assert producers.broken_acknowledged <= row["dead_lettered"] <= producers.broken_sent
     assert ledger["dlq"][producers.topic]["held"] == row["dead_lettered"]

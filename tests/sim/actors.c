@@ -37,7 +37,16 @@ static void produced(struct flow_commit *commit)
     if (!left && !world_expects(w, commit->error))
         model_fail(&w->model, "commit %u: %s", slot->number, err_name(commit->error));
     world_say(w, "commit %u: %s", slot->number, err_name(commit->error));
-    model_answer(&w->model, slot->number, commit, w->options.early_answers);
+    const struct model_commit *sent = &w->model.commits[slot->number];
+    uint32_t duplicates = 0;
+    for (uint32_t i = 0; i < commit->append_count && err_is_ok(commit->error); i++)
+        duplicates += commit->appends[i].duplicate_count;
+    if (sent->repeats) {
+        model_repeated(&w->model, slot->number, commit, duplicates, w->options.early_answers);
+    } else {
+        model_answer(&w->model, slot->number, commit, w->options.early_answers);
+        model_fresh(&w->model, slot->number, duplicates);
+    }
     free_slot(slot);
 }
 
@@ -57,9 +66,55 @@ static struct model_append *add_append(struct world *w, struct model_commit *com
     return append;
 }
 
+/* An answered commit with keys that count, to be sent again; 0 without one. */
+static uint32_t find_repeatable(struct world *w)
+{
+    const struct model *m = &w->model;
+    int64_t window_ms = (int64_t)w->configs[WORLD_KEYED].dedup_window_ms;
+    int64_t now_ms = io_wall_ms(w->loops[0]);
+    now_ms = now_ms > w->newest_ms ? now_ms : w->newest_ms;
+    for (uint32_t tries = 0; tries < 8 && m->count > 0; tries++) {
+        /* Mostly one of the last. */
+        uint64_t back = below(w, chance(w, 1, 4) ? m->count : m->count < 20 ? m->count : 20);
+        uint32_t number = m->count - 1 - (uint32_t)back;
+        const struct model_commit *commit = &m->commits[number];
+        if (commit->keyed && !commit->repeats && !commit->repeating &&
+            commit->state != MODEL_SENT && commit->state != MODEL_HIDDEN &&
+            now_ms - commit->sent_ms < window_ms / 2)
+            return number + 1;
+    }
+    return 0;
+}
+
+static void plan_repeat(struct world *w, struct model_commit *commit, uint32_t number)
+{
+    struct model_commit *first = &w->model.commits[number - 1];
+    commit->topic = first->topic;
+    commit->keyed = true;
+    commit->repeats = number;
+    first->resent = first->repeating = true;
+    for (uint32_t i = 0; i < first->append_count; i++)
+        commit->received += first->appends[i].count;
+    if (first->state == MODEL_UNKNOWN || first->state == MODEL_EARLY)
+        first->counts = first->counts == MODEL_COUNTS ? MODEL_COUNTS_MAYBE : first->counts;
+    /* Not there, and perhaps by this one. */
+    if (first->state == MODEL_NOT) {
+        first->counts = MODEL_COUNTS_NOT;
+        first->state = MODEL_UNKNOWN;
+        for (uint32_t i = 0; i < first->append_count; i++)
+            first->appends[i].base_offset = -1;
+    }
+}
+
 /* What the next commit holds. */
 static void plan(struct world *w, struct model_commit *commit)
 {
+    uint32_t again = chance(w, 1, 4) ? find_repeatable(w) : 0;
+    commit->sent_ms = io_wall_ms(w->loops[0]);
+    if (again > 0) {
+        plan_repeat(w, commit, again);
+        return;
+    }
     commit->topic = (uint32_t)below(w, MODEL_PARENTS);
     if (w->coming > 0 && w->topic_ids[w->coming] > 0 && chance(w, 1, 4))
         commit->topic = w->coming;
@@ -78,7 +133,8 @@ static void plan(struct world *w, struct model_commit *commit)
     commit->duplicates = below(w, 3);
     commit->refused = below(w, 2);
     commit->received = records + commit->duplicates + commit->refused;
-    if (commit->topic < MODEL_PARENTS && chance(w, 1, 4)) {
+    commit->keyed = commit->topic == WORLD_KEYED && chance(w, 2, 3);
+    if (!commit->keyed && commit->topic < MODEL_PARENTS && chance(w, 1, 4)) {
         uint32_t letters = (uint32_t)(1 + below(w, 5));
         add_append(w, commit, DLQ(commit->topic), FLOW_APPEND_DEAD_LETTERS, letters);
         commit->received += letters;
@@ -88,10 +144,12 @@ static void plan(struct world *w, struct model_commit *commit)
 /* False without memory. */
 static bool build(struct world *w, struct world_slot *slot)
 {
-    const struct model_commit *commit = &w->model.commits[slot->number];
+    const struct model_commit *own = &w->model.commits[slot->number];
+    uint32_t number = own->repeats ? own->repeats - 1 : slot->number;
+    const struct model_commit *commit = &w->model.commits[number];
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct model_append *append = &commit->appends[i];
-        if (!model_build(&w->model, slot->number, i, &slot->builders[i]))
+        if (!model_build(&w->model, number, i, &slot->builders[i]))
             return false;
         struct slice batch = flow_batch_builder_finish(&slot->builders[i]);
         slot->appends[i] = (struct flow_append){
@@ -102,12 +160,17 @@ static bool build(struct world *w, struct world_slot *slot)
             .batch = (uint8_t *)(uintptr_t)batch.data,
             .batch_size = batch.size,
         };
+        if (!commit->keyed)
+            continue;
+        model_keys(&w->model, number, i, slot->keys[i]);
+        slot->appends[i].keys = slot->keys[i];
+        slot->appends[i].duplicates = slot->duplicates[i];
     }
     slot->counts = (struct flow_count){
-        .topic_id = w->topic_ids[commit->topic],
-        .received = commit->received,
-        .duplicates = commit->duplicates,
-        .refused = commit->refused,
+        .topic_id = w->topic_ids[own->topic],
+        .received = own->received,
+        .duplicates = own->duplicates,
+        .refused = own->refused,
     };
     return true;
 }
@@ -118,16 +181,21 @@ static void produce(struct world_producer *producer, struct world_slot *slot)
     slot->number = model_add(&w->model, producer->index);
     plan(w, &w->model.commits[slot->number]);
     if (!build(w, slot)) {
-        w->model.commits[slot->number].state = MODEL_NOT;
+        struct model_commit *own = &w->model.commits[slot->number];
+        own->state = MODEL_NOT;
+        if (own->repeats)
+            w->model.commits[own->repeats - 1].repeating = false;
         free_slot(slot);
         return;
     }
+    const struct model_commit *own = &w->model.commits[slot->number];
+    const struct model_commit *held = own->repeats ? &w->model.commits[own->repeats - 1] : own;
     slot->busy = true;
     slot->commit = (struct flow_commit){
         .home = producer->loop,
         .done = produced,
         .appends = slot->appends,
-        .append_count = w->model.commits[slot->number].append_count,
+        .append_count = held->append_count,
         .counts = &slot->counts,
         .count_count = 1,
     };

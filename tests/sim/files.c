@@ -90,11 +90,43 @@ static int check_topic_name(void *context, const char *name, enum io_kind kind)
     return 0;
 }
 
+static int check_keys_name(void *context, const char *name, enum io_kind kind)
+{
+    const struct walk *walk = context;
+    struct world *w = walk->w;
+    if (kind != IO_KIND_FILE || !log_state_keys_named(&w->log->state, walk->topic, name))
+        model_fail(&w->model, "topic %s: a file of keys %s is left over", walk->topic->name, name);
+    return 0;
+}
+
+static void check_keys(struct world *w, const struct log_topic *topic)
+{
+    char of_topic[LOG_SEGMENT_PATH_MAX];
+    char path[LOG_SEGMENT_PATH_MAX + 8];
+    struct walk walk = {.w = w, .topic = topic};
+    log_state_topic_directory(topic, "data", of_topic);
+    snprintf(path, sizeof path, "%s/keys", of_topic);
+    enum io_kind kind;
+    err_t err = io_disk_kind(sim_disk_io(w->disk), path, &kind, NULL);
+    if (err_is_ok(err) && kind == IO_KIND_DIRECTORY)
+        err = io_disk_list(sim_disk_io(w->disk), path, check_keys_name, &walk, NULL);
+    MODEL_EXPECT(&w->model, err_is_ok(err));
+}
+
+static bool removable_keys(const struct log_state *state)
+{
+    for (size_t i = 0; i < state->doomed_keys_count; i++)
+        if (state->doomed_keys[i].age >= LOG_CHECKPOINTS_KEPT)
+            return true;
+    return false;
+}
+
 static bool is_at_rest(void *context)
 {
     const struct log *log = ((const struct world *)context)->log;
     return log->sealer.phase == LOG_SEALER_IDLE && !log->sealer.running && !log->maker.running &&
-           log->state.doomed_count == 0 && log->sealer.removal_count == 0 && !log->flushing;
+           log->state.doomed_count == 0 && !removable_keys(&log->state) &&
+           log->sealer.removal_count == 0 && !log->flushing;
 }
 
 void world_check_files(struct world *w)
@@ -107,6 +139,9 @@ void world_check_files(struct world *w)
     if (err_is_ok(err) && kind == IO_KIND_DIRECTORY)
         err = io_disk_list(sim_disk_io(w->disk), "data/topics", check_topic_name, &walk, NULL);
     MODEL_EXPECT(&w->model, err_is_ok(err));
+    for (uint32_t t = 0; t < w->log->state.topic_count; t++)
+        if (!w->log->state.topics[t]->deleted)
+            check_keys(w, w->log->state.topics[t]);
     for (uint32_t t = 0; t < w->log->state.topic_count; t++)
         for (uint32_t p = 0; p < w->log->state.topics[t]->partition_count; p++)
             check_partition(w, w->log->state.topics[t], p);

@@ -130,11 +130,67 @@ void model_answer(struct model *model, uint32_t number, const struct flow_commit
         commit->appends[i].base_offset = answer->appends[i].base_offset;
 }
 
+void model_keys(const struct model *model, uint32_t commit, uint32_t append,
+                struct flow_fingerprint *out)
+{
+    const struct model_append *a = &model->commits[commit].appends[append];
+    for (uint32_t i = 0; i < a->count; i++) {
+        uint64_t hash = mix(mix(model->seed ^ commit) ^ (uint64_t)append << 32 ^ i);
+        out[i] = (struct flow_fingerprint){hash, mix(hash)};
+    }
+}
+
+void model_fresh(const struct model *model, uint32_t commit, uint32_t duplicates)
+{
+    if (duplicates > 0)
+        model_fail(model, "commit %u: %u keys that nobody had sent were called duplicates", commit,
+                   duplicates);
+}
+
+/* Of a commit that repeats another nothing is in the log but its counts, which cannot be told from
+ * other ones: what is not known of it stays so. */
+void model_repeated(struct model *model, uint32_t number, const struct flow_commit *answer,
+                    uint32_t duplicates, bool early)
+{
+    struct model_commit *commit = &model->commits[number];
+    struct model_commit *first = &model->commits[commit->repeats - 1];
+    MODEL_EXPECT(model, commit->state == MODEL_SENT && first->repeating);
+    first->repeating = false;
+    commit->state = err_is(answer->error, ERR_FENCED) ? MODEL_HIDDEN : MODEL_NOT;
+    first->unsure += commit->state == MODEL_HIDDEN;
+    if (!err_is_ok(answer->error))
+        return;
+    commit->state = early ? MODEL_HIDDEN : MODEL_OK;
+    first->unsure += early;
+    commit->duplicates = duplicates;
+    if (duplicates != 0 && duplicates != commit->received)
+        model_fail(model, "commit %u repeats %u: %u of its %" PRIu64 " records are duplicates",
+                   number, commit->repeats - 1, duplicates, commit->received);
+    if (duplicates == 0 && first->state == MODEL_OK)
+        model_fail(model, "commit %u repeats %u, which is there, and was taken for another", number,
+                   commit->repeats - 1);
+    if (early || first->state == MODEL_HIDDEN)
+        return;
+    /* With the repeat the first is there, by either of the two. */
+    first->state = MODEL_OK;
+    if (duplicates == 0)
+        first->counts = MODEL_COUNTS_NOT;
+    else if (first->counts == MODEL_COUNTS_MAYBE && first->unsure == 0)
+        first->counts = MODEL_COUNTS;
+    for (uint32_t i = 0; i < first->append_count && duplicates == 0; i++)
+        first->appends[i].base_offset = answer->appends[i].base_offset;
+}
+
 void model_crash(struct model *model)
 {
     for (uint32_t i = 0; i < model->count; i++)
+        if (model->commits[i].state == MODEL_SENT && model->commits[i].repeats)
+            model->commits[model->commits[i].repeats - 1].unsure++;
+    for (uint32_t i = 0; i < model->count; i++)
+        model->commits[i].repeating = false;
+    for (uint32_t i = 0; i < model->count; i++)
         if (model->commits[i].state == MODEL_SENT)
-            model->commits[i].state = MODEL_UNKNOWN;
+            model->commits[i].state = model->commits[i].repeats ? MODEL_HIDDEN : MODEL_UNKNOWN;
 }
 
 /* Whose record this is; every byte is compared. */
@@ -193,10 +249,10 @@ static void pass_record(struct model *model, uint32_t topic, uint32_t partition,
     if (append->found_at < 0) {
         append->found_at = record->offset - what.index;
         uint32_t *last = &p->last_commit[commit->producer];
-        if (what.commit < *last)
+        if (what.commit < *last && !commit->resent)
             model_fail(model, "commits %u and %u of one producer changed places", *last - 1,
                        what.commit - 1);
-        *last = what.commit;
+        *last = what.commit > *last || !commit->resent ? what.commit : *last;
     }
     /* Offsets follow each other without gaps: so each record is there once, in its order. */
     if (record->offset != append->found_at + what.index)
@@ -492,10 +548,13 @@ static struct sums sum_up(const struct model *model, uint32_t t)
         bool sure = commit->state == MODEL_OK;
         if (!sure && commit->state != MODEL_HIDDEN)
             continue;
-        if (commit->topic == t) {
+        if (commit->topic == t && commit->counts != MODEL_COUNTS_NOT) {
+            sure = sure && commit->counts == MODEL_COUNTS;
             add(sums.received, commit->received, sure);
-            add(sums.duplicates, commit->duplicates, sure);
+            add(sums.duplicates, sure || !commit->repeats ? commit->duplicates : commit->received,
+                sure);
             add(sums.refused, commit->refused, sure);
+            sure = commit->state == MODEL_OK;
         }
         for (uint32_t a = 0; a < commit->append_count; a++) {
             const struct model_append *append = &commit->appends[a];

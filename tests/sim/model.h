@@ -42,6 +42,9 @@ enum model_topic {
     MODEL_TOPIC_GONE,
 };
 
+/* Whether what a commit counted is in the ledger, where its records may be there by a repeat. */
+enum model_counts { MODEL_COUNTS, MODEL_COUNTS_MAYBE, MODEL_COUNTS_NOT };
+
 struct model_append {
     uint32_t topic; /* index: DLQs are MODEL_TOPICS / 2 behind their topics */
     uint32_t partition;
@@ -64,6 +67,12 @@ struct model_commit {
     int64_t sent_ms; /* by the wall clock */
     uint32_t sink;   /* number + 1 where it commits an epoch with dead letters, else 0 */
     uint64_t sink_epoch;
+    bool keyed; /* its records have idempotency keys */
+    enum model_counts counts;
+    uint32_t unsure;  /* repeats of which nobody knows whether they are in the log */
+    bool repeating;   /* one that repeats it is on its way */
+    bool resent;      /* and were sent again, so that they may be behind later ones */
+    uint32_t repeats; /* number + 1 of the commit that this one sends again; it has no appends */
     uint32_t append_count;
     struct model_append appends[MODEL_APPENDS];
 };
@@ -117,6 +126,14 @@ bool model_build(const struct model *model, uint32_t commit, uint32_t append,
 /* How the commit was answered. `early`: an OK may have come before the flush. */
 void model_answer(struct model *model, uint32_t commit, const struct flow_commit *answer,
                   bool early);
+/* Keys of the records of an append of a commit. */
+void model_keys(const struct model *model, uint32_t commit, uint32_t append,
+                struct flow_fingerprint *out);
+/* A keyed commit, sent for the first time, had so many duplicates by its answer. */
+void model_fresh(const struct model *model, uint32_t commit, uint32_t duplicates);
+/* `number` repeats a commit: how that was answered, and how many records were duplicates. */
+void model_repeated(struct model *model, uint32_t number, const struct flow_commit *answer,
+                    uint32_t duplicates, bool early);
 /* The process is gone: what was not answered is unknown. */
 void model_crash(struct model *model);
 

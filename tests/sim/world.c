@@ -35,7 +35,15 @@ static void draw_retention(struct world *w)
     static const enum flow_codec codecs[] = {FLOW_CODEC_NONE, FLOW_CODEC_LZ4, FLOW_CODEC_ZSTD};
     for (uint32_t t = 0; t < MODEL_STATIC; t++) {
         w->retention[t] = (enum world_retention)below(w, WORLD_BY_HAND + 1);
+        /* Of the keyed one: buckets are closed by each commit, by some, or by time alone. */
+        static const uint64_t memories[] = {1, UINT64_C(35) << 10, UINT64_C(64) << 20};
+        bool keyed = t == WORLD_KEYED;
         w->configs[t] = (struct flow_topic_config){
+            .dedup_window_ms = !keyed            ? 0
+                               : chance(w, 1, 2) ? 3600000
+                                                 : 20000 + below(w, 40000),
+            .dedup_memory_bytes = keyed ? memories[below(w, 3)] : 0,
+            .dedup_secret = {{keyed}},
             .retention_ms = w->retention[t] == WORLD_BY_TIME ? 25000 + below(w, 30000) : 0,
             .retention_bytes = w->retention[t] == WORLD_BY_SIZE ? 1 + below(w, 2000000) : 0,
             .codec = codecs[below(w, 3)],

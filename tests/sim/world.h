@@ -14,18 +14,24 @@
 #include "sim/sim.h"
 
 #define WORLD_PRODUCERS 3u
-#define WORLD_SLOTS 3u /* commits of a producer on their way */
+#define WORLD_SLOTS 3u     /* commits of a producer on their way */
+#define WORLD_KEYS_MAX 64u /* of an append */
 #define WORLD_SINKS 2u
 #define WORLD_PROBERS 2u
 #define WORLD_COMING_NAME "three" /* of the topic that comes and goes */
 
 struct world;
 
+/* The topic that has idempotency keys. */
+#define WORLD_KEYED 0u
+
 struct world_slot {
     struct flow_commit commit;
     struct flow_append appends[MODEL_APPENDS];
     struct flow_count counts;
     struct flow_batch_builder builders[MODEL_APPENDS];
+    struct flow_fingerprint keys[MODEL_APPENDS][WORLD_KEYS_MAX];
+    uint8_t duplicates[MODEL_APPENDS][WORLD_KEYS_MAX / 8];
     struct world_producer *producer;
     uint32_t number; /* in the model */
     bool busy;

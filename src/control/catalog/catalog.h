@@ -51,6 +51,13 @@ struct control_catalog_dlq {
     uint32_t when_full; /* enum control_catalog_when_full */
 };
 
+struct control_catalog_dedup {
+    const char *key; /* path of the idempotency key in a record; NULL: records have none */
+    uint64_t window_ms;
+    uint64_t memory_bytes;
+    uint64_t rate; /* records with a key a second, that are expected; 0: not said */
+};
+
 struct control_catalog_topic {
     const char *name;
     const char *description; /* NULL: none given */
@@ -59,7 +66,8 @@ struct control_catalog_topic {
     const char *key;        /* path of the key in a record; NULL: round robin */
     const char *event_time; /* path; NULL: time of arrival */
     struct control_catalog_schema schema;
-    uint32_t on_invalid; /* enum control_catalog_on_invalid */
+    uint32_t on_invalid;    /* enum control_catalog_on_invalid */
+    struct control_catalog_dedup dedup;
     struct control_catalog_dlq dlq;
     struct control_catalog_retention retention;
     uint32_t compression; /* enum control_catalog_compression */

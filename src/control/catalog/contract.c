@@ -80,6 +80,42 @@ static const struct option dlq_options[] = {
     {0},
 };
 
+#define DEDUP(field) offsetof(struct control_catalog_dedup, field)
+
+static const struct option dedup_options[] = {
+    {.name = "key",
+     .type = OPTION_STRING,
+     .offset = DEDUP(key),
+     .help =
+         "Path of the idempotency key in a record, as `a.b` or as JSON Pointer `/a/b`. A string "
+         "or a number; a record where it is missing, null or anything else has no key and is "
+         "never a duplicate. With another path all keys so far count no more."},
+    {.name = "window",
+     .type = OPTION_DURATION,
+     .offset = DEDUP(window_ms),
+     .fallback = "24h",
+     .min = 1000,
+     .max = KEPT_MS_MAX,
+     .help = "How long a key counts since its record was committed: at least so long, and a "
+             "sixteenth longer at the most. A longer one than before brings no keys back."},
+    {.name = "memory",
+     .type = OPTION_SIZE,
+     .offset = DEDUP(memory_bytes),
+     .fallback = "64MiB",
+     .min = UINT64_C(1) << 20,
+     .max = UINT64_C(1) << 40,
+     .help = "Memory for the newest keys, 22 to 27 bytes each. When it is full they go to a sorted "
+             "file, for which 2.3 bytes a key stay in memory; while that is written as much again "
+             "is in use. Where the disk cannot keep up, records with keys are refused with 503."},
+    {.name = "rate",
+     .type = OPTION_U64,
+     .offset = DEDUP(rate),
+     .min = 1,
+     .help = "Records a second that are expected, for `garner check`, which then prints what keys "
+             "take of memory and disk. Limits nothing."},
+    {0},
+};
+
 static const struct option retention_options[] = {
     {.name = "time",
      .type = OPTION_DURATION,
@@ -162,8 +198,10 @@ const struct option control_catalog_options[] = {
              "request is answered 422."},
     {.name = "dedup",
      .type = OPTION_TABLE,
-     .offset = offsetof(struct control_catalog_contract, dedup),
-     .help = "Refused by this version, which cannot find duplicates."},
+     .offset = TOPIC(dedup),
+     .table = dedup_options,
+     .shorthand = true,
+     .help = "Records that repeat a key of the topic count as duplicates and are stored once."},
     {.name = "dlq",
      .type = OPTION_TABLE,
      .offset = TOPIC(dlq),
@@ -231,6 +269,21 @@ static void check_path(const struct control_config_decoder *d,
                                   err_detail(err, &why));
 }
 
+static void check_dedup(const struct control_config_decoder *d,
+                        const struct control_config_node *root, const char *key)
+{
+    const struct control_config_node *dedup = control_config_node_get(root, "dedup");
+    if (!dedup)
+        return;
+    if (key)
+        check_path(d, dedup->kind == CONTROL_CONFIG_MAPPING ? dedup : root,
+                   dedup->kind == CONTROL_CONFIG_MAPPING ? "key" : "dedup", key);
+    else if (dedup->kind == CONTROL_CONFIG_MAPPING)
+        control_config_node_error(dedup, d->report,
+                                  "expected key, the path of what makes a record the same as "
+                                  "another");
+}
+
 /* What would be a broken promise if it were accepted. */
 static void refuse_unsupported(const struct control_config_decoder *d,
                                const struct control_config_node *root,
@@ -255,12 +308,6 @@ static void refuse_unsupported(const struct control_config_decoder *d,
                                   "expected a file too: { type: jsonschema, file: ... }");
     else if (given == CONTROL_CATALOG_SCHEMA_NONE && file)
         control_config_node_error(file, d->report, "expected only with a schema's type");
-    /* Taken as it is, whatever it holds: who asked for it must not run without it. */
-    const struct control_config_node *dedup = contract->dedup;
-    if (dedup)
-        control_config_node_error(dedup, d->report,
-                                  "expected nothing, deduplication is not supported by this "
-                                  "version yet");
 }
 
 bool control_catalog_contract_decode(const struct control_config_decoder *decoder,
@@ -278,6 +325,7 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
     check_name(decoder, root, out->topic.name);
     check_path(decoder, root, "key", out->topic.key);
     check_path(decoder, root, "event_time", out->topic.event_time);
+    check_dedup(decoder, root, out->topic.dedup.key);
     refuse_unsupported(decoder, root, out);
     /* Kept for messages that come after the tree is gone: partitions are compared with the log's,
      * which is not open yet. */

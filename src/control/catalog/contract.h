@@ -11,7 +11,6 @@
 struct control_catalog_contract {
     struct control_catalog_topic topic;
     uint32_t compatibility;
-    const void *dedup;
     const struct control_config_node *root;
 };
 

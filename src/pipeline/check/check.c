@@ -80,6 +80,8 @@ static void commit_came_back(struct flow_commit *flow)
         if (!commit->came_back)
             return;
         list_remove(first);
+        if (err_is_ok(commit->flow.error))
+            pipeline_check_commit_learn(commit);
         count_commit(check, commit);
         answer(&commit->requests, commit->flow.error);
         pipeline_check_commit_release(commit);
@@ -203,7 +205,7 @@ static const struct flow_inlet_ops inlet_ops = {
 static err_t compile_paths(struct flow_inlet_topic *topic, const struct pipeline_check_topic *given,
                            struct err_text *why)
 {
-    const char *texts[2];
+    const char *texts[3];
     int count = 0;
     topic->key_at = given->key ? count : -1;
     if (given->key)
@@ -211,8 +213,25 @@ static err_t compile_paths(struct flow_inlet_topic *topic, const struct pipeline
     topic->event_time_at = given->event_time ? count : -1;
     if (given->event_time)
         texts[count++] = given->event_time;
-    ASSERT(topic->key_at < count && topic->event_time_at < count);
+    topic->dedup_at = given->dedup ? count : -1;
+    if (given->dedup)
+        texts[count++] = given->dedup;
+    ASSERT(topic->key_at < count && topic->event_time_at < count && topic->dedup_at < count);
     return count ? format_json_paths_new(texts, (size_t)count, &topic->paths, why) : err_ok();
+}
+
+/* With the path, so that keys of one path are never taken for those of another. */
+static err_t make_secret(struct flow_inlet_topic *topic, const struct pipeline_check_topic *given)
+{
+    struct buf seed;
+    buf_init(&seed, 0);
+    buf_add(&seed, given->dedup_secret.bytes, sizeof(given->dedup_secret.bytes));
+    buf_add_string(&seed, given->dedup);
+    err_t err = buf_error(&seed);
+    if (err_is_ok(err))
+        hash_secret(buf_slice(&seed), topic->dedup_secret);
+    buf_done(&seed);
+    return err;
 }
 
 static err_t topic_init(struct pipeline_check *check, const struct pipeline_check_topic *given,
@@ -231,6 +250,8 @@ static err_t topic_init(struct pipeline_check *check, const struct pipeline_chec
     topic->dlq_size_max = given->dlq_size_max;
     topic->schema = given->schema;
     TRY(compile_paths(topic, given, why));
+    if (given->dedup)
+        TRY(make_secret(topic, given));
     topic->name = mem_string(given->name, strlen(given->name));
     topic->slot_at = mem_zalloc((size_t)given->partition_count + 1, sizeof(*topic->slot_at));
     if (!topic->name || !topic->slot_at)

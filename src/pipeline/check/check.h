@@ -8,6 +8,7 @@
  *
  *   accepted       appended to its topic: the record's bytes as sent, without white space around
  *   dead-lettered  appended to the topic's DLQ: its bytes as sent, and headers that say why
+ *   duplicate      only counted: the log has a record with the same idempotency key
  *   refused        only counted and told (contracts with `on_invalid: reject`, or a full DLQ)
  *
  * Reasons are "json" (malformed, not UTF-8, nested too deep), "oversize", "schema" (not what the
@@ -41,10 +42,12 @@ struct pipeline_check_topic {
     uint32_t dlq_id; /* the topic of its dead letters, which go to partition 0 */
     uint32_t partition_count;
     enum pipeline_check_on_invalid on_invalid;
-    const char *key;        /* path (format/json); NULL: records have no key */
-    const char *event_time; /* path; NULL: time of arrival */
-    uint64_t dlq_size_max;  /* bytes that the DLQ holds at which it takes no more from here; 0: it
-                               always does */
+    const char *key;          /* path (format/json); NULL: records have no key */
+    const char *event_time;   /* path; NULL: time of arrival */
+    const char *dedup;        /* path of the idempotency key; NULL: records have none */
+    struct uuid dedup_secret; /* what fingerprints of keys are made with */
+    uint64_t dlq_size_max;    /* bytes that the DLQ holds at which it takes no more from here; 0: it
+                                 always does */
     const struct format_jsonschema *schema; /* lives as long as the check; NULL: any JSON */
 };
 

@@ -7,6 +7,7 @@
  */
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/metric.h"
 #include "flow/batch.h"
@@ -18,7 +19,8 @@ enum pipeline_check_outcome {
     PIPELINE_CHECK_ACCEPTED,
     PIPELINE_CHECK_DEAD_LETTERED,
     PIPELINE_CHECK_REFUSED,
-    PIPELINE_CHECK_OUTCOMES, /* how many there are */
+    PIPELINE_CHECK_DUPLICATE, /* as the log has found; was accepted here */
+    PIPELINE_CHECK_OUTCOMES,  /* how many there are */
 };
 
 /* Records and their bytes (as sent, the value alone) by outcome. */
@@ -41,6 +43,8 @@ struct flow_inlet_topic {
     struct format_json_paths *paths; /* NULL: nothing is looked for */
     int key_at;                      /* in the paths; -1: none */
     int event_time_at;
+    int dedup_at;
+    uint8_t dedup_secret[HASH_SECRET_SIZE];
     const struct format_jsonschema *schema; /* NULL: any JSON; read-only, shared by the loops */
     uint32_t next_partition;                /* for records without a key */
     uint64_t dlq_size_max;                  /* 0: no cap */
@@ -53,9 +57,19 @@ struct flow_inlet_topic {
     struct pipeline_check_tally total; /* of commits that came back well */
 };
 
+/* The records of a batch from `first` on are of this request, up to those of the next. */
+struct pipeline_check_span {
+    struct flow_inlet_request *request;
+    uint32_t first;
+};
+
 /* One batch of a commit. */
 struct pipeline_check_slot {
     struct flow_batch_builder builder;
+    /* Of topics with idempotency keys. */
+    struct buf keys;             /* struct flow_fingerprint, one a record */
+    struct buf spans;            /* struct pipeline_check_span */
+    struct buf duplicates;       /* room for the log's answer */
     struct flow_batch_mark mark; /* as it was before request `mark_request` */
     uint64_t mark_request;
     uint32_t topic_index;
@@ -148,7 +162,7 @@ struct pipeline_check_pass {
     bool dry; /* judged and nothing else */
     bool partition_chosen;
     uint32_t partition; /* of the request's records without a key */
-    struct format_json_value found[2];
+    struct format_json_value found[3];
 };
 
 /* split.c: finds the records of the body and has each judged. What fails, fails the request. */
@@ -168,10 +182,12 @@ bool pipeline_check_cap_full(struct pipeline_check *check, struct flow_inlet_top
 
 /* commit.c. Opens a commit unless one is open, and sets the mark for a request on `topic`. */
 err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic);
-/* Adds a record of the current request at `place` of the topic. ERR_MEMORY, ERR_TOO_LARGE. */
-err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inlet_topic *topic,
-                                   uint32_t place, const struct flow_record *record,
-                                   const struct flow_header *headers);
+/* Adds a record of the current request at `place` of the topic, with its idempotency key where the
+ * topic has them (else NULL). ERR_MEMORY, ERR_TOO_LARGE. */
+err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t place,
+                                   const struct flow_record *record,
+                                   const struct flow_header *headers,
+                                   const struct flow_fingerprint *key);
 /* The current request is a redriven letter's, which is settled with it: the last step before it is
  * kept. ERR_MEMORY. */
 err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct flow_settle *settle);
@@ -183,6 +199,8 @@ void pipeline_check_commit_rollback(struct pipeline_check *check);
 /* Finishes the open commit's batches and hands it over; `done` gets it back. */
 void pipeline_check_commit_hand_over(struct pipeline_check *check,
                                      void (*done)(struct flow_commit *flow));
+/* What the log has found to be duplicates counts as such, for the requests and in the tallies. */
+void pipeline_check_commit_learn(struct pipeline_check_commit *commit);
 /* Empties a commit and puts it into the pool, or frees it when the pool or the commit is full. */
 void pipeline_check_commit_release(struct pipeline_check_commit *commit);
 /* Frees a commit that is in no list. */

@@ -32,8 +32,12 @@ static struct pipeline_check_commit *commit_new(struct pipeline_check *check)
 void pipeline_check_commit_free(struct pipeline_check_commit *commit)
 {
     ASSERT(list_empty(&commit->requests));
-    for (uint32_t i = 0; i < commit->slot_ready; i++)
+    for (uint32_t i = 0; i < commit->slot_ready; i++) {
         flow_batch_builder_done(&commit->slots[i].builder);
+        buf_done(&commit->slots[i].keys);
+        buf_done(&commit->slots[i].spans);
+        buf_done(&commit->slots[i].duplicates);
+    }
     mem_free(commit->slots);
     mem_free(commit->appends);
     mem_free(commit->parts);
@@ -130,6 +134,9 @@ static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *t
         /* Builders of earlier uses keep their memory; only those never used have to be made. */
         if (commit->slot_count > commit->slot_ready) {
             flow_batch_builder_init(&fresh->builder);
+            buf_init(&fresh->keys, 0);
+            buf_init(&fresh->spans, 0);
+            buf_init(&fresh->duplicates, 0);
             commit->slot_ready = commit->slot_count;
         }
         ASSERT(fresh->builder.record_count == 0);
@@ -147,13 +154,50 @@ static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *t
     return err_ok();
 }
 
-err_t pipeline_check_commit_append(struct pipeline_check *check, struct flow_inlet_topic *topic,
-                                   uint32_t place, const struct flow_record *record,
-                                   const struct flow_header *headers)
+/* A latched failure would stay with the slot for its next use. */
+static err_t add_or_undo(struct buf *b, const void *data, size_t size)
 {
+    size_t before = b->size;
+    buf_add(b, data, size);
+    err_t err = buf_error(b);
+    if (err_is_ok(err))
+        return err;
+    buf_reset(b);
+    b->size = before;
+    return err;
+}
+
+/* The key of the record that is added next, and whose it is. What has been added by an append that
+ * fails is taken out with the request. */
+static err_t add_key(const struct pipeline_check_pass *pass, struct pipeline_check_slot *slot,
+                     const struct flow_fingerprint *key)
+{
+    uint32_t at = slot->builder.record_count;
+    ASSERT(slot->keys.size == at * sizeof(*key));
+    /* The first of the request's: its mark was set when the slot was touched. */
+    if (at == slot->mark.record_count) {
+        const struct pipeline_check_span span = {pass->request, at};
+        TRY(add_or_undo(&slot->spans, &span, sizeof(span)));
+    }
+    /* Room for the answer grows along, a bit a record. */
+    while (slot->duplicates.size * 8 <= at)
+        TRY(add_or_undo(&slot->duplicates, "", 1));
+    return add_or_undo(&slot->keys, key, sizeof(*key));
+}
+
+err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t place,
+                                   const struct flow_record *record,
+                                   const struct flow_header *headers,
+                                   const struct flow_fingerprint *key)
+{
+    struct pipeline_check *check = pass->check;
     struct pipeline_check_commit *commit = check->open;
     struct pipeline_check_slot *slot;
-    TRY(touch_slot(check, topic, place, &slot));
+    TRY(touch_slot(check, pass->topic, place, &slot));
+    if (key) {
+        TRY(add_key(pass, slot, key));
+        commit->size += sizeof(*key);
+    }
     size_t before = slot->builder.bytes.size;
     TRY(flow_batch_builder_add(&slot->builder, record->timestamp_ms, record->key, record->value,
                                headers, record->header_count));
@@ -213,6 +257,20 @@ static void forget_places(struct pipeline_check_commit *commit, uint32_t slot, u
         topics[commit->parts[i].topic_index].part_at = 0;
 }
 
+static void rollback_slot(struct pipeline_check_slot *slot)
+{
+    uint32_t kept = slot->mark.record_count;
+    flow_batch_builder_rollback(&slot->builder, &slot->mark);
+    size_t keys = kept * sizeof(struct flow_fingerprint);
+    if (slot->keys.size > keys)
+        slot->keys.size = keys;
+    const struct pipeline_check_span *spans = (const void *)slot->spans.data;
+    size_t count = slot->spans.size / sizeof(*spans);
+    while (count > 0 && spans[count - 1].first >= kept)
+        count--;
+    slot->spans.size = count * sizeof(*spans);
+}
+
 void pipeline_check_commit_rollback(struct pipeline_check *check)
 {
     struct pipeline_check_commit *commit = check->open;
@@ -223,7 +281,7 @@ void pipeline_check_commit_rollback(struct pipeline_check *check)
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         struct pipeline_check_slot *slot = &commit->slots[i];
         if (slot->mark_request == check->request_number)
-            flow_batch_builder_rollback(&slot->builder, &slot->mark);
+            rollback_slot(slot);
     }
     forget_places(commit, commit->mark_slot_count, commit->mark_part_count);
     commit->slot_count = commit->mark_slot_count;
@@ -257,6 +315,8 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
             .record_count = slot->builder.record_count,
             .batch = slot->builder.bytes.data,
             .batch_size = batch.size,
+            .keys = slot->keys.size > 0 ? (const void *)slot->keys.data : NULL,
+            .duplicates = slot->duplicates.data,
         };
     }
     commit->flow = (struct flow_commit){
@@ -279,6 +339,67 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
     flow_log_commit(check->log, &commit->flow);
 }
 
+/* Bytes of the values that were left out. */
+static uint64_t duplicate_bytes(const struct flow_append *append)
+{
+    struct flow_batch batch;
+    struct flow_record record;
+    uint64_t bytes = 0;
+    err_t err = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
+    ASSERT(err_is_ok(err));
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    for (uint32_t i = 0; err_is_ok(flow_batch_next(&it, &record)); i++)
+        bytes += flow_bit(append->duplicates, i) ? record.value.size : 0;
+    return bytes;
+}
+
+static void learn_slot(const struct pipeline_check_slot *slot, const struct flow_append *append)
+{
+    const struct pipeline_check_span *spans = (const void *)slot->spans.data;
+    size_t count = slot->spans.size / sizeof(*spans);
+    ASSERT(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t end = i + 1 < count ? spans[i + 1].first : append->record_count;
+        for (uint32_t r = spans[i].first; r < end; r++) {
+            if (!flow_bit(append->duplicates, r))
+                continue;
+            spans[i].request->accepted--;
+            spans[i].request->duplicates++;
+        }
+    }
+}
+
+void pipeline_check_commit_learn(struct pipeline_check_commit *commit)
+{
+    ASSERT(err_is_ok(commit->flow.error));
+    for (uint32_t i = 0; i < commit->slot_count; i++) {
+        const struct flow_append *append = &commit->appends[i];
+        if (append->duplicate_count == 0)
+            continue;
+        const struct pipeline_check_slot *slot = &commit->slots[i];
+        learn_slot(slot, append);
+        uint64_t bytes = duplicate_bytes(append);
+        for (uint32_t p = 0; p < commit->part_count; p++) {
+            struct pipeline_check_tally *tally = &commit->parts[p].tally;
+            if (commit->parts[p].topic_index != slot->topic_index)
+                continue;
+            tally->records[PIPELINE_CHECK_ACCEPTED] -= append->duplicate_count;
+            tally->records[PIPELINE_CHECK_DUPLICATE] += append->duplicate_count;
+            tally->bytes[PIPELINE_CHECK_ACCEPTED] -= bytes;
+            tally->bytes[PIPELINE_CHECK_DUPLICATE] += bytes;
+        }
+    }
+}
+
+/* Kept with the slot for its next use, like the builder's. */
+static void reset_slot(struct pipeline_check_slot *slot)
+{
+    flow_batch_builder_reset(&slot->builder, POOL_COMMIT_BYTES_MAX);
+    buf_reset(&slot->keys);
+    buf_reset(&slot->spans);
+    buf_reset(&slot->duplicates);
+}
+
 void pipeline_check_commit_release(struct pipeline_check_commit *commit)
 {
     struct pipeline_check *check = commit->check;
@@ -287,14 +408,14 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
     for (uint32_t i = 0; i < commit->slot_ready; i++)
         /* All that were ever used, not only this time's: it is memory that is kept, whoever filled
          * it. */
-        kept += commit->slots[i].builder.bytes.capacity;
+        kept += commit->slots[i].builder.bytes.capacity + commit->slots[i].keys.capacity;
     if (check->pool_count >= POOL_COMMITS_MAX || kept > POOL_COMMIT_BYTES_MAX ||
         commit->slot_ready > POOL_COMMIT_SLOTS_MAX) {
         pipeline_check_commit_free(commit);
         return;
     }
     for (uint32_t i = 0; i < commit->slot_count; i++)
-        flow_batch_builder_reset(&commit->slots[i].builder, POOL_COMMIT_BYTES_MAX);
+        reset_slot(&commit->slots[i]);
     commit->slot_count = 0;
     commit->part_count = 0;
     commit->settle_count = 0;

@@ -36,6 +36,7 @@ static const char *const outcome_names[PIPELINE_CHECK_OUTCOMES] = {
     [PIPELINE_CHECK_ACCEPTED] = "accepted",
     [PIPELINE_CHECK_DEAD_LETTERED] = "dead_lettered",
     [PIPELINE_CHECK_REFUSED] = "refused",
+    [PIPELINE_CHECK_DUPLICATE] = "duplicate",
 };
 
 static const struct metric_family records_family = {

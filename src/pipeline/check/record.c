@@ -36,9 +36,9 @@ static const struct format_json_value *found_at(const struct pipeline_check_pass
 
 /* Data NULL: no key. Any other kind than string and number has no one way to be written, so it
  * cannot promise that equal keys meet in one partition. */
-static err_t record_key(struct pipeline_check_pass *pass, struct slice *key)
+static err_t key_at(struct pipeline_check_pass *pass, int at, struct slice *key)
 {
-    const struct format_json_value *value = found_at(pass, pass->topic->key_at);
+    const struct format_json_value *value = found_at(pass, at);
     *key = slice_make(NULL, 0);
     if (value && value->kind == FORMAT_JSON_STRING)
         return string_value(pass->check, value->raw, key);
@@ -85,6 +85,21 @@ static void count(struct pipeline_check_pass *pass, enum pipeline_check_outcome 
     pass->tally.bytes[outcome] += size;
 }
 
+/* The fingerprint of the idempotency key; all zero for none. */
+static err_t record_fingerprint(struct pipeline_check_pass *pass, struct flow_fingerprint *out)
+{
+    const struct flow_inlet_topic *topic = pass->topic;
+    struct slice key;
+    *out = (struct flow_fingerprint){0};
+    TRY(key_at(pass, topic->dedup_at, &key));
+    if (!key.data)
+        return err_ok();
+    struct hash128 hash = hash_bytes_128(key, topic->dedup_secret);
+    /* Zero stands for none; nobody can find the key that it would be taken from. */
+    *out = (struct flow_fingerprint){hash.low, hash.high | (hash.low == 0)};
+    return err_ok();
+}
+
 err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record)
 {
     ASSERT(record.size > 0);
@@ -93,11 +108,15 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
         count(pass, PIPELINE_CHECK_ACCEPTED, record.size);
         return err_ok();
     }
-    /* The time first: the key may stay in the scratch buffer until it has been appended. */
+    struct flow_fingerprint fingerprint;
+    bool dedup = pass->topic->dedup_at >= 0;
+    /* The key last: it may stay in the scratch buffer until it has been appended. */
     TRY(record_time(pass, &entry.timestamp_ms));
-    TRY(record_key(pass, &entry.key));
+    if (dedup)
+        TRY(record_fingerprint(pass, &fingerprint));
+    TRY(key_at(pass, pass->topic->key_at, &entry.key));
     uint32_t partition = record_partition(pass, entry.key);
-    TRY(pipeline_check_commit_append(pass->check, pass->topic, partition, &entry, NULL));
+    TRY(pipeline_check_commit_append(pass, partition, &entry, NULL, dedup ? &fingerprint : NULL));
     count(pass, PIPELINE_CHECK_ACCEPTED, record.size);
     return err_ok();
 }
@@ -134,8 +153,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
         .value = original,
         .header_count = sizeof(headers) / sizeof(headers[0]),
     };
-    return pipeline_check_commit_append(check, pass->topic, pass->topic->partition_count, &letter,
-                                        headers);
+    return pipeline_check_commit_append(pass, pass->topic->partition_count, &letter, headers, NULL);
 }
 
 /* What is wrong with the record is told too: once it is mended, the queue does not matter. */

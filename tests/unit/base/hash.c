@@ -156,6 +156,30 @@ static void the_hash_depends_on_key_and_seed(void **state)
     assert_false(hash == hash_bytes(SLICE_LITERAL("flight"), 1));
 }
 
+static void a_hash_of_128_bits_needs_its_secret(void **state)
+{
+    (void)state;
+    uint8_t one[HASH_SECRET_SIZE], two[HASH_SECRET_SIZE], again[HASH_SECRET_SIZE];
+    hash_secret(SLICE_LITERAL("one"), one);
+    hash_secret(SLICE_LITERAL("two"), two);
+    hash_secret(SLICE_LITERAL("one"), again);
+    assert_memory_equal(one, again, sizeof(one));
+    assert_true(memcmp(one, two, sizeof(one)) != 0);
+    for (size_t size = 0; size < 1000; size += 37) {
+        uint8_t key[1000] = {0};
+        struct hash128 a = hash_bytes_128(slice_make(key, size), one);
+        struct hash128 b = hash_bytes_128(slice_make(key, size), again);
+        struct hash128 c = hash_bytes_128(slice_make(key, size), two);
+        assert_true(a.low == b.low && a.high == b.high);
+        assert_true(a.low != c.low && a.high != c.high);
+        if (size == 0)
+            continue;
+        key[size - 1] = 1;
+        c = hash_bytes_128(slice_make(key, size), one);
+        assert_true(a.low != c.low && a.high != c.high);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +192,7 @@ int main(void)
         cmocka_unit_test(murmur2_takes_empty_keys_and_high_bytes),
         cmocka_unit_test(a_partition_is_the_positive_hash_modulo_the_count),
         cmocka_unit_test(the_hash_depends_on_key_and_seed),
+        cmocka_unit_test(a_hash_of_128_bits_needs_its_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,30 @@ static void a_right_configuration_is_summed_up(void **state)
     world_done(&w);
 }
 
+static void what_keys_take_is_said_for_a_rate(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buf printed = {0};
+    struct buf said = {0};
+    world_init(&w);
+    world_put(&w, "garner.yaml", "data_dir: /data\n");
+    world_put(&w, "contracts/1.yaml", "topic: a\ndedup: id\n");
+    world_put(&w, "contracts/2.yaml",
+              "topic: b\ndedup: { key: x.id, window: 24h, memory: 64MiB, rate: 1000 }\n");
+    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &printed, &said), CLI_OK);
+    buf_add_byte(&printed, 0);
+    const char *out = (const char *)printed.data;
+    assert_non_null(strstr(out, "      once by id for 1d, the newest keys in 64.0 MiB\n"));
+    /* 24 h and a sixteenth of it, at 16 bytes on disk and 18 bits in memory. */
+    assert_non_null(strstr(out, "once by x.id for 1d, the newest keys in 64.0 MiB; 1000 a second "
+                                "are 91801000 keys: 255.6 MiB of memory (357.5 MiB for moments), "
+                                "1.4 GiB of disk\n"));
+    buf_done(&printed);
+    buf_done(&said);
+    world_done(&w);
+}
+
 static void json_says_the_same(void **state)
 {
     (void)state;
@@ -172,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_configuration_is_summed_up),
+        cmocka_unit_test(what_keys_take_is_said_for_a_rate),
         cmocka_unit_test(json_says_the_same),
         cmocka_unit_test(durability_by_interval_says_what_may_be_lost),
         cmocka_unit_test(mistakes_end_with_78_and_their_places),

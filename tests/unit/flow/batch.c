@@ -455,6 +455,59 @@ static void a_batch_never_passes_2_gib(void **state)
     flow_batch_builder_done(&b);
 }
 
+static void records_can_be_left_out_of_a_batch(void **state)
+{
+    (void)state;
+    uint64_t seed = unit_seed();
+    for (int round = 0; round < 300; round++) {
+        struct flow_batch_builder b;
+        struct flow_batch batch, rest;
+        uint8_t left_out[16] = {0};
+        uint32_t count = 2 + (uint32_t)(unit_random(&seed) % 100);
+        uint32_t kept = 0;
+        flow_batch_builder_init(&b);
+        for (uint32_t i = 0; i < count; i++) {
+            uint8_t value[2] = {(uint8_t)i, (uint8_t)(i * 7)};
+            int64_t ms = (int64_t)(unit_random(&seed) % 4 == 0 ? unit_random(&seed) >> 2 : i);
+            add(&b, ms, i % 3 ? NONE : SLICE_LITERAL("k"),
+                slice_make(value, unit_random(&seed) % 3));
+            if (unit_random(&seed) % 2 && (kept > 0 || i + 1 < count))
+                flow_set_bit(left_out, i);
+            else
+                kept++;
+        }
+        struct slice bytes = flow_batch_builder_finish(&b);
+        assert_true(err_is_ok(flow_batch_parse(bytes, &batch)));
+        uint8_t *out = mem_alloc(bytes.size);
+        size_t size = flow_batch_without(&batch, left_out, out);
+        assert_true(err_is_ok(flow_batch_parse(slice_make(out, size), &rest)));
+        assert_true(err_is_ok(flow_batch_check(&rest)));
+        assert_int_equal(rest.bytes.size, size);
+        assert_int_equal(rest.record_count, kept);
+        assert_int_equal(rest.last_offset_delta, kept - 1);
+        struct flow_batch_iterator all = flow_batch_records(&batch);
+        struct flow_batch_iterator some = flow_batch_records(&rest);
+        struct flow_record wanted, got;
+        int64_t latest = INT64_MIN;
+        int64_t offset = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            assert_true(err_is_ok(flow_batch_next(&all, &wanted)));
+            if (flow_bit(left_out, i))
+                continue;
+            assert_true(err_is_ok(flow_batch_next(&some, &got)));
+            assert_int_equal(got.offset, offset++);
+            assert_int_equal(got.timestamp_ms, wanted.timestamp_ms);
+            assert_bytes(got.key, wanted.key);
+            assert_bytes(got.value, wanted.value);
+            latest = got.timestamp_ms > latest ? got.timestamp_ms : latest;
+        }
+        assert_code(flow_batch_next(&some, &got), ERR_END);
+        assert_int_equal(rest.max_timestamp_ms, latest);
+        mem_free(out);
+        flow_batch_builder_done(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_reset_builder_keeps_only_as_much_as_it_may),
         cmocka_unit_test(a_failed_allocation_adds_nothing_and_spoils_nothing),
         cmocka_unit_test(a_batch_never_passes_2_gib),
+        cmocka_unit_test(records_can_be_left_out_of_a_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static void what_a_newer_program_wrote_is_left_to_it(void **state)
 static void garner_meta_is_made_again_from_what_the_files_say(void **state)
 {
     (void)state;
-    static const char other[] = "garner data directory\nformat 2\n"
+    static const char other[] = "garner data directory\nformat 3\n"
                                 "uuid 0f8fad5b-d9cb-469f-a165-70867728950e\nstate ready\n";
     for (int which = 0; which < 3; which++) {
         struct world w;

@@ -165,8 +165,11 @@ static void what_cannot_be_kept_is_refused(void **state)
            "version yet\n");
     refuse("topic: a\nschema: { file: x.json }\n",
            "f:2:17: schema.file: expected only with a schema's type\n");
-    refuse("topic: a\ndedup: { key: id, window: 24h }\n",
-           "f:2:8: dedup: expected nothing, deduplication is not supported by this version yet\n");
+    refuse("topic: a\ndedup: { key: id..x }\n",
+           "f:2:15: dedup.key: expected a path such as a.b or /a/b, got 'id..x': "
+           "empty key: write the path as a JSON Pointer (/a//b)\n");
+    refuse("topic: a\ndedup: { window: 24h }\n",
+           "f:2:8: dedup: expected key, the path of what makes a record the same as another\n");
 }
 
 static void mistakes_have_their_place(void **state)

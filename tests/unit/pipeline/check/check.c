@@ -446,6 +446,139 @@ static void any_failed_allocation_fails_one_request_whole(void **state)
     }
 }
 
+/* A check of one topic with idempotency keys, in front of a log that holds what it is given. */
+static void start_dedup(struct fixture *f, uint32_t partitions, uint8_t secret)
+{
+    static struct pipeline_check_topic topic;
+    struct pipeline_check_options options = fixture_options(f);
+    topic = fixture_topics[0];
+    topic.partition_count = partitions;
+    topic.dedup = "id";
+    topic.dedup_secret.bytes[0] = secret;
+    options.topics = &topic;
+    options.topic_count = 1;
+    fixture_start(f, &options);
+    f->hold = true;
+}
+
+/* Says that a record of an append was a duplicate, as a log would. */
+static void call_duplicate(struct flow_commit *commit, uint32_t append, uint32_t record)
+{
+    flow_set_bit(commit->appends[append].duplicates, record);
+    commit->appends[append].duplicate_count++;
+}
+
+static void keys_are_handed_over_with_their_records(void **state)
+{
+    (void)state;
+    struct fixture f, other;
+    static const char body[] = "{\"id\":\"a\"}\n{\"id\":7}\n{\"id\":null}\n{\"x\":1}\n"
+                               "{\"id\":\"\\u0061\"}\n{\"id\":\"7\"}\n{\"id\":[1]}\n";
+    start_dedup(&f, 1, 1);
+    start_dedup(&other, 1, 2);
+    struct fixture *both[] = {&f, &other};
+    for (int i = 0; i < 2; i++) {
+        struct sent s = fixture_request(both[i], 'a', "events", NDJSON, slice_string(body));
+        fixture_submit(both[i], &s);
+        fixture_run(both[i]);
+        const struct flow_append *append = &both[i]->commits[0]->appends[0];
+        assert_int_equal(append->record_count, 7);
+        const struct flow_fingerprint *k = append->keys;
+        assert_non_null(append->duplicates);
+        /* Bytes are what counts: escapes are undone, a number is as it is written. */
+        assert_memory_equal(&k[0], &k[4], sizeof(*k));
+        assert_memory_equal(&k[1], &k[5], sizeof(*k));
+        assert_true(k[0].low != k[1].low && !flow_fingerprint_is_none(&k[0]));
+        assert_true(flow_fingerprint_is_none(&k[2]) && flow_fingerprint_is_none(&k[3]));
+        assert_true(flow_fingerprint_is_none(&k[6]));
+        if (i == 1)
+            assert_true(k[0].low != f.commits[0]->appends[0].keys[0].low);
+        memset(append->duplicates, 0, 1);
+        fixture_answer(both[i], 0, err_ok());
+        fixture_run(both[i]);
+        assert_int_equal(s.request.accepted, 7);
+        assert_int_equal(s.request.duplicates, 0);
+        if (i == 0)
+            continue;
+        fixture_done(&f);
+        fixture_done(&other);
+    }
+}
+
+static void duplicates_are_answered_to_whose_they_are(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start_dedup(&f, 1, 1);
+    for (int round = 0; round < 3; round++) {
+        struct sent s[3];
+        static const char *const bodies[] = {"{\"id\":1}\n{\"id\":2}\n", "{\"id\":3}\nbroken\n",
+                                             "{\"id\":4}\n{\"id\":5}\n{\"id\":6}\n"};
+        for (int i = 0; i < 3; i++) {
+            s[i] = fixture_request(&f, (char)('a' + i), "events", NDJSON, slice_string(bodies[i]));
+            fixture_submit(&f, &s[i]);
+        }
+        fixture_run(&f);
+        struct flow_commit *commit = f.commits[round];
+        assert_int_equal(commit->appends[0].record_count, 6);
+        memset(commit->appends[0].duplicates, 0, 1);
+        call_duplicate(commit, 0, 1);
+        call_duplicate(commit, 0, 3);
+        call_duplicate(commit, 0, 5);
+        fixture_answer(&f, (size_t)round, err_ok());
+        fixture_run(&f);
+        static const uint64_t accepted[] = {1, 1, 1};
+        static const uint64_t duplicates[] = {1, 0, 2};
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(s[i].request.accepted, accepted[i]);
+            assert_int_equal(s[i].request.duplicates, duplicates[i]);
+            flow_inlet_request_done(&s[i].request);
+        }
+        assert_int_equal(s[1].request.dead_lettered, 1);
+    }
+    const struct pipeline_check_tally *total = &f.check->topics[0].total;
+    assert_int_equal(total->records[PIPELINE_CHECK_DUPLICATE], 9);
+    assert_int_equal(total->bytes[PIPELINE_CHECK_DUPLICATE], 9 * strlen("{\"id\":1}"));
+    assert_int_equal(total->records[PIPELINE_CHECK_ACCEPTED], 9);
+    fixture_done(&f);
+}
+
+static void a_request_that_fails_takes_its_keys_along(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 40; n++) {
+        struct fixture f;
+        struct sent s[3];
+        start_dedup(&f, 2, 1);
+        for (int i = 0; i < 3; i++) {
+            s[i] = fixture_request(&f, 'a', "events", NDJSON,
+                                   slice_string("{\"id\":1,\"key\":\"a\"}\n{\"id\":2,"
+                                                "\"key\":\"b\"}\n{\"id\":3,\"key\":\"c\"}\n"));
+            mem_fail_after(i == 1 ? n : 0);
+            fixture_submit(&f, &s[i]);
+            mem_fail_after(0);
+        }
+        fixture_run(&f);
+        struct flow_commit *commit = f.commits[0];
+        uint32_t records = 0;
+        for (uint32_t a = 0; a < commit->append_count; a++) {
+            struct flow_append *append = &commit->appends[a];
+            for (uint32_t r = 0; r < append->record_count; r++)
+                assert_false(flow_fingerprint_is_none(&append->keys[r]));
+            memset(append->duplicates, 0, (append->record_count + 7) / 8);
+            /* The last of each is of the last request. */
+            call_duplicate(commit, a, append->record_count - 1);
+            records += append->record_count;
+        }
+        fixture_answer(&f, 0, err_ok());
+        fixture_run(&f);
+        assert_int_equal(records, err_is_ok(s[1].request.error) ? 9 : 6);
+        assert_int_equal(s[0].request.accepted, 3);
+        assert_int_equal(s[2].request.duplicates, commit->append_count);
+        fixture_done(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +599,9 @@ int main(void)
         cmocka_unit_test(a_log_that_does_not_answer_makes_the_intake_busy),
         cmocka_unit_test(a_busy_answer_leaves_what_waits_in_the_open_commit),
         cmocka_unit_test(any_failed_allocation_fails_one_request_whole),
+        cmocka_unit_test(keys_are_handed_over_with_their_records),
+        cmocka_unit_test(duplicates_are_answered_to_whose_they_are),
+        cmocka_unit_test(a_request_that_fails_takes_its_keys_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@ static err_t append(struct fixture *f, struct flow_inlet_topic *topic, uint32_t 
                     const char *value)
 {
     struct flow_record record = {.timestamp_ms = ARRIVAL_MS, .value = slice_string(value)};
-    return pipeline_check_commit_append(f->check, topic, place, &record, NULL);
+    struct pipeline_check_pass pass = {.check = f->check, .topic = topic};
+    return pipeline_check_commit_append(&pass, place, &record, NULL, NULL);
 }
 
 static void begin(struct fixture *f, struct flow_inlet_topic *topic)

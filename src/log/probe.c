@@ -1,0 +1,229 @@
+#include "log/log_int.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+/*
+ * Keys in the files of closed buckets. Filters are in memory and asked on the sequencer's loop; a
+ * key that passes one is read by a worker, in one job with all that the commits behind in the queue
+ * need. A commit goes on when the files it was held against are all that there are: one that has
+ * come since, in place of a table, is looked into too.
+ *
+ * Failure modes: a read that fails, or a block that does not fit its checksum, is the error of the
+ * commit that needed it. Commits that were answered meanwhile are passed over.
+ */
+
+#define PROBES_MAX 65536u
+/* Keys a step, so that the memory they need is on its way while others are looked at. */
+#define AHEAD 8u
+
+static void probe_work(struct io_job *job)
+{
+    struct log_prober *prober = CONTAINER_OF(job, struct log_prober, job);
+    ASSERT(prober->running);
+    for (size_t i = 0; i < prober->count; i++) {
+        struct log_probe *probe = &prober->probes[i];
+        probe->error = log_keys_file_probe(&probe->bucket->file, probe->key, probe->first,
+                                           probe->end, &probe->found);
+    }
+}
+
+static void take_result(struct log *log, const struct log_probe *probe)
+{
+    struct flow_commit *commit = probe->commit;
+    log->counters.probes++;
+    log->counters.probes_false += err_is_ok(probe->error) && !probe->found;
+    if (!commit)
+        return;
+    ASSERT(commit->probes > 0);
+    commit->probes--;
+    if (!err_is_ok(probe->error)) {
+        /* Whatever it was: nothing of the commit has happened, and it may be sent again. */
+        commit->probe_error = err_make(ERR_IO);
+    }
+    if (!err_is_ok(probe->error) && !log->prober.reported) {
+        log->prober.reported = true;
+        logger_write(log->logger, LOG_LEVEL_ERROR, "log_keys_unreadable",
+                     "a file of idempotency keys cannot be read (%s): records whose keys may be in "
+                     "it are refused; stop the server and run garner fsck",
+                     err_string(probe->error));
+    }
+    if (probe->found)
+        flow_set_bit(commit->appends[probe->append].duplicates, probe->record);
+}
+
+static void probe_done(struct io_job *job)
+{
+    struct log_prober *prober = CONTAINER_OF(job, struct log_prober, job);
+    struct log *log = CONTAINER_OF(prober, struct log, prober);
+    ASSERT(prober->running);
+    prober->running = false;
+    bool failed = false;
+    for (size_t i = 0; i < prober->count; i++)
+        failed = failed || !err_is_ok(prober->probes[i].error);
+    prober->reported = prober->reported && failed;
+    for (size_t i = 0; i < prober->count; i++)
+        take_result(log, &prober->probes[i]);
+    log_probe_done(log);
+    log_sequencer_pump(log);
+}
+
+static err_t add_probe(struct log_prober *prober, const struct log_probe *probe)
+{
+    ASSERT(prober->count <= prober->capacity);
+    if (prober->count == prober->capacity) {
+        size_t capacity = prober->capacity ? prober->capacity * 2 : 64;
+        struct log_probe *grown = mem_realloc(prober->probes, capacity, sizeof *grown);
+        if (!grown)
+            return err_make(ERR_MEMORY);
+        prober->probes = grown;
+        prober->capacity = capacity;
+    }
+    prober->probes[prober->count++] = *probe;
+    log_keys_bucket_hold(probe->bucket);
+    probe->commit->probes++;
+    return err_ok();
+}
+
+struct gathering {
+    struct log *log;
+    struct flow_commit *commit;
+    const struct log_keys *keys;
+    uint64_t since; /* files installed up to then have been looked into */
+};
+
+static err_t gather_record(struct gathering *g, uint32_t append, uint32_t record)
+{
+    struct flow_fingerprint key = g->commit->appends[append].keys[record];
+    ASSERT(!flow_fingerprint_is_none(&key));
+    for (uint32_t i = 0; i < g->keys->count; i++) {
+        struct log_keys_bucket *bucket = g->keys->buckets[i];
+        struct log_probe probe = {.commit = g->commit,
+                                  .append = append,
+                                  .record = record,
+                                  .bucket = bucket,
+                                  .key = key,
+                                  .error = err_ok()};
+        if (bucket->sorted && bucket->installed > g->since &&
+            log_keys_file_maybe(&bucket->file, key, &probe.first, &probe.end))
+            TRY(add_probe(&g->log->prober, &probe));
+    }
+    return err_ok();
+}
+
+static bool is_open_question(const struct flow_append *append, uint32_t record)
+{
+    ASSERT(record < append->record_count);
+    return !flow_fingerprint_is_none(&append->keys[record]) &&
+           !flow_bit(append->duplicates, record);
+}
+
+static void prefetch(const struct gathering *g, const struct flow_append *append, uint32_t record)
+{
+    if (record >= append->record_count)
+        return;
+    ASSERT(append->keys);
+    for (uint32_t i = 0; i < g->keys->count; i++) {
+        const struct log_keys_bucket *bucket = g->keys->buckets[i];
+        if (bucket->sorted && bucket->installed > g->since)
+            log_keys_file_prefetch(&bucket->file, append->keys[record]);
+    }
+}
+
+/* Asks the filters for one commit. */
+static err_t gather(struct log *log, struct flow_commit *commit)
+{
+    struct gathering g = {.log = log, .commit = commit, .since = commit->probed};
+    ASSERT(commit->probes == 0);
+    for (uint32_t a = 0; a < commit->append_count; a++) {
+        const struct flow_append *append = &commit->appends[a];
+        const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
+        /* One without a topic, or without room for the answer, is refused when its turn comes. */
+        if (!append->keys || !append->duplicates || !topic || !topic->keys)
+            continue;
+        g.keys = topic->keys;
+        for (uint32_t r = 0; r < append->record_count; r++) {
+            prefetch(&g, append, r + AHEAD);
+            if (is_open_question(append, r))
+                TRY(gather_record(&g, a, r));
+        }
+    }
+    commit->probed = log->state.keys_installs;
+    return err_ok();
+}
+
+/* The commit's own probes are taken back. */
+static void take_probes_back(struct log_prober *prober, struct flow_commit *commit)
+{
+    ASSERT(!prober->running);
+    while (prober->count > 0 && prober->probes[prober->count - 1].commit == commit)
+        log_keys_bucket_release(prober->probes[--prober->count].bucket);
+    commit->probes = 0;
+}
+
+bool log_probe_must_wait(struct log *log, struct flow_commit *first)
+{
+    struct log_prober *prober = &log->prober;
+    ASSERT(!list_empty(&log->queue));
+    if (first->probed == log->state.keys_installs || !log_compose_has_keys(first))
+        return first->probes > 0;
+    if (prober->running)
+        return true;
+    for (struct list *link = log->queue.next; link != &log->queue && prober->count < PROBES_MAX;
+         link = link->next) {
+        struct flow_commit *commit = CONTAINER_OF(link, struct flow_commit, link);
+        if (commit->probed == log->state.keys_installs)
+            continue;
+        err_t err = gather(log, commit);
+        if (err_is_ok(err))
+            continue;
+        /* The others behind may do better in their turn. */
+        take_probes_back(prober, commit);
+        if (commit == first) {
+            commit->probe_error = err;
+            commit->probed = log->state.keys_installs;
+        }
+        break;
+    }
+    if (prober->count == 0)
+        return false;
+    prober->running = true;
+    io_offload(log->options.reader, &prober->job);
+    return first->probes > 0;
+}
+
+void log_probe_forget_one(struct log *log, struct flow_commit *commit)
+{
+    ASSERT(log->prober.running || commit->probes == 0);
+    for (size_t i = 0; i < log->prober.count && commit->probes > 0; i++) {
+        if (log->prober.probes[i].commit != commit)
+            continue;
+        log->prober.probes[i].commit = NULL;
+        commit->probes--;
+    }
+}
+
+void log_probe_forget(struct log *log)
+{
+    ASSERT(log->prober.probes || log->prober.count == 0);
+    for (size_t i = 0; i < log->prober.count; i++)
+        log->prober.probes[i].commit = NULL;
+}
+
+void log_probe_done(struct log *log)
+{
+    struct log_prober *prober = &log->prober;
+    ASSERT(prober->probes || prober->count == 0);
+    for (size_t i = 0; i < prober->count; i++)
+        log_keys_bucket_release(prober->probes[i].bucket);
+    mem_free(prober->probes);
+    prober->probes = NULL;
+    prober->count = prober->capacity = 0;
+}
+
+void log_probe_init(struct log *log)
+{
+    ASSERT(!log->prober.running);
+    log->prober.job =
+        (struct io_job){.home = log->options.loop, .work = probe_work, .done = probe_done};
+}

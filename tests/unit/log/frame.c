@@ -541,7 +541,8 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
     static const uint8_t body[64] = {1};
     for (unsigned kind = 0; kind < 256; kind++) {
         bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_CLEAN_STOP) ||
-                     kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START || kind == LOG_ENTRY_TOPIC_CONFIG;
+                     kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START ||
+                     kind == LOG_ENTRY_TOPIC_CONFIG;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
     }

@@ -128,7 +128,7 @@ def test_a_directory_of_a_newer_format_is_refused_untouched(make_garner):
     text = meta.read_text()
     assert "format 3\n" in text
     meta.write_text(text.replace("format 3\n", "format 4\n"))
-    check_start_fails(garner, IO, "format 3", "newer")
+    check_start_fails(garner, IO, "format 4", "newer")
     assert meta.read_text() == text.replace("format 3\n", "format 4\n")
     meta.write_text(text)
     garner.start()

@@ -342,6 +342,7 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out)
 static uint8_t *put_moved(uint8_t *out, const struct flow_batch *batch, uint32_t offset_delta,
                           const struct flow_record *record, const struct flow_record_raw *raw)
 {
+    ASSERT(raw->rest.data && record->offset >= batch->base_offset);
     ASSERT(offset_delta <= (uint64_t)(record->offset - batch->base_offset));
     int64_t time_delta =
         (int64_t)((uint64_t)record->timestamp_ms - (uint64_t)batch->first_timestamp_ms);
@@ -356,6 +357,8 @@ static uint8_t *put_moved(uint8_t *out, const struct flow_batch *batch, uint32_t
 
 size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, uint8_t *out)
 {
+    ASSERT(left_out && out);
+    ASSERT(flow_batch_codec(batch) == FLOW_CODEC_NONE);
     struct flow_batch_iterator it = flow_batch_records(batch);
     struct flow_record record;
     struct flow_record_raw raw;

@@ -1,5 +1,5 @@
-"""A client that resends everything unanswered, through kills: with an idempotency key every record is
-there exactly once, in topic, sink and ledger."""
+"""A client that resends everything unanswered, through kills: with an idempotency key every record
+is there exactly once, in topic, sink and ledger."""
 import os
 import random
 import signal

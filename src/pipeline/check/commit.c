@@ -220,6 +220,7 @@ err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct fl
         commit->settles = grown;
         commit->settle_capacity = wanted;
     }
+    ASSERT(commit->settles);
     struct flow_settle *last =
         commit->settle_count > 0 ? &commit->settles[commit->settle_count - 1] : NULL;
     /* Neighbours are one entry. Nothing of a request fails behind this, so none is taken out. */

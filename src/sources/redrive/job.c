@@ -143,6 +143,7 @@ static void tell_begin(struct redrive_job *job, err_t err, const char *why)
 static void over(struct redrive_job *job)
 {
     ASSERT(job->outstanding == 0 && !job->begin);
+    uint64_t skipped = job->state.skipped_attempts + job->state.skipped_sink;
     job->at = REDRIVE_OVER;
     mem_free(job->slots);
     mem_free(job->settles);
@@ -157,8 +158,7 @@ static void over(struct redrive_job *job)
                  job->state.phase == FLOW_LETTERS_FINISHED    ? "finished"
                  : job->state.phase == FLOW_LETTERS_CANCELLED ? "cancelled"
                                                               : "failed",
-                 (unsigned long long)job->state.done,
-                 (unsigned long long)(job->state.skipped_attempts + job->state.skipped_sink));
+                 (unsigned long long)job->state.done, (unsigned long long)skipped);
     redrive_ended(job->redrive);
 }
 
@@ -359,7 +359,7 @@ static void judge(struct redrive_job *job, const struct flow_letter *letter)
 static void settle(struct redrive_job *job, int64_t offset)
 {
     struct flow_settle *last = job->settle_count > 0 ? &job->settles[job->settle_count - 1] : NULL;
-    ASSERT(offset >= 0 && job->settle_count < PURGE_STEP_LETTERS);
+    ASSERT(offset >= 0 && job->settles && job->settle_count < PURGE_STEP_LETTERS);
     if (last && last->end_offset == offset) {
         last->end_offset++;
         last->record_count++;

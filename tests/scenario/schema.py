@@ -1,4 +1,4 @@
-"""Contracts with a schema: what does not fit it is a dead letter or refused, its neighbours pass."""
+"""Contracts with a schema: what does not fit is a dead letter or refused, its neighbours pass."""
 import json
 
 import pytest
@@ -71,7 +71,8 @@ def test_with_reject_it_is_refused_and_kept_nowhere(start):
     assert consume(garner, "events.dlq") == b""
     ledger = garner.ledger()
     assert_balanced(ledger)
-    assert (ledger["topics"]["events"]["received"], ledger["topics"]["events"]["refused"]) == (3, 2)
+    row = ledger["topics"]["events"]
+    assert (row["received"], row["refused"]) == (3, 2)
 
 
 def test_equal_keys_are_an_error_only_with_a_schema(start, make_garner):
@@ -98,7 +99,7 @@ def test_formats_say_something_where_the_contract_says_so(start, asserted, accep
 def test_what_takes_too_much_work_is_a_dead_letter_of_its_own_kind(start):
     garner = start({"pattern": "^(a|a)*$"})
     with garner.client() as client:
-        said = client.post_ndjson("events", ["ok" * 3, "a" * 5000 + "b", "aa"]).json()
+        said = client.post_ndjson("events", ["ok", "a" * 5000 + "b", "aa"]).json()
     assert [(e["index"], e["reason"]) for e in said["errors"]] == [(0, "schema"),
                                                                    (1, "complexity")]
     assert said["accepted"] == 1 and garner.get("/health").status == 200

@@ -26,6 +26,7 @@ struct frame {
     const struct format_jsonschema_place *shape;
     const uint8_t *start;
     size_t count;    /* of members or items */
+    uint32_t expect; /* index of the property that may come next */
     uint32_t key_at; /* of its first fingerprint */
     uint64_t filter; /* bit of each fingerprint in it */
     uint64_t seen[FORMAT_JSONSCHEMA_SEEN_WORDS];
@@ -74,6 +75,18 @@ static inline bool note_unknown(struct pass *p, struct frame *f, uint64_t finger
     return true;
 }
 
+/* The property of a key; NULL, and its fingerprint, where its shape does not know it. */
+static inline const struct format_jsonschema_property *find(struct frame *f, struct slice raw,
+                                                            uint64_t *fingerprint)
+{
+    const struct format_jsonschema_place *shape = f->shape;
+    const struct format_jsonschema_property *p = &shape->properties[f->expect];
+    if (f->expect < shape->property_count && format_jsonschema_same(p->name, raw))
+        return p;
+    *fingerprint = format_jsonschema_fingerprint(raw);
+    return format_jsonschema_shape_find(shape, raw, *fingerprint);
+}
+
 static inline bool on_key(struct format_json_walk *walk, struct slice raw, bool plain)
 {
     struct pass *p = pass_of(walk);
@@ -81,14 +94,14 @@ static inline bool on_key(struct format_json_walk *walk, struct slice raw, bool 
     if (!plain && memchr(raw.data, '\\', raw.size))
         return false;
     f->count++;
-    uint64_t fingerprint = format_jsonschema_fingerprint(raw);
-    const struct format_jsonschema_property *property =
-        format_jsonschema_shape_find(f->shape, raw, fingerprint);
+    uint64_t fingerprint = 0;
+    const struct format_jsonschema_property *property = find(f, raw, &fingerprint);
     if (!property) {
         p->next = f->shape->other;
         return note_unknown(p, f, fingerprint);
     }
     size_t index = (size_t)(property - f->shape->properties);
+    f->expect = (uint32_t)index + 1;
     uint64_t bit = UINT64_C(1) << (index & 63);
     uint64_t *word = &f->seen[index / 64];
     p->next = property->shape;
@@ -125,7 +138,8 @@ static bool holds_wholes(struct pass *p, const struct format_jsonschema_place *s
 static bool is_word(const struct format_jsonschema_step_of *s, struct slice text)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (s->values[i]->kind == FORMAT_JSON_STRING && slice_equal(s->values[i]->text, text))
+        if (s->values[i]->kind == FORMAT_JSON_STRING &&
+            format_jsonschema_same(s->values[i]->text, text))
             return true;
     return false;
 }
@@ -244,6 +258,7 @@ static inline bool on_open(struct format_json_walk *walk, const uint8_t *at)
     f->shape = shape;
     f->start = at;
     f->count = 0;
+    f->expect = 0;
     f->key_at = p->key_count;
     f->filter = 0;
     f->object = walk->in_object;

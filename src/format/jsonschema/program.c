@@ -302,8 +302,9 @@ static void add_names(struct builder *b, struct format_jsonschema_place *shape,
     for (const struct format_jsonschema_keyword *k = schema->keywords; k && !b->unfit;
          k = k->next) {
         if (k->word->check == format_jsonschema_check_properties && named_apart(schema)) {
-            for (size_t i = 0; i < k->part_count; i++)
-                (void)property_at(b, shape, k->parts[i].name);
+            /* As written, since records tend to have that order too: the pass tries it first. */
+            for (const struct format_jsonschema_node *n = k->value->first; n; n = n->next)
+                (void)property_at(b, shape, n->key);
         } else if (k->word->check == format_jsonschema_check_required) {
             for (size_t i = 0; i < k->value->count; i++) {
                 uint32_t at = property_at(b, shape, k->value->children[i]->text);

@@ -92,6 +92,20 @@ static inline uint64_t format_jsonschema_load(const uint8_t *at, size_t size)
     return word;
 }
 
+/* Whether two short texts are equal, without a call for most of them. */
+static inline bool format_jsonschema_same(struct slice a, struct slice b)
+{
+    if (a.size != b.size)
+        return false;
+    if (a.size > 16)
+        return memcmp(a.data, b.data, a.size) == 0;
+    if (a.size < 8)
+        return format_jsonschema_load(a.data, a.size) == format_jsonschema_load(b.data, b.size);
+    size_t last = a.size - 8;
+    return format_jsonschema_load(a.data, 8) == format_jsonschema_load(b.data, 8) &&
+           format_jsonschema_load(a.data + last, 8) == format_jsonschema_load(b.data + last, 8);
+}
+
 /* Of a key's bytes. Equal keys have equal fingerprints. */
 static inline uint64_t format_jsonschema_fingerprint(struct slice key)
 {
@@ -117,7 +131,7 @@ format_jsonschema_shape_find(const struct format_jsonschema_place *shape, struct
     for (uint32_t at = (uint32_t)fingerprint & shape->table_mask; shape->table[at] != 0;
          at = (at + 1) & shape->table_mask) {
         const struct format_jsonschema_property *p = &shape->properties[shape->table[at] - 1];
-        if (p->fingerprint == fingerprint && slice_equal(p->name, key))
+        if (p->fingerprint == fingerprint && format_jsonschema_same(p->name, key))
             return p;
     }
     return NULL;

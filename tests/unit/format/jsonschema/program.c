@@ -123,6 +123,23 @@ static void fingerprints_differ_with_any_byte_and_need_none_beyond(void **state)
     }
 }
 
+static void short_texts_are_the_same_in_every_byte(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 40; size++) {
+        char *a = mem_zalloc(1, size), *b = mem_zalloc(1, size);
+        assert_true(format_jsonschema_same(slice_make(a, size), slice_make(b, size)));
+        for (size_t i = 0; i < size; i++) {
+            b[i] = 1;
+            assert_false(format_jsonschema_same(slice_make(a, size), slice_make(b, size)));
+            assert_false(format_jsonschema_same(slice_make(a, size - 1), slice_make(a, size)));
+            b[i] = 0;
+        }
+        mem_free(a);
+        mem_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +148,7 @@ int main(void)
         cmocka_unit_test(what_needs_the_whole_value_stays_a_keyword),
         cmocka_unit_test(false_allows_nothing_and_true_all),
         cmocka_unit_test(a_schema_too_large_or_too_dynamic_has_no_program),
+        cmocka_unit_test(short_texts_are_the_same_in_every_byte),
         cmocka_unit_test(fingerprints_differ_with_any_byte_and_need_none_beyond),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,9 @@ static void add_topics(struct buf *out, const struct control_catalog *catalog)
                        t->on_invalid == CONTROL_CATALOG_DLQ ? "broken records become dead letters"
                                                             : "broken records are refused",
                        t->file);
+        if (t->schema.file)
+            buf_add_format(out, "      schema %s%s\n", t->schema.file,
+                           t->schema.format_assertion ? ", with its formats" : "");
         add_retention(out, t);
     }
 }

@@ -294,6 +294,7 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
                                                                       : PIPELINE_CHECK_DEAD_LETTER,
             .key = topic->key,
             .event_time = topic->event_time,
+            .schema = topic->schema.json,
             .dlq_size_max =
                 topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
         };

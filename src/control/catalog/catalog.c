@@ -3,10 +3,12 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "control/catalog/contract.h"
+#include "control/catalog/schema.h"
 #include "control/config/read.h"
 #include "control/config/value.h"
 #include "control/suggest.h"
 #include "flow/commit.h"
+#include "format/jsonschema/jsonschema.h"
 
 /*
  * Every contract is decoded on its own, then they are sorted by name, which brings two for one
@@ -36,8 +38,15 @@ static void load_file(struct loader *l, const char *path)
     const struct control_config_node *root =
         control_config_read(l->host, path, directory, arena, l->report);
     const struct control_config_decoder decoder = {arena, l->report, absolute};
-    if (root && control_catalog_contract_decode(&decoder, root, &l->contracts[l->count]))
-        l->count++;
+    struct control_catalog_contract *contract = &l->contracts[l->count];
+    if (!root || !control_catalog_contract_decode(&decoder, root, contract))
+        return;
+    struct format_jsonschema **schema = &l->catalog->schemas[l->catalog->schema_count];
+    if (!control_catalog_schema_load(l->host->disk, contract, l->report, schema))
+        return;
+    contract->topic.schema.json = *schema;
+    l->catalog->schema_count += *schema != NULL;
+    l->count++;
 }
 
 /* Of two contracts for one topic the one in the file whose name comes first counts as the earlier
@@ -123,7 +132,9 @@ static void load(struct loader *l)
     const struct option_strings *files = &l->config->contract_files;
     /* Room for all, so that a contract never moves: messages refer to its nodes. */
     l->contracts = arena_alloc(&l->catalog->arena, files->count * sizeof(*l->contracts));
-    if (!l->contracts) {
+    l->catalog->schemas =
+        arena_alloc(&l->catalog->arena, files->count * sizeof(*l->catalog->schemas));
+    if (!l->contracts || !l->catalog->schemas) {
         control_report_no_memory(l->report);
         return;
     }
@@ -167,6 +178,8 @@ void control_catalog_free(struct control_catalog **catalog)
 {
     if (!*catalog)
         return;
+    for (size_t i = 0; i < (*catalog)->schema_count; i++)
+        format_jsonschema_free(&(*catalog)->schemas[i]);
     struct arena arena = (*catalog)->arena;
     arena_done(&arena);
     mem_free(*catalog);

@@ -11,12 +11,18 @@
 #include "control/config/config.h"
 #include "control/report.h"
 
+struct format_jsonschema;
+
 /* Longest name of a topic that is declared: its dead-letter topic is four bytes longer, and that
  * is the log's limit (flow/commit.h). */
 #define CONTROL_CATALOG_NAME_MAX 245u
 
 enum control_catalog_on_invalid { CONTROL_CATALOG_DLQ, CONTROL_CATALOG_REJECT };
 enum control_catalog_when_full { CONTROL_CATALOG_REFUSE, CONTROL_CATALOG_DROP_OLDEST };
+enum control_catalog_schema_type {
+    CONTROL_CATALOG_SCHEMA_NONE,
+    CONTROL_CATALOG_SCHEMA_JSON,
+};
 enum control_catalog_compression {
     CONTROL_CATALOG_NONE,
     CONTROL_CATALOG_LZ4,
@@ -28,6 +34,15 @@ struct control_catalog_retention {
     uint64_t time_ms;
     uint64_t size_bytes;     /* 0: no limit */
     bool expire_undelivered; /* also what a sink has not delivered yet */
+};
+
+/* What records must look like. The file is read and compiled with the catalog, which owns the
+ * product: whoever keeps it longer keeps the catalog. */
+struct control_catalog_schema {
+    uint32_t type;    /* enum control_catalog_schema_type */
+    const char *file; /* absolute; NULL: none */
+    bool format_assertion;
+    const struct format_jsonschema *json; /* NULL: none */
 };
 
 struct control_catalog_dlq {
@@ -43,7 +58,8 @@ struct control_catalog_topic {
     uint32_t partitions;
     const char *key;        /* path of the key in a record; NULL: round robin */
     const char *event_time; /* path; NULL: time of arrival */
-    uint32_t on_invalid;    /* enum control_catalog_on_invalid */
+    struct control_catalog_schema schema;
+    uint32_t on_invalid; /* enum control_catalog_on_invalid */
     struct control_catalog_dlq dlq;
     struct control_catalog_retention retention;
     uint32_t compression; /* enum control_catalog_compression */
@@ -55,7 +71,9 @@ struct control_catalog_topic {
 struct control_catalog {
     const struct control_catalog_topic *topics; /* sorted by name */
     size_t topic_count;
-    struct arena arena; /* holds all of it */
+    struct format_jsonschema **schemas; /* of all contracts, to be freed */
+    size_t schema_count;
+    struct arena arena; /* holds the rest */
 };
 
 /* The options of a contract, for the reference page; end with a NULL name. */

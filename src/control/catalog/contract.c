@@ -28,20 +28,24 @@ static const char *const compatibilities[] = {"NONE",
                                               "FULL_TRANSITIVE",
                                               NULL};
 
-/* Offsets are within the table's own struct, since a table is decoded on its own. */
 static const struct option schema_options[] = {
     {.name = "type",
      .type = OPTION_ENUM,
-     .offset = offsetof(struct control_catalog_contract, schema.type) -
-               offsetof(struct control_catalog_contract, schema),
+     .offset = offsetof(struct control_catalog_schema, type),
      .choices = schema_types,
      .fallback = "none",
-     .help = "The schema's language. This version supports `none` and refuses the others."},
+     .help = "The schema's language. This version knows `none` and `jsonschema` (drafts 2020-12 "
+             "and 7; its `$schema` decides, 2020-12 without one) and refuses the others."},
     {.name = "file",
      .type = OPTION_PATH,
-     .offset = offsetof(struct control_catalog_contract, schema.file) -
-               offsetof(struct control_catalog_contract, schema),
-     .help = "The schema."},
+     .offset = offsetof(struct control_catalog_schema, file),
+     .help = "The schema. It is read with the contract; nothing that it refers to is fetched."},
+    {.name = "format_assertion",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_catalog_schema, format_assertion),
+     .fallback = "false",
+     .help = "`true`: the keyword `format` refuses what is not of it. `false`: it says nothing, as "
+             "the drafts have it."},
     {0},
 };
 
@@ -138,10 +142,11 @@ const struct option control_catalog_options[] = {
              "1970. Without it, the time of arrival."},
     {.name = "schema",
      .type = OPTION_TABLE,
-     .offset = offsetof(struct control_catalog_contract, schema),
+     .offset = TOPIC(schema),
      .table = schema_options,
      .shorthand = true,
-     .help = "What records must look like, beyond being JSON."},
+     .help = "What records must look like, beyond being JSON. With a schema two equal keys in an "
+             "object are an error too."},
     {.name = "compatibility",
      .type = OPTION_ENUM,
      .offset = offsetof(struct control_catalog_contract, compatibility),
@@ -239,12 +244,16 @@ static void refuse_unsupported(const struct control_config_decoder *d,
         type = control_config_node_get(schema, "type");
         file = control_config_node_get(schema, "file");
     }
-    /* The first of the choices is `none`. */
-    if (contract->schema.type != 0)
+    uint32_t given = contract->topic.schema.type;
+    if (given > CONTROL_CATALOG_SCHEMA_JSON)
+        control_config_node_error(
+            type, d->report,
+            "expected none or jsonschema, '%s' is not supported by this version yet",
+            schema_types[given]);
+    else if (given == CONTROL_CATALOG_SCHEMA_JSON && !file)
         control_config_node_error(type, d->report,
-                                  "expected none, '%s' is not supported by this version yet",
-                                  schema_types[contract->schema.type]);
-    else if (file)
+                                  "expected a file too: { type: jsonschema, file: ... }");
+    else if (given == CONTROL_CATALOG_SCHEMA_NONE && file)
         control_config_node_error(file, d->report, "expected only with a schema's type");
     /* Taken as it is, whatever it holds: who asked for it must not run without it. */
     const struct control_config_node *dedup = contract->dedup;

@@ -10,10 +10,6 @@
 
 struct control_catalog_contract {
     struct control_catalog_topic topic;
-    struct {
-        uint32_t type; /* 0: none */
-        const char *file;
-    } schema;
     uint32_t compatibility;
     const void *dedup;
     const struct control_config_node *root;

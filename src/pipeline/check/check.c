@@ -201,6 +201,7 @@ static err_t topic_init(struct pipeline_check *check, const struct pipeline_chec
     topic->partition_count = given->partition_count;
     topic->on_invalid = given->on_invalid;
     topic->dlq_size_max = given->dlq_size_max;
+    topic->schema = given->schema;
     TRY(compile_paths(topic, given, why));
     topic->name = mem_string(given->name, strlen(given->name));
     topic->slot_at = mem_zalloc((size_t)given->partition_count + 1, sizeof(*topic->slot_at));
@@ -257,7 +258,9 @@ err_t pipeline_check_new(const struct pipeline_check_options *options, struct pi
     list_init(&check->under_way);
     list_init(&check->pool);
     list_init(&check->unplaced);
-    err_t err = topics_init(check, options, why);
+    err_t err = format_jsonschema_scratch_new(&check->schema_scratch);
+    if (err_is_ok(err))
+        err = topics_init(check, options, why);
     if (!err_is_ok(err)) {
         pipeline_check_free(&check);
         return err;
@@ -284,6 +287,7 @@ void pipeline_check_free(struct pipeline_check **check_pointer)
     }
     mem_free(check->topics);
     map_done(&check->topics_by_name);
+    format_jsonschema_scratch_free(&check->schema_scratch);
     buf_done(&check->scratch);
     buf_done(&check->time);
     mem_free(check);

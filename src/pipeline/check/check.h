@@ -10,7 +10,9 @@
  *   dead-lettered  appended to the topic's DLQ: its bytes as sent, and headers that say why
  *   refused        only counted and told (contracts with `on_invalid: reject`, or a full DLQ)
  *
- * Reasons are "json" (malformed, not UTF-8, nested too deep), "oversize", and "dlq_full" for what
+ * Reasons are "json" (malformed, not UTF-8, nested too deep), "oversize", "schema" (not what the
+ * contract's schema allows, or equal keys), "complexity" (more work to check than a record is
+ * given; format/jsonschema), and "dlq_full" for what
  * would have been a dead letter. Fullness is learned from a snapshot of the log, about once a
  * second while broken records come and never otherwise: what comes in until the first one, or
  * within that second, passes the cap.
@@ -28,6 +30,7 @@
 #define PIPELINE_CHECK_COMMIT_TARGET (1u << 20)
 
 struct pipeline_check;
+struct format_jsonschema;
 
 enum pipeline_check_on_invalid { PIPELINE_CHECK_DEAD_LETTER, PIPELINE_CHECK_REJECT };
 
@@ -42,6 +45,7 @@ struct pipeline_check_topic {
     const char *event_time; /* path; NULL: time of arrival */
     uint64_t dlq_size_max;  /* bytes that the DLQ holds at which it takes no more from here; 0: it
                                always does */
+    const struct format_jsonschema *schema; /* lives as long as the check; NULL: any JSON */
 };
 
 struct pipeline_check_options {

@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "flow/batch.h"
 #include "format/json/json.h"
+#include "format/jsonschema/jsonschema.h"
 #include "pipeline/check/check.h"
 
 enum pipeline_check_outcome {
@@ -40,10 +41,11 @@ struct flow_inlet_topic {
     struct format_json_paths *paths; /* NULL: nothing is looked for */
     int key_at;                      /* in the paths; -1: none */
     int event_time_at;
-    uint32_t next_partition; /* for records without a key */
-    uint64_t dlq_size_max;   /* 0: no cap */
-    bool dlq_full;           /* as the last snapshot said */
-    uint32_t dlq_watch;      /* snapshots that are to be looked at for its sake */
+    const struct format_jsonschema *schema; /* NULL: any JSON; read-only, shared by the loops */
+    uint32_t next_partition;                /* for records without a key */
+    uint64_t dlq_size_max;                  /* 0: no cap */
+    bool dlq_full;                          /* as the last snapshot said */
+    uint32_t dlq_watch;                     /* snapshots that are to be looked at for its sake */
     /* Where the open commit has what goes where: position + 1, 0 for not yet. `slot_at` has a
      * place for each partition and one more, for the dead letters. */
     uint32_t *slot_at;
@@ -120,6 +122,7 @@ struct pipeline_check {
     struct list unplaced;    /* requests to answer that no commit holds */
     struct task turn_end;
     bool turn_end_queued;
+    struct format_jsonschema_scratch *schema_scratch;
     struct buf scratch; /* a key or time without its escapes */
     struct buf time;    /* arrival of the current request, as text; empty until needed */
     struct histogram commit_duration;

@@ -45,6 +45,26 @@ static err_t fail_json(struct pipeline_check_pass *pass, struct slice original, 
     return pipeline_check_record_fail(pass, original, "json", slice_string(err_detail(err, &why)));
 }
 
+/* Holds a record that is JSON against its schema: good, or dead-lettered or refused. */
+static err_t judge_schema(struct pipeline_check_pass *pass, struct slice original,
+                          struct slice record)
+{
+    struct format_jsonschema_error error;
+    err_t err =
+        format_jsonschema_check(pass->topic->schema, pass->check->schema_scratch, record, &error);
+    if (err_is_ok(err))
+        return pipeline_check_record_accept(pass, record);
+    if (err_is(err, ERR_MEMORY))
+        return err;
+    /* That it is JSON, and not too deep, was found out before. */
+    ASSERT(err_is(err, ERR_RECORD_REFUSED) || err_is(err, ERR_TOO_LARGE));
+    char detail[sizeof(error.path) + sizeof(error.message) + 2];
+    snprintf(detail, sizeof(detail), "%s%s%s", error.path, error.path[0] ? ": " : "",
+             error.message);
+    const char *reason = err_is(err, ERR_TOO_LARGE) ? "complexity" : "schema";
+    return pipeline_check_record_fail(pass, original, reason, slice_string(detail));
+}
+
 /* One record: `record` is `original` without white space around it. */
 static err_t judge(struct pipeline_check_pass *pass, struct slice original, struct slice record)
 {
@@ -59,7 +79,8 @@ static err_t judge(struct pipeline_check_pass *pass, struct slice original, stru
                                   paths ? pass->found : NULL, &error);
     if (!err_is_ok(err))
         return fail_json(pass, original, err, &error);
-    return pipeline_check_record_accept(pass, record);
+    return pass->topic->schema ? judge_schema(pass, original, record)
+                               : pipeline_check_record_accept(pass, record);
 }
 
 static err_t split_lines(struct pipeline_check_pass *pass, struct slice rest)
@@ -95,6 +116,8 @@ static err_t split_array(struct pipeline_check_pass *pass, struct slice body)
         /* The rest may be many records that cannot be told apart: its size says nothing. */
         if (step != FORMAT_JSON_ARRAY_REST && element.raw.size > pass->check->record_size_max)
             TRY(fail_oversize(pass, element.raw, element.raw.size));
+        else if (step == FORMAT_JSON_ARRAY_ELEMENT && pass->topic->schema)
+            TRY(judge_schema(pass, element.raw, element.raw));
         else if (step == FORMAT_JSON_ARRAY_ELEMENT)
             TRY(pipeline_check_record_accept(pass, element.raw));
         else

@@ -165,6 +165,29 @@ static void values_come_from_outside_here_too(void **state)
     world_done(&w);
 }
 
+static void a_topics_schema_belongs_to_the_catalog(void **state)
+{
+    (void)state;
+    struct world w;
+    two_topics(&w);
+    world_put(&w, "contracts/2.yaml",
+              "topic: events\nschema: { type: jsonschema, file: s.json }\n");
+    world_put(&w, "contracts/s.json", "{\"type\": \"object\"}");
+    struct control_catalog *catalog = load(&w, "");
+    assert_int_equal(catalog->schema_count, 1);
+    assert_ptr_equal(catalog->topics[0].schema.json, catalog->schemas[0]);
+    assert_string_equal(catalog->topics[0].schema.file, "/here/contracts/s.json");
+    assert_null(catalog->topics[1].schema.json);
+    control_catalog_free(&catalog);
+    /* A wrong one beside a right one: what was compiled goes with the rest. */
+    world_put(&w, "contracts/1.yaml",
+              "topic: flights\nschema: { type: jsonschema, file: t.json }\n");
+    world_put(&w, "contracts/t.json", "[]");
+    load(&w, "contracts/1.yaml:2:35: schema.file: expected a JSON Schema: t.json#: expected a "
+             "schema (an object or a boolean), got array\n");
+    world_done(&w);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -204,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_sink_may_deliver_topics_and_their_dead_letters),
         cmocka_unit_test(a_sinks_topics_must_have_contracts),
         cmocka_unit_test(values_come_from_outside_here_too),
+        cmocka_unit_test(a_topics_schema_belongs_to_the_catalog),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,11 +153,16 @@ static void paths_are_checked(void **state)
 static void what_cannot_be_kept_is_refused(void **state)
 {
     (void)state;
-    refuse("topic: a\nschema: { type: jsonschema, file: x.json }\n",
-           "f:2:17: schema.type: expected none, 'jsonschema' is not supported by this version "
-           "yet\n");
+    refuse("topic: a\nschema: { type: protobuf, file: x.proto }\n",
+           "f:2:17: schema.type: expected none or jsonschema, 'protobuf' is not supported by this "
+           "version yet\n");
+    refuse("topic: a\nschema: jsonschema\n",
+           "f:2:9: schema: expected a file too: { type: jsonschema, file: ... }\n");
+    refuse("topic: a\nschema: { type: jsonschema }\n",
+           "f:2:17: schema.type: expected a file too: { type: jsonschema, file: ... }\n");
     refuse("topic: a\nschema: avro\n",
-           "f:2:9: schema: expected none, 'avro' is not supported by this version yet\n");
+           "f:2:9: schema: expected none or jsonschema, 'avro' is not supported by this "
+           "version yet\n");
     refuse("topic: a\nschema: { file: x.json }\n",
            "f:2:17: schema.file: expected only with a schema's type\n");
     refuse("topic: a\ndedup: { key: id, window: 24h }\n",

@@ -1,6 +1,6 @@
 #include "pipeline/check/check.h"
 
-#include "unit/pipeline/check/fixture.h"
+#include "unit/pipeline/check/schema.h"
 
 #define NDJSON FLOW_FRAMING_NDJSON
 #define JSON FLOW_FRAMING_JSON
@@ -373,6 +373,75 @@ static void any_body_balances(void **state)
     fixture_done(&f);
 }
 
+#define SCHEMA                                                                                     \
+    "{\"type\":\"object\",\"required\":[\"key\"],"                                                 \
+    "\"properties\":{\"key\":{\"type\":\"string\"},\"n\":{\"type\":\"integer\"}}}"
+
+static void assert_told(const struct sent *s, size_t i, uint64_t index, const char *reason,
+                          const char *detail)
+{
+    assert_int_equal(s->request.errors[i].index, index);
+    assert_string_equal(s->request.errors[i].reason, reason);
+    assert_string_equal(s->request.errors[i].detail, detail);
+}
+
+static void a_line_that_its_schema_refuses_is_a_dead_letter_as_sent(void **state)
+{
+    (void)state;
+    struct schema_fixture x;
+    schema_init(&x, SCHEMA, 0);
+    struct sent *s = fixture_send_text(&x.f, "events", NDJSON,
+                                       "{\"key\":\"a\",\"n\":1}\n {\"key\":\"a\",\"n\":\"1\"} \r\n"
+                                       "[]\n{\"key\":\"a\",\"n\":2,\"n\":3}\n{\"n\"}\n{}\n");
+    assert_counts(s, 1, 5, 0);
+    assert_told(s, 0, 1, "schema", "/n: expected integer, got string (type)");
+    assert_told(s, 1, 2, "schema", "expected object, got array (type)");
+    assert_told(s, 2, 3, "schema", "/n: expected each key once (duplicate)");
+    assert_string_equal(s->request.errors[3].reason, "json");
+    assert_told(s, 4, 5, "schema", "expected property \"key\" (required)");
+    assert_string_equal(assert_seen(&x.f, 0, EVENTS, "{\"key\":\"a\",\"n\":1}")->key, "a");
+    const struct seen *letter = assert_seen(&x.f, 1, EVENTS_DLQ, " {\"key\":\"a\",\"n\":\"1\"} ");
+    assert_non_null(strstr(letter->headers, "garner.reason=schema\n"));
+    assert_non_null(
+        strstr(letter->headers, "garner.detail=/n: expected integer, got string (type)\n"));
+    sent_done(s);
+    schema_done(&x);
+}
+
+static void elements_and_single_values_have_the_schema_too(void **state)
+{
+    (void)state;
+    struct schema_fixture x;
+    schema_init(&x, SCHEMA, 0);
+    struct sent *s =
+        fixture_send_text(&x.f, "orders", JSON, "[{\"key\":\"a\"}, {\"key\":1} ,{\"key\":\"b\"}]");
+    assert_counts(s, 2, 0, 1);
+    assert_told(s, 0, 1, "schema", "/key: expected string, got number (type)");
+    sent_done(s);
+    s = fixture_send_text(&x.f, "orders", JSON, " {\"key\":null} ");
+    assert_counts(s, 0, 0, 1);
+    assert_told(s, 0, 0, "schema", "/key: expected string, got null (type)");
+    sent_done(s);
+    s = fixture_send_text(&x.f, "events", JSON, "{\"key\":\"k\"}");
+    assert_counts(s, 1, 0, 0);
+    sent_done(s);
+    schema_done(&x);
+}
+
+static void what_is_too_much_work_is_told_apart(void **state)
+{
+    (void)state;
+    struct schema_fixture x;
+    schema_init(&x, "{\"uniqueItems\":true}", 50);
+    struct sent *s = fixture_send_text(
+        &x.f, "events", NDJSON, "[1]\n[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]\n");
+    assert_counts(s, 1, 1, 0);
+    assert_string_equal(s->request.errors[0].reason, "complexity");
+    assert_non_null(strstr(x.f.seen[1].headers, "garner.reason=complexity\n"));
+    sent_done(s);
+    schema_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +463,9 @@ int main(void)
         cmocka_unit_test(the_limit_is_a_mebibyte_unless_said),
         cmocka_unit_test(a_hundred_errors_are_listed_and_the_rest_counted),
         cmocka_unit_test(any_body_balances),
+        cmocka_unit_test(a_line_that_its_schema_refuses_is_a_dead_letter_as_sent),
+        cmocka_unit_test(elements_and_single_values_have_the_schema_too),
+        cmocka_unit_test(what_is_too_much_work_is_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

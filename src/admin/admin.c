@@ -35,7 +35,7 @@ struct inquiry {
 struct route {
     const char *path; /* "{}" is a topic */
     const char *allow;
-    bool deletes; /* the method is DELETE, else GET or HEAD */
+    enum net_http_method method; /* GET: also HEAD */
     void (*serve)(struct admin *admin, struct net_http_request *request,
                   const struct admin_target *target);
 };
@@ -288,26 +288,34 @@ static void serve_topic(struct admin *admin, struct net_http_request *request,
 
 static const struct route routes[] = {
     /* A line a path and kind of method: on_head answers for all others, and names these. */
-    {"/health", GETS, false, serve_health},
-    {"/ready", GETS, false, serve_ready},
-    {"/metrics", GETS, false, serve_metrics},
-    {"/v1/ledger", GETS, false, serve_ledger},
-    {"/v1/topics", GETS, false, serve_topics},
-    {"/v1/topics/{}", GETS_AND_DELETES, false, serve_topic},
-    {"/v1/topics/{}", GETS_AND_DELETES, true, admin_deletion_serve},
-    {"/v1/topics/{}/records", GETS, false, admin_records_serve},
+    {"/health", GETS, NET_HTTP_GET, serve_health},
+    {"/ready", GETS, NET_HTTP_GET, serve_ready},
+    {"/metrics", GETS, NET_HTTP_GET, serve_metrics},
+    {"/v1/ledger", GETS, NET_HTTP_GET, serve_ledger},
+    {"/v1/topics", GETS, NET_HTTP_GET, serve_topics},
+    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_GET, serve_topic},
+    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_DELETE, admin_deletion_serve},
+    {"/v1/reload", "POST", NET_HTTP_POST, admin_reload_serve},
+    {"/v1/topics/{}/records", GETS, NET_HTTP_GET, admin_records_serve},
 };
+
+/* HEAD is answered as GET is; the connection leaves the body out. */
+static bool method_fits(const struct route *route, enum net_http_method method)
+{
+    return method == route->method || (method == NET_HTTP_HEAD && route->method == NET_HTTP_GET);
+}
 
 /* The route of a path and, where the path has it, of the method; `topic` is what stands for "{}",
  * still encoded. */
-static const struct route *find_route(struct slice path, bool deletes, struct slice *topic)
+static const struct route *find_route(struct slice path, enum net_http_method method,
+                                      struct slice *topic)
 {
     const struct route *found = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (net_http_path_match(path, routes[i].path, topic)) {
             found = &routes[i];
             /* A path without the method is remembered: it is answered 405 and not 404. */
-            if (found->deletes == deletes)
+            if (method_fits(found, method))
                 break;
         }
     }
@@ -319,13 +327,6 @@ struct request_state {
     const struct route *route;
     struct admin_target target;
 };
-
-/* HEAD is answered as GET is; the connection leaves the body out. */
-static bool method_fits(const struct route *route, enum net_http_method method)
-{
-    return route->deletes ? method == NET_HTTP_DELETE
-                          : method == NET_HTTP_GET || method == NET_HTTP_HEAD;
-}
 
 /* False when it has answered: no topic has such a name, or no request needs such a query. */
 static bool keep_target(struct net_http_request *request, struct slice topic, struct slice query)
@@ -355,7 +356,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 {
     struct admin *admin = owner;
     struct slice topic = {0};
-    const struct route *route = find_route(head->path, head->method == NET_HTTP_DELETE, &topic);
+    const struct route *route = find_route(head->path, head->method, &topic);
     /* The order is what may be told: who comes by a foreign name or from a foreign page learns not
      * even which paths there are. */
     if (!net_http_host_allowed(head->host, admin->options.address, NULL, 0))
@@ -366,8 +367,8 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
                              "requests from pages of other sites are refused");
     else if (!route)
         net_http_reply_error(request, 404, "not_found", NULL,
-                             "no such path; there are /health, /ready, /metrics, /v1/ledger and "
-                             "/v1/topics");
+                             "no such path; there are /health, /ready, /metrics, /v1/ledger, "
+                             "/v1/reload and /v1/topics");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)
@@ -422,6 +423,12 @@ err_t admin_new(const struct admin_options *options, struct admin **out, struct 
     }
     *out = admin;
     return err_ok();
+}
+
+void admin_set_catalog(struct admin *admin, const struct control_catalog *catalog)
+{
+    ASSERT(catalog);
+    admin->options.catalog = catalog;
 }
 
 uint16_t admin_port(const struct admin *admin)

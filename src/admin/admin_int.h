@@ -53,6 +53,10 @@ void admin_records_serve(struct admin *admin, struct net_http_request *request,
 /* Ends the waiting of all reads that wait for records. */
 void admin_records_stop(struct admin *admin);
 
+/* reload.c: POST /v1/reload. Answers at once or later. */
+void admin_reload_serve(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

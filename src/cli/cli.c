@@ -14,6 +14,7 @@
 #include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
+#include "cli/reload.h"
 #include "cli/topics.h"
 #include "cli/validate.h"
 
@@ -60,6 +61,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_ledger_text,
      .run = cli_ledger,
      .options = cli_ledger_options},
+    {.name = "reload",
+     .summary = "have a running server read its contracts again",
+     .arguments = "",
+     .text = cli_reload_text,
+     .run = cli_reload,
+     .options = cli_reload_options},
     {.name = "topics",
      .summary = "list, describe and delete topics",
      .arguments = "list | describe TOPIC | delete TOPIC --yes",

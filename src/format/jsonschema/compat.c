@@ -480,10 +480,12 @@ static bool is_under_way(struct format_jsonschema_compat_run *r,
     return false;
 }
 
-/* True for a reference alone: it stands for what it leads to. */
-static bool is_reference(const struct format_jsonschema_schema *schema)
+/* Of a reference alone, which stands for what it leads to; else NULL. */
+static const struct format_jsonschema_keyword *
+reference_of(const struct format_jsonschema_schema *schema)
 {
-    return schema->keywords && !schema->keywords->next && find_group(schema, GROUP_REF);
+    bool alone = schema->keywords && !schema->keywords->next;
+    return alone ? find_group(schema, GROUP_REF) : NULL;
 }
 
 static void compare(struct format_jsonschema_compat_run *r,
@@ -507,8 +509,9 @@ static void compare(struct format_jsonschema_compat_run *r,
         return;
     r->pairs = &pair;
     r->depth++;
-    if (is_reference(a))
-        compare(r, find_group(a, GROUP_REF)->schema, types, b);
+    const struct format_jsonschema_keyword *reference = reference_of(a);
+    if (reference)
+        compare(r, reference->schema, types, b);
     else
         compare_groups(r, a, types, b);
     r->depth--;
@@ -570,4 +573,12 @@ err_t format_jsonschema_compat(const struct format_jsonschema *from,
     if (run.budget.spent)
         format_jsonschema_compat_break(&run, FORMAT_JSONSCHEMA_BREAK_TOO_COMPLEX, to->root->node);
     return run.error;
+}
+
+bool format_jsonschema_same(const struct format_jsonschema *a, const struct format_jsonschema *b)
+{
+    ASSERT(a->root && b->root);
+    struct format_jsonschema_budget budget = {STEPS, false};
+    return format_jsonschema_tree_compare(a->root->node, b->root->node, &budget) == 0 &&
+           !budget.spent;
 }

@@ -121,6 +121,9 @@ struct format_jsonschema_breaks {
 err_t format_jsonschema_compat(const struct format_jsonschema *from,
                                const struct format_jsonschema *to,
                                struct format_jsonschema_breaks *out);
+/* True when the two were written the same, but for white space and the order of members; false also
+ * where that takes too many steps. */
+bool format_jsonschema_same(const struct format_jsonschema *a, const struct format_jsonschema *b);
 /* "TYPE_CHANGED". */
 const char *format_jsonschema_break_name(enum format_jsonschema_break_code code);
 /* One line for a person. */

@@ -71,9 +71,12 @@ static int show(const struct cli_command *command, const char *address,
     }
     if (!json) {
         printf("reloaded\n");
-        print_strings(stdout, "added ", document, "topics.added");
-        print_strings(stdout, "changed ", document, "topics.changed");
-        print_strings(stdout, "removed ", document, "topics.removed");
+        struct format_json_value topics = {0};
+        if (!err_is_ok(format_json_get(document, "topics", &topics)))
+            return CLI_OK;
+        print_strings(stdout, "added ", topics.raw, "added");
+        print_strings(stdout, "changed ", topics.raw, "changed");
+        print_strings(stdout, "removed ", topics.raw, "removed");
     }
     return CLI_OK;
 }

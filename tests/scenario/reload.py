@@ -83,7 +83,8 @@ def test_a_schema_may_widen_and_may_not_narrow(make_garner):
 @pytest.mark.parametrize("change, message", [
     ({"data_dir": "./other"}, "data_dir"), ({"wal_limit": "256MiB"}, "wal_limit"),
     ({"memory_limit": "64MiB"}, "memory_limit"), ({"loops": 1}, "loops"),
-    ({"durability": "interval"}, "durability.mode"), ({"shutdown_timeout": "9s"}, "shutdown_timeout"),
+    ({"durability": "interval"}, "durability.mode"),
+    ({"shutdown_timeout": "9s"}, "shutdown_timeout"),
     ({"intake": {"listen": "127.0.0.1:1"}}, "intake.listen"),
     ({"admin": {"listen": "127.0.0.1:1"}}, "admin.listen"), ({"check_every": "2h"}, "check_every"),
     ({"sinks": {"lake": {"type": "file", "topics": ["events"], "path": "./lake"}}}, "sinks"),

@@ -142,7 +142,10 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
         return err_ok();
     const struct flow_topic_state *parent =
         flow_snapshot_topic(snapshot, slice_string(topic->name));
-    ASSERT(parent);
+    /* Only while the server runs: an operator has deleted it since the pass before. */
+    if (!parent)
+        return err_set(why, ERR_NOT_FOUND, "topic %s was deleted meanwhile; reload again",
+                       topic->name);
     changes->items[changes->count++] = (struct flow_topic_change){
         .op = FLOW_TOPIC_CREATE,
         .uuid = random_uuid(server),
@@ -233,8 +236,10 @@ static err_t add_config(struct server *server, const struct flow_snapshot *snaps
     bool named = dlq_name(topic->name, name);
     const struct flow_topic_state *state = flow_snapshot_topic(snapshot, slice_string(topic->name));
     const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
-    (void)why;
-    ASSERT(named && state && dlq);
+    ASSERT(named);
+    if (!state || !dlq)
+        return err_set(why, ERR_NOT_FOUND, "topic %s was deleted meanwhile; reload again",
+                       topic->name);
     configure(server, state, topic_config(topic), changes);
     configure(server, dlq, dlq_config(topic), changes);
     return err_ok();
@@ -289,8 +294,12 @@ err_t server_topics_describe(const struct control_catalog *catalog,
         const struct flow_topic_state *state =
             flow_snapshot_topic(snapshot, slice_string(topic->name));
         const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
-        /* The passes came before, and nobody else creates or deletes topics. */
-        ASSERT(named && state && dlq);
+        /* The passes came before, but an operator may delete a topic that is not in force yet. */
+        ASSERT(named);
+        if (!state || !dlq) {
+            mem_free(topics);
+            return err_make(ERR_NOT_FOUND);
+        }
         topics[i] = (struct pipeline_check_topic){
             .name = topic->name,
             .topic_id = state->id,

@@ -2,12 +2,13 @@
 
 /*
  * The admin door: GET /health, /ready, /metrics and /v1/ledger; GET /v1/topics, /v1/topics/{topic}
- * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}; POST /v1/backups, and
- * POST and DELETE /v1/backups/{id}. It asks the other parts through
- * flow/status.h and flow/log.h and never touches their state. Everything runs on one loop, the
- * one given; new, start and free also before that loop runs.
+ * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}; POST /v1/reload; POST
+ * /v1/backups, and POST and DELETE /v1/backups/{id}. It asks the other parts through flow/status.h
+ * and flow/log.h and never touches their state. Everything runs on one loop, the one given; new,
+ * start and free also before that loop runs.
  */
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/logger.h"
 #include "control/catalog/catalog.h"
@@ -18,6 +19,14 @@
 
 struct admin;
 
+/* A reload that was asked for: whoever does it fills in the answer and calls `done`, at once or
+ * later, on the admin's loop. */
+struct admin_reload {
+    int status;
+    struct buf body; /* JSON */
+    void (*done)(struct admin_reload *reload);
+};
+
 struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
@@ -26,10 +35,14 @@ struct admin_options {
     const char *address;          /* "host:port"; its host is allowed in Host */
     struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */
     size_t exporter_count;
+    void (*reload)(void *owner, struct admin_reload *reload); /* NULL: there is none */
+    void *reload_owner;
 };
 
 /* Listens at once; detail names the option to change when the address is taken. */
 err_t admin_new(const struct admin_options *options, struct admin **out, struct err_text *why);
+/* Other contracts from here on; `catalog` lives as long as it is in force. */
+void admin_set_catalog(struct admin *admin, const struct control_catalog *catalog);
 /* The port in host order. */
 uint16_t admin_port(const struct admin *admin);
 /* Answers no more; `stopped` is called on the loop once nothing is under way, after at most

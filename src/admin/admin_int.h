@@ -75,6 +75,10 @@ void admin_dlq_state(struct admin *admin, struct net_http_request *request,
 void admin_dlq_cancel(struct admin *admin, struct net_http_request *request,
                       const struct admin_target *target);
 
+/* reload.c: POST /v1/reload. Answers at once or later. */
+void admin_reload_serve(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

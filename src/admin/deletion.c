@@ -100,7 +100,7 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     } else if (admin_topics_declared(snapshot, catalog, deletion->topic)) {
         net_http_reply_error(deletion->request, 409, "contract", NULL,
                              "%s belongs to a contract of the configuration; take that away and "
-                             "restart the server first",
+                             "reload first",
                              deletion->topic->name);
     } else {
         deletion->dlq = admin_topics_dlq(snapshot, deletion->topic);

@@ -16,6 +16,7 @@
 #include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
+#include "cli/reload.h"
 #include "cli/restore.h"
 #include "cli/topics.h"
 #include "cli/validate.h"
@@ -75,6 +76,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_ledger_text,
      .run = cli_ledger,
      .options = cli_ledger_options},
+    {.name = "reload",
+     .summary = "have a running server read its contracts again",
+     .arguments = "",
+     .text = cli_reload_text,
+     .run = cli_reload,
+     .options = cli_reload_options},
     {.name = "restore",
      .summary = "make a data directory of a backup",
      .arguments = "",

@@ -42,9 +42,9 @@ void cli_door_close(struct cli_door **door);
 err_t cli_door_watch_signals(struct cli_door *door);
 /* True once one of them has come. */
 bool cli_door_interrupted(const struct cli_door *door);
-/* As cli_door_get, with `method` ("GET"; "DELETE"), which has no body. A request on a connection
- * that the server had closed meanwhile is sent again, once: so only what may be done twice is asked
- * here. */
+/* As cli_door_get, with `method` ("GET"; "DELETE"; "POST"), which has no body. A request on a
+ * connection that the server had closed meanwhile is sent again, once: so only what may be done
+ * twice is asked here. */
 err_t cli_door_ask(struct cli_door *door, const char *method, const char *target,
                    uint64_t timeout_ms, struct cli_door_answer *answer, struct err_text *why);
 /* Waits; ERR_CANCELLED when interrupted. */

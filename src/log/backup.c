@@ -518,11 +518,33 @@ static err_t copy_segment(struct backup *b, const struct log_segment_place *plac
     return err_ok();
 }
 
-/* Every segment of the state: counted, or copied. */
+/* What the checkpoint names of the topic's idempotency keys: all of a sorted file, and of the one
+ * that grows what it says. */
+static err_t copy_keys(struct backup *b, const struct log_topic *topic)
+{
+    char directory[LOG_SEGMENT_PATH_MAX];
+    char path[LOG_SEGMENT_PATH_MAX];
+    log_state_topic_directory(topic, b->options->data_directory, directory);
+    for (uint32_t i = 0; i < topic->keys->count; i++) {
+        const struct log_keys_bucket *bucket = topic->keys->buckets[i];
+        enum log_keys_kind kind = bucket->sorted ? LOG_KEYS_SORTED : LOG_KEYS_RAW;
+        uint64_t size = bucket->sorted ? log_keys_file_size(bucket->saving)
+                                       : (uint64_t)bucket->saving * LOG_KEY_SIZE;
+        ASSERT(!bucket->sorted || bucket->saving > 0);
+        log_keys_path(directory, bucket->number, kind, path, sizeof path);
+        if (size > 0)
+            TRY(copy_shared(b, path, false, size));
+    }
+    return err_ok();
+}
+
+/* Every segment of the state: counted, or copied, with the keys of its topic. */
 static err_t each_segment(struct backup *b, bool copies)
 {
     for (uint32_t t = 0; t < b->state.topic_count; t++) {
         const struct log_topic *topic = b->state.topics[t];
+        if (copies && topic->keys)
+            TRY(copy_keys(b, topic));
         for (uint32_t p = 0; p < topic->partition_count; p++) {
             const struct log_partition *partition = &topic->partitions[p];
             struct log_segment_place place = {.data_directory = b->options->data_directory,

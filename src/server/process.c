@@ -22,6 +22,13 @@ static const struct metric_family disk_free = {
 static const struct metric_family disk_size = {
     "garner_disk_size_bytes", "Size of the file system of data_dir.", METRIC_GAUGE};
 
+static const struct metric_family reloads = {
+    "garner_config_reloads_total", "Reloads of the configuration, by what became of them.",
+    METRIC_COUNTER};
+static const struct metric_family reload_success = {
+    "garner_config_last_reload_success_timestamp_seconds",
+    "When the configuration in force was read, in seconds since 1970.", METRIC_GAUGE};
+
 static void report_home(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
@@ -36,6 +43,12 @@ static void collect(struct flow_exporter *exporter, struct flow_report *report)
     metric_add(set, &start_time, (double)process->started_ms / 1000, "%s", "");
     metric_add(set, &resident_bytes, (double)io_uv_resident_bytes(), "%s", "");
     metric_add(set, &memory_limit, (double)process->memory_limit, "%s", "");
+    if (process->reloads_done) {
+        metric_add(set, &reloads, (double)*process->reloads_done, "outcome=\"done\"");
+        metric_add(set, &reloads, (double)*process->reloads_refused, "outcome=\"refused\"");
+        int64_t ms = *process->reload_success_ms;
+        metric_add(set, &reload_success, (double)(ms ? ms : process->started_ms) / 1000, "%s", "");
+    }
     struct io_space space;
     /* A figure that cannot be read is left out rather than written as 0, which would alarm. */
     if (err_is_ok(io_disk_space(process->disk, process->data_dir, &space, NULL))) {

@@ -16,6 +16,9 @@ struct server_process {
     const char *data_dir;
     int64_t started_ms;
     uint64_t memory_limit;
+    const uint64_t *reloads_done; /* NULL: none can be */
+    const uint64_t *reloads_refused;
+    const int64_t *reload_success_ms;
 };
 
 /* `loop` is where it is collected and answered; the strings live as long as it does. */

@@ -210,11 +210,19 @@ static err_t new_intake(struct server *server)
     return err;
 }
 
+static void ask_reload(void *owner, struct admin_reload *request)
+{
+    server_reload(owner, request);
+}
+
 static err_t new_admin(struct server *server, struct err_text *why)
 {
     const struct control_config *config = server->config;
     server_process_init(&server->process, server->control, server->disk, config->data_dir,
                         config->memory_limit);
+    server->process.reloads_done = &server->reloads_done;
+    server->process.reloads_refused = &server->reloads_refused;
+    server->process.reload_success_ms = &server->reload_success_ms;
     server->exporters =
         mem_zalloc(ADMIN_EXPORTERS + server->sink_count, sizeof(struct flow_exporter *));
     if (!server->exporters)
@@ -236,6 +244,8 @@ static err_t new_admin(struct server *server, struct err_text *why)
         .address = config->admin.listen,
         .exporters = server->exporters,
         .exporter_count = server->exporter_count,
+        .reload = ask_reload,
+        .reload_owner = server,
     };
     return admin_new(&options, &server->admin, why);
 }
@@ -337,6 +347,7 @@ static err_t start(struct server *server, const struct server_options *options,
     /* A signal may have come while the control loop waited for the door. */
     for (size_t i = 0; i < server->sink_count && !server->stopping; i++)
         sinks_runner_start(server->sinks[i].runner);
+    server->serving = true;
     say_serving(server, intake_port);
     return err_ok();
 }

@@ -24,6 +24,8 @@ struct server_intake {
     struct pipeline_check *check;
 };
 
+struct server_reload;
+
 struct server_sink {
     struct io_worker *worker;
     struct sinks_runner *runner;
@@ -61,6 +63,11 @@ struct server {
 
     /* Stopping, step by step (stop.c). */
     bool stopping;
+    bool serving;                 /* the doors are open: a reload can begin */
+    struct server_reload *reload; /* under way, or NULL; a stop waits for it */
+    uint64_t reloads_done;
+    uint64_t reloads_refused;
+    int64_t reload_success_ms;
     struct task signal_task;
     struct task interrupt_task;
     struct task hangup_task;
@@ -70,6 +77,26 @@ struct server {
     size_t sinks_left;
     bool left_behind;
 };
+
+/* What one pass of changes to the log's topics is made of; names of DLQs need room of their own. */
+struct server_changes {
+    struct flow_topic_change *items;
+    char (*names)[FLOW_TOPIC_NAME_MAX + 1];
+    uint32_t count;
+};
+/* Topics, their DLQs, what is kept of them: each needs what the one before has made. */
+#define SERVER_TOPIC_PASSES 3u
+
+/* topics.c: what a pass would change so that the log's topics are those of `catalog`; the caller
+ * frees `out` also with an error. ERR_CONFIG with its place where the log cannot follow. */
+err_t server_topics_pass(struct server *server, const struct control_catalog *catalog,
+                         unsigned pass, const struct flow_snapshot *snapshot,
+                         struct server_changes *out, struct err_text *why);
+void server_changes_done(struct server_changes *changes);
+/* What the inlets need of the topics of `catalog`, in its order (mem_free); views the catalog. */
+err_t server_topics_describe(const struct control_catalog *catalog,
+                             const struct flow_snapshot *snapshot,
+                             struct pipeline_check_topic **out);
 
 /* topics.c: makes the log's topics those of the contracts: creates what is missing with its DLQ,
  * raises partitions, refuses to lower them, says what is kept and how. Runs the control loop
@@ -85,5 +112,10 @@ err_t server_new_sinks(struct server *server, struct err_text *why);
  * caller. */
 err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot);
 
-/* stop.c: installs the signals. */
+/* reload.c: begins to reload; `request` is answered when it is over, NULL: only logged. */
+void server_reload(struct server *server, struct admin_reload *request);
+
+/* stop.c: goes on with a stop that waited for a reload. */
+void server_stop_continue(struct server *server);
+/* Installs the signals. */
 err_t server_watch_signals(struct server *server);

@@ -119,6 +119,13 @@ static void give_up(struct io_timer *timer)
     _Exit(1);
 }
 
+void server_stop_continue(struct server *server)
+{
+    ASSERT(server->stopping && !server->reload);
+    server->step_task.run = stop_intake;
+    io_post(server->intakes[0].loop, &server->step_task);
+}
+
 static void begin_stop(struct server *server)
 {
     /* An operator who asks twice means it. SIGKILL at this point would lose as little. */
@@ -136,8 +143,9 @@ static void begin_stop(struct server *server)
     server->watchdog.run = give_up;
     io_timer_start(server->control, &server->watchdog,
                    (server->config->shutdown_timeout_ms + GRACE_MS) * IO_MS);
-    server->step_task.run = stop_intake;
-    io_post(server->intakes[0].loop, &server->step_task);
+    /* A reload's last step is on the loops that this would stop. */
+    if (!server->reload)
+        server_stop_continue(server);
 }
 
 static void on_terminate(struct task *task)
@@ -150,12 +158,9 @@ static void on_interrupt(struct task *task)
     begin_stop(CONTAINER_OF(task, struct server, interrupt_task));
 }
 
-/* Reloading is not possible, but the signal that asks for it elsewhere must not end us. */
 static void on_hangup(struct task *task)
 {
-    struct server *server = CONTAINER_OF(task, struct server, hangup_task);
-    logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "no_reload",
-                 "SIGHUP: this version reads its configuration at the start only; restart it");
+    server_reload(CONTAINER_OF(task, struct server, hangup_task), NULL);
 }
 
 err_t server_watch_signals(struct server *server)

@@ -75,23 +75,16 @@ static bool dlq_name(const char *topic, char out[static FLOW_TOPIC_NAME_MAX + 1]
     return size > 0 && (unsigned)size <= FLOW_TOPIC_NAME_MAX;
 }
 
-/* What one pass of changes is made of; names of DLQs need room of their own. */
-struct changes {
-    struct flow_topic_change *items;
-    char (*names)[FLOW_TOPIC_NAME_MAX + 1];
-    uint32_t count;
-};
-
-static err_t changes_new(struct changes *changes, size_t count)
+static err_t changes_new(struct server_changes *changes, size_t count)
 {
-    *changes = (struct changes){
+    *changes = (struct server_changes){
         .items = mem_zalloc(count + 1, sizeof *changes->items),
         .names = mem_zalloc(count + 1, sizeof *changes->names),
     };
     return changes->items && changes->names ? err_ok() : err_make(ERR_MEMORY);
 }
 
-static void changes_done(struct changes *changes)
+void server_changes_done(struct server_changes *changes)
 {
     mem_free(changes->items);
     mem_free(changes->names);
@@ -99,7 +92,7 @@ static void changes_done(struct changes *changes)
 
 /* The first pass: topics themselves. */
 static err_t add_topic(struct server *server, const struct flow_snapshot *snapshot,
-                       const struct control_catalog_topic *topic, struct changes *changes,
+                       const struct control_catalog_topic *topic, struct server_changes *changes,
                        struct err_text *why)
 {
     const struct flow_topic_state *known = flow_snapshot_topic(snapshot, slice_string(topic->name));
@@ -135,7 +128,7 @@ static err_t add_topic(struct server *server, const struct flow_snapshot *snapsh
 
 /* The second pass: a DLQ for every topic. */
 static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot,
-                     const struct control_catalog_topic *topic, struct changes *changes,
+                     const struct control_catalog_topic *topic, struct server_changes *changes,
                      struct err_text *why)
 {
     char *name = changes->names[changes->count];
@@ -149,7 +142,10 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
         return err_ok();
     const struct flow_topic_state *parent =
         flow_snapshot_topic(snapshot, slice_string(topic->name));
-    ASSERT(parent);
+    /* Only while the server runs: an operator has deleted it since the pass before. */
+    if (!parent)
+        return err_set(why, ERR_NOT_FOUND, "topic %s was deleted meanwhile; reload again",
+                       topic->name);
     changes->items[changes->count++] = (struct flow_topic_change){
         .op = FLOW_TOPIC_CREATE,
         .uuid = random_uuid(server),
@@ -219,7 +215,7 @@ static bool keeps_less(const struct flow_topic_config *from, const struct flow_t
 }
 
 static void configure(struct server *server, const struct flow_topic_state *state,
-                      struct flow_topic_config config, struct changes *changes)
+                      struct flow_topic_config config, struct server_changes *changes)
 {
     if (config_equal(&state->config, &config))
         return;
@@ -241,58 +237,78 @@ static void configure(struct server *server, const struct flow_topic_state *stat
 
 /* The third pass: what is kept. */
 static err_t add_config(struct server *server, const struct flow_snapshot *snapshot,
-                        const struct control_catalog_topic *topic, struct changes *changes,
+                        const struct control_catalog_topic *topic, struct server_changes *changes,
                         struct err_text *why)
 {
     char name[FLOW_TOPIC_NAME_MAX + 1];
     bool named = dlq_name(topic->name, name);
     const struct flow_topic_state *state = flow_snapshot_topic(snapshot, slice_string(topic->name));
     const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
-    (void)why;
-    ASSERT(named && state && dlq);
+    ASSERT(named);
+    if (!state || !dlq)
+        return err_set(why, ERR_NOT_FOUND, "topic %s was deleted meanwhile; reload again",
+                       topic->name);
     configure(server, state, topic_config(topic), changes);
     configure(server, dlq, dlq_config(topic), changes);
     return err_ok();
 }
 
 typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot,
-                     const struct control_catalog_topic *topic, struct changes *changes,
+                     const struct control_catalog_topic *topic, struct server_changes *changes,
                      struct err_text *why);
 
+err_t server_topics_pass(struct server *server, const struct control_catalog *catalog,
+                         unsigned pass, const struct flow_snapshot *snapshot,
+                         struct server_changes *out, struct err_text *why)
+{
+    static add_fn *const passes[SERVER_TOPIC_PASSES] = {add_topic, add_dlq, add_config};
+    ASSERT(pass < SERVER_TOPIC_PASSES);
+    /* A topic's and its DLQ's. */
+    err_t err = changes_new(out, 2 * catalog->topic_count);
+    for (size_t i = 0; i < catalog->topic_count && err_is_ok(err); i++)
+        err = passes[pass](server, snapshot, &catalog->topics[i], out, why);
+    return err;
+}
+
 /* Reads what is there, adds what is missing, in one commit: all of it or nothing. */
-static err_t run_pass(struct server *server, add_fn *add, struct err_text *why)
+static err_t run_pass(struct server *server, unsigned pass, struct err_text *why)
 {
     struct flow_snapshot snapshot;
-    struct changes changes;
+    struct server_changes changes;
     TRY(server_snapshot(server, &snapshot));
-    /* A topic's and its DLQ's. */
-    err_t err = changes_new(&changes, 2 * server->catalog->topic_count);
-    for (size_t i = 0; i < server->catalog->topic_count && err_is_ok(err); i++)
-        err = add(server, &snapshot, &server->catalog->topics[i], &changes, why);
+    err_t err = server_topics_pass(server, server->catalog, pass, &snapshot, &changes, why);
     /* Mostly nothing is to be done, and then nothing is written: a start leaves the log as it
      * was. */
     if (err_is_ok(err) && changes.count > 0) {
         struct waiting w = {.commit = {.topics = changes.items, .topic_count = changes.count}};
         err = commit_and_wait(server, &w);
     }
-    changes_done(&changes);
+    server_changes_done(&changes);
     flow_snapshot_done(&snapshot);
     return err;
 }
 
-static err_t describe(struct server *server, const struct flow_snapshot *snapshot,
-                      struct pipeline_check_topic *out)
+err_t server_topics_describe(const struct control_catalog *catalog,
+                             const struct flow_snapshot *snapshot,
+                             struct pipeline_check_topic **out)
 {
-    for (size_t i = 0; i < server->catalog->topic_count; i++) {
-        const struct control_catalog_topic *topic = &server->catalog->topics[i];
+    struct pipeline_check_topic *topics = mem_zalloc(catalog->topic_count + 1, sizeof *topics);
+    if (!topics)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < catalog->topic_count; i++) {
+        const struct control_catalog_topic *topic = &catalog->topics[i];
         char name[FLOW_TOPIC_NAME_MAX + 1];
         bool named = dlq_name(topic->name, name);
         const struct flow_topic_state *state =
             flow_snapshot_topic(snapshot, slice_string(topic->name));
         const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
-        /* The passes came before, and nobody else creates or deletes topics. */
-        ASSERT(named && state && dlq);
-        out[i] = (struct pipeline_check_topic){
+        /* The passes came before, but an operator may delete a topic that is not in force yet. */
+        ASSERT(named);
+        if (!state || !dlq) {
+            mem_free(topics);
+            return err_make(ERR_NOT_FOUND);
+        }
+        topics[i] = (struct pipeline_check_topic){
             .name = topic->name,
             .topic_id = state->id,
             .dlq_id = dlq->id,
@@ -309,23 +325,19 @@ static err_t describe(struct server *server, const struct flow_snapshot *snapsho
                 topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
         };
     }
+    *out = topics;
     return err_ok();
 }
 
 err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
                          struct err_text *why)
 {
-    TRY(run_pass(server, add_topic, why));
-    TRY(run_pass(server, add_dlq, why));
-    TRY(run_pass(server, add_config, why));
+    for (unsigned pass = 0; pass < SERVER_TOPIC_PASSES; pass++)
+        TRY(run_pass(server, pass, why));
     struct flow_snapshot snapshot;
     TRY(server_snapshot(server, &snapshot));
-    struct pipeline_check_topic *topics =
-        mem_zalloc(server->catalog->topic_count + 1, sizeof *topics);
-    err_t err = topics ? describe(server, &snapshot, topics) : err_make(ERR_MEMORY);
+    err_t err = server_topics_describe(server->catalog, &snapshot, out);
     flow_snapshot_done(&snapshot);
-    if (err_is_ok(err))
-        *out = topics;
     return err;
 }
 

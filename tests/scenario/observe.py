@@ -134,7 +134,7 @@ def test_a_hangup_ends_nothing(server, delivered):
     with server.client() as client:
         assert client.post_json("events", {"n": 1}).status == 200
         server.reload()
-        until(lambda: "SIGHUP" in server.log_text(), "the server to have seen it")
+        until(lambda: '"event":"reloaded"' in server.log_text(), "the server to have seen it")
         assert client.post_json("events", {"n": 2}).status == 200
     assert delivered(server) == [{"n": 1}, {"n": 2}]
 

@@ -23,6 +23,15 @@ enum control_catalog_schema_type {
     CONTROL_CATALOG_SCHEMA_NONE,
     CONTROL_CATALOG_SCHEMA_JSON,
 };
+enum control_catalog_compatibility {
+    CONTROL_CATALOG_ANY,
+    CONTROL_CATALOG_BACKWARD,
+    CONTROL_CATALOG_FORWARD,
+    CONTROL_CATALOG_FULL,
+    CONTROL_CATALOG_BACKWARD_TRANSITIVE,
+    CONTROL_CATALOG_FORWARD_TRANSITIVE,
+    CONTROL_CATALOG_FULL_TRANSITIVE,
+};
 enum control_catalog_compression {
     CONTROL_CATALOG_NONE,
     CONTROL_CATALOG_LZ4,
@@ -66,6 +75,7 @@ struct control_catalog_topic {
     const char *key;        /* path of the key in a record; NULL: round robin */
     const char *event_time; /* path; NULL: time of arrival */
     struct control_catalog_schema schema;
+    uint32_t compatibility; /* enum control_catalog_compatibility */
     uint32_t on_invalid;    /* enum control_catalog_on_invalid */
     struct control_catalog_dedup dedup;
     struct control_catalog_dlq dlq;

@@ -185,10 +185,12 @@ const struct option control_catalog_options[] = {
              "object are an error too."},
     {.name = "compatibility",
      .type = OPTION_ENUM,
-     .offset = offsetof(struct control_catalog_contract, compatibility),
+     .offset = TOPIC(compatibility),
      .choices = compatibilities,
      .fallback = "BACKWARD",
-     .help = "What a changed schema must keep to. Without effect as long as there is none."},
+     .help = "What a schema that a reload brings must keep to, held against the one in force (the "
+             "only one that the server knows, also for the transitive ones): `BACKWARD`, what was "
+             "good stays good; `FORWARD`, what is good would have been; `FULL`, both."},
     {.name = "on_invalid",
      .type = OPTION_ENUM,
      .offset = TOPIC(on_invalid),

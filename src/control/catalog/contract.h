@@ -10,7 +10,6 @@
 
 struct control_catalog_contract {
     struct control_catalog_topic topic;
-    uint32_t compatibility;
     const struct control_config_node *root;
 };
 

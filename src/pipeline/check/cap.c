@@ -39,7 +39,7 @@ static void snapshot_came(struct flow_snapshot *snapshot)
     bool failed = !err_is_ok(snapshot->error);
     check->cap_again = check->cap_again || failed;
     for (uint32_t i = 0; !failed && i < check->topic_count; i++)
-        check->cap_again = learn(&check->topics[i], snapshot) || check->cap_again;
+        check->cap_again = learn(check->topics[i], snapshot) || check->cap_again;
     flow_snapshot_done(snapshot);
     check->cap_state = PIPELINE_CHECK_CAP_RESTS;
     if (!check->cap_stopped)

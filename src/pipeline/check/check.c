@@ -61,7 +61,7 @@ static void count_commit(struct pipeline_check *check, const struct pipeline_che
     }
     for (uint32_t i = 0; i < commit->part_count; i++) {
         const struct pipeline_check_part *part = &commit->parts[i];
-        pipeline_check_tally_add(&check->topics[part->topic_index].total, &part->tally);
+        pipeline_check_tally_add(&check->topics[part->topic_index]->total, &part->tally);
     }
 }
 
@@ -94,6 +94,11 @@ static void turn_end(struct task *task)
     ASSERT(check->turn_end_queued);
     check->turn_end_queued = false;
     answer(&check->unplaced, err_ok());
+    pipeline_check_flush(check);
+}
+
+void pipeline_check_flush(struct pipeline_check *check)
+{
     if (check->open)
         pipeline_check_commit_hand_over(check, commit_came_back);
 }
@@ -122,6 +127,9 @@ static void stand_in_line(struct pipeline_check *check, struct flow_inlet_reques
 static err_t pass_request(struct pipeline_check_pass *pass)
 {
     struct pipeline_check *check = pass->check;
+    /* Its contract went away between the request's head and its body. */
+    if (pass->topic->gone)
+        return err_make(ERR_NOT_FOUND);
     /* Before the work is done: a server that cannot keep up should not parse what it refuses. */
     size_t open_size = check->open ? check->open->size : 0;
     if (check->size_under_way + open_size >= check->memory_bytes)
@@ -149,7 +157,7 @@ static struct pipeline_check_pass begin_pass(struct pipeline_check *check,
     buf_reset(&check->time);
     return (struct pipeline_check_pass){
         .check = check,
-        .topic = &check->topics[request->topic->index],
+        .topic = check->topics[request->topic->index],
         .request = request,
         /* A record that comes again arrived when it first came. */
         .arrival_ms = request->history ? request->history->received_ms : io_wall_ms(check->loop),
@@ -195,7 +203,8 @@ static const struct flow_inlet_topic *find_topic(struct flow_inlet *inlet, struc
 {
     struct pipeline_check *check = check_of(inlet);
     ASSERT(check->topic_count > 0 || check->topics_by_name.count == 0);
-    return map_get(&check->topics_by_name, name);
+    const struct flow_inlet_topic *topic = map_get(&check->topics_by_name, name);
+    return topic && !topic->gone ? topic : NULL;
 }
 
 static const struct flow_inlet_ops inlet_ops = {
@@ -234,15 +243,12 @@ static err_t make_secret(struct flow_inlet_topic *topic, const struct pipeline_c
     return err;
 }
 
-static err_t topic_init(struct pipeline_check *check, const struct pipeline_check_topic *given,
-                        struct err_text *why)
+static err_t topic_init(struct io_loop *loop, const struct pipeline_check_topic *given,
+                        struct flow_inlet_topic *topic, struct err_text *why)
 {
     if (given->partition_count == 0 || given->partition_count > FLOW_PARTITIONS_MAX)
         return err_set(why, ERR_INVALID, "%u partitions", given->partition_count);
     ASSERT(given->dlq_id || given->on_invalid == PIPELINE_CHECK_REJECT);
-    /* Counted at once, so that freeing finds what the steps below leave when they fail. */
-    struct flow_inlet_topic *topic = &check->topics[check->topic_count];
-    topic->index = check->topic_count++;
     topic->topic_id = given->topic_id;
     topic->dlq_id = given->dlq_id;
     topic->partition_count = given->partition_count;
@@ -257,11 +263,32 @@ static err_t topic_init(struct pipeline_check *check, const struct pipeline_chec
     if (!topic->name || !topic->slot_at)
         return err_make(ERR_MEMORY);
     /* Each loop begins elsewhere, or a few requests a loop would all meet in partition 0. */
-    io_random(check->loop, &topic->next_partition, sizeof(topic->next_partition));
+    io_random(loop, &topic->next_partition, sizeof(topic->next_partition));
     topic->next_partition %= topic->partition_count;
-    if (map_get(&check->topics_by_name, slice_string(topic->name)))
-        return err_set(why, ERR_INVALID, "is there twice");
-    return map_put(&check->topics_by_name, slice_string(topic->name), topic);
+    return err_ok();
+}
+
+err_t pipeline_check_topic_new(struct io_loop *loop, const struct pipeline_check_topic *given,
+                               struct flow_inlet_topic **out, struct err_text *why)
+{
+    ASSERT(!*out);
+    *out = mem_zalloc(1, sizeof(**out));
+    err_t err = *out ? topic_init(loop, given, *out, why) : err_make(ERR_MEMORY);
+    if (!err_is_ok(err))
+        err_prefix(why, "topic %s", given->name);
+    return err;
+}
+
+void pipeline_check_topic_free(struct flow_inlet_topic **topic)
+{
+    ASSERT(topic);
+    if (!*topic)
+        return;
+    mem_free((*topic)->name);
+    mem_free((*topic)->slot_at);
+    format_json_paths_free(&(*topic)->paths);
+    mem_free(*topic);
+    *topic = NULL;
 }
 
 static err_t topics_init(struct pipeline_check *check, const struct pipeline_check_options *options,
@@ -271,15 +298,17 @@ static err_t topics_init(struct pipeline_check *check, const struct pipeline_che
     io_random(check->loop, &seed, sizeof(seed));
     map_init(&check->topics_by_name, seed);
     ASSERT(options->topics || options->topic_count == 0);
-    check->topics = mem_zalloc(options->topic_count, sizeof(*check->topics));
+    check->topics = mem_zalloc(options->topic_count, sizeof(struct flow_inlet_topic *));
     if (!check->topics)
         return err_make(ERR_MEMORY);
     for (size_t i = 0; i < options->topic_count; i++) {
-        err_t err = topic_init(check, &options->topics[i], why);
-        if (!err_is_ok(err)) {
-            err_prefix(why, "topic %s", options->topics[i].name);
-            return err;
-        }
+        /* Counted at once, so that freeing finds what was made when a step fails. */
+        struct flow_inlet_topic **topic = &check->topics[check->topic_count++];
+        TRY(pipeline_check_topic_new(check->loop, &options->topics[i], topic, why));
+        (*topic)->index = (uint32_t)i;
+        if (map_get(&check->topics_by_name, slice_string((*topic)->name)))
+            return err_set(why, ERR_INVALID, "topic %s: is there twice", (*topic)->name);
+        TRY(map_put(&check->topics_by_name, slice_string((*topic)->name), *topic));
     }
     return err_ok();
 }
@@ -329,11 +358,8 @@ void pipeline_check_free(struct pipeline_check **check_pointer)
     struct list *link;
     while ((link = list_pop(&check->pool)))
         pipeline_check_commit_free(CONTAINER_OF(link, struct pipeline_check_commit, link));
-    for (uint32_t i = 0; i < check->topic_count; i++) {
-        mem_free(check->topics[i].name);
-        mem_free(check->topics[i].slot_at);
-        format_json_paths_free(&check->topics[i].paths);
-    }
+    for (uint32_t i = 0; i < check->topic_count; i++)
+        pipeline_check_topic_free(&check->topics[i]);
     mem_free(check->topics);
     map_done(&check->topics_by_name);
     format_jsonschema_scratch_free(&check->schema_scratch);

@@ -48,7 +48,7 @@ struct pipeline_check_topic {
     struct uuid dedup_secret; /* what fingerprints of keys are made with */
     uint64_t dlq_size_max;    /* bytes that the DLQ holds at which it takes no more from here; 0: it
                                  always does */
-    const struct format_jsonschema *schema; /* lives as long as the check; NULL: any JSON */
+    const struct format_jsonschema *schema; /* lives as long as it is in force; NULL: any JSON */
 };
 
 struct pipeline_check_options {
@@ -83,6 +83,25 @@ void pipeline_check_stop(struct pipeline_check *check);
 void pipeline_check_free(struct pipeline_check **check);
 /* What sources hand requests to. */
 struct flow_inlet *pipeline_check_inlet(struct pipeline_check *check);
+
+/*
+ * Other contracts for a check that is at work. Made whole on any one thread while no other update
+ * is under way, and then applied on the check's loop, where nothing can fail: a request that is
+ * handed over later is judged by the new contracts, one that was handed over before is not touched.
+ * A topic that is not among them takes nothing more; its place and its counters stay. All checks
+ * get the same updates in the same order.
+ */
+struct pipeline_check_update;
+/* `loop` is the caller's. Errors are those of pipeline_check_new. */
+err_t pipeline_check_update_new(struct pipeline_check *check, struct io_loop *loop,
+                                const struct pipeline_check_topic *topics, size_t topic_count,
+                                struct pipeline_check_update **out, struct err_text *why);
+/* On the check's loop, in a turn of its own. Afterwards what the old contracts pointed to is not
+ * used by this check any more. */
+void pipeline_check_update_apply(struct pipeline_check *check,
+                                 struct pipeline_check_update *update);
+/* Frees it, applied or not, on any thread; NULL in it is fine. */
+void pipeline_check_update_free(struct pipeline_check_update **update);
 
 /* The metrics of the checks of all loops as one: records and their bytes by topic and outcome,
  * full DLQs, duration and failures of commits, bytes under way. The checks have the same topics.

@@ -34,7 +34,8 @@ void pipeline_check_tally_add(struct pipeline_check_tally *into,
 
 /* The inlet's topic (flow/inlet.h). */
 struct flow_inlet_topic {
-    uint32_t index; /* in the check's table */
+    uint32_t index; /* in the check's table, for ever */
+    bool gone;      /* has no contract any more, and takes nothing */
     char *name;
     uint32_t topic_id;
     uint32_t dlq_id;
@@ -127,7 +128,7 @@ struct pipeline_check {
     uint64_t record_size_max;
     uint64_t request_size_max;
     uint64_t memory_bytes;
-    struct flow_inlet_topic *topics;
+    struct flow_inlet_topic **topics; /* each stays where it is, whatever its contract becomes */
     uint32_t topic_count;
     struct map topics_by_name;
     struct pipeline_check_commit *open; /* or NULL */
@@ -179,6 +180,15 @@ void pipeline_check_cap_init(struct pipeline_check *check);
 /* True when the topic's DLQ is known to be full; a broken record has come, so that is looked
  * after from here on. */
 bool pipeline_check_cap_full(struct pipeline_check *check, struct flow_inlet_topic *topic);
+
+/* check.c. A topic as its contract says; with an error it is still to be freed. `loop` is the
+ * caller's. */
+err_t pipeline_check_topic_new(struct io_loop *loop, const struct pipeline_check_topic *given,
+                               struct flow_inlet_topic **out, struct err_text *why);
+/* Frees and clears `*topic`; NULL in it is fine. */
+void pipeline_check_topic_free(struct flow_inlet_topic **topic);
+/* Hands the open commit over, if there is one. */
+void pipeline_check_flush(struct pipeline_check *check);
 
 /* commit.c. Opens a commit unless one is open, and sets the mark for a request on `topic`. */
 err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic);

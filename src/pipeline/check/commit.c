@@ -251,11 +251,11 @@ void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_
 /* Forgets where the topics have slots and parts of the commit from these positions on. */
 static void forget_places(struct pipeline_check_commit *commit, uint32_t slot, uint32_t part)
 {
-    struct flow_inlet_topic *topics = commit->check->topics;
+    struct flow_inlet_topic *const *topics = commit->check->topics;
     for (uint32_t i = slot; i < commit->slot_count; i++)
-        topics[commit->slots[i].topic_index].slot_at[commit->slots[i].place] = 0;
+        topics[commit->slots[i].topic_index]->slot_at[commit->slots[i].place] = 0;
     for (uint32_t i = part; i < commit->part_count; i++)
-        topics[commit->parts[i].topic_index].part_at = 0;
+        topics[commit->parts[i].topic_index]->part_at = 0;
 }
 
 static void rollback_slot(struct pipeline_check_slot *slot)
@@ -305,7 +305,7 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
     forget_places(commit, 0, 0);
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         struct pipeline_check_slot *slot = &commit->slots[i];
-        const struct flow_inlet_topic *topic = &check->topics[slot->topic_index];
+        const struct flow_inlet_topic *topic = check->topics[slot->topic_index];
         /* The place behind the last partition is that of the dead letters. */
         bool dead = slot->place == topic->partition_count;
         struct slice batch = flow_batch_builder_finish(&slot->builder);

@@ -24,12 +24,13 @@ struct collection {
     struct task task;
     struct exporter *exporter;
     struct flow_report *report;
-    size_t next; /* of the checks, to be visited */
+    size_t next;          /* of the checks, to be visited */
+    uint32_t topic_count; /* that all checks visited so far have */
     struct histogram commit_duration;
     uint64_t commits_failed;
     uint64_t size_under_way;
     uint64_t memory_bytes;
-    struct topic_sum topics[];
+    struct topic_sum *topics;
 };
 
 static const char *const outcome_names[PIPELINE_CHECK_OUTCOMES] = {
@@ -88,11 +89,11 @@ static void write_topic(struct metric_set *set, const struct flow_inlet_topic *t
 static void write_report(const struct collection *c)
 {
     struct metric_set *set = &c->report->metrics;
-    /* Names and their order are the same in all checks and never change, so this may be any
-     * loop. */
-    const struct pipeline_check *first = c->exporter->checks[0];
-    for (uint32_t i = 0; i < first->topic_count; i++)
-        write_topic(set, &first->topics[i], &c->topics[i]);
+    /* The last one visited, on whose loop this is: the order is the same in all of them. */
+    const struct pipeline_check *last = c->exporter->checks[c->exporter->check_count - 1];
+    for (uint32_t i = 0; i < c->topic_count; i++)
+        if (!last->topics[i]->gone)
+            write_topic(set, last->topics[i], &c->topics[i]);
     metric_add_histogram(set, &duration_family, &c->commit_duration, "%s", "");
     metric_add(set, &failed_family, (double)c->commits_failed, "%s", "");
     metric_add(set, &size_family, (double)c->size_under_way, "%s", "");
@@ -114,15 +115,34 @@ static void send_home(struct flow_report *report)
     io_post(report->home, &report->task);
 }
 
+/* False without memory, and then it has ended. */
+static bool begin_sums(struct collection *c, uint32_t topic_count)
+{
+    ASSERT(!c->topics);
+    c->topic_count = topic_count;
+    c->topics = mem_zalloc(topic_count + 1, sizeof(struct topic_sum));
+    if (c->topics)
+        return true;
+    c->report->metrics.failed = true;
+    send_home(c->report);
+    mem_free(c);
+    return false;
+}
+
 /* Runs on each check's loop in turn, the only place where its counters may be read. */
 static void visit(struct task *task)
 {
     struct collection *c = CONTAINER_OF(task, struct collection, task);
     ASSERT(c->next < c->exporter->check_count);
     const struct pipeline_check *check = c->exporter->checks[c->next++];
-    for (uint32_t i = 0; i < check->topic_count; i++) {
-        pipeline_check_tally_add(&c->topics[i].tally, &check->topics[i].total);
-        c->topics[i].dlq_full = c->topics[i].dlq_full || check->topics[i].dlq_full;
+    if (c->next == 1 && !begin_sums(c, check->topic_count))
+        return;
+    /* While topics are being added, some checks have them and others do not yet: those wait for
+     * the next collection. */
+    c->topic_count = check->topic_count < c->topic_count ? check->topic_count : c->topic_count;
+    for (uint32_t i = 0; i < c->topic_count; i++) {
+        pipeline_check_tally_add(&c->topics[i].tally, &check->topics[i]->total);
+        c->topics[i].dlq_full = c->topics[i].dlq_full || check->topics[i]->dlq_full;
     }
     histogram_merge(&c->commit_duration, &check->commit_duration);
     c->commits_failed += check->commits_failed;
@@ -134,6 +154,7 @@ static void visit(struct task *task)
     }
     write_report(c);
     send_home(c->report);
+    mem_free(c->topics);
     mem_free(c);
 }
 
@@ -141,8 +162,7 @@ static void collect(struct flow_exporter *flow, struct flow_report *report)
 {
     struct exporter *exporter = CONTAINER_OF(flow, struct exporter, flow);
     /* Summed up here and not in the report, since a sample there is a line of output already. */
-    size_t sums = exporter->checks[0]->topic_count * sizeof(struct topic_sum);
-    struct collection *c = mem_zalloc(1, sizeof(*c) + sums);
+    struct collection *c = mem_zalloc(1, sizeof(*c));
     if (!c) {
         report->metrics.failed = true;
         send_home(report);

@@ -256,6 +256,8 @@ static const char *failure_detail(err_t err)
         return "the records of this request take more room than one commit has; send it in parts";
     if (err_is(err, ERR_FENCED))
         return "the log failed under this request, outcome unknown; send it again";
+    if (err_is(err, ERR_NOT_FOUND))
+        return "the topic is no longer declared";
     if (err_is(err, ERR_INVALID))
         return "empty body";
     return err_string(err);

@@ -2,6 +2,11 @@
 
 #include "lib/unit.h"
 
+static bool has(const struct buf *text, const char *part)
+{
+    return memmem(text->data, text->size, part, strlen(part)) != NULL;
+}
+
 static void assert_renders(struct buf *out, const char *text)
 {
     assert_true(buf_ok(out));
@@ -67,9 +72,9 @@ static void a_queue_is_a_row(void **state)
     dlq = (struct flow_topic_state){.parent_id = 1};
     reasons.count = 0;
     admin_dlq_render_topic(&dlq, "flights", &reasons, true, &last, &out);
-    assert_non_null(strstr((const char *)out.data, "\"oldest\":null,"));
-    assert_non_null(strstr((const char *)out.data, "\"by_reason\":{},\"by_reason_complete\":true,"
-                                                   "\"last\":{\"number\":1,"));
+    assert_true(has(&out, "\"oldest\":null,"));
+    assert_true(has(&out, "\"by_reason\":{},\"by_reason_complete\":true,"
+                          "\"last\":{\"number\":1,"));
     buf_done(&out);
 }
 
@@ -93,8 +98,7 @@ static void a_letter_is_shown_whatever_its_bytes(void **state)
     record.value = SLICE_LITERAL("{broken");
     record.key = SLICE_LITERAL("k");
     admin_dlq_render_letter(&letter, &out);
-    assert_non_null(
-        strstr((const char *)out.data, "\"key\":\"k\",\"value_base64\":\"e2Jyb2tlbg==\"}"));
+    assert_true(has(&out, "\"key\":\"k\",\"value_base64\":\"e2Jyb2tlbg==\"}"));
     buf_done(&out);
 }
 

@@ -110,8 +110,7 @@ static void a_refusal_and_strange_answers_are_told(void **state)
                                           "x",
                                           "{\"id\":\"x\",\"lsn\":1}",
                                           "{\"id\":\"7\",\"data_dir\":\"d\",\"lsn\":0}",
-                                          "{\"id\":\"7\",\"data_dir\":\"d\",\"lsn\":5,"
-                                          "\"uuid\":\"y\"}"};
+                                          "{\"id\":\"7\",\"lsn\":5,\"uuid\":\"y\"}"};
     struct fixture f;
     begin(&f);
     const char *const words[] = {"backup", "--to", "backups", "--server", f.peer.address, NULL};

@@ -12,6 +12,11 @@
     "[{\"name\":\"accepted\",\"count\":3,\"bytes\":40},{\"name\":\"js\\u001bon\",\"count\":1,"     \
     "\"bytes\":4}]"
 
+static bool has(const struct buf *text, const char *part)
+{
+    return memmem(text->data, text->size, part, strlen(part)) != NULL;
+}
+
 static void assert_text(const struct buf *out, const char *text)
 {
     if (!slice_equal_string(buf_slice(out), text))
@@ -44,10 +49,10 @@ static void a_list_is_a_row_a_topic(void **state)
                       "\"last\":null},\n{\"topic\":\"old\",\"held\":0,\"bytes\":0,\"oldest\":null,"
                       "\"by_reason\":{},\"by_reason_complete\":true}]}"),
         &out)));
-    assert_non_null(strstr((const char *)out.data, "json 3 oversize 1"));
-    assert_non_null(strstr((const char *)out.data, "2026-09-21T14:13:20.123Z"));
-    assert_non_null(strstr((const char *)out.data, "2.0 KiB"));
-    assert_non_null(strstr((const char *)out.data, "\nold "));
+    assert_true(has(&out, "json 3 oversize 1"));
+    assert_true(has(&out, "2026-09-21T14:13:20.123Z"));
+    assert_true(has(&out, "2.0 KiB"));
+    assert_true(has(&out, "\nold "));
     buf_reset(&out);
     assert_true(err_is(cli_dlq_print_list(SLICE_LITERAL("{\"topics\":3}"), &out), ERR_SYNTAX));
     assert_true(

@@ -154,9 +154,7 @@ static void settled_letters_are_a_part_of_it(void **state)
     struct log_checkpoint checkpoint;
     struct buf again = {0};
     build(&held);
-    assert_int_equal(get_u32le(held.bytes.data + 4), 1);
     settle_some(&held);
-    assert_int_equal(get_u32le(held.bytes.data + 4), 2);
     log_state_init(&read, 7);
     assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
     const struct log_topic *dlq = log_state_topic(&read, 2);
@@ -173,7 +171,7 @@ static void settled_letters_are_a_part_of_it(void **state)
     done(&held);
 }
 
-/* Version 1 says nothing of letters: what the start has passed had expired. */
+/* Where nothing is said of letters, what the start has passed had expired. */
 static void without_settled_letters_what_is_gone_expired(void **state)
 {
     (void)state;
@@ -216,18 +214,13 @@ static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
     }
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), OK);
-    /* Of a topic that is no queue; a list that says nothing; version 1 with a list. */
+    /* Of a topic that is no queue; version 1 with a list. */
     size_t list = runs - 8 - 40;
     put_u32le(held.bytes.data + list, 1);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
     put_u32le(held.bytes.data + list, 2);
     put_u32le(held.bytes.data + 4, 1);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    put_u32le(held.bytes.data + 4, 2);
-    put_u32le(held.bytes.data + list - 4, 0);
-    held.bytes.size = list;
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
     done(&held);

@@ -71,7 +71,7 @@ static void sigint_ends_as_sigterm_does(void **state)
     world_done(&w);
 }
 
-static void sighup_changes_nothing_and_says_so(void **state)
+static void sighup_reloads_and_says_so(void **state)
 {
     (void)state;
     struct world w;
@@ -83,10 +83,10 @@ static void sighup_changes_nothing_and_says_so(void **state)
     struct world_wait wait = {0};
     for (bool said = false; !said;) {
         char *log = world_read(capture.path);
-        said = strstr(log, "\"event\":\"no_reload\"");
+        said = strstr(log, "\"event\":\"reloaded\"");
         free(log);
         if (!said)
-            world_pause(&wait, "no_reload");
+            world_pause(&wait, "reloaded");
     }
     world_post(&w, "flights", "{}\n", "\"accepted\":1,");
     world_stop(&w);
@@ -275,7 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sigterm_delivers_what_was_read),
         cmocka_unit_test(sigint_ends_as_sigterm_does),
-        cmocka_unit_test(sighup_changes_nothing_and_says_so),
+        cmocka_unit_test(sighup_reloads_and_says_so),
         cmocka_unit_test(a_request_under_way_gets_its_answer),
         cmocka_unit_test(a_request_that_never_ends_does_not_hold_the_stop),
         cmocka_unit_test(a_sink_that_does_not_come_back_is_left_behind),

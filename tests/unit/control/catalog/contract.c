@@ -97,7 +97,7 @@ static void every_field_is_read(void **state)
     assert_int_equal(t->retention.size_bytes, UINT64_C(10) << 30);
     assert_true(t->retention.expire_undelivered);
     assert_int_equal(t->compression, CONTROL_CATALOG_ZSTD);
-    assert_int_equal(d.contract.compatibility, 6);
+    assert_int_equal(d.contract.topic.compatibility, 6);
     done(&d);
 }
 

@@ -536,7 +536,7 @@ static void duplicates_are_answered_to_whose_they_are(void **state)
         }
         assert_int_equal(s[1].request.dead_lettered, 1);
     }
-    const struct pipeline_check_tally *total = &f.check->topics[0].total;
+    const struct pipeline_check_tally *total = &f.check->topics[0]->total;
     assert_int_equal(total->records[PIPELINE_CHECK_DUPLICATE], 9);
     assert_int_equal(total->bytes[PIPELINE_CHECK_DUPLICATE], 9 * strlen("{\"id\":1}"));
     assert_int_equal(total->records[PIPELINE_CHECK_ACCEPTED], 9);

@@ -4,12 +4,12 @@
 
 static struct flow_inlet_topic *events(struct fixture *f)
 {
-    return &f->check->topics[0];
+    return f->check->topics[0];
 }
 
 static struct flow_inlet_topic *orders(struct fixture *f)
 {
-    return &f->check->topics[1];
+    return f->check->topics[1];
 }
 
 static err_t append(struct fixture *f, struct flow_inlet_topic *topic, uint32_t place,

@@ -1,0 +1,347 @@
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "control/catalog/compat.h"
+#include "control/config/compare.h"
+#include "format/jsonschema/compat.h"
+#include "server/server_int.h"
+
+/*
+ * Reloading. The configuration is read whole and compared: what cannot change while the server
+ * runs, and schemas that are not compatible, end it before anything is touched. Then, step by step
+ * on the control loop, each when the log has answered: the log gets the topics, their DLQs and
+ * what is kept (topics.c); the tables of all loops are made; and each loop in turn exchanges its
+ * own between two turns. From then on the old catalog is used by nobody and freed.
+ *
+ * Failure: up to the exchange everything can fail, and the old contracts stay in force. Topics
+ * that the log has got by then take nothing, since no contract in force names them; the next
+ * reload finds them there. The exchange itself cannot fail. A stop that comes meanwhile waits.
+ */
+
+struct server_reload {
+    struct server *server;
+    struct admin_reload *request; /* NULL: a signal's */
+    struct control_config *config;
+    struct control_catalog *catalog;
+    struct control_report report;
+    struct flow_snapshot snapshot;
+    struct server_changes changes;
+    struct flow_commit commit;
+    unsigned pass;
+    struct pipeline_check_update **updates; /* one a loop, and one for redriven letters */
+    size_t applied;
+    struct task task;
+    struct err_text why;
+};
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_schema(const struct control_catalog_schema *a,
+                        const struct control_catalog_schema *b)
+{
+    if (!a->json || !b->json)
+        return a->json == b->json;
+    return a->format_assertion == b->format_assertion && format_jsonschema_same(a->json, b->json);
+}
+
+static bool same_dedup(const struct control_catalog_dedup *a, const struct control_catalog_dedup *b)
+{
+    return same(a->key, b->key) && a->window_ms == b->window_ms &&
+           a->memory_bytes == b->memory_bytes;
+}
+
+/* What a contract has the server do; a description does nothing. */
+static bool is_changed(const struct control_catalog_topic *a, const struct control_catalog_topic *b)
+{
+    return a->partitions != b->partitions || !same(a->key, b->key) ||
+           !same(a->event_time, b->event_time) || a->on_invalid != b->on_invalid ||
+           !same_dedup(&a->dedup, &b->dedup) || a->compression != b->compression ||
+           a->compatibility != b->compatibility || !same_schema(&a->schema, &b->schema) ||
+           a->dlq.retention_ms != b->dlq.retention_ms || a->dlq.size_bytes != b->dlq.size_bytes ||
+           a->dlq.when_full != b->dlq.when_full || a->retention.time_ms != b->retention.time_ms ||
+           a->retention.size_bytes != b->retention.size_bytes ||
+           a->retention.expire_undelivered != b->retention.expire_undelivered;
+}
+
+/* The names of `list` that are not in `other` (or, `both`, differ between the two). */
+static void add_names(struct buf *out, const char *title, const struct control_catalog *list,
+                      const struct control_catalog *other, bool both)
+{
+    bool any = false;
+    buf_add_format(out, "\"%s\":[", title);
+    for (size_t i = 0; i < list->topic_count; i++) {
+        const struct control_catalog_topic *topic = &list->topics[i];
+        const struct control_catalog_topic *there =
+            control_catalog_find(other, slice_string(topic->name));
+        if (both ? !there || !is_changed(there, topic) : there != NULL)
+            continue;
+        if (any)
+            buf_add_byte(out, ',');
+        buf_add_json_string(out, slice_string(topic->name));
+        any = true;
+    }
+    buf_add_byte(out, ']');
+}
+
+static void render_done(struct buf *out, const struct control_catalog *from,
+                        const struct control_catalog *to)
+{
+    buf_add_string(out, "{\"reloaded\":true,\"topics\":{");
+    add_names(out, "added", to, from, false);
+    buf_add_byte(out, ',');
+    add_names(out, "changed", to, from, true);
+    buf_add_byte(out, ',');
+    add_names(out, "removed", from, to, false);
+    buf_add_string(out, "}}\n");
+}
+
+static void render_refused(struct buf *out, const struct control_messages *errors, const char *why)
+{
+    buf_add_string(out, "{\"reloaded\":false,\"error\":\"config\",\"errors\":[");
+    for (size_t i = 0; i < errors->count; i++) {
+        struct buf line = {0};
+        control_report_print(&line, &errors->items[i]);
+        if (i > 0)
+            buf_add_byte(out, ',');
+        buf_add_json_string(out, buf_slice(&line));
+        buf_done(&line);
+    }
+    if (errors->count == 0)
+        buf_add_json_string(out, slice_string(why));
+    buf_add_format(out, "],\"omitted\":%zu}\n", errors->omitted);
+}
+
+static void end(struct server_reload *reload, int status)
+{
+    struct server *server = reload->server;
+    struct admin_reload *request = reload->request;
+    flow_snapshot_done(&reload->snapshot);
+    server_changes_done(&reload->changes);
+    for (size_t i = 0; reload->updates && i <= server->intake_count; i++)
+        pipeline_check_update_free(&reload->updates[i]);
+    mem_free(reload->updates);
+    control_catalog_free(&reload->catalog);
+    control_config_free(&reload->config);
+    control_report_done(&reload->report);
+    mem_free(reload);
+    server->reload = NULL;
+    if (request) {
+        request->status = status;
+        request->done(request);
+    }
+    if (server->stopping)
+        server_stop_continue(server);
+}
+
+static void refuse(struct server_reload *reload, err_t err)
+{
+    struct server *server = reload->server;
+    const struct control_messages *errors = &reload->report.errors;
+    const char *why = err_detail(err, &reload->why);
+    server->reloads_refused++;
+    for (size_t i = 0; i < errors->count; i++) {
+        struct buf line = {0};
+        control_report_print(&line, &errors->items[i]);
+        logger_write(&server->logger.logger, LOG_LEVEL_ERROR, "reload_refused", "%.*s",
+                     SLICE_PRINTF(buf_slice(&line)));
+        buf_done(&line);
+    }
+    logger_write(&server->logger.logger, LOG_LEVEL_ERROR, "reload_refused",
+                 "the configuration in force stays: %s", errors->count > 0 ? "see above" : why);
+    if (reload->request)
+        render_refused(&reload->request->body, errors, why);
+    end(reload, err_is(err, ERR_CONFIG) ? 422 : 503);
+}
+
+/* On the control loop, when every loop works by the new contracts. */
+static void in_force(struct task *task)
+{
+    struct server_reload *reload = CONTAINER_OF(task, struct server_reload, task);
+    struct server *server = reload->server;
+    struct control_catalog *old = server->catalog;
+    pipeline_check_update_apply(server->redrive_check, reload->updates[server->intake_count]);
+    server->catalog = reload->catalog;
+    reload->catalog = old;
+    admin_set_catalog(server->admin, server->catalog);
+    server->reloads_done++;
+    server->reload_success_ms = io_wall_ms(server->control);
+    struct buf text = {0};
+    render_done(&text, old, server->catalog);
+    logger_write(&server->logger.logger, LOG_LEVEL_INFO, "reloaded", "%.*s",
+                 SLICE_PRINTF(slice_trim(buf_slice(&text))));
+    if (reload->request)
+        buf_add_slice(&reload->request->body, buf_slice(&text));
+    buf_done(&text);
+    end(reload, 200);
+}
+
+/* On each intake loop in turn, which is where its check may be touched. */
+static void apply(struct task *task)
+{
+    struct server_reload *reload = CONTAINER_OF(task, struct server_reload, task);
+    struct server *server = reload->server;
+    size_t i = reload->applied++;
+    ASSERT(i < server->intake_count);
+    pipeline_check_update_apply(server->intakes[i].check, reload->updates[i]);
+    if (reload->applied < server->intake_count) {
+        io_post(server->intakes[reload->applied].loop, task);
+        return;
+    }
+    task->run = in_force;
+    io_post(server->control, task);
+}
+
+static err_t make_updates(struct server_reload *reload)
+{
+    struct server *server = reload->server;
+    struct pipeline_check_topic *topics = NULL;
+    reload->updates = mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check_update *));
+    if (!reload->updates)
+        return err_make(ERR_MEMORY);
+    TRY(server_topics_describe(reload->catalog, &reload->snapshot, &topics));
+    err_t err = err_ok();
+    for (size_t i = 0; i <= server->intake_count && err_is_ok(err); i++) {
+        struct pipeline_check *check =
+            i < server->intake_count ? server->intakes[i].check : server->redrive_check;
+        err =
+            pipeline_check_update_new(check, server->control, topics, reload->catalog->topic_count,
+                                      &reload->updates[i], &reload->why);
+    }
+    mem_free(topics);
+    return err;
+}
+
+static void snapshot_back(struct flow_snapshot *snapshot);
+
+static void ask_log(struct server_reload *reload)
+{
+    flow_snapshot_done(&reload->snapshot);
+    reload->snapshot =
+        (struct flow_snapshot){.home = reload->server->control, .done = snapshot_back};
+    flow_log_snapshot(log_flow(reload->server->log), &reload->snapshot);
+}
+
+static void commit_back(struct flow_commit *commit)
+{
+    struct server_reload *reload = CONTAINER_OF(commit, struct server_reload, commit);
+    if (!err_is_ok(commit->error)) {
+        refuse(reload, commit->error);
+        return;
+    }
+    reload->pass++;
+    ask_log(reload);
+}
+
+static void snapshot_back(struct flow_snapshot *snapshot)
+{
+    struct server_reload *reload = CONTAINER_OF(snapshot, struct server_reload, snapshot);
+    struct server *server = reload->server;
+    err_t err = snapshot->error;
+    /* A pass that has nothing to do leads to the next at once: nothing has changed in between. */
+    for (; err_is_ok(err) && reload->pass < SERVER_TOPIC_PASSES; reload->pass++) {
+        server_changes_done(&reload->changes);
+        reload->changes = (struct server_changes){0};
+        err = server_topics_pass(server, reload->catalog, reload->pass, snapshot, &reload->changes,
+                                 &reload->why);
+        if (err_is_ok(err) && reload->changes.count > 0) {
+            reload->commit = (struct flow_commit){.home = server->control,
+                                                  .done = commit_back,
+                                                  .topics = reload->changes.items,
+                                                  .topic_count = reload->changes.count};
+            flow_log_commit(log_flow(server->log), &reload->commit);
+            return;
+        }
+    }
+    if (err_is_ok(err))
+        err = make_updates(reload);
+    if (!err_is_ok(err)) {
+        refuse(reload, err);
+        return;
+    }
+    reload->task.run = apply;
+    io_post(server->intakes[0].loop, &reload->task);
+}
+
+/* A sink learns its topics' partitions when it starts, and would leave further ones lying. */
+static err_t check_sinks(const struct server_reload *reload, struct err_text *why)
+{
+    const struct server *server = reload->server;
+    for (size_t i = 0; i < server->config->sink_count; i++) {
+        const struct control_config_sink *sink = &server->config->sinks[i];
+        for (size_t j = 0; j < sink->topics.count; j++) {
+            struct slice name = slice_string(sink->topics.items[j]);
+            const struct control_catalog_topic *was = control_catalog_find(server->catalog, name);
+            const struct control_catalog_topic *topic = control_catalog_find(reload->catalog, name);
+            if (was && topic && topic->partitions > was->partitions)
+                return err_set(why, ERR_CONFIG,
+                               "%s:%u:%u: partitions: sink %.80s delivers topic %.80s and takes "
+                               "further partitions at a start only, so this needs a restart",
+                               topic->file, topic->line, topic->column, sink->name, topic->name);
+        }
+    }
+    return err_ok();
+}
+
+/* Fingerprints are made on all loops and compared in the log, which do not change over at one
+ * moment: a key could count under both of two rules, or under none. */
+static err_t check_dedup(const struct server_reload *reload, struct err_text *why)
+{
+    const struct control_catalog *in_force = reload->server->catalog;
+    for (size_t i = 0; i < in_force->topic_count; i++) {
+        const struct control_catalog_topic *was = &in_force->topics[i];
+        const struct control_catalog_topic *topic =
+            control_catalog_find(reload->catalog, slice_string(was->name));
+        if (topic && !same_dedup(&was->dedup, &topic->dedup))
+            return err_set(why, ERR_CONFIG,
+                           "%s: dedup of topic %.80s has changed, which needs a restart",
+                           topic->file, topic->name);
+    }
+    return err_ok();
+}
+
+/* Reads all of it, and looks at what can be seen without the log. */
+static err_t load(struct server_reload *reload)
+{
+    struct server *server = reload->server;
+    char room[128];
+    TRY(control_config_load(server->host, server->config->file, &reload->config, &reload->report));
+    TRY(control_catalog_load(server->host, reload->config, &reload->catalog, &reload->report));
+    const char *differs = control_config_difference(server->config, reload->config, room);
+    if (differs)
+        return err_set(&reload->why, ERR_CONFIG,
+                       "%s: %s has changed, which needs a restart; only contracts are reloaded",
+                       reload->config->file ? reload->config->file : "(defaults)", differs);
+    TRY(check_sinks(reload, &reload->why));
+    TRY(check_dedup(reload, &reload->why));
+    TRY(control_catalog_compat(server->catalog, reload->catalog, &reload->report));
+    return control_report_verdict(&reload->report);
+}
+
+void server_reload(struct server *server, struct admin_reload *request)
+{
+    bool busy = server->reload || server->stopping || !server->serving;
+    struct server_reload *reload = busy ? NULL : mem_zalloc(1, sizeof *reload);
+    if (!reload) {
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "reload_busy",
+                     "not now: a start, a stop or another reload is under way");
+        if (request) {
+            buf_add_string(&request->body,
+                           "{\"reloaded\":false,\"error\":\"busy\",\"errors\":["
+                           "\"a start, a stop or another reload is under way\"]}\n");
+            request->status = 503;
+            request->done(request);
+        }
+        return;
+    }
+    reload->server = server;
+    reload->request = request;
+    server->reload = reload;
+    control_report_init(&reload->report);
+    err_t err = load(reload);
+    if (err_is_ok(err))
+        ask_log(reload);
+    else
+        refuse(reload, err);
+}

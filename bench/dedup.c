@@ -55,10 +55,11 @@ static struct flow_fingerprint key_of(uint64_t n)
 static double resident(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
-    long all = 0;
-    long own = 0;
-    if (file && fscanf(file, "%ld %ld", &all, &own) != 2)
-        own = 0;
+    char line[128] = "";
+    char *rest = line;
+    if (file && fgets(line, sizeof line, file))
+        (void)strtol(line, &rest, 10);
+    long own = strtol(rest, NULL, 10);
     if (file)
         fclose(file);
     return (double)own * (double)sysconf(_SC_PAGESIZE) / 1048576;

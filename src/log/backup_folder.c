@@ -226,7 +226,8 @@ static int step_name(void *context, const char *name, enum io_kind kind)
 
 static err_t walk(struct sweep *sweep, size_t depth, bool *kept)
 {
-    struct step step = {sweep, depth, strlen(sweep->path), kept};
+    struct step step = {.sweep = sweep, .depth = depth, .end = strlen(sweep->path)};
+    step.kept = kept;
     ASSERT(sweep->path[0] && depth <= SHARED_DEPTH);
     TRY(io_disk_list(sweep->disk, sweep->path, step_name, &step, sweep->why));
     return sweep->error;

@@ -136,7 +136,7 @@ void log_keys_drop(struct log_keys *keys, uint32_t count)
         log_keys_bucket_release(keys->buckets[i]);
     keys->count -= count;
     if (keys->count > 0)
-        memmove(keys->buckets, keys->buckets + count, keys->count * sizeof *keys->buckets);
+        memmove(keys->buckets, keys->buckets + count, keys->count * sizeof(void *));
 }
 
 enum log_keys_found log_keys_find(const struct log_keys *keys,

@@ -350,3 +350,35 @@ def test_two_at_a_time_and_foreign_pages_are_refused(fixture):
         assert gone.status == 200 and gone.json() == {"held": False}
         assert door.request("DELETE", f"/v1/backups/{first.json()['id']}").status == 404
     fixture.backup()
+
+
+def test_a_restored_directory_knows_the_keys(make_garner, tmp_path):
+    contracts = {"events": {"dedup": {"key": "n", "window": "1h", "memory": "1MiB"}}}
+    garner = make_garner(contracts=contracts).start()
+    server = f"127.0.0.1:{garner.admin_port}"
+    count, batch = 120000, 4000
+
+    def send(client, first):
+        said = client.post_ndjson("events", [{"n": n} for n in range(first, first + batch)]).json()
+        return said["accepted"], said["duplicates"]
+    with garner.client() as client:
+        for first in range(0, count, batch):
+            assert send(client, first) == (batch, 0)
+        # Some are in a sorted file, some in one that grows with each checkpoint.
+        until(lambda: 'garner_log_keys_files{topic="events"} 0' not in garner.metrics(),
+              "a file of keys", 30)
+    for name in ("one", "two"):
+        done = run("backup", "--to", tmp_path / "backups", "--server", server)
+        assert done.returncode == OK, done
+        other = make_garner(name=name, contracts=contracts)
+        done = run("restore", "--from", tmp_path / "backups", "--to", other.data_dir)
+        assert done.returncode == OK, done
+        other.start()
+        with other.client() as client:
+            assert send(client, 0) == send(client, count - batch) == (0, batch)
+            assert send(client, count) == (batch, 0)
+        assert_balanced(other.ledger())
+        other.kill()
+        with garner.client() as client:
+            assert send(client, count) == (batch, 0)
+        count += batch

@@ -181,3 +181,31 @@ def test_a_kill_in_the_middle_of_reloads_leaves_a_log_that_starts(make_garner):
         assert post(garner, f"t{i}", {"n": i}).status == 200
     assert consume(garner, "events") == list(range(6))
     assert_balanced(garner.ledger())
+
+
+def test_letters_are_redriven_by_the_contract_in_force(make_garner):
+    garner = make_garner(contracts={"events": with_schema()})
+    write_schema(garner, CLOSED)
+    garner.start()
+    assert post(garner, "events", {"n": 1, "s": "x"}).json()["dead_lettered"] == 1
+    write_schema(garner, {**CLOSED, "properties": {**CLOSED["properties"], "s": {}}})
+    assert reload(garner)[0] == 0
+    done = run("dlq", "redrive", "events", "--server", f"127.0.0.1:{garner.admin_port}")
+    assert done.returncode == 0, done
+    assert consume(garner, "events") == [1]
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["dlq"]["events"]["redriven"] == 1
+
+
+def test_dedup_changes_with_a_restart(make_garner):
+    garner = make_garner(contracts={"events": {"dedup": {"key": "n"}}}).start()
+    garner.contracts["events"] = {"dedup": {"key": "m"}}
+    garner.write()
+    code, _, error = reload(garner)
+    assert code == 78 and "dedup of topic events has changed, which needs a restart" in error
+    assert post(garner, "events", {"n": 1}).json()["accepted"] == 1
+    assert post(garner, "events", {"n": 1}).json()["duplicates"] == 1
+    garner.stop()
+    garner.start()
+    assert post(garner, "events", {"n": 1}).json()["accepted"] == 1

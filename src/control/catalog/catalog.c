@@ -132,8 +132,7 @@ static void load(struct loader *l)
     const struct option_strings *files = &l->config->contract_files;
     /* Room for all, so that a contract never moves: messages refer to its nodes. */
     l->contracts = arena_alloc(&l->catalog->arena, files->count * sizeof(*l->contracts));
-    l->catalog->schemas =
-        arena_alloc(&l->catalog->arena, files->count * sizeof(*l->catalog->schemas));
+    l->catalog->schemas = arena_alloc(&l->catalog->arena, files->count * sizeof(void *));
     if (!l->contracts || !l->catalog->schemas) {
         control_report_no_memory(l->report);
         return;

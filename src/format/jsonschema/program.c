@@ -105,8 +105,8 @@ static err_t shape_of(struct builder *b, struct set *set,
                       const struct format_jsonschema_place **out)
 {
     expand(b, set);
-    qsort(set->items, set->count, sizeof(set->items[0]), by_address);
-    struct slice key = slice_make(set->items, set->count * sizeof(set->items[0]));
+    qsort(set->items, set->count, sizeof(void *), by_address);
+    struct slice key = slice_make(set->items, set->count * sizeof(void *));
     struct format_jsonschema_place *shape = map_get(&b->shapes, key);
     if (!shape) {
         shape = format_jsonschema_alloc(b->c, sizeof(*shape) + key.size);

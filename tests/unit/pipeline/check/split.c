@@ -378,7 +378,7 @@ static void any_body_balances(void **state)
     "\"properties\":{\"key\":{\"type\":\"string\"},\"n\":{\"type\":\"integer\"}}}"
 
 static void assert_told(const struct sent *s, size_t i, uint64_t index, const char *reason,
-                          const char *detail)
+                        const char *detail)
 {
     assert_int_equal(s->request.errors[i].index, index);
     assert_string_equal(s->request.errors[i].reason, reason);

@@ -75,6 +75,7 @@ static err_t parse_until(struct slice value, struct admin_dlq_query *out, struct
     return parse_time(value, "until", out->now_ms, &out->filter.until_ms, why);
 }
 
+/* Zero is refused where it would mean none or all, whichever the asker does not mean. */
 static err_t parse_number(struct slice value, const char *name, uint64_t max, uint64_t *out,
                           struct err_text *why)
 {
@@ -104,6 +105,8 @@ static err_t parse_attempts(struct slice value, struct admin_dlq_query *out, str
     return err_ok();
 }
 
+/* A value is wanted: somebody who writes `dry_run` and means it should not redrive for the want
+ * of a word. */
 static err_t parse_dry_run(struct slice value, struct admin_dlq_query *out, struct err_text *why)
 {
     if (!slice_equal_string(value, "true") && !slice_equal_string(value, "false"))
@@ -142,6 +145,8 @@ static const struct parameter parameters[] = {
 
 #define PARAMETERS (sizeof parameters / sizeof parameters[0])
 
+/* A parameter that the path does not know is refused and not passed over: a filter with a
+ * mistake in its name would purge everything. */
 static size_t find(struct slice name, enum admin_dlq_asks asks)
 {
     size_t i = 0;

@@ -87,6 +87,8 @@ struct command {
     struct err_text lost;
 };
 
+/* By class, so that scripts can tell a backup that is damaged from a disk that is full without
+ * reading texts. */
 enum cli_exit cli_backup_exit(err_t err)
 {
     ASSERT(!err_is_ok(err));
@@ -165,6 +167,7 @@ static err_t tell(struct command *c, const char *method, const char *query)
     return err_is_ok(err) ? err : err_make(ERR_CANCELLED);
 }
 
+/* Called for every megabyte, which is often enough to keep a lease of a minute. */
 static err_t progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct command *c = context;
@@ -174,12 +177,14 @@ static err_t progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
     return tell(c, "POST", "");
 }
 
+/* As soon as it is so: until then the server keeps files that it could use again. */
 static err_t log_copied(void *context)
 {
     struct command *c = context;
     return c->held ? tell(c, "POST", "?log=copied") : err_ok();
 }
 
+/* The server is asked last, when all is flushed: its answer is what makes the copy a backup. */
 static err_t copied(void *context)
 {
     struct command *c = context;
@@ -189,6 +194,8 @@ static err_t copied(void *context)
     return tell(c, "DELETE", "");
 }
 
+/* Nothing of the answer is believed to be there: the door may be of another version, or no
+ * garner at all. */
 static err_t take_answer(struct command *c, struct slice document)
 {
     struct format_json_value value = {0};

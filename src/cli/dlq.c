@@ -132,6 +132,8 @@ struct call {
     bool said; /* a line of progress stands on the terminal */
 };
 
+/* A reason, path or key may hold anything; only unreserved bytes stand for themselves (RFC 3986
+ * section 2.3). */
 static void add_encoded(struct buf *out, const char *text)
 {
     for (const char *c = text; *c; c++) {
@@ -290,6 +292,7 @@ static int show_page(struct call *call, int64_t *offset, uint64_t *left)
     return code;
 }
 
+/* Page by page, since the door bounds what one answer holds. */
 static int show(struct call *call)
 {
     uint64_t left = call->flags.limit > 0 ? call->flags.limit : SHOW_LIMIT;
@@ -300,6 +303,8 @@ static int show(struct call *call)
     return code;
 }
 
+/* Percent of offsets and not of letters: how many letters a filter leaves is known at the end
+ * only. */
 static void say_progress(struct call *call, const struct cli_dlq_state *state)
 {
     if (!call->cli->terminal || state->over)
@@ -335,6 +340,7 @@ static int cancel(struct call *call)
                     "cancelled; the same command goes on with what is left");
 }
 
+/* Exit code 1 where something is left to do: letters that were skipped, or that are dead again. */
 static int finish(struct call *call, const struct cli_dlq_state *state, struct slice document)
 {
     struct buf out = {0};

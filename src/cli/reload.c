@@ -52,6 +52,8 @@ static void print_strings(FILE *to, const char *title, struct slice document, co
     }
 }
 
+/* The exit code tells a configuration that was refused from a server that could not: the one is
+ * to be mended, the other to be tried again. */
 static int show(const struct cli_command *command, const char *address,
                 const struct cli_door_answer *answer, bool json)
 {

@@ -66,6 +66,7 @@ static err_t progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
     return err_ok();
 }
 
+/* While the line of progress stands on the terminal, rows of the result go above it. */
 static void topic(void *context, const struct log_fsck_topic *row)
 {
     struct command *c = context;
@@ -105,6 +106,8 @@ static void print_result(const struct command *c, const struct log_restore_resul
     buf_done(&out);
 }
 
+/* The uuid is drawn here: whatever is below draws nothing, so that tests can say what a restore
+ * makes. */
 static int run(struct command *c, struct io_disk *disk)
 {
     struct io_loop *loop = NULL;

@@ -81,6 +81,8 @@ static err_t open_locked(struct backup *b, const char *directory, const char *na
     return io_file_lock(*out);
 }
 
+/* Two that write one folder at a time would clear away what the other has begun: the lock is in
+ * the folder, wherever that is mounted, and the system takes it back from a process that dies. */
 static err_t begin_folder(struct backup *b)
 {
     const char *folder = b->options->folder;
@@ -96,6 +98,7 @@ static err_t begin_folder(struct backup *b)
     return log_backup_clear_unfinished(b->disk, folder, b->why);
 }
 
+/* The first is enough: what is damaged is fsck's to tell in full, and no backup is made of it. */
 static void first_finding(void *context, const struct log_fsck_finding *finding)
 {
     struct err_text *found = context;
@@ -138,6 +141,7 @@ static err_t check_stopped(struct backup *b)
     return err_ok();
 }
 
+/* The older checkpoint would do as well, but then more frames would have to be copied behind it. */
 static err_t newest_checkpoint(struct backup *b, uint64_t *lsn)
 {
     uint64_t lsns[LOG_CHECKPOINTS_KEPT + 1];
@@ -229,6 +233,8 @@ static err_t choose_name(struct backup *b)
     return err;
 }
 
+/* Under another name until all of it is on the disk: whatever stops this before, no list shows a
+ * backup that is not whole. */
 static err_t make_directory(struct backup *b)
 {
     char path[LOG_BACKUP_PATH_MAX];
@@ -248,6 +254,8 @@ static err_t place_of(struct backup *b, const struct log_manifest_file *file,
     return log_copy_make_parents(b->disk, out, strlen(b->options->folder) + 1, b->why);
 }
 
+/* From memory, as it was decoded: what the copy holds is what the segments are copied by, also
+ * if the disk gives other bytes the next time. */
 static err_t copy_checkpoint(struct backup *b, struct slice bytes)
 {
     char path[LOG_BACKUP_PATH_MAX];
@@ -305,6 +313,8 @@ static err_t lsn_limit(struct backup *b, const struct log_chain *chain, uint64_t
     }
 }
 
+/* Frames are taken one by one, and not the file: it is as long as all files of the log, and
+ * behind its frames lies what it held before. */
 static err_t copy_wal_file(struct backup *b, struct log_chain *chain, uint64_t number,
                            struct io_file *from)
 {
@@ -500,6 +510,8 @@ static err_t copy_shared(struct backup *b, const char *path, bool batches, uint6
     return log_manifest_add(&b->manifest, &file);
 }
 
+/* The indexes could be made again from the batches. They are small beside them, and a restored
+ * directory then reads as fast as this one. */
 static err_t copy_segment(struct backup *b, const struct log_segment_place *place,
                           const struct log_segment *segment)
 {
@@ -563,6 +575,8 @@ static err_t each_segment(struct backup *b, bool copies)
     return err_ok();
 }
 
+/* The log first, since its files are what the server waits for: they are let go as soon as they
+ * are copied. Segments only grow, and take the longest. */
 static err_t copy_all(struct backup *b, struct slice checkpoint)
 {
     const struct log_backup_watcher *watcher = &b->options->watcher;

@@ -15,6 +15,7 @@
 #define UNFINISHED ".unfinished"
 #define SHARED "data"
 
+/* Looked at once, at the door, so that no path below has to be held against its room again. */
 err_t log_backup_check_folder(const char *folder, struct err_text *why)
 {
     ASSERT(folder);
@@ -68,6 +69,7 @@ struct names {
     err_t error;
 };
 
+/* Whatever else lies in the folder is somebody's, and is neither listed nor removed. */
 static bool has_form(struct slice name)
 {
     if (name.size != NAME_LENGTH || name.data[8] != 'T' || name.data[15] != 'Z')
@@ -80,6 +82,7 @@ static bool has_form(struct slice name)
     return true;
 }
 
+/* Names sort by time as they are, being of one length and in UTC. */
 static int take_name(void *context, const char *name, enum io_kind kind)
 {
     struct names *names = context;
@@ -133,6 +136,7 @@ err_t log_backup_names(struct io_disk *disk, const char *folder,
     return list_names(disk, folder, false, names, count, why);
 }
 
+/* The lock of the folder is held: nobody is writing what is removed here. */
 err_t log_backup_clear_unfinished(struct io_disk *disk, const char *folder, struct err_text *why)
 {
     char(*names)[LOG_BACKUP_NAME_SIZE] = NULL;
@@ -208,6 +212,7 @@ static err_t clear_one(struct step *step, enum io_kind kind)
     return kept ? err_ok() : io_disk_remove(sweep->disk, sweep->path, sweep->why);
 }
 
+/* An error ends the walk through the sweep's own field: the callback can say stop, and no more. */
 static int step_name(void *context, const char *name, enum io_kind kind)
 {
     struct step *step = context;
@@ -243,6 +248,8 @@ static err_t remove_unnamed(struct sweep *sweep)
     return kind == IO_KIND_DIRECTORY ? walk(sweep, 0, &kept) : err_ok();
 }
 
+/* Two steps, so that nothing is removed before every manifest has been read: a file that the
+ * last one names may be the first that is looked at. */
 err_t log_backup_clear_unnamed(struct io_disk *disk, const char *folder, struct err_text *why)
 {
     char(*names)[LOG_BACKUP_NAME_SIZE] = NULL;

@@ -4,6 +4,11 @@
 #include "base/assert.h"
 #include "base/hash.h"
 
+/* The happy path: frame after frame, each held against its checksums and against the one before
+ * it, goes over with the uuid of another directory and with the CRC that its forerunner has got
+ * by that; so what is written is a chain that a start follows like any other.  Failure modes: a
+ * frame that does not fit ends the chain, and whoever called compares how far it came with how
+ * far it has to come. Nothing is repaired here. */
 /* No file of the log is longer, and no frame spans two. */
 #define LOG_CHAIN_FRAME_MAX (UINT64_C(256) << 20)
 
@@ -24,6 +29,8 @@ static err_t read_bytes(struct io_file *file, uint8_t *data, uint64_t size, uint
     return err_make(got < size ? ERR_END : ERR_OK);
 }
 
+/* Files of the log are used again with what was in them: a whole frame of an earlier use, or of
+ * another directory, is none of this chain. */
 static bool belongs(const struct log_chain *chain, const struct log_frame_header *header,
                     uint64_t number, uint64_t offset)
 {

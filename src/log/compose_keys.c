@@ -25,6 +25,7 @@ void log_compose_keys_begin(struct flow_commit *commit)
     }
 }
 
+/* What was added is told by what was decided, so that taking back needs no list of its own. */
 static uint32_t added_count(const struct flow_append *append, uint32_t end)
 {
     uint32_t added = 0;
@@ -70,6 +71,7 @@ static struct log_topic *topic_with_keys(const struct log *log, const struct flo
 static void take_back(struct log *log, const struct flow_commit *commit, uint32_t end)
 {
     ASSERT(end <= commit->append_count);
+    /* From the end: the newest key of a table is the only one that can be taken out. */
     for (uint32_t i = end; i > 0; i--) {
         const struct flow_append *append = &commit->appends[i - 1];
         const struct log_topic *topic = topic_with_keys(log, append);

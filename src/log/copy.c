@@ -14,6 +14,8 @@ void log_copy_done(struct log_copy *copy)
     copy->data = NULL;
 }
 
+/* In between, and not once at the end: a flush of gigabytes would hold up the flushes of the
+ * log, which share the disk. */
 err_t log_copy_wrote(struct log_copy *copy, struct io_file *to, uint64_t bytes)
 {
     ASSERT(to);
@@ -53,6 +55,7 @@ err_t log_copy_range(struct log_copy *copy, struct io_file *from, struct io_file
     return err_ok();
 }
 
+/* The path is cut in place at each slash and made whole again, so that no copy of it is needed. */
 err_t log_copy_make_parents(struct io_disk *disk, char *path, size_t from, struct err_text *why)
 {
     ASSERT(strlen(path) > from);
@@ -72,6 +75,8 @@ struct found {
     enum io_kind kind;
 };
 
+/* One name at a time and from the front again: a directory that is read while it changes may
+ * leave names out. */
 static int take_one(void *context, const char *name, enum io_kind kind)
 {
     struct found *found = context;

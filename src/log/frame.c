@@ -5,6 +5,11 @@
 #include "base/hash.h"
 #include "flow/batch.h"
 
+/* Bytes of frames and entries, both ways; docs/formats/wal.md draws them. What is encoded comes
+ * from this program and is asserted. What is decoded comes from a disk: its sizes are held
+ * against the bytes that are there, and what nobody has given a meaning to is refused rather
+ * than passed over, since an entry that is not understood may be the one that the others rely
+ * on. */
 enum header_offset {
     AT_MAGIC = 0,
     AT_VERSION = 4,
@@ -34,6 +39,8 @@ uint64_t log_frame_disk_size(uint64_t payload_size)
     return (size + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
 }
 
+/* The header has a checksum of its own, so that the size of a payload is believed only where it
+ * cannot be rot: a start would otherwise read whatever a flipped bit asks for. */
 void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FRAME_HEADER_SIZE])
 {
     ASSERT(header->lsn > header->durable_lsn);
@@ -58,6 +65,8 @@ void log_frame_encode(struct log_frame_header *header, uint8_t out[static LOG_FR
     put_u32le(out + AT_HEADER_CRC, header->header_crc);
 }
 
+/* The checksum before the version: a version that is rot would send people to look for another
+ * program. */
 err_t log_frame_decode(struct slice bytes, struct log_frame_header *out)
 {
     ASSERT(bytes.data || bytes.size == 0);
@@ -102,6 +111,8 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 /* topic (4), partition (4), kind (4), records (4), first offset (8), end offset (8) */
 #define SETTLE_SIZE 32u
 
+/* A config without keys does without their fields, as frames of format 2 do: the same lines read
+ * both. */
 static uint64_t topic_body_size(const struct flow_topic_change *change)
 {
     ASSERT(change->name.size <= FLOW_TOPIC_NAME_MAX);
@@ -127,6 +138,8 @@ static uint64_t sink_body_size(const struct flow_sink_change *change)
     UNREACHABLE("unknown sink operation");
 }
 
+/* With the keys of all records, of which fewer are written where some repeat: what a commit may
+ * take is known before it is decided. */
 static uint64_t append_size(const struct flow_append *append)
 {
     uint64_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
@@ -137,6 +150,8 @@ static uint64_t append_size(const struct flow_append *append)
     return size;
 }
 
+/* The room that a commit needs at the most: with it in hand nothing can fail half way through
+ * its entries. */
 uint64_t log_entries_size(const struct flow_commit *commit)
 {
     ASSERT(commit->append_count == 0 || commit->appends);
@@ -152,6 +167,8 @@ uint64_t log_entries_size(const struct flow_commit *commit)
     return size;
 }
 
+/* Without the batch, for whoever puts that in its place himself: one that loses records to
+ * duplicates is written where it belongs and never copied. */
 size_t log_entry_put_batch_head(uint8_t *out, const struct flow_append *append)
 {
     ASSERT(append->topic_id > 0 && append->record_count > 0);
@@ -310,6 +327,7 @@ size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change)
     return LOG_ENTRY_HEADER_SIZE + size;
 }
 
+/* A range and not a letter: a queue that is redriven whole is one entry a step. */
 size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
 {
     ASSERT(settle->topic_id > 0 && settle->first_offset < settle->end_offset);
@@ -324,6 +342,7 @@ size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
     return LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE;
 }
 
+/* Alone in its frame, so that taking the mark away takes nothing else with it. */
 size_t log_entry_put_clean_stop(uint8_t *out)
 {
     ASSERT(out);
@@ -338,6 +357,8 @@ static struct slice take_rest(struct cursor *c)
     return cursor_bytes(c, c->rest.size);
 }
 
+/* The batch itself is looked at where it is used: recovery has its checksum in the frame's, and
+ * reads no record. */
 static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out)
 {
     ASSERT(out->kind == LOG_ENTRY_BATCH);
@@ -380,6 +401,7 @@ static void decode_new_topic(struct cursor *c, struct flow_topic_change *topic)
         cursor_fail(c);
 }
 
+/* The secret cannot be made anew: keys of another one would all be keys that nobody has sent. */
 static void decode_config(struct cursor *c, struct flow_topic_config *config)
 {
     ASSERT(config->codec == FLOW_CODEC_NONE);
@@ -474,6 +496,7 @@ static err_t decode_settle(struct cursor *c, struct log_entry *out)
     return err_make(valid ? ERR_OK : ERR_CORRUPT);
 }
 
+/* Fingerprints are left where they are; they are bytes to whoever looks no closer. */
 static void decode_keys(struct cursor *c, struct log_entry_keys *keys)
 {
     ASSERT(!keys->fingerprints.data);
@@ -512,6 +535,7 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     return cursor_ok(&c) && c.rest.size == 0 ? err_ok() : err_make(ERR_CORRUPT);
 }
 
+/* Nothing is taken off when it fails: whoever salvages goes on from where he was. */
 err_t log_entry_next(struct slice *payload, struct log_entry *out)
 {
     ASSERT(payload->data || payload->size == 0);

@@ -61,6 +61,8 @@ static err_t apply_bytes(struct apply *a, struct slice entry, uint64_t offset)
     return log_state_apply(&a->f->state, entry, position);
 }
 
+/* A checksum that fits and a content that does not is no rot: it is what a bug wrote, or a frame
+ * before it is gone. The rest of the log is not given up for it. */
 static err_t refused(struct apply *a, const char *what)
 {
     ASSERT(what[0]);
@@ -126,6 +128,7 @@ static err_t ensure_topics(struct apply *a, uint32_t id)
     return err_ok();
 }
 
+/* Where frames are missing, a partition that a batch names must have been made by one of them. */
 static err_t ensure_partition(struct apply *a, uint32_t topic_id, uint32_t partition)
 {
     TRY(ensure_topics(a, topic_id));
@@ -199,6 +202,8 @@ static enum flow_append_kind kind_of(const struct log_fsck *f, const struct flow
     return log_state_topic(&f->state, topic->parent_id) ? append->kind : FLOW_APPEND_SINK_LETTERS;
 }
 
+/* With another kind than it was written with where its topic is not what the frames that are
+ * left make of it. */
 static err_t put_batch(struct apply *a, struct slice entry, const struct flow_append *append)
 {
     uint64_t offset =
@@ -243,6 +248,8 @@ static err_t take_batch(struct apply *a, struct slice entry, const struct flow_a
     return err_is(err, ERR_CORRUPT) ? refused(a, "a batch") : err;
 }
 
+/* Ids are given in the order of creation: those that are missing before this one get topics
+ * without a name of their own, so that what is behind keeps its numbers. */
 static err_t take_topic(struct apply *a, struct slice entry, const struct flow_topic_change *change)
 {
     struct log_state *state = &a->f->state;
@@ -405,6 +412,8 @@ static err_t take_keys(struct apply *a, struct slice bytes, const struct log_ent
     return try_bytes(a, bytes, "idempotency keys");
 }
 
+/* From a frame that is not whole nothing is believed but its batches, which have checksums of
+ * their own. */
 static err_t take_entry(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     ASSERT(bytes.size >= LOG_ENTRY_HEADER_SIZE);
@@ -501,6 +510,8 @@ static uint64_t unknown_behind(const struct log_fsck *f, const struct log_partit
     return bytes;
 }
 
+/* An offset that somebody may have been told is never given to another record, which costs
+ * nothing but a hole. */
 void log_fsck_move_ends(struct log_fsck *f)
 {
     uint32_t moved = 0;

@@ -22,6 +22,7 @@ static err_t make_parents(struct log_fsck *f, char *path)
     return log_copy_make_parents(f->disk, path, strlen(f->directory) + 1, f->why);
 }
 
+/* Flushed at once: what it was copied from is changed next. */
 static err_t copy_bytes(struct log_fsck *f, struct io_file *from, struct io_file *to,
                         uint64_t first, uint64_t end)
 {
@@ -195,6 +196,8 @@ static void balance_sink(struct log_fsck *f, struct log_sink *sink)
         sink->lost += outcomes - accepted;
 }
 
+/* Sinks before topics: what a sink has not delivered of the lost is told by the counts as they
+ * were. */
 void log_fsck_settle(struct log_fsck *f)
 {
     ASSERT(f->repair);
@@ -422,6 +425,7 @@ struct sweep {
     char found[LOG_SEGMENT_PATH_MAX];
 };
 
+/* One a call, since a directory that is changed while it is listed may leave names out. */
 static int find_unnamed(void *context, const char *name, enum io_kind kind)
 {
     struct sweep *sweep = context;
@@ -455,6 +459,8 @@ static err_t sweep_partition(struct log_fsck *f, const struct log_topic *topic, 
     }
 }
 
+/* Only where something was lost: anywhere else what a directory holds beside its segments is a
+ * start's to clear away. */
 static err_t sweep_partitions(struct log_fsck *f)
 {
     ASSERT(f->repair);

@@ -184,6 +184,7 @@ static void match_index(struct walk *w, uint64_t position, int64_t last_offset)
     }
 }
 
+/* Entries rise by offset, as batches do: both are gone through once, side by side. */
 static void match_times(struct walk *w, const struct flow_batch *batch, int64_t last_offset)
 {
     struct index_walk *times = &w->times;
@@ -259,6 +260,8 @@ static err_t write_pending(struct walk *w)
     return err_ok();
 }
 
+/* Whatever was between two runs is lost: what is behind it begins a segment of its own, so that
+ * no offset in a segment is a guess. */
 static err_t close_run(struct walk *w)
 {
     TRY(write_pending(w));
@@ -412,6 +415,8 @@ static err_t say_gaps(struct walk *w)
     return err_ok();
 }
 
+/* Nothing is lost with an index, since it is made from the batches; the old one is put aside all
+ * the same, as everything is that a repair changes. */
 static err_t write_index(struct walk *w, enum log_segment_file which,
                          const struct index_walk *index)
 {
@@ -426,6 +431,7 @@ static err_t write_index(struct walk *w, enum log_segment_file which,
     return io_disk_write_file(w->f->disk, path, buf_slice(&index->wanted), w->f->why);
 }
 
+/* Missing is as wrong as false: a read by offset would begin at the front and take long. */
 static void say_index(struct walk *w, enum log_segment_file which, struct index_walk *index)
 {
     char name[LOG_SEGMENT_PATH_MAX];
@@ -474,6 +480,8 @@ static err_t end_segment(struct walk *w)
     return write_index(w, LOG_SEGMENT_TIMES, &w->times);
 }
 
+/* A missing file is one of no bytes: then all that the checkpoint says of it is lost, and is
+ * named as such. */
 static err_t read_segment(struct walk *w)
 {
     struct log_fsck *f = w->f;
@@ -739,6 +747,8 @@ static void compare_counts(struct log_fsck *f, const struct partition_walk *pw, 
                   partition->records);
 }
 
+/* Segments before the log's own entries: offsets rise from the one to the other, and a gap
+ * between them is a loss like any other. */
 static err_t read_partition(struct log_fsck *f, const struct log_topic *topic, uint32_t number,
                             struct buf *bytes)
 {

@@ -44,6 +44,8 @@ void log_fsck_window_set(struct log_fsck_window *window, struct io_file *file, u
     window->overlay = (struct slice){0};
 }
 
+/* A block that the disk refuses is taken for zeros: it holds no frame then, and the blocks
+ * around it are still read. */
 static void read_block(struct log_fsck_window *w, uint64_t at, uint64_t size)
 {
     size_t got = 0;
@@ -133,6 +135,7 @@ struct listing {
     err_t error;
 };
 
+/* What is none of the log's files is named and left alone. */
 static int list_name(void *context, const char *name, enum io_kind kind)
 {
     struct listing *listing = context;
@@ -203,6 +206,8 @@ err_t log_fsck_open_wal(struct log_fsck *f)
     return read_copy(f);
 }
 
+/* What the last start had begun to write again is read as if it had been written: the copy
+ * beside the log is the newer truth of that frame. */
 static void look_at(struct log_fsck *f, const struct log_fsck_file *file)
 {
     ASSERT(file->number > 0);
@@ -231,6 +236,7 @@ static err_t header_at(struct log_fsck *f, uint64_t offset, struct log_frame_hea
     return err_ok();
 }
 
+/* Any frame will do, of any age: files of the log never come from another directory. */
 bool log_fsck_wal_uuid(struct log_fsck *f, struct uuid *out)
 {
     ASSERT(f->files || f->file_count == 0);
@@ -330,6 +336,7 @@ static err_t scan_front(struct log_fsck *f, struct log_fsck_file *file)
     return err_ok();
 }
 
+/* Block by block, and not from frame to frame: behind a broken one the next may begin anywhere. */
 static err_t scan_file(struct log_fsck *f, uint32_t index)
 {
     const struct log_fsck_file *file = &f->files[index];

@@ -57,6 +57,8 @@ void log_keys_head_encode(const struct log_keys_head *head, uint8_t out[static I
     put_u32le(out + HEAD_CRC, crc32c(0, out, HEAD_CRC));
 }
 
+/* A file of another topic, or of another bucket under this one's name, is found by whoever asked
+ * for it: the head says which it is. */
 err_t log_keys_head_decode(struct slice block, struct log_keys_head *out)
 {
     ASSERT(block.data || block.size == 0);
@@ -92,6 +94,7 @@ void log_keys_block_encode(const struct flow_fingerprint *keys, uint32_t count, 
     put_u32le(out + AT_CRC, crc32c(0, out, AT_CRC));
 }
 
+/* With its place: a block that was written where another belongs has a checksum that fits. */
 err_t log_keys_block_check(struct slice block, uint64_t number, uint32_t index)
 {
     ASSERT(block.data || block.size == 0);
@@ -102,6 +105,7 @@ err_t log_keys_block_check(struct slice block, uint64_t number, uint32_t index)
     return err_make(fits ? ERR_OK : ERR_CORRUPT);
 }
 
+/* By the half that places are told from; the other one only breaks ties. */
 static int rising(const void *a, const void *b)
 {
     const struct flow_fingerprint *x = a;
@@ -147,12 +151,15 @@ static err_t sort_keys(const struct log_keys_table *table, struct flow_fingerpri
     return err_ok();
 }
 
+/* Keys are spread evenly over all values, so that a value scaled to the number of ranges is its
+ * range, without a search. */
 static uint32_t range_of(const struct log_keys_file *file, struct flow_fingerprint key)
 {
     ASSERT(file->ranges > 0);
     return (uint32_t)(((unsigned __int128)key.high * file->ranges) >> 64);
 }
 
+/* Of the other half than ranges are made of, or all keys of a range would have the same. */
 static uint16_t tag_of(struct flow_fingerprint key)
 {
     return (uint16_t)(key.low >> 48);
@@ -197,6 +204,7 @@ void log_keys_file_done(struct log_keys_file *file)
     *file = (struct log_keys_file){0};
 }
 
+/* Written behind as it goes: a flush of all of it at the end would hold up those of the log. */
 static err_t write_blocks(struct io_file *file, const struct log_keys_head *head,
                           const struct flow_fingerprint *keys, uint8_t *copy)
 {

@@ -38,11 +38,15 @@ struct flow_fingerprint log_keys_table_at(const struct log_keys_table *table, ui
     return table->chunks[place / LOG_KEYS_CHUNK][place % LOG_KEYS_CHUNK];
 }
 
+/* Parts, so that growing makes one small table anew and not all of them at one moment, while
+ * commits wait. */
 static uint32_t part_of(struct flow_fingerprint key)
 {
     return (uint32_t)(key.low % LOG_KEYS_PARTS);
 }
 
+/* Eight bits of the key beside its place: nearly every slot that is not the key's is passed over
+ * without a look at the key itself, which lies elsewhere in memory. */
 static uint32_t slot_value(struct flow_fingerprint key, uint32_t place)
 {
     ASSERT(place < LOG_KEYS_TABLE_MAX);

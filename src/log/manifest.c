@@ -12,6 +12,8 @@
 
 #define FIRST_LINE "garner backup"
 
+/* The seed of the map is fixed: paths come from this program or are checked before they are put
+ * in, and their number is bounded by the text. */
 void log_manifest_init(struct log_manifest *manifest)
 {
     *manifest = (struct log_manifest){0};

@@ -62,6 +62,7 @@ static void begin_saving(struct log *log)
 }
 
 /* Whether anything is in the log alone. */
+/* A frame on its way counts: what was answered early may be in it. */
 static bool has_unsealed(const struct log *log)
 {
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
@@ -97,6 +98,8 @@ static void take(struct log *log, struct flow_pin *asker)
     log_sequencer_pump(log);
 }
 
+/* Also who gives back is told whether the pin was still his: a copy that lost it half way is no
+ * backup, however whole it looks. */
 static void keep(struct log *log, struct flow_pin *asker)
 {
     struct log_pin *pin = &log->pin;
@@ -153,6 +156,7 @@ static void time_over(struct io_timer *timer)
 }
 
 /* The only thing that keeps the log from its next file is the pin. */
+/* Promise 5 before the backup: records that come have the room, and the copy gives way. */
 static bool is_in_the_way(const struct log *log)
 {
     const struct log_wal *wal = &log->wal;
@@ -192,6 +196,7 @@ void log_pin_saved(struct log *log, uint64_t lsn, uint64_t sealed_file)
     bool sealed = pin->phase == LOG_PIN_SEALING && sealed_file >= pin->seal_file;
     if ((!sealed && pin->phase != LOG_PIN_SAVING) || lsn < pin->lsn_min)
         return;
+    /* Random, so that whoever held a pin in an earlier life of the server cannot keep this one. */
     do
         io_random(log->options.loop, &pin->id, sizeof pin->id);
     while (pin->id == 0);

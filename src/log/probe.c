@@ -92,6 +92,7 @@ struct gathering {
     uint64_t since; /* files installed up to then have been looked into */
 };
 
+/* A key can be in one file only, but filters err: each that does not rule it out is asked. */
 static err_t gather_record(struct gathering *g, uint32_t append, uint32_t record)
 {
     struct flow_fingerprint key = g->commit->appends[append].keys[record];
@@ -118,6 +119,7 @@ static bool is_open_question(const struct flow_append *append, uint32_t record)
            !flow_bit(append->duplicates, record);
 }
 
+/* A filter is some hundred megabytes at its largest: without this each look waits for memory. */
 static void prefetch(const struct gathering *g, const struct flow_append *append, uint32_t record)
 {
     if (record >= append->record_count)

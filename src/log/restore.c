@@ -109,6 +109,8 @@ static err_t choose_backup(struct restore *r)
     return err_ok();
 }
 
+/* What an interrupted restore left is removed and not gone on with: how far it came is nowhere
+ * written down. */
 static err_t begin_target(struct restore *r)
 {
     int size = snprintf(r->unfinished, sizeof r->unfinished, "%s", r->options->to);
@@ -157,6 +159,8 @@ static err_t named(struct restore *r, err_t err, const char *from, const char *t
                    err_string(err));
 }
 
+/* A file that the manifest names and that is not there was removed by hand, or lies on another
+ * disk: that is damage of this backup, and no mistake of the caller's. */
 static err_t open_source(struct restore *r, const char *path, struct io_file **out)
 {
     err_t err = io_disk_open(r->disk, path, IO_OPEN_READ, out, r->why);
@@ -164,6 +168,8 @@ static err_t open_source(struct restore *r, const char *path, struct io_file **o
     return err_is(err, ERR_NO_FILE) ? damaged(r, path, "missing") : err;
 }
 
+/* Segments, indexes and files of keys say nothing of the directory that they are in, and are
+ * copied as they are. */
 static err_t copy_file(struct restore *r, const struct log_manifest_file *file)
 {
     char from_path[LOG_BACKUP_PATH_MAX];
@@ -226,6 +232,8 @@ static bool is_wal_file(struct slice path, uint64_t *number)
            err_is_ok(number_parse_u64(slice_sub(path, prefix.size, 20), number)) && *number > 0;
 }
 
+/* The checksum first: a frame that rotted in the backup is found before any of it is given
+ * another uuid, which would make new checksums for whatever is there. */
 static err_t copy_frames(struct restore *r, const struct log_manifest_file *file, uint64_t number,
                          struct io_file *from, const char *from_path)
 {

@@ -26,6 +26,8 @@
 #define BATCH_SIZE_MAX LOG_WAL_FILE_SIZE_MAX
 #define TOLD_MAX 50u
 
+/* The first few are named and the others counted: a disk that has lost much would fill the log
+ * of events. */
 static void add_found(struct log_scrub *scrub, struct log_scrub_found found)
 {
     ASSERT(found.what);
@@ -166,6 +168,8 @@ static void compare_totals(struct log_scrub *scrub)
                                        .to = segment->size});
 }
 
+/* The piece is opened anew each time: between two of them the segment may have expired, and an
+ * open file would keep its bytes on the disk. */
 static err_t look_at_segment(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -214,6 +218,8 @@ static void look_at_entry(struct log_scrub *scrub, const struct log_scrub_batch 
                                               .to = (uint64_t)entry->file_offset + entry->size});
 }
 
+/* One read for batches that lie side by side, in the order of the file, whichever partitions
+ * they are of. */
 static err_t look_at_window(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -256,6 +262,8 @@ static void work(struct io_job *job)
     scrub->error = scrub->phase == LOG_SCRUB_WAL ? look_at_window(log) : look_at_segment(log);
 }
 
+/* What the worker finds is its own until it is back: the state may change meanwhile, and says
+ * then whether the question still stands. */
 static void offload(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -267,6 +275,7 @@ static void offload(struct log *log)
     io_offload(log->options.checker, &scrub->job);
 }
 
+/* Also between two pieces: reading back comes after everything else that wants the disk. */
 static void wait(struct log *log, uint64_t delay_ns)
 {
     ASSERT(!log->scrub.running);
@@ -307,6 +316,8 @@ static bool gather_partition(struct log_scrub *scrub, const struct log_topic *to
     return true;
 }
 
+/* Every partition has its own index of the same file; without memory for all of them there is
+ * nothing to compare with. */
 static bool gather_window(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -342,6 +353,8 @@ static void tell(struct log *log, const struct log_scrub_found *found, const cha
                      "fsck names them");
 }
 
+/* A batch that was sealed or has expired since the window was read is no loss, whatever its
+ * bytes were. */
 static void window_done(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -386,6 +399,7 @@ static struct log_segment *live_segment(const struct log *log)
     return there ? &partition->segments[at] : NULL;
 }
 
+/* By what is live: a segment that was removed while it was read has no finding to keep. */
 static void segment_done(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -431,6 +445,8 @@ static bool adds_up(const struct log_partition *partition)
     return good && count == partition->records;
 }
 
+/* The ledger is derived from these counts: where they do not add up, a bug or a flipped bit of
+ * memory has been at work, and the disk may be right. */
 static void look_at_partition(struct log *log, const struct log_topic *topic, uint32_t number)
 {
     const struct log_partition *partition = &topic->partitions[number];
@@ -592,6 +608,7 @@ static bool next_window(struct log *log)
     return false;
 }
 
+/* The log first: what is in it alone has no second copy, and is gone from it soon. */
 static void begin_round(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
@@ -702,6 +719,8 @@ void log_scrub_start(struct log *log)
         wait(log, log->options.check_every_ms * IO_MS);
 }
 
+/* A read that is on its way ends by itself; the stop waits for it, since it holds a file of the
+ * log. */
 bool log_scrub_stop(struct log *log)
 {
     ASSERT(log->mode >= LOG_STOPPING);

@@ -18,6 +18,8 @@ void log_settled_done(struct log_settled *settled)
     *settled = (struct log_settled){0};
 }
 
+/* Room is taken when a commit is composed, so that nothing can fail any more when its frame is
+ * durable. */
 err_t log_settled_reserve(struct log_settled *settled, uint32_t count)
 {
     ASSERT(settled->count <= settled->capacity);
@@ -57,6 +59,8 @@ bool log_settled_overlaps(const struct log_settled *settled, int64_t first, int6
     return at < settled->count && settled->runs[at].first_offset < end;
 }
 
+/* The room stays: what a filter has left in pieces is redriven later, and the runs that come
+ * then need it again. */
 static void take_out(struct log_settled *settled, uint32_t at, uint32_t count)
 {
     ASSERT(at + count <= settled->count);
@@ -70,6 +74,8 @@ static void take_out(struct log_settled *settled, uint32_t at, uint32_t count)
 err_t log_settled_add(struct log_settled *settled, const struct flow_settled_run *run)
 {
     ASSERT(run);
+    /* The run may be of a frame or a checkpoint read from a disk, which is believed no more than
+     * any peer. A letter that is settled twice would count twice. */
     if (run->first_offset < 0 || run->first_offset >= run->end_offset || run->record_count == 0 ||
         run->record_count > (uint64_t)(run->end_offset - run->first_offset) ||
         log_settled_overlaps(settled, run->first_offset, run->end_offset))
@@ -129,6 +135,8 @@ static uint64_t cut_in_two(struct log_settled *settled, uint32_t at, int64_t fir
     return left;
 }
 
+/* Letters that a repair has written off were somewhere inside of runs. Which of a run's offsets
+ * were holes is not known: what is counted out is never more than there are offsets. */
 uint64_t log_settled_remove(struct log_settled *settled, int64_t first, int64_t end)
 {
     ASSERT(first <= end);
@@ -165,6 +173,8 @@ uint64_t log_settled_remove(struct log_settled *settled, int64_t first, int64_t 
     return gone;
 }
 
+/* A start that moves over settled letters frees their room; it stops in front of the first that
+ * is held. */
 int64_t log_settled_end(const struct log_settled *settled, int64_t offset)
 {
     uint32_t at = place(settled, offset);

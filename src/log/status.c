@@ -2,6 +2,10 @@
 
 #include "base/assert.h"
 
+/* What the log tells of itself. Everything is counted by the sequencer's loop in plain fields
+ * and read there, when somebody asks; a snapshot is of one durable moment, and so are its sums.
+ * Metrics are of the moment of asking, and may be ahead of what is on the disk by what is on its
+ * way. */
 static const struct metric_family commits_total = {"garner_log_commits_total",
                                                    "Commits that are on disk.", METRIC_COUNTER};
 static const struct metric_family frames_total = {

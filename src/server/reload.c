@@ -135,6 +135,7 @@ static void end(struct server_reload *reload, int status)
         server_stop_continue(server);
 }
 
+/* To the log of events as well: who sent a signal has no answer to read. */
 static void refuse(struct server_reload *reload, err_t err)
 {
     struct server *server = reload->server;
@@ -178,6 +179,8 @@ static void in_force(struct task *task)
 }
 
 /* On each intake loop in turn, which is where its check may be touched. */
+/* One loop after the other, by mail. For that moment two loops may work by different contracts,
+ * as two requests on their way do. */
 static void apply(struct task *task)
 {
     struct server_reload *reload = CONTAINER_OF(task, struct server_reload, task);
@@ -193,6 +196,8 @@ static void apply(struct task *task)
     io_post(server->control, task);
 }
 
+/* All memory is had here, on the control loop, while the old contracts are in force: an exchange
+ * that could fail on the second loop would leave the first with other contracts. */
 static err_t make_updates(struct server_reload *reload)
 {
     struct server *server = reload->server;
@@ -215,6 +220,8 @@ static err_t make_updates(struct server_reload *reload)
 
 static void snapshot_back(struct flow_snapshot *snapshot);
 
+/* Anew for each pass: the pass before has given numbers to topics, and the next one refers to
+ * them. */
 static void ask_log(struct server_reload *reload)
 {
     flow_snapshot_done(&reload->snapshot);

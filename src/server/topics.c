@@ -42,6 +42,7 @@ static err_t commit_and_wait(struct server *server, struct waiting *w)
     return w->commit.error;
 }
 
+/* The control loop runs for this one answer, as it does for a commit. */
 static void snapshot_back(struct flow_snapshot *snapshot)
 {
     io_uv_loop_stop(snapshot->home);
@@ -75,6 +76,7 @@ static bool dlq_name(const char *topic, char out[static FLOW_TOPIC_NAME_MAX + 1]
     return size > 0 && (unsigned)size <= FLOW_TOPIC_NAME_MAX;
 }
 
+/* Names beside the items: a change refers to its name until the log has answered. */
 static err_t changes_new(struct server_changes *changes, size_t count)
 {
     *changes = (struct server_changes){
@@ -257,6 +259,8 @@ typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot
                      const struct control_catalog_topic *topic, struct server_changes *changes,
                      struct err_text *why);
 
+/* What a pass adds is decided by what the log says it has, and not by what the pass before has
+ * asked for: a start that was killed in between goes on where it was. */
 err_t server_topics_pass(struct server *server, const struct control_catalog *catalog,
                          unsigned pass, const struct flow_snapshot *snapshot,
                          struct server_changes *out, struct err_text *why)

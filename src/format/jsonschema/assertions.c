@@ -18,6 +18,7 @@ static struct format_jsonschema_decimal decimal_of(const struct format_jsonschem
     return decimal;
 }
 
+/* By value: 1.0 and 10e-1 are integers too. */
 static bool is_integer(const struct format_jsonschema_node *node)
 {
     if (node->kind != FORMAT_JSON_NUMBER)
@@ -26,6 +27,8 @@ static bool is_integer(const struct format_jsonschema_node *node)
     return format_jsonschema_decimal_is_integer(&decimal);
 }
 
+/* A long text is compared or searched as long as it is, and takes its share of the work that a
+ * record is given. */
 static uint64_t steps_of(const struct format_jsonschema_node *node)
 {
     return 1 + node->text.size / 64;

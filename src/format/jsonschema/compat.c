@@ -72,6 +72,7 @@ const char *format_jsonschema_break_text(enum format_jsonschema_break_code code)
     return break_table[code].text;
 }
 
+/* In a try the first break settles it: nobody hears of the others. */
 bool format_jsonschema_compat_over(const struct format_jsonschema_compat_run *r)
 {
     return r->budget.spent || !err_is_ok(r->error) || (r->quiet > 0 && r->broken);
@@ -119,6 +120,8 @@ format_jsonschema_compat_find(const struct format_jsonschema_schema *schema, con
     return NULL;
 }
 
+/* An empty object and true allow everything (JSON Schema core, section 4.3.2), and so does a
+ * schema of annotations alone. */
 bool format_jsonschema_compat_open(const struct format_jsonschema_schema *schema)
 {
     return !schema->never && !schema->keywords;
@@ -161,6 +164,8 @@ bool format_jsonschema_compat_try(struct format_jsonschema_compat_run *r,
     return try_types(r, a, FORMAT_JSONSCHEMA_TYPES_ALL, b);
 }
 
+/* One level into the value: a pair that is met again further inside is another question than one
+ * that leads back to itself at the same place. */
 bool format_jsonschema_compat_try_inner(struct format_jsonschema_compat_run *r,
                                         const struct format_jsonschema_schema *a,
                                         const struct format_jsonschema_schema *b)
@@ -228,6 +233,9 @@ static void compare_all(struct format_jsonschema_compat_run *r,
     }
 }
 
+/* Each branch of the old one has to fit a branch of the other, any. Where none fits, what it
+ * lacks is told by the branch in the same place, which is the one that whoever wrote both had in
+ * mind. */
 static void compare_any(struct format_jsonschema_compat_run *r,
                         const struct format_jsonschema_keyword *a,
                         const struct format_jsonschema_keyword *b)
@@ -269,6 +277,8 @@ static bool place(struct matching *m, size_t i)
     return false;
 }
 
+/* With oneOf two branches must not fit the same one: a value of both would then be refused. So
+ * it is a matching, and not a search for each. */
 static size_t match(struct format_jsonschema_compat_run *r, struct matching *m,
                     const struct format_jsonschema_keyword *a,
                     const struct format_jsonschema_keyword *b)
@@ -313,6 +323,8 @@ static void compare_one(struct format_jsonschema_compat_run *r,
                                        b->value);
 }
 
+/* By value, as enum compares: the order of members and the way in which numbers are written make
+ * no difference. */
 static bool same_text(struct format_jsonschema_compat_run *r,
                       const struct format_jsonschema_schema *a,
                       const struct format_jsonschema_schema *b)
@@ -340,6 +352,8 @@ static void compare_condition(struct format_jsonschema_compat_run *r,
     }
 }
 
+/* Of the words that branch each is compared with its like alone. What can be said of unlike ones
+ * (an enum that a type follows from) is asked before. */
 static void compare_group(struct format_jsonschema_compat_run *r, enum group group,
                           const struct format_jsonschema_schema *a,
                           const struct format_jsonschema_keyword *in_a,
@@ -392,6 +406,8 @@ static bool follows_from_within(struct format_jsonschema_compat_run *r,
 }
 
 /* A value of several types may go to a branch for each. */
+/* A type of several kinds of value is the same as a branch for each: every kind alone has to fit
+ * one. */
 static bool types_go_to_branches(struct format_jsonschema_compat_run *r,
                                  const struct format_jsonschema_schema *a, uint32_t types,
                                  const struct format_jsonschema_keyword *any);
@@ -441,6 +457,7 @@ static bool says_types_otherwise(const struct format_jsonschema_schema *schema)
     return false;
 }
 
+/* Types first, since a break of a type explains most of what would be found behind it. */
 static void compare_groups(struct format_jsonschema_compat_run *r,
                            const struct format_jsonschema_schema *a, uint32_t types,
                            const struct format_jsonschema_schema *b)
@@ -575,6 +592,8 @@ err_t format_jsonschema_compat(const struct format_jsonschema *from,
     return run.error;
 }
 
+/* Without steps left they are taken for different: a reload then compares them, and nothing is
+ * skipped that should not be. */
 bool format_jsonschema_same(const struct format_jsonschema *a, const struct format_jsonschema *b)
 {
     ASSERT(a->root && b->root);

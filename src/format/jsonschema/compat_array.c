@@ -19,6 +19,8 @@ struct items {
     const struct format_jsonschema_schema *rest; /* of all others; NULL: anything */
 };
 
+/* Draft 7 has an array of schemas in items and the rest in additionalItems; 2020-12 has
+ * prefixItems, and the rest in items. Compared is what they say, whichever says it. */
 static struct items items_of(const struct format_jsonschema_schema *schema)
 {
     struct items items = {0};
@@ -40,6 +42,8 @@ static struct items items_of(const struct format_jsonschema_schema *schema)
     return items;
 }
 
+/* In an array whose further items may be anything, records have anything there already; a schema
+ * for the next place narrows that. */
 static void item_added(struct format_jsonschema_compat_run *r, const struct items *a,
                        const struct format_jsonschema_schema *added)
 {
@@ -55,6 +59,7 @@ static void item_added(struct format_jsonschema_compat_run *r, const struct item
                                    added->node);
 }
 
+/* What had a place of its own falls to the schema of the rest, which has to allow it. */
 static void item_removed(struct format_jsonschema_compat_run *r, const struct items *b,
                          const struct format_jsonschema_schema *removed)
 {

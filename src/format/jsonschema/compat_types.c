@@ -44,6 +44,7 @@ bool format_jsonschema_compat_has_types(const struct format_jsonschema_schema *s
     return false;
 }
 
+/* Without the word all kinds are allowed (validation, section 6.1.1). */
 uint32_t format_jsonschema_compat_types_of(const struct format_jsonschema_schema *schema)
 {
     const struct format_jsonschema_keyword *k = format_jsonschema_compat_find(schema, "type");
@@ -54,6 +55,7 @@ uint32_t format_jsonschema_compat_types_of(const struct format_jsonschema_schema
     return (types & 1U << FORMAT_JSON_NUMBER) != 0 ? types | 1U : types;
 }
 
+/* No least number of anything is the same as a least number of none. */
 static bool is_zero(const struct format_jsonschema_decimal *d)
 {
     return d->count == 0;
@@ -101,6 +103,7 @@ static void compare_text(struct format_jsonschema_compat_run *r,
         format_jsonschema_compat_break(r, changed, to->value);
 }
 
+/* Multiples of 6 are multiples of 3, and not the other way round. */
 static void compare_multiples(struct format_jsonschema_compat_run *r,
                               const struct format_jsonschema_schema *a,
                               const struct format_jsonschema_schema *b)

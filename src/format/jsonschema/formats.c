@@ -17,6 +17,8 @@ struct text {
     bool good;
 };
 
+/* Nothing is left then, so that whatever is taken next fails too, and one look at the end is
+ * enough. */
 static void fail(struct text *t)
 {
     *t = (struct text){{NULL, 0}, false};
@@ -119,6 +121,7 @@ static enum format_jsonschema_truth truth(bool yes)
     return yes ? FORMAT_JSONSCHEMA_YES : FORMAT_JSONSCHEMA_NO;
 }
 
+/* full-date of RFC 3339 section 5.6, the days of the month by the calendar. */
 static enum format_jsonschema_truth is_date(struct slice s)
 {
     struct text t = {s, true};
@@ -133,6 +136,7 @@ static enum format_jsonschema_truth is_time(struct slice s)
     return ended(&t);
 }
 
+/* RFC 3339 section 5.6 lets T and Z be small letters. */
 static enum format_jsonschema_truth is_date_time(struct slice s)
 {
     struct text t = {s, true};
@@ -176,6 +180,7 @@ static enum format_jsonschema_truth is_duration(struct slice s)
     return truth(t.good && date && t.rest.size == 0);
 }
 
+/* Of ASCII alone, whatever the locale. */
 static bool is_letter_or_digit(uint8_t byte)
 {
     return (uint8_t)((byte | 0x20) - 'a') < 26 || (uint8_t)(byte - '0') < 10;
@@ -228,6 +233,7 @@ static bool local_part_valid(struct slice s)
     return !dot;
 }
 
+/* At the last @: a quoted local part (RFC 5321 section 4.1.2) may hold others. */
 static enum format_jsonschema_truth is_email(struct slice s)
 {
     size_t at = s.size;
@@ -266,12 +272,14 @@ static enum format_jsonschema_truth is_uri_reference(struct slice s)
     return truth(format_jsonschema_uri_valid(s, true));
 }
 
+/* RFC 4122 section 3: 36 characters, of either case. */
 static enum format_jsonschema_truth is_uuid(struct slice s)
 {
     struct uuid id;
     return truth(err_is_ok(uuid_parse(s, &id)));
 }
 
+/* By compiling it as a pattern would be, so that both agree on what is one. */
 static enum format_jsonschema_truth is_regex(struct slice s)
 {
     err_t err = format_jsonschema_regex_new(s, false, NULL, NULL);
@@ -305,6 +313,7 @@ static const struct format_jsonschema_format formats[] = {
     {"uuid", "RFC 4122", is_uuid, 0},
 };
 
+/* One that is not known says nothing, as the drafts have it (validation, section 7.2.3). */
 const struct format_jsonschema_format *format_jsonschema_format_find(struct slice name)
 {
     ASSERT(name.data || name.size == 0);

@@ -22,6 +22,8 @@ static err_t drop(struct format_jsonschema_keyword *k)
     return err_ok();
 }
 
+/* Every place where a schema may stand has been found before keywords are compiled, so that
+ * references may lead forwards. */
 static const struct format_jsonschema_schema *schema_of(const struct format_jsonschema_node *node)
 {
     ASSERT(node->mark);
@@ -53,6 +55,7 @@ static err_t compile_one(struct format_jsonschema_compiler *c,
     return err_ok();
 }
 
+/* then and else say nothing without an if, and belong to it (core, section 10.2.2). */
 static err_t compile_if(struct format_jsonschema_compiler *c,
                         struct format_jsonschema_schema *owner, struct format_jsonschema_keyword *k)
 {
@@ -93,6 +96,8 @@ static err_t compile_parts(struct format_jsonschema_compiler *c,
     return make_parts(c, k, &parts);
 }
 
+/* Remembered by its owner: additionalProperties asks which names are taken (core, section
+ * 10.3.2.3). */
 static err_t compile_properties(struct format_jsonschema_compiler *c,
                                 struct format_jsonschema_schema *owner,
                                 struct format_jsonschema_keyword *k)
@@ -195,6 +200,7 @@ static err_t read_count(struct format_jsonschema_compiler *c,
     return err_ok();
 }
 
+/* The bounds are words of their own that say nothing alone, and draft 7 has none. */
 static err_t compile_contains(struct format_jsonschema_compiler *c,
                               struct format_jsonschema_schema *owner,
                               struct format_jsonschema_keyword *k)
@@ -214,6 +220,8 @@ static err_t compile_contains(struct format_jsonschema_compiler *c,
     return compile_one(c, owner, k);
 }
 
+/* It depends on what all others of its schema, and below references, have looked at; so that
+ * schema keeps count. */
 static err_t compile_unevaluated(struct format_jsonschema_compiler *c,
                                  struct format_jsonschema_schema *owner,
                                  struct format_jsonschema_keyword *k)
@@ -224,6 +232,8 @@ static err_t compile_unevaluated(struct format_jsonschema_compiler *c,
     return compile_one(c, owner, k);
 }
 
+/* The list of kinds is the tokenizer's own, whose names are those of the drafts, but for
+ * integer. */
 static err_t add_type(struct format_jsonschema_compiler *c,
                       const struct format_jsonschema_node *node,
                       struct format_jsonschema_keyword *k)
@@ -263,6 +273,7 @@ static err_t compile_enum(struct format_jsonschema_compiler *c,
     return k->value->kind == FORMAT_JSON_ARRAY ? err_ok() : refuse_kind(c, k->value, "an array");
 }
 
+/* Any value is one. */
 static err_t compile_const(struct format_jsonschema_compiler *c,
                            struct format_jsonschema_schema *owner,
                            struct format_jsonschema_keyword *k)
@@ -287,6 +298,8 @@ static err_t compile_bound(struct format_jsonschema_compiler *c,
     return err_ok();
 }
 
+/* Long division takes steps for each digit of the divisor, whose number is therefore bounded
+ * here. */
 static err_t compile_multiple_of(struct format_jsonschema_compiler *c,
                                  struct format_jsonschema_schema *owner,
                                  struct format_jsonschema_keyword *k)
@@ -321,6 +334,7 @@ static err_t compile_pattern(struct format_jsonschema_compiler *c,
     return format_jsonschema_pattern(c, k->value, k->value->text, &k->regex);
 }
 
+/* false says nothing, and costs nothing then. */
 static err_t compile_unique(struct format_jsonschema_compiler *c,
                             struct format_jsonschema_schema *owner,
                             struct format_jsonschema_keyword *k)
@@ -331,6 +345,8 @@ static err_t compile_unique(struct format_jsonschema_compiler *c,
     return k->value->kind == FORMAT_JSON_TRUE ? err_ok() : drop(k);
 }
 
+/* An annotation unless asked for, by whoever compiles or by the vocabulary of the metaschema
+ * (validation, section 7.2). */
 static err_t compile_format(struct format_jsonschema_compiler *c,
                             struct format_jsonschema_schema *owner,
                             struct format_jsonschema_keyword *k)

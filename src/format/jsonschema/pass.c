@@ -87,6 +87,8 @@ static inline const struct format_jsonschema_property *find(struct frame *f, str
     return format_jsonschema_shape_find(shape, raw, *fingerprint);
 }
 
+/* An escaped name is left to the plain checker: it would have to be decoded to be compared, and
+ * next to no record has one. */
 static inline bool on_key(struct format_json_walk *walk, struct slice raw, bool plain)
 {
     struct pass *p = pass_of(walk);
@@ -126,6 +128,7 @@ static bool run_keyword(struct pass *p, const struct format_jsonschema_keyword *
     return k->word->check(p->run, k, node, FORMAT_JSONSCHEMA_NONE);
 }
 
+/* Last, being the dearest: what they need to look at may be read anew for each. */
 static bool holds_wholes(struct pass *p, const struct format_jsonschema_place *shape,
                          const struct format_jsonschema_node *node)
 {
@@ -135,6 +138,8 @@ static bool holds_wholes(struct pass *p, const struct format_jsonschema_place *s
     return p->run->stopped == ERR_OK;
 }
 
+/* By the decoded text: a word may be written with escapes in the schema, in the record or in
+ * both. */
 static bool is_word(const struct format_jsonschema_step_of *s, struct slice text)
 {
     for (size_t i = 0; i < s->count; i++)
@@ -144,6 +149,7 @@ static bool is_word(const struct format_jsonschema_step_of *s, struct slice text
     return false;
 }
 
+/* A byte that goes on with a code point begins none (RFC 3629 section 3). */
 static bool has_length(const struct format_jsonschema_step_of *s, struct slice text, bool plain)
 {
     uint64_t count = plain ? text.size : 0;
@@ -231,6 +237,7 @@ static __attribute__((noinline)) bool check_other(struct pass *p,
     return holds_wholes(p, shape, &node);
 }
 
+/* Kinds first: it is one look at a bit, and most schemas say no more of most values. */
 static inline bool on_scalar(struct format_json_walk *walk, enum format_json_kind kind,
                              struct slice raw, bool plain)
 {
@@ -249,6 +256,8 @@ static inline bool on_scalar(struct format_json_walk *walk, enum format_json_kin
            check_other(p, shape, kind, raw);
 }
 
+/* Fields one by one: a frame is filled for each object and array, and its list of unknown names
+ * need not be touched. */
 static inline bool on_open(struct format_json_walk *walk, const uint8_t *at)
 {
     struct pass *p = pass_of(walk);
@@ -284,6 +293,7 @@ static __attribute__((noinline)) bool check_span(struct pass *p, const struct fr
     return holds_wholes(p, f->shape, tree);
 }
 
+/* What can only be said of the whole: which names were missing, and how many there were. */
 static inline bool on_close(struct format_json_walk *walk, const uint8_t *end)
 {
     struct pass *p = pass_of(walk);

@@ -70,6 +70,9 @@ static void put(struct builder *b, struct set *set, const struct format_jsonsche
     put_at(b, set, schema, 0);
 }
 
+/* References and allOf say more of the same value: what they lead to joins the set, so that the
+ * pass looks at the value once for all of them. Every other branch may fail and the value still
+ * be good; those are keywords that are run on the span. */
 static void expand_one(struct builder *b, struct set *set, size_t i)
 {
     const struct format_jsonschema_schema *schema = set->items[i];
@@ -93,6 +96,7 @@ static void expand(struct builder *b, struct set *set)
     } while (set->again && !b->unfit);
 }
 
+/* An order of any kind, so that the same schemas met in another order are the same shape. */
 static int by_address(const void *a, const void *b)
 {
     uintptr_t x = (uintptr_t) * (const struct format_jsonschema_schema *const *)a;
@@ -149,6 +153,7 @@ static err_t add_keyword(struct builder *b, struct format_jsonschema_steps *step
     return add_step(b, steps, (struct format_jsonschema_step_of){.keyword = k});
 }
 
+/* enum, const and what else asks for no kind of value is a question to a value of each. */
 static err_t add_everywhere(struct builder *b, struct format_jsonschema_place *shape,
                             const struct format_jsonschema_keyword *k)
 {
@@ -192,6 +197,9 @@ static bool short_integer(struct slice text, int64_t *out)
     return true;
 }
 
+/* Bounds that are integers and short are compared in registers with numbers that are; anything
+ * longer is a decimal, and exact there. An exclusive bound is the next integer, which is why a
+ * fraction never comes this way. */
 static err_t add_bound(struct builder *b, struct format_jsonschema_place *shape,
                        const struct format_jsonschema_keyword *k)
 {
@@ -207,6 +215,7 @@ static err_t add_bound(struct builder *b, struct format_jsonschema_place *shape,
     return add_step(b, &shape->numbers, step);
 }
 
+/* Apart from the other keywords, since a length needs nothing of the string but a count. */
 static err_t add_length(struct builder *b, struct format_jsonschema_place *shape,
                         const struct format_jsonschema_keyword *k)
 {
@@ -216,6 +225,8 @@ static err_t add_length(struct builder *b, struct format_jsonschema_place *shape
             .operation = FORMAT_JSONSCHEMA_DO_LENGTH, .keyword = k, .min = k->min, .max = k->max});
 }
 
+/* Several types of one place each allow less. An integer is a number to the tokenizer, and told
+ * from others by its value. */
 static void add_type(struct format_jsonschema_place *shape,
                      const struct format_jsonschema_keyword *k)
 {
@@ -296,6 +307,8 @@ static uint32_t property_at(struct builder *b, struct format_jsonschema_place *s
     return shape->property_count++;
 }
 
+/* Names that are only required have a place too: their bit among those seen is how their absence
+ * is found. */
 static void add_names(struct builder *b, struct format_jsonschema_place *shape,
                       const struct format_jsonschema_schema *schema)
 {
@@ -332,6 +345,8 @@ static void add_below(struct builder *b, struct set *set,
             put(b, set, k->schema);
 }
 
+/* Four times as large as the names are many, so that nearly every name is found at the first
+ * place, and one that is unknown at an empty one. */
 static err_t fill_table(struct builder *b, struct format_jsonschema_place *shape)
 {
     uint32_t size = 4;
@@ -350,6 +365,8 @@ static err_t fill_table(struct builder *b, struct format_jsonschema_place *shape
     return err_ok();
 }
 
+/* On the stack first: how many names there are is known at the end, and an arena gives nothing
+ * back. One more shape than names is for all that are not listed. */
 static err_t fill_object(struct builder *b, struct format_jsonschema_place *shape)
 {
     struct format_jsonschema_property room[FORMAT_JSONSCHEMA_PROPERTIES_MAX];
@@ -466,6 +483,9 @@ static bool has_dynamic(const struct format_jsonschema_compiler *c)
     return false;
 }
 
+/* Shapes are filled in the order in which they were found, and find further ones; a shape that
+ * refers to itself is there already when it is met again. Without a program the plain checker
+ * does all the work, which is no error. */
 err_t format_jsonschema_program_make(struct format_jsonschema_compiler *c)
 {
     struct builder b = {.c = c, .unfit = has_dynamic(c)};

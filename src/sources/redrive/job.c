@@ -28,6 +28,8 @@
 #define RATE_STEPS_A_SECOND 10u
 
 static void step(struct redrive_job *job);
+/* The end is written down before it is told: an end that somebody has seen is in the audit,
+ * unless that cannot be written at all. */
 static void end(struct redrive_job *job, enum flow_letters_phase phase, const char *why);
 
 static bool is_redrive(const struct redrive_job *job)
@@ -77,6 +79,8 @@ static void add_order(struct buf *b, const struct redrive_job *job)
         add_number(b, "max_attempts", order->max_attempts);
 }
 
+/* Also of one that failed: who looks at what became of letters months later finds how far it
+ * came, and why no further. */
 static void add_result(struct buf *b, const struct redrive_job *job)
 {
     const struct flow_letters_state *state = &job->state;
@@ -104,6 +108,7 @@ static void add_result(struct buf *b, const struct redrive_job *job)
     buf_add_byte(b, '}');
 }
 
+/* A dry run does nothing that anybody would have to account for. */
 static void write_audit(struct redrive_job *job, bool begins)
 {
     struct buf *b = &job->audit.text;
@@ -140,6 +145,7 @@ static void tell_begin(struct redrive_job *job, err_t err, const char *why)
     begin->done(begin);
 }
 
+/* What it leaves is its state, for who asks how it ended; what it worked with goes. */
 static void over(struct redrive_job *job)
 {
     ASSERT(job->outstanding == 0 && !job->begin);
@@ -214,6 +220,7 @@ static bool is_final(const struct redrive_job *job, err_t err)
     return !err_retriable(err);
 }
 
+/* In words of the one who ordered it: which of his flags, or which other command, helps. */
 static const char *explain(err_t err)
 {
     if (err_is(err, ERR_TOO_LARGE))
@@ -227,6 +234,8 @@ static const char *explain(err_t err)
     return err_string(err);
 }
 
+/* Longer each time, up to two seconds: a log that is full or fenced is not helped by being
+ * asked. */
 static void step_failed(struct redrive_job *job)
 {
     err_t err = job->step_error;
@@ -247,6 +256,7 @@ static void step_failed(struct redrive_job *job)
     rest(job, (delay_ms < RETRY_MS_MAX ? delay_ms : RETRY_MS_MAX) * IO_MS);
 }
 
+/* From the queue's end, which is fixed; its start may move on while the job works. */
 static uint64_t passed(const struct redrive_job *job)
 {
     uint64_t left = (uint64_t)(job->queue.end - job->queue.position);
@@ -282,6 +292,8 @@ static void step_done(struct redrive_job *job)
     rest(job, due_ns > now_ns ? due_ns - now_ns : 0);
 }
 
+/* A dead letter again is an outcome like any other: it is in the queue behind the end of this
+ * job, with one more attempt. */
 static void letter_answered(struct flow_inlet_request *request)
 {
     struct redrive_slot *slot = CONTAINER_OF(request, struct redrive_slot, request);
@@ -305,6 +317,8 @@ static void letter_answered(struct flow_inlet_request *request)
         step_done(job);
 }
 
+/* The history goes along and not the old letter's headers, so that there is one place that
+ * writes those, and one form of them. */
 static void hand_over(struct redrive_job *job, const struct flow_letter *letter)
 {
     struct redrive_slot *slot = &job->slots[job->slot_count++];
@@ -356,6 +370,7 @@ static void judge(struct redrive_job *job, const struct flow_letter *letter)
     flow_inlet_request_done(&request);
 }
 
+/* Neighbours are one range: a queue that is purged whole costs one entry a step. */
 static void settle(struct redrive_job *job, int64_t offset)
 {
     struct flow_settle *last = job->settle_count > 0 ? &job->settles[job->settle_count - 1] : NULL;
@@ -415,6 +430,7 @@ static void purged(struct flow_commit *commit)
     step_done(job);
 }
 
+/* What a read has given is handed on already; only a purge has a commit of its own to send. */
 static void stepped(struct redrive_queue *queue, err_t err)
 {
     struct redrive_job *job = queue->owner;
@@ -520,6 +536,8 @@ static void begin(struct redrive_job *job, err_t err)
     }
 }
 
+/* After a failure the queue says what is still held, and that is the truth of what the failed
+ * step has done. */
 static void learned(struct redrive_queue *queue, err_t err)
 {
     struct redrive_job *job = queue->owner;
@@ -537,6 +555,8 @@ static void learned(struct redrive_queue *queue, err_t err)
     step(job);
 }
 
+/* A rest has three reasons: the rate, a failure, or an audit that is written again. Which one is
+ * told by where the job stands. */
 static void rested(struct io_timer *timer)
 {
     struct redrive_job *job = CONTAINER_OF(timer, struct redrive_job, timer);
@@ -586,6 +606,7 @@ struct redrive_job *redrive_job_find(const struct sources_redrive *redrive, stru
     return NULL;
 }
 
+/* The order's texts are the request's, which is answered long before the job ends. */
 static bool copy_order(struct redrive_job *job, const struct flow_letters_order *order)
 {
     struct flow_letter_filter *to = &job->order.filter;
@@ -634,6 +655,8 @@ static struct redrive_job *job_new(struct sources_redrive *redrive,
     return job;
 }
 
+/* The state of the last job of a topic is kept until another begins, so that its end can be
+ * asked for. */
 err_t redrive_job_begin(struct sources_redrive *redrive, struct flow_letters_begin *begin)
 {
     struct redrive_job *job = job_new(redrive, &begin->order);

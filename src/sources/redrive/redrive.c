@@ -31,6 +31,7 @@ static void tell_stopped(struct task *task)
     redrive->stopped(redrive->stopped_owner);
 }
 
+/* Behind the call that ended the last one, which still has its own to put in order. */
 static void look_stopped(struct sources_redrive *redrive)
 {
     if (!redrive->stopping || redrive->active > 0 || redrive->stop_told)

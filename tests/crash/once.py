@@ -1,5 +1,6 @@
 """A client that resends everything unanswered, through kills: with an idempotency key every record
-is there exactly once, in topic, sink and ledger."""
+is there exactly once, in topic, sink and ledger; what the topic's schema refuses is in its DLQ."""
+import json
 import os
 import random
 import signal
@@ -15,14 +16,17 @@ SEED = int(os.environ.get("GARNER_TEST_SEED", random.randrange(1 << 32)))
 # A window of so little that buckets are closed, sorted and named by checkpoints meanwhile would
 # forget keys; the memory is what makes them close.
 DEDUP = {"key": "id", "window": "1h", "memory": "1MiB"}
-CONTRACT = {"events": {"partitions": 3, "key": "worker", "dedup": DEDUP}}
+CONTRACT = {"events": {"partitions": 3, "key": "worker", "dedup": DEDUP,
+                       "schema": {"type": "jsonschema", "file": "events.schema.json"}}}
 SINK = {"files": {"type": "file", "topics": ["events"], "path": "./out/{topic}/{partition}",
                   "roll": {"size": "64MiB", "time": "50ms"}}}
 
 
 def make(make_garner, **producer):
     garner = make_garner(contracts=CONTRACT, sinks=SINK, config={"wal_limit": "128MiB"})
-    return garner, Producers(garner.intake_port, broken_every=37, once=True, **producer).start()
+    (garner.folder / "contracts" / "events.schema.json").write_text(json.dumps(Producers.SCHEMA))
+    producers = Producers(garner.intake_port, broken_every=37, once=True, schema=True, **producer)
+    return garner, producers.start()
 
 
 def end(garner, producers):

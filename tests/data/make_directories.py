@@ -3,8 +3,8 @@
 
 usage: GARNER_BIN=... tests/data/make_directories.py N
 
-Format 1 is what commit 251c348 writes (no sealing yet), format 2 what seals. Records repeat
-themselves, so that what lies on the disk is small once it is packed. A format that the program
+Format 1 is what commit 251c348 writes (no sealing yet), format 2 what seals, format 3 (commit
+29780ae) has idempotency keys and settled dead letters too. Records repeat themselves, so that what lies on the disk is small once it is packed. A format that the program
 writes no more is never made again: its file is what old directories look like.
 """
 import json
@@ -15,11 +15,13 @@ import tarfile
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lib.server import Garner  # noqa: E402
+from lib.server import Garner, run  # noqa: E402
 from lib.wait import until  # noqa: E402
 
 SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": "50ms"}}
 CONTRACTS = {"events": {"partitions": 2, "key": "k"}}
+KEYED = {"keyed": {"dedup": {"key": "n", "window": "36500d"}, "retention": {"time": "36500d"}}}
+KEYS = 500
 
 
 def records(count):
@@ -34,6 +36,16 @@ def fill(garner, batches):
         assert client.post("events", b'{"n":1}\n{broken\n{"n":2}\n',
                            "application/x-ndjson").json()["dead_lettered"] == 1
     garner.wait_delivered("files")
+
+
+def fill_keyed(garner):
+    """Records with keys, and two dead letters of which one is purged."""
+    with garner.client() as client:
+        assert client.post_ndjson("keyed", [{"n": n} for n in range(KEYS)]).status == 200
+        assert client.post("keyed", b'{"n":1,\n{broken\n', "application/x-ndjson").status == 200
+    server = f"127.0.0.1:{garner.admin_port}"
+    done = run("dlq", "purge", "keyed", "--limit", "1", "--yes", "--server", server)
+    assert done.returncode == 0, done
 
 
 def anonymous(member):
@@ -53,10 +65,14 @@ def main():
         contracts = CONTRACTS
         if number > 1:
             contracts = {"events": {**CONTRACTS["events"], "compression": "zstd"}}
+        if number > 2:
+            contracts = {**contracts, **KEYED}
         garner = Garner(pathlib.Path(folder) / "g", contracts=contracts, sinks={"files": SINK},
                         config={"wal_limit": "48MiB"})
         try:
             fill(garner, 1 if number == 1 else 55)
+            if number > 2:
+                fill_keyed(garner)
             if number > 1:
                 until(lambda: is_sealed(garner), "a file to be recycled")
             ledger = garner.ledger()

@@ -22,11 +22,16 @@ class Producers:
     `broken_every`: every n-th record of a worker is a line that is no JSON.
     `once`: the topic's idempotency key is `id`, so that its records are in the log once, however
     often they were sent; every third batch is sent again although it was answered.
+    `schema`: the topic has SCHEMA; every second of the broken lines is JSON that does not fit it.
     """
 
+    SCHEMA = {"type": "object", "required": ["id", "worker", "pad"], "additionalProperties": False,
+              "properties": {"id": {"type": "string", "pattern": "^[0-9]+/[0-9]+/[0-9]+$"},
+                             "worker": {"type": "string"}, "pad": {"type": "string"}}}
+
     def __init__(self, port, topic="events", workers=4, records=20, pad=100, broken_every=0,
-                 once=False):
-        self.once = once
+                 once=False, schema=False):
+        self.once, self.schema = once, schema
         self.repeated = 0  # duplicates in answers
         self.port, self.topic = port, topic
         self.records, self.pad, self.broken_every = records, "x" * pad, broken_every
@@ -68,7 +73,11 @@ class Producers:
             text = json.dumps({"id": name, "worker": str(worker), "pad": self.pad})
             position = number * self.records + index + 1
             if self.broken_every and position % self.broken_every == 0:
-                lines.append(text[:-2].encode())
+                if self.schema and position // self.broken_every % 2:
+                    text = json.dumps({"id": name, "worker": str(worker), "pad": position})
+                else:
+                    text = text[:-2]
+                lines.append(text.encode())
                 broken += 1
             else:
                 ids.append(name)

@@ -17,7 +17,9 @@ SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": 
 FOR_EVER = {"time": "36500d"}
 CONTRACT = {"partitions": 2, "key": "k", "retention": FOR_EVER,
             "dlq": {"retention": FOR_EVER["time"]}}
-BATCHES = {1: 1, 2: 55}
+BATCHES = {1: 1, 2: 55, 3: 55}
+KEYED = {"dedup": {"key": "n", "window": "36500d"}, "retention": FOR_EVER,
+         "dlq": {"retention": FOR_EVER["time"]}}
 NEWEST = 3  # what every start makes of them
 
 
@@ -25,7 +27,8 @@ NEWEST = 3  # what every start makes of them
 def old(request, make_garner):
     """A server that is not started yet on an old directory, the ledger that was told then, and
     how many times each record was sent."""
-    garner = make_garner(contracts={"events": CONTRACT}, sinks={"files": SINK},
+    contracts = {"events": CONTRACT} | ({"keyed": KEYED} if request.param > 2 else {})
+    garner = make_garner(contracts=contracts, sinks={"files": SINK},
                          config={"wal_limit": "48MiB"})
     with tarfile.open(DATA / f"format-{request.param}.tar.xz") as tar:
         tar.extractall(garner.folder)
@@ -69,6 +72,17 @@ def test_an_old_directory_has_all_its_records_and_its_ledger(old):
     assert meta_format(garner) == NEWEST
     raised = f"format {garner.old_format} becomes {NEWEST}" in garner.log_text()
     assert raised == (garner.old_format < NEWEST)
+
+
+@pytest.mark.parametrize("old", [n for n in BATCHES if n > 2], indirect=True)
+def test_keys_and_settled_letters_of_an_old_directory_still_count(old):
+    garner, told, _ = old
+    garner.start()
+    with garner.client() as client:
+        said = client.post_ndjson("keyed", [{"n": n} for n in range(501)]).json()
+    assert (said["accepted"], said["duplicates"]) == (1, 500)
+    assert told["dlq"]["keyed"]["purged"] == 1
+    assert garner.ledger()["dlq"]["keyed"] == told["dlq"]["keyed"]
 
 
 def test_an_old_directory_goes_on_and_is_sealed(old):

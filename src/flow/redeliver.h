@@ -29,7 +29,6 @@ struct flow_redelivery_letter {
 struct flow_redelivery {
     struct task task; /* the taker's, as what follows */
     struct list link;
-    bool cancelled;
     bool answered;
 
     void (*done)(struct flow_redelivery *redelivery);
@@ -43,9 +42,9 @@ struct flow_redelivery {
     struct buf bytes;
 
     /* Results. With OK the first `taken` letters are delivered and settled, or refused; the others
-     * were not looked at. With ERR_FENCED nobody knows what became of them, with any other error
-     * all are as they were: ERR_CANCELLED; ERR_OFFSET_RANGE, some are settled or gone; what can be
-     * retried is the sink's trouble or the log's, and `why` says which. */
+     * were not looked at. With ERR_FENCED nobody knows what became of them. With any other error all
+     * are as they were: ERR_BUSY, the sink or the log is in trouble, and `why` says which;
+     * ERR_CANCELLED; ERR_OFFSET_RANGE, some are settled or gone; what else the log refuses. */
     err_t error;
     struct err_text why;
     uint32_t taken;

@@ -47,7 +47,7 @@ static void take(struct flow_redeliver *redeliver, struct flow_redelivery *redel
 {
     struct sinks_runner *runner = runner_of(redeliver);
     ASSERT(redelivery->count > 0 && redelivery->ranges && redelivery->done);
-    redelivery->cancelled = redelivery->answered = false;
+    redelivery->answered = false;
     redelivery->taken = 0;
     if (runner->stopping || runner->state == SINKS_NEW) {
         answer(runner, redelivery, err_make(ERR_CANCELLED), "it is stopping");
@@ -71,7 +71,6 @@ static void cancel(struct flow_redeliver *redeliver, struct flow_redelivery *red
 {
     struct sinks_runner *runner = runner_of(redeliver);
     ASSERT(redelivery->done);
-    redelivery->cancelled = true;
     if (!list_linked(&redelivery->link))
         return;
     list_remove(&redelivery->link);

@@ -124,7 +124,7 @@ static void fail(struct sinks_runner *runner, err_t err, const char *detail)
     sinks_lanes_recall(runner);
     /* Of an epoch that the log may have a snapshot will tell. */
     if (runner->current && runner->current_epoch == 0)
-        sinks_redeliver_answer(runner, err, runner->error.text);
+        sinks_redeliver_answer(runner, err_make(ERR_BUSY), runner->error.text);
     sinks_redeliver_refuse(runner, err_make(ERR_BUSY), runner->error.text);
     enter(runner, SINKS_WAITING);
 }

@@ -13,8 +13,6 @@
 #include "base/task.h"
 #include "flow/commit.h"
 
-#define FLOW_REDELIVERY_REASON_SIZE 32u
-
 struct flow_redelivery_letter {
     int64_t letter_offset; /* in the DLQ */
     uint32_t partition;    /* of the topic: which record it is */
@@ -22,7 +20,6 @@ struct flow_redelivery_letter {
     size_t at; /* of a batch that holds that record alone, in `bytes` */
     size_t size;
     bool refused; /* result: the sink refuses it once more; it stays held */
-    char reason[FLOW_REDELIVERY_REASON_SIZE];
 };
 
 /* Its owner's, with all that it points to; whoever takes it has it until `done`. */
@@ -42,8 +39,8 @@ struct flow_redelivery {
     struct buf bytes;
 
     /* Results. With OK the first `taken` letters are delivered and settled, or refused; the others
-     * were not looked at. With ERR_FENCED nobody knows what became of them. With any other error all
-     * are as they were: ERR_BUSY, the sink or the log is in trouble, and `why` says which;
+     * were not looked at. With ERR_FENCED nobody knows what became of them. With any other error
+     * all are as they were: ERR_BUSY, the sink or the log is in trouble, and `why` says which;
      * ERR_CANCELLED; ERR_OFFSET_RANGE, some are settled or gone; what else the log refuses. */
     err_t error;
     struct err_text why;

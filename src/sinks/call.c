@@ -134,8 +134,6 @@ static err_t write_letter(struct sinks_call *call, struct flow_redelivery_letter
     if (err_is_ok(err)) {
         ASSERT(count == 1 && result.delivered + result.refusal_count == 1);
         letter->refused = result.refusal_count > 0;
-        if (letter->refused)
-            (void)snprintf(letter->reason, sizeof(letter->reason), "%s", result.refusals[0].reason);
         call->redelivered += !letter->refused;
         *roll = result.roll;
     }

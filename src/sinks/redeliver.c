@@ -30,8 +30,9 @@ static void answer(struct sinks_runner *runner, struct flow_redelivery *redelive
     ASSERT(!redelivery->answered && !list_linked(&redelivery->link));
     redelivery->answered = true;
     redelivery->error = err;
-    (void)snprintf(redelivery->why.text, sizeof(redelivery->why.text), "sink %s: %s", runner->name,
-                   why);
+    redelivery->why = (struct err_text){0};
+    if (!err_is_ok(err))
+        (void)err_set(&redelivery->why, (enum err_code)err.code, "sink %s: %s", runner->name, why);
     redelivery->task.run = come_home;
     io_post(runner->options.loop, &redelivery->task);
 }

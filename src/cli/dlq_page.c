@@ -338,6 +338,7 @@ err_t cli_dlq_read_state(struct slice document, struct cli_dlq_state *out)
     return err_ok();
 }
 
+/* An outcome's name is for programs; a person reads behind it what is still to be done. */
 static const char *what_it_means(const struct format_json_value *name, bool dry_run)
 {
     ASSERT(name->kind == FORMAT_JSON_STRING);

@@ -85,6 +85,7 @@ err_t log_state_settle(struct log_state *state, const struct flow_settle *settle
     return settle_letters(state, settle);
 }
 
+/* A range of an epoch as what its end makes of it. */
 static struct flow_settle settle_of(const struct flow_sink_range *range)
 {
     ASSERT(range->delivered <= UINT32_MAX);
@@ -122,6 +123,7 @@ err_t log_state_may_redrive(const struct log_state *state, const struct log_sink
     return err_make(records <= sink->dead_lettered ? ERR_OK : ERR_INVALID);
 }
 
+/* A walk over all sinks, once a commit that settles: they are few, and so are their ranges. */
 uint32_t log_state_redriving_count(const struct log_state *state, uint32_t topic_id,
                                    uint32_t partition)
 {

@@ -24,6 +24,7 @@ static void come_home(struct task *task)
     redelivery->done(redelivery);
 }
 
+/* By a task, since the asker's `done` may free what this is in the midst of. */
 static void answer(struct sinks_runner *runner, struct flow_redelivery *redelivery, err_t err,
                    const char *why)
 {
@@ -68,6 +69,7 @@ static void take(struct flow_redeliver *redeliver, struct flow_redelivery *redel
         sinks_runner_pump(runner);
 }
 
+/* One that is the open epoch goes its way: the plug-in has it. */
 static void cancel(struct flow_redeliver *redeliver, struct flow_redelivery *redelivery)
 {
     struct sinks_runner *runner = runner_of(redeliver);

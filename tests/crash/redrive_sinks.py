@@ -1,5 +1,5 @@
-"""The server dies by SIGKILL while dead letters go back to their sink: before the epoch is prepared,
-behind it, between its files, before its end. None is lost, none is delivered twice."""
+"""The server dies by SIGKILL while dead letters go back to their sink: before the epoch is
+prepared, behind it, between its files, before its end. None is lost, none is delivered twice."""
 import http.client
 import json
 import os

@@ -1,4 +1,4 @@
-"""Dead letters of sinks go back to their sink alone: once each, without a record of the topic more."""
+"""Dead letters of sinks go back to their sink alone: once each, and no record of the topic more."""
 import collections
 import json
 

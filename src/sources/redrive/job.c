@@ -497,6 +497,7 @@ static void stepped(struct redrive_queue *queue, err_t err)
         step_done(job);
 }
 
+/* Promise 5: letters that nothing is wrong with do not wait for a sink that hangs. */
 static void patience_over(struct io_timer *timer)
 {
     struct redrive_job *job = CONTAINER_OF(timer, struct redrive_job, patience);

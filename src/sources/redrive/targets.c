@@ -30,6 +30,7 @@ struct redrive_lot {
     uint32_t sizes[REDRIVE_LOT_LETTERS]; /* of the values */
 };
 
+/* Behind its answer, whoever waited for it. */
 static void lot_free(struct redrive_lot *lot)
 {
     ASSERT(lot);
@@ -74,6 +75,7 @@ void redrive_targets_done(struct redrive_job *job)
     job->in_flight = 0;
 }
 
+/* A walk: a configuration has as many sinks as people write down. */
 struct redrive_target *redrive_target_find(const struct redrive_job *job, struct slice name)
 {
     ASSERT(job->targets);
@@ -84,6 +86,7 @@ struct redrive_target *redrive_target_find(const struct redrive_job *job, struct
     return NULL;
 }
 
+/* By sink, since who has mended one of them wants to see that one. */
 void redrive_target_count(struct redrive_job *job, const struct redrive_target *target,
                           bool delivered, uint64_t bytes)
 {
@@ -132,6 +135,7 @@ static err_t add_record(struct redrive_lot *lot, const struct flow_letter *lette
 
 static void lot_back(struct flow_redelivery *redelivery);
 
+/* With a copy of the topic's name: it may outlive the job. */
 static struct redrive_lot *lot_new(struct redrive_job *job, struct redrive_target *target)
 {
     struct redrive_lot *lot = mem_zalloc(1, sizeof *lot);
@@ -189,19 +193,23 @@ void redrive_targets_send(struct redrive_job *job)
         redrive_targets_hurry(job);
 }
 
+/* Also for a job that is cancelled: it would otherwise end when its slowest sink likes. */
 void redrive_targets_hurry(struct redrive_job *job)
 {
     ASSERT(job->patience.run);
     io_timer_start(job->redrive->options.loop, &job->patience, PATIENCE_NS);
 }
 
-/* The log's refusals that no further try can help, in the words of a purge. */
+/* What the log refuses and no further try can help. Letters that are settled or gone are not that:
+ * the queue is learned anew and does without them. */
 static bool is_final(err_t err)
 {
     ASSERT(!err_is_ok(err));
     return !err_retriable(err) && !err_is(err, ERR_CANCELLED) && !err_is(err, ERR_OFFSET_RANGE);
 }
 
+/* Letters that are refused once more are passed like those that were taken: the next job tries
+ * them. */
 static void count_lot(struct redrive_job *job, struct redrive_target *target,
                       const struct redrive_lot *lot)
 {
@@ -235,6 +243,7 @@ static void lot_back(struct flow_redelivery *redelivery)
     target->under_way = false;
     target->lot = NULL;
     job->in_flight -= redelivery->count;
+    /* Left behind, it was not waited for: that it is back changes nothing for the step. */
     bool waited = !target->behind;
     if (err_is_ok(err)) {
         count_lot(job, target, lot);
@@ -294,6 +303,7 @@ void redrive_targets_advance(struct redrive_job *job)
     }
 }
 
+/* Also before the queue's end, when nobody is left who would take what comes there. */
 bool redrive_targets_pass_over(const struct redrive_job *job)
 {
     const struct redrive_queue *queue = &job->queue;
@@ -306,6 +316,7 @@ bool redrive_targets_pass_over(const struct redrive_job *job)
     return over;
 }
 
+/* What can be done at once goes first, and a sink that works before one that fails. */
 enum redrive_left redrive_targets_left(const struct redrive_job *job)
 {
     bool failing = false;
@@ -321,6 +332,7 @@ enum redrive_left redrive_targets_left(const struct redrive_job *job)
     return failing ? REDRIVE_LEFT_FAILING : under_way ? REDRIVE_LEFT_AWAITED : REDRIVE_LEFT_NOTHING;
 }
 
+/* Those whose lot is still out stay behind for this pass too. */
 void redrive_targets_begin_pass(struct redrive_job *job)
 {
     struct redrive_queue *queue = &job->queue;

@@ -49,6 +49,7 @@ void admin_dlq_render_state(const struct flow_letters_state *state, struct buf *
     add_number(out, "bytes", state->done_bytes);
     add_number(out, "skipped_attempts", state->skipped_attempts);
     add_number(out, "skipped_sink", state->skipped_sink);
+    add_number(out, "refused", state->refused);
     buf_add_string(out, ",\"outcomes\":[");
     for (uint32_t i = 0; i < state->outcomes.count; i++) {
         const struct flow_letters_outcome *outcome = &state->outcomes.items[i];

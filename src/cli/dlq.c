@@ -351,7 +351,8 @@ static int finish(struct call *call, const struct cli_dlq_state *state, struct s
         cli_dlq_print_state(state, call->topic, &out);
     int code = print(call, buf_error(&out), &out);
     buf_done(&out);
-    bool all = state->finished && state->skipped_attempts + state->skipped_sink == 0 &&
+    bool all = state->finished &&
+               state->skipped_attempts + state->skipped_sink + state->refused == 0 &&
                (state->purge || state->accepted == state->done);
     return code == CLI_OK && !all ? CLI_FAILED : code;
 }

@@ -247,6 +247,7 @@ enum {
     DONE_BYTES,
     SKIPPED_ATTEMPTS,
     SKIPPED_SINK,
+    REFUSED,
     OUTCOMES,
     STATE_FIELDS
 };
@@ -263,6 +264,7 @@ static const char *const state_fields[STATE_FIELDS] = {
     [DONE_BYTES] = "bytes",
     [SKIPPED_ATTEMPTS] = "skipped_attempts",
     [SKIPPED_SINK] = "skipped_sink",
+    [REFUSED] = "refused",
     [OUTCOMES] = "outcomes",
 };
 
@@ -271,6 +273,19 @@ static bool is_text(const struct format_json_value *value, const char *text)
     ASSERT(value->raw.size >= 2 || value->kind != FORMAT_JSON_STRING);
     return value->kind == FORMAT_JSON_STRING &&
            slice_equal_string(slice_sub(value->raw, 1, value->raw.size - 2), text);
+}
+
+static bool begins_with(const struct format_json_value *value, const char *text)
+{
+    struct slice with = slice_string(text);
+    ASSERT(value->raw.size >= 2);
+    return slice_equal(slice_sub(value->raw, 1, with.size), with);
+}
+
+/* Nothing is left to do for these letters. */
+static bool is_good(const struct format_json_value *name)
+{
+    return is_text(name, "accepted") || is_text(name, "duplicate") || begins_with(name, "sink:");
 }
 
 enum { NAME, COUNT, OUTCOME_FIELDS };
@@ -310,16 +325,32 @@ err_t cli_dlq_read_state(struct slice document, struct cli_dlq_state *out)
         .bytes = number(&found[DONE_BYTES]),
         .skipped_attempts = number(&found[SKIPPED_ATTEMPTS]),
         .skipped_sink = number(&found[SKIPPED_SINK]),
+        .refused = number(&found[REFUSED]),
         .why = found[WHY].kind == FORMAT_JSON_STRING ? found[WHY].raw : SLICE_LITERAL("\"\""),
         .outcomes = found[OUTCOMES].raw,
     };
     out->over = !out->waiting && !is_text(&found[PHASE], "running");
     TRY(format_json_array_begin(&walk, out->outcomes, NULL));
     while (next_outcome(&walk, outcome)) {
-        if (is_text(&outcome[NAME], "accepted") || is_text(&outcome[NAME], "duplicate"))
+        if (is_good(&outcome[NAME]))
             out->accepted += number(&outcome[COUNT]);
     }
     return err_ok();
+}
+
+/* An outcome's name is for programs; a person reads behind it what is still to be done. */
+static const char *what_it_means(const struct format_json_value *name, bool dry_run)
+{
+    ASSERT(name->kind == FORMAT_JSON_STRING);
+    if (is_text(name, "unknown"))
+        return " (settled or still held: the log or a sink failed meanwhile)";
+    if (begins_with(name, "sink:"))
+        return dry_run ? " (would be handed to it)" : " (delivered)";
+    if (begins_with(name, "refused:"))
+        return " (by that sink, once more: still held)";
+    if (is_good(name))
+        return "";
+    return dry_run ? " (would be dead letters again)" : " (dead letters again)";
 }
 
 static void add_outcomes(const struct cli_dlq_state *state, struct buf *out)
@@ -329,16 +360,10 @@ static void add_outcomes(const struct cli_dlq_state *state, struct buf *out)
     if (!err_is_ok(format_json_array_begin(&walk, state->outcomes, NULL)))
         return;
     while (next_outcome(&walk, found)) {
-        bool good = is_text(&found[NAME], "accepted") || is_text(&found[NAME], "duplicate");
-        bool unknown = is_text(&found[NAME], "unknown");
         ASSERT(found[NAME].raw.size >= 2);
         buf_add_format(out, "  %10llu ", (unsigned long long)number(&found[COUNT]));
         add_value(out, &found[NAME], 40);
-        if (unknown)
-            buf_add_string(out, " (accepted or dead letters again: the log failed meanwhile)");
-        else if (!good)
-            buf_add_string(out, state->dry_run ? " (would be dead letters again)"
-                                               : " (dead letters again)");
+        buf_add_string(out, what_it_means(&found[NAME], state->dry_run));
         buf_add_byte(out, '\n');
     }
 }
@@ -362,8 +387,8 @@ void cli_dlq_print_state(const struct cli_dlq_state *state, const char *topic, s
                        (unsigned long long)state->skipped_attempts);
     if (state->skipped_sink > 0)
         buf_add_format(out,
-                       "%llu skipped: a sink refused them, and this version cannot hand them to it "
-                       "again; they stay held\n",
+                       "%llu skipped: of a sink that the configuration does not have, or without "
+                       "word of which record they are; they stay held\n",
                        (unsigned long long)state->skipped_sink);
     if (state->over && !state->finished) {
         buf_add_string(out, "not finished");

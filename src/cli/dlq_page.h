@@ -21,9 +21,10 @@ struct cli_dlq_state {
     uint64_t offsets_passed;
     uint64_t done;
     uint64_t bytes;
-    uint64_t accepted; /* with what was a duplicate */
+    uint64_t accepted; /* with what was a duplicate, and what was delivered to its sink */
     uint64_t skipped_attempts;
     uint64_t skipped_sink;
+    uint64_t refused;      /* by their sinks, once more */
     struct slice why;      /* views into the document, with their quotes */
     struct slice outcomes; /* the array */
 };

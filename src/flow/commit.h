@@ -82,8 +82,9 @@ enum flow_settle_kind {
 
 /* Dead letters of one partition, [first, end), all held so far, are settled: nobody is shown them
  * again, and none is settled twice. A commit's settles of one partition rise. ERR_OFFSET_RANGE when
- * one of them is settled or gone already, ERR_TOO_LARGE when the partition's settled letters would
- * lie in more pieces than the log keeps (FLOW_SETTLED_RUNS_MAX): settle the older ones first. */
+ * one of them is settled or gone already, ERR_BUSY when one is on its way to its sink,
+ * ERR_TOO_LARGE when the partition's settled letters would lie in more pieces than the log keeps
+ * (FLOW_SETTLED_RUNS_MAX): settle the older ones first. */
 struct flow_settle {
     uint32_t topic_id; /* a DLQ */
     uint32_t partition;
@@ -144,22 +145,28 @@ struct flow_topic_change {
     int64_t start_offset;
 };
 
-/* What a sink's epoch covers of one partition: [first, end). */
+/* What a sink's epoch covers of one partition: [first, end). Of an epoch that redrives: dead
+ * letters of the sink, all held, and no others; `delivered` is how many. */
 struct flow_sink_range {
     uint32_t topic_id;
     uint32_t partition;
     int64_t first_offset;
     int64_t end_offset;
     uint64_t delivered;     /* records of the range that the sink took */
-    uint64_t dead_lettered; /* and that it refused for good */
+    uint64_t dead_lettered; /* and that it refused for good; 0 where it redrives */
 };
 
 enum flow_sink_op {
     FLOW_SINK_OPEN,    /* name, topics: sets sink_id; known names keep id and cursors; topics that
                           are new start at their earliest offset */
     FLOW_SINK_PREPARE, /* sink_id, epoch = last + 1, ranges, outputs */
-    FLOW_SINK_COMMIT,  /* sink_id, epoch: the prepared one; cursors move to the ranges' ends */
-    FLOW_SINK_CLOSE,   /* sink_id: removed from the configuration; its row stays */
+    FLOW_SINK_COMMIT, /* sink_id, epoch: the prepared one; cursors move to the ranges' ends, letters
+                         of one that redrives are settled as redriven and count as delivered */
+    FLOW_SINK_CLOSE,  /* sink_id: removed from the configuration; its row stays */
+    FLOW_SINK_REDRIVE, /* as PREPARE, with ranges of DLQs, which rise. Nobody else settles those
+                          letters from here on, and they neither expire nor are deleted.
+                          ERR_OFFSET_RANGE and ERR_TOO_LARGE as for a settle; ERR_BUSY: some are on
+                          their way to a sink already */
 };
 
 struct flow_sink_change {

@@ -10,6 +10,8 @@
  * far as it goes: ours stand first.
  */
 
+#define SINK_STAGE SLICE_LITERAL("sink:")
+
 static bool take(struct slice *into, const struct flow_header *header, const char *key)
 {
     ASSERT(header->key.data || header->key.size == 0);
@@ -25,10 +27,38 @@ static bool begins_with(struct slice text, struct slice with)
     return slice_equal(slice_sub(text, 0, with.size), with);
 }
 
+/* Which record a sink has refused. The headers behind ours are the record's, whatever they are
+ * called. */
+static void parse_origin(const struct flow_record *record, struct flow_letter *out,
+                         struct slice partition, struct slice offset)
+{
+    uint64_t at = 0;
+    uint64_t number = 0;
+    ASSERT(out->of_sink);
+    out->sink = slice_sub(out->stage, SINK_STAGE.size, SIZE_MAX);
+    bool known = err_is_ok(number_parse_u64(partition, &number)) && number < FLOW_PARTITIONS_MAX &&
+                 err_is_ok(number_parse_u64(offset, &at)) && at < INT64_MAX;
+    out->has_origin = known && out->topic.size > 0 && out->sink.size > 0;
+    out->partition = (uint32_t)number;
+    out->offset = (int64_t)at;
+    struct flow_header header;
+    struct slice rest = record->headers;
+    uint32_t ours = 0;
+    while (ours < FLOW_LETTER_SINK_HEADERS && ours < record->header_count &&
+           flow_record_header(&rest, &header) &&
+           begins_with(header.key, SLICE_LITERAL("garner."))) {
+        out->headers = rest;
+        ours++;
+    }
+    out->header_count = record->header_count - ours;
+}
+
 void flow_letter_parse(const struct flow_record *record, struct flow_letter *out)
 {
     ASSERT(record && out);
     struct slice attempts = {0};
+    struct slice partition = {0};
+    struct slice offset = {0};
     struct slice rest = record->headers;
     struct flow_header header;
     uint64_t number = 0;
@@ -40,13 +70,18 @@ void flow_letter_parse(const struct flow_record *record, struct flow_letter *out
                take(&out->stage, &header, "garner.stage") ||
                take(&out->source, &header, "garner.source") ||
                take(&attempts, &header, "garner.attempts") ||
+               take(&out->topic, &header, "garner.topic") ||
+               take(&partition, &header, "garner.partition") ||
+               take(&offset, &header, "garner.offset") ||
                take(&out->received_at, &header, "garner.received_at"));
     if (err_is_ok(number_parse_u64(attempts, &number)) && number > 0 && number < UINT32_MAX)
         out->attempts = (uint32_t)number;
     int64_t ms = 0;
     if (err_is_ok(time_parse_rfc3339(out->received_at, &ms)))
         out->received_ms = ms;
-    out->of_sink = begins_with(out->stage, SLICE_LITERAL("sink:"));
+    out->of_sink = begins_with(out->stage, SINK_STAGE);
+    if (out->of_sink)
+        parse_origin(record, out, partition, offset);
 }
 
 bool flow_letter_matches(const struct flow_letter *letter, const struct flow_letter_filter *filter)

@@ -18,7 +18,18 @@ struct flow_letter {
     int64_t received_ms; /* the same; the record's time where that cannot be read */
     uint32_t attempts;   /* 1 where it cannot be read */
     bool of_sink;        /* refused by a sink: goes to that alone, and is never appended again */
+    struct slice sink;   /* its name, where it is of one */
+    /* Of a sink's letter: which record it is, and that record's own headers. */
+    bool has_origin; /* all three could be read */
+    struct slice topic;
+    uint32_t partition;
+    int64_t offset;
+    struct slice headers;
+    uint32_t header_count;
 };
+
+/* Headers that a sink's letter has before the record's own. */
+#define FLOW_LETTER_SINK_HEADERS 9u
 
 /* Which letters are meant; what is empty or zero means any. Views. */
 struct flow_letter_filter {

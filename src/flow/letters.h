@@ -17,7 +17,9 @@
 
 /* So many letters of one kind. */
 struct flow_letters_outcome {
-    char name[FLOW_LETTERS_REASON_SIZE]; /* a reason, or "accepted"; cut where it is longer */
+    /* A reason, "accepted", "duplicate", "unknown", "sink:<name>" (delivered) or "refused:<name>"
+     * (by that sink, once more); cut where it is longer. */
+    char name[FLOW_LETTERS_REASON_SIZE];
     uint64_t count;
     uint64_t bytes; /* of the letters' values */
 };
@@ -62,7 +64,7 @@ struct flow_letters_order {
 
 enum flow_letters_phase {
     FLOW_LETTERS_RUNNING,
-    FLOW_LETTERS_WAITING, /* for the log to take records again; `why` says what it said */
+    FLOW_LETTERS_WAITING, /* for the log or a sink to work again; `why` says what it said */
     FLOW_LETTERS_FINISHED,
     FLOW_LETTERS_CANCELLED,
     FLOW_LETTERS_FAILED, /* `why` */
@@ -80,8 +82,10 @@ struct flow_letters_state {
     uint64_t matched; /* letters that the filter lets pass */
     uint64_t done;    /* of them redriven or purged; with dry_run: would be */
     uint64_t done_bytes;
-    uint64_t skipped_attempts;             /* tried too often already */
-    uint64_t skipped_sink;                 /* of a sink, to which they cannot be redriven yet */
+    uint64_t skipped_attempts; /* tried too often already */
+    uint64_t
+        skipped_sink; /* of a sink that is not there, or that do not say which record they are */
+    uint64_t refused; /* their sink has refused once more: they stay held */
     struct flow_letters_outcomes outcomes; /* of a redrive: what became of them */
     char why[160];
 };

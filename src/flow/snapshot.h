@@ -20,7 +20,8 @@ struct flow_settled_run {
     uint64_t record_count;
 };
 
-/* The settled letters of a partition that lie at or past its start, in order. */
+/* The settled letters of a partition that lie at or past its start, in order; with those of epochs
+ * that are prepared, which will be settled and are nobody else's any more. */
 struct flow_settled {
     struct flow_settled_run *runs;
     uint32_t count;

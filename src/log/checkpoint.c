@@ -24,6 +24,7 @@
 #define KEYS_SIZE 48u
 #define BUCKET_SIZE 40u
 #define DOOMED_KEYS_SIZE 16u
+#define PREPARED_REDRIVE 2u /* of a sink's `prepared`: an epoch of letters */
 #define SIZE_GUESS ((size_t)1 << 20)
 
 static void add_segment(struct buf *out, const struct log_segment *segment)
@@ -130,7 +131,7 @@ static void add_sink(struct buf *out, const struct log_sink *sink)
     ASSERT(sink->outputs.size <= UINT32_MAX);
     add_name(out, sink->name);
     buf_add_byte(out, sink->open);
-    buf_add_byte(out, sink->prepared);
+    buf_add_byte(out, sink->redrives ? PREPARED_REDRIVE : sink->prepared);
     buf_add_u16le(out, 0);
     buf_add_u64le(out, sink->epoch);
     buf_add_u64le(out, sink->delivered);
@@ -582,9 +583,9 @@ static void take_ranges(struct cursor *c, struct log_sink *sink, uint32_t count)
             return;
         struct flow_sink_range range = log_range_get(bytes.data);
         /* Committing the epoch moves cursors: a range that has none would leave it prepared for
-         * ever. */
+         * ever. Letters are looked at when all is read. */
         if (range.first_offset < 0 || range.end_offset < range.first_offset ||
-            !log_sink_cursor(sink, range.topic_id, range.partition))
+            (!sink->redrives && !log_sink_cursor(sink, range.topic_id, range.partition)))
             cursor_fail(c);
         else
             sink->ranges[sink->range_count++] = range;
@@ -596,7 +597,11 @@ static err_t take_sink(struct cursor *c, struct log_state *state, struct log_sin
     ASSERT(sink->id > 0);
     struct slice name = take_name(c);
     sink->open = take_bool(c);
-    sink->prepared = take_bool(c);
+    uint8_t prepared = cursor_u8(c);
+    if (prepared > PREPARED_REDRIVE)
+        cursor_fail(c);
+    sink->prepared = prepared > 0;
+    sink->redrives = prepared == PREPARED_REDRIVE;
     take_zero(c, cursor_u16le(c));
     sink->epoch = cursor_u64le(c);
     sink->delivered = cursor_u64le(c);
@@ -813,6 +818,19 @@ static err_t take_keys(struct cursor *c, struct log_state *state)
     return take_doomed_keys(c, state);
 }
 
+/* Behind all else, since letters are held against what is settled. */
+static err_t check_redrives(const struct log_state *state)
+{
+    ASSERT(state->sinks || state->sink_count == 0);
+    for (uint32_t i = 0; i < state->sink_count; i++) {
+        const struct log_sink *sink = state->sinks[i];
+        if (sink->redrives &&
+            !err_is_ok(log_state_may_redrive(state, sink, sink->ranges, sink->range_count)))
+            return err_make(ERR_CORRUPT);
+    }
+    return err_ok();
+}
+
 err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, struct log_state *state)
 {
     ASSERT(state->topic_count == 0 && state->sink_count == 0);
@@ -838,6 +856,7 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     if (version >= 2)
         TRY(take_keys(&c, state));
     TRY(take_letters(&c, state, version));
+    TRY(check_redrives(state));
     *out = checkpoint;
     return err_ok();
 }

@@ -143,6 +143,32 @@ static err_t check_range(const struct log *log, const struct log_sink *sink,
     return err_make(cursor->offset == range->first_offset ? ERR_OK : ERR_INVALID);
 }
 
+/* With those of other epochs that are on their way, or the pieces of several would pass the limit
+ * together, when none of them can be refused any more. */
+static err_t check_redrive(const struct log *log, const struct log_sink *sink,
+                           const struct flow_sink_change *change)
+{
+    const struct log_state *state = &log->state;
+    ASSERT(change->op == FLOW_SINK_REDRIVE);
+    for (uint32_t i = 0; i < change->range_count; i++) {
+        if (change->ranges[i].delivered == 0)
+            return err_make(ERR_INVALID);
+    }
+    TRY(log_state_may_redrive(state, sink, change->ranges, change->range_count));
+    for (uint32_t i = 0; i < change->range_count; i++) {
+        const struct flow_sink_range *range = &change->ranges[i];
+        if (range->topic_id == log->deleting_topic)
+            return err_make(ERR_NOT_FOUND);
+        const struct log_partition *partition =
+            log_state_partition(state, range->topic_id, range->partition);
+        if (partition->settled.count + change->range_count +
+                log_state_redriving_count(state, range->topic_id, range->partition) >
+            FLOW_SETTLED_RUNS_MAX)
+            return err_make(ERR_TOO_LARGE);
+    }
+    return err_make(change->range_count > 0 ? ERR_OK : ERR_INVALID);
+}
+
 static err_t check_sink(const struct log *log, const struct flow_sink_change *change)
 {
     ASSERT(change->ranges || change->range_count == 0);
@@ -164,6 +190,8 @@ static err_t check_sink(const struct log *log, const struct flow_sink_change *ch
     bool wants_prepared = change->op == FLOW_SINK_COMMIT;
     if (sink->prepared != wants_prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_INVALID);
+    if (change->op == FLOW_SINK_REDRIVE)
+        return check_redrive(log, sink, change);
     for (uint32_t i = 0; i < change->range_count; i++)
         TRY(check_range(log, sink, &change->ranges[i]));
     return err_ok();
@@ -217,7 +245,9 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
         const struct log_partition *partition =
             log_state_partition(&log->state, settle->topic_id, settle->partition);
         /* As if none of them joined another: a bound, and far from what is met. */
-        if (partition->settled.count + commit->settle_count > FLOW_SETTLED_RUNS_MAX)
+        if (partition->settled.count + commit->settle_count +
+                log_state_redriving_count(&log->state, settle->topic_id, settle->partition) >
+            FLOW_SETTLED_RUNS_MAX)
             return err_make(ERR_TOO_LARGE);
     }
     return err_ok();
@@ -371,6 +401,20 @@ static void add_sinks(struct log *log, struct log_frame *frame, struct flow_comm
     }
 }
 
+/* The end of an epoch settles the letters that it has redriven. */
+static err_t reserve_redriven(struct log *log, const struct flow_sink_change *change)
+{
+    const struct log_sink *sink = log_state_sink(&log->state, change->sink_id);
+    ASSERT(change->op == FLOW_SINK_COMMIT && sink);
+    for (uint32_t i = 0; sink->redrives && i < sink->range_count; i++) {
+        const struct flow_sink_range *range = &sink->ranges[i];
+        TRY(log_settled_reserve(
+            &log_state_partition(&log->state, range->topic_id, range->partition)->settled,
+            sink->range_count));
+    }
+    return err_ok();
+}
+
 /* For the whole commit first: behind this nothing can fail, and no frame holds half of one. */
 static err_t reserve(struct log *log, struct flow_commit *commit)
 {
@@ -388,6 +432,10 @@ static err_t reserve(struct log *log, struct flow_commit *commit)
         TRY(log_settled_reserve(
             &log_state_partition(&log->state, settle->topic_id, settle->partition)->settled,
             commit->settle_count));
+    }
+    for (uint32_t i = 0; i < commit->sink_count; i++) {
+        if (commit->sinks[i].op == FLOW_SINK_COMMIT)
+            TRY(reserve_redriven(log, &commit->sinks[i]));
     }
     return err_ok();
 }

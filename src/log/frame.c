@@ -131,6 +131,7 @@ static uint64_t sink_body_size(const struct flow_sink_change *change)
     switch (change->op) {
     case FLOW_SINK_OPEN: return 8 + 4 * (uint64_t)change->topic_count + change->name.size;
     case FLOW_SINK_PREPARE:
+    case FLOW_SINK_REDRIVE:
         return 16 + (uint64_t)LOG_RANGE_SIZE * change->range_count + change->outputs.size;
     case FLOW_SINK_COMMIT: return 16;
     case FLOW_SINK_CLOSE: return 4;
@@ -313,13 +314,12 @@ static void put_sink_body(uint8_t *body, const struct flow_sink_change *change)
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change)
 {
     static const enum log_entry_kind kinds[] = {
-        [FLOW_SINK_OPEN] = LOG_ENTRY_SINK_OPEN,
-        [FLOW_SINK_PREPARE] = LOG_ENTRY_SINK_PREPARE,
-        [FLOW_SINK_COMMIT] = LOG_ENTRY_SINK_COMMIT,
-        [FLOW_SINK_CLOSE] = LOG_ENTRY_SINK_CLOSE,
+        [FLOW_SINK_OPEN] = LOG_ENTRY_SINK_OPEN,       [FLOW_SINK_PREPARE] = LOG_ENTRY_SINK_PREPARE,
+        [FLOW_SINK_COMMIT] = LOG_ENTRY_SINK_COMMIT,   [FLOW_SINK_CLOSE] = LOG_ENTRY_SINK_CLOSE,
+        [FLOW_SINK_REDRIVE] = LOG_ENTRY_SINK_REDRIVE,
     };
     ASSERT(change->sink_id > 0);
-    ASSERT(change->op == FLOW_SINK_PREPARE ||
+    ASSERT(change->op == FLOW_SINK_PREPARE || change->op == FLOW_SINK_REDRIVE ||
            (change->range_count == 0 && change->outputs.size == 0));
     size_t size = sink_body_size(change);
     put_entry_header(out, kinds[change->op], 0, size);
@@ -447,9 +447,26 @@ static void decode_topic(struct cursor *c, enum flow_topic_op op, struct log_ent
         cursor_fail(c);
 }
 
+/* An epoch that is prepared has its ranges and the sink's own bytes, its end has neither. */
+static void decode_epoch(struct cursor *c, struct log_entry *out)
+{
+    ASSERT(out->kind != LOG_ENTRY_SINK_OPEN && out->kind != LOG_ENTRY_SINK_CLOSE);
+    struct flow_sink_change *sink = &out->sink;
+    sink->op = out->kind == LOG_ENTRY_SINK_PREPARE   ? FLOW_SINK_PREPARE
+               : out->kind == LOG_ENTRY_SINK_REDRIVE ? FLOW_SINK_REDRIVE
+                                                     : FLOW_SINK_COMMIT;
+    sink->range_count = cursor_u32le(c);
+    sink->epoch = cursor_u64le(c);
+    out->ranges = cursor_bytes(c, (size_t)LOG_RANGE_SIZE * sink->range_count);
+    if (sink->op != FLOW_SINK_COMMIT)
+        sink->outputs = take_rest(c);
+    else if (sink->range_count > 0)
+        cursor_fail(c);
+}
+
 static void decode_sink(struct cursor *c, struct log_entry *out)
 {
-    ASSERT(out->kind >= LOG_ENTRY_SINK_OPEN && out->kind <= LOG_ENTRY_SINK_CLOSE);
+    ASSERT(out->kind >= LOG_ENTRY_SINK_OPEN && out->kind <= LOG_ENTRY_SINK_REDRIVE);
     struct flow_sink_change *sink = &out->sink;
     sink->sink_id = cursor_u32le(c);
     if (out->kind == LOG_ENTRY_SINK_OPEN) {
@@ -462,14 +479,7 @@ static void decode_sink(struct cursor *c, struct log_entry *out)
     } else if (out->kind == LOG_ENTRY_SINK_CLOSE) {
         sink->op = FLOW_SINK_CLOSE;
     } else {
-        sink->op = out->kind == LOG_ENTRY_SINK_PREPARE ? FLOW_SINK_PREPARE : FLOW_SINK_COMMIT;
-        sink->range_count = cursor_u32le(c);
-        sink->epoch = cursor_u64le(c);
-        out->ranges = cursor_bytes(c, (size_t)LOG_RANGE_SIZE * sink->range_count);
-        if (out->kind == LOG_ENTRY_SINK_PREPARE)
-            sink->outputs = take_rest(c);
-        else if (sink->range_count > 0)
-            cursor_fail(c);
+        decode_epoch(c, out);
     }
     if (sink->sink_id == 0)
         cursor_fail(c);
@@ -524,6 +534,7 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_SINK_OPEN:
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
+    case LOG_ENTRY_SINK_REDRIVE:
     case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
     case LOG_ENTRY_SETTLED: TRY(decode_settle(&c, out)); break;
     case LOG_ENTRY_KEYS: decode_keys(&c, &out->keys); break;

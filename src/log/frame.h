@@ -64,6 +64,7 @@ enum log_entry_kind {
     LOG_ENTRY_SINK_COMMIT = 8,
     LOG_ENTRY_SINK_CLOSE = 9,
     LOG_ENTRY_CLEAN_STOP = 10,
+    LOG_ENTRY_SINK_REDRIVE = 11,
     LOG_ENTRY_KEYS = 16,
     LOG_ENTRY_SEQUENCES = 17,   /* reserved: producers' sequences */
     LOG_ENTRY_TRANSACTION = 18, /* reserved */
@@ -93,13 +94,14 @@ struct log_entry {
     struct flow_sink_change sink; /* topic_ids and ranges are NULL: see below */
     struct flow_settle settle;
     struct slice ids;    /* SINK_OPEN: topic ids, 4 bytes each */
-    struct slice ranges; /* SINK_PREPARE: LOG_RANGE_SIZE bytes each */
+    struct slice ranges; /* SINK_PREPARE, SINK_REDRIVE: LOG_RANGE_SIZE bytes each */
     struct log_entry_keys keys;
 };
 
 #define LOG_RANGE_SIZE 40u
 
-/* A range's LOG_RANGE_SIZE bytes, as a SINK_PREPARE entry and a checkpoint have them. */
+/* A range's LOG_RANGE_SIZE bytes, as a SINK_PREPARE or SINK_REDRIVE entry and a checkpoint have
+ * them. */
 void log_range_put(uint8_t *out, const struct flow_sink_range *range);
 struct flow_sink_range log_range_get(const uint8_t *in);
 
@@ -124,7 +126,7 @@ size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partiti
 /* Takes the next entry off `*payload`. ERR_END when there is none, ERR_CORRUPT, ERR_VERSION for a
  * kind that this program does not know. */
 err_t log_entry_next(struct slice *payload, struct log_entry *out);
-/* Range `index` of a SINK_PREPARE entry. */
+/* Range `index` of a SINK_PREPARE or SINK_REDRIVE entry. */
 struct flow_sink_range log_entry_range(const struct log_entry *entry, uint32_t index);
 /* Topic id `index` of a SINK_OPEN entry. */
 uint32_t log_entry_topic_id(const struct log_entry *entry, uint32_t index);

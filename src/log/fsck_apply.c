@@ -336,7 +336,7 @@ static err_t move_cursor(struct apply *a, struct log_sink *sink,
 /* Nobody has checked yet what the state only checks against its cursors. */
 static bool ranges_make_sense(const struct log_entry *entry)
 {
-    ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE);
+    ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE || entry->kind == LOG_ENTRY_SINK_REDRIVE);
     for (uint32_t i = 0; i < entry->sink.range_count; i++) {
         struct flow_sink_range range = log_entry_range(entry, i);
         if (range.first_offset < 0 || range.end_offset < range.first_offset)
@@ -345,7 +345,7 @@ static bool ranges_make_sense(const struct log_entry *entry)
     return true;
 }
 
-/* An epoch's ranges begin where the sink's cursors are. */
+/* An epoch's ranges begin where the sink's cursors are; those of letters say nothing of cursors. */
 static err_t prepare_sink(struct apply *a, struct slice bytes, const struct log_entry *entry)
 {
     struct log_sink *sink = log_state_sink(&a->f->state, entry->sink.sink_id);
@@ -363,7 +363,8 @@ static err_t prepare_sink(struct apply *a, struct slice bytes, const struct log_
                         "what became of the records of some epochs is lost; it goes on behind "
                         "them");
         sink->epoch = entry->sink.epoch - 1;
-        for (uint32_t i = 0; i < entry->sink.range_count; i++) {
+        bool moves = entry->kind == LOG_ENTRY_SINK_PREPARE;
+        for (uint32_t i = 0; moves && i < entry->sink.range_count; i++) {
             struct flow_sink_range range = log_entry_range(entry, i);
             TRY(move_cursor(a, sink, &range));
         }
@@ -431,7 +432,8 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_LOG_START: return take_topic(a, bytes, &entry->topic);
     case LOG_ENTRY_SINK_OPEN: return open_sink(a, bytes, entry);
-    case LOG_ENTRY_SINK_PREPARE: return prepare_sink(a, bytes, entry);
+    case LOG_ENTRY_SINK_PREPARE:
+    case LOG_ENTRY_SINK_REDRIVE: return prepare_sink(a, bytes, entry);
     case LOG_ENTRY_SINK_COMMIT: return commit_sink(a, bytes, entry);
     case LOG_ENTRY_KEYS: return take_keys(a, bytes, &entry->keys);
     default: break;

@@ -95,6 +95,29 @@ static void settle_sinks(struct log_fsck *f, const struct log_fsck_loss *loss)
     }
 }
 
+/* Letters that are lost are delivered to nobody. */
+static uint64_t lost_inside(const struct flow_sink_range *range, const struct log_fsck_loss *loss)
+{
+    int64_t first =
+        range->first_offset > loss->first_offset ? range->first_offset : loss->first_offset;
+    int64_t end = range->end_offset < loss->end_offset ? range->end_offset : loss->end_offset;
+    ASSERT(range->first_offset <= range->end_offset);
+    return first < end ? (uint64_t)(end - first) : 0;
+}
+
+/* What does not fit what is left of the queue is left out, or the epoch could never end. */
+static void fit_redrives(struct log_fsck *f)
+{
+    ASSERT(f->repair);
+    for (uint32_t i = 0; i < f->state.sink_count; i++) {
+        const struct log_sink *sink = f->state.sinks[i];
+        for (uint32_t k = 0; sink->redrives && k < sink->range_count; k++) {
+            if (!err_is_ok(log_state_may_redrive(&f->state, sink, &sink->ranges[k], 1)))
+                sink->ranges[k].delivered = 0;
+        }
+    }
+}
+
 /* A prepared epoch that is still to be ended counts as delivered what is damaged already. */
 static void settle_prepared(struct log_fsck *f, const struct log_fsck_loss *loss)
 {
@@ -104,9 +127,11 @@ static void settle_prepared(struct log_fsck *f, const struct log_fsck_loss *loss
         for (uint32_t k = 0; sink->prepared && k < sink->range_count; k++) {
             struct flow_sink_range *range = &sink->ranges[k];
             if (range->topic_id != loss->topic_id || range->partition != loss->partition ||
-                range->first_offset > loss->first_offset || range->end_offset <= loss->first_offset)
+                (!sink->redrives && (range->first_offset > loss->first_offset ||
+                                     range->end_offset <= loss->first_offset)))
                 continue;
-            uint64_t inside = (uint64_t)(range->end_offset - loss->first_offset);
+            uint64_t inside = sink->redrives ? lost_inside(range, loss)
+                                             : (uint64_t)(range->end_offset - loss->first_offset);
             inside = inside < loss->records ? inside : loss->records;
             range->delivered -= inside < range->delivered ? inside : range->delivered;
         }
@@ -210,6 +235,7 @@ void log_fsck_settle(struct log_fsck *f)
         if (!f->state.topics[i]->deleted)
             settle_topic(f, f->state.topics[i]);
     }
+    fit_redrives(f);
     for (uint32_t i = 0; i < f->state.sink_count; i++)
         balance_sink(f, f->state.sinks[i]);
 }

@@ -287,6 +287,7 @@ static void forget_prepared(struct restore *r, struct log_state *state)
     for (uint32_t i = 0; i < state->sink_count && r->chain.last.lsn == r->chain.mark_lsn; i++) {
         struct log_sink *sink = state->sinks[i];
         sink->prepared = false;
+        sink->redrives = false;
         sink->range_count = 0;
         sink->outputs = slice_make(sink->outputs.data, 0);
     }

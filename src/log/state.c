@@ -47,6 +47,7 @@ static void forget_prepared(struct log_sink *sink)
     sink->range_count = 0;
     sink->outputs = (struct slice){0};
     sink->prepared = false;
+    sink->redrives = false;
 }
 
 void log_state_done(struct log_state *state)
@@ -457,43 +458,6 @@ static uint64_t expire_letters(struct log_topic *topic, struct log_partition *pa
     return before;
 }
 
-err_t log_state_may_settle(const struct log_state *state, const struct flow_settle *settle)
-{
-    const struct log_topic *topic = log_state_topic(state, settle->topic_id);
-    const struct log_partition *partition =
-        log_state_partition(state, settle->topic_id, settle->partition);
-    ASSERT(topic || !partition);
-    if (!partition)
-        return err_make(ERR_NOT_FOUND);
-    if (topic->parent_id == 0 || settle->first_offset >= settle->end_offset ||
-        settle->record_count == 0 ||
-        settle->record_count > (uint64_t)(settle->end_offset - settle->first_offset))
-        return err_make(ERR_INVALID);
-    bool held =
-        settle->first_offset >= partition->start_offset &&
-        settle->end_offset <= partition->end_offset &&
-        !log_settled_overlaps(&partition->settled, settle->first_offset, settle->end_offset) &&
-        settle->record_count <=
-            partition->records - partition->records_start - partition->settled.records;
-    return err_make(held ? ERR_OK : ERR_OFFSET_RANGE);
-}
-
-static err_t settle_letters(struct log_state *state, const struct flow_settle *settle)
-{
-    if (!err_is_ok(log_state_may_settle(state, settle)))
-        return err_make(ERR_CORRUPT);
-    struct log_topic *topic = log_state_topic(state, settle->topic_id);
-    struct log_partition *partition =
-        log_state_partition(state, settle->topic_id, settle->partition);
-    ASSERT(topic && partition);
-    TRY(log_settled_add(&partition->settled,
-                        &(struct flow_settled_run){settle->first_offset, settle->end_offset,
-                                                   settle->record_count}));
-    bool redriven = settle->kind == FLOW_SETTLE_REDRIVEN;
-    *(redriven ? &topic->letters.redriven : &topic->letters.purged) += settle->record_count;
-    return err_ok();
-}
-
 static err_t move_log_start(struct log_state *state, const struct flow_topic_change *change)
 {
     ASSERT(change->op == FLOW_TOPIC_LOG_START);
@@ -615,9 +579,30 @@ static err_t open_sink(struct log_state *state, const struct log_entry *entry)
     return err_ok();
 }
 
-static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
+/* Ranges begin where the cursors stand, so that epochs leave no record out and have none twice;
+ * those of letters are of what is held. */
+static err_t check_ranges(const struct log_state *state, const struct log_sink *sink,
+                          const struct log_entry *entry)
 {
-    ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE);
+    ASSERT(sink->ranges);
+    uint32_t count = entry->sink.range_count;
+    if (entry->kind == LOG_ENTRY_SINK_REDRIVE) {
+        err_t err = log_state_may_redrive(state, sink, sink->ranges, count);
+        return err_make(err_is_ok(err) ? ERR_OK : ERR_CORRUPT);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct flow_sink_range *range = &sink->ranges[i];
+        const struct log_cursor *cursor = log_sink_cursor(sink, range->topic_id, range->partition);
+        if (!cursor || cursor->offset != range->first_offset || range->end_offset < cursor->offset)
+            return err_make(ERR_CORRUPT);
+    }
+    return err_ok();
+}
+
+static err_t prepare_sink(const struct log_state *state, struct log_sink *sink,
+                          const struct log_entry *entry)
+{
+    ASSERT(entry->kind == LOG_ENTRY_SINK_PREPARE || entry->kind == LOG_ENTRY_SINK_REDRIVE);
     const struct flow_sink_change *change = &entry->sink;
     /* One epoch at a time, each the one after the last: an entry that comes twice does not count
      * twice. */
@@ -635,29 +620,25 @@ static err_t prepare_sink(struct log_sink *sink, const struct log_entry *entry)
     if (change->outputs.size > 0)
         memcpy(outputs, change->outputs.data, change->outputs.size);
     sink->outputs = slice_make(outputs, change->outputs.size);
-    for (uint32_t i = 0; i < change->range_count; i++) {
-        /* Ranges begin where the cursors stand, so that epochs leave no record out and have none
-         * twice. */
+    for (uint32_t i = 0; i < change->range_count; i++)
         sink->ranges[i] = log_entry_range(entry, i);
-        const struct log_cursor *cursor =
-            log_sink_cursor(sink, sink->ranges[i].topic_id, sink->ranges[i].partition);
-        if (!cursor || cursor->offset != sink->ranges[i].first_offset ||
-            sink->ranges[i].end_offset < cursor->offset)
-            return err_make(ERR_CORRUPT);
-    }
+    TRY(check_ranges(state, sink, entry));
     sink->range_count = change->range_count;
     sink->prepared = true;
+    sink->redrives = entry->kind == LOG_ENTRY_SINK_REDRIVE;
     return err_ok();
 }
 
 /* Cursors move to where the prepared ranges end, and not to what the sink may say by then: a crash
  * between the two entries leaves the first alone to know it. */
-static err_t commit_sink(const struct log_state *state, struct log_sink *sink, uint64_t epoch)
+static err_t commit_sink(struct log_state *state, struct log_sink *sink, uint64_t epoch)
 {
     ASSERT(sink->id > 0);
     if (!sink->prepared || epoch != sink->epoch + 1)
         return err_make(ERR_CORRUPT);
-    for (uint32_t i = 0; i < sink->range_count; i++) {
+    if (sink->redrives)
+        TRY(log_state_redriven(state, sink));
+    for (uint32_t i = 0; !sink->redrives && i < sink->range_count; i++) {
         const struct flow_sink_range *range = &sink->ranges[i];
         const struct log_partition *partition =
             log_state_partition(state, range->topic_id, range->partition);
@@ -681,8 +662,8 @@ static err_t apply_sink(struct log_state *state, const struct log_entry *entry)
     struct log_sink *sink = log_state_sink(state, entry->sink.sink_id);
     if (!sink)
         return err_make(ERR_CORRUPT);
-    if (entry->kind == LOG_ENTRY_SINK_PREPARE)
-        return prepare_sink(sink, entry);
+    if (entry->kind == LOG_ENTRY_SINK_PREPARE || entry->kind == LOG_ENTRY_SINK_REDRIVE)
+        return prepare_sink(state, sink, entry);
     if (entry->kind == LOG_ENTRY_SINK_COMMIT)
         return commit_sink(state, sink, entry->sink.epoch);
     ASSERT(entry->kind == LOG_ENTRY_SINK_CLOSE);
@@ -703,13 +684,14 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SINK_OPEN:
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
+    case LOG_ENTRY_SINK_REDRIVE:
     case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
     case LOG_ENTRY_TOPIC_CONFIG:
         return configure_topic(state, &entry->topic, batch_position.commit_time_ms);
     case LOG_ENTRY_KEYS: return apply_keys(state, &entry->keys, batch_position.commit_time_ms);
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
     case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
-    case LOG_ENTRY_SETTLED: return settle_letters(state, &entry->settle);
+    case LOG_ENTRY_SETTLED: return log_state_settle(state, &entry->settle);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_SEQUENCES:
@@ -737,25 +719,6 @@ err_t log_state_apply(struct log_state *state, struct slice payload, struct log_
         state->clean_stop = entry.kind == LOG_ENTRY_CLEAN_STOP;
     }
     return err_is(err, ERR_END) ? err_ok() : err;
-}
-
-/* The settled letters of a topic that was asked about. */
-static err_t snapshot_settled(const struct log_topic *topic, struct arena *arena,
-                              struct flow_topic_state *out)
-{
-    ASSERT(topic->partition_count > 0);
-    out->settled = arena_alloc(arena, topic->partition_count * sizeof *out->settled);
-    for (uint32_t i = 0; out->settled && i < topic->partition_count; i++) {
-        const struct log_settled *from = &topic->partitions[i].settled;
-        struct flow_settled *to = &out->settled[i];
-        *to = (struct flow_settled){.count = from->count};
-        to->runs = arena_alloc(arena, (from->count + 1u) * sizeof *to->runs);
-        if (!to->runs)
-            return err_make(ERR_MEMORY);
-        if (from->count > 0)
-            memcpy(to->runs, from->runs, from->count * sizeof *to->runs);
-    }
-    return err_make(out->settled ? ERR_OK : ERR_MEMORY);
 }
 
 /* What one partition of a DLQ adds to its row. */
@@ -893,7 +856,7 @@ err_t log_state_snapshot(const struct log_state *state, struct flow_snapshot *ou
             continue;
         TRY(snapshot_topic(topic, arena, &out->topics[out->topic_count]));
         if (out->settled_of.size > 0 && slice_equal_string(out->settled_of, topic->name))
-            TRY(snapshot_settled(topic, arena, &out->topics[out->topic_count]));
+            TRY(log_state_snapshot_settled(state, topic, arena, &out->topics[out->topic_count]));
         out->topic_count++;
     }
     for (uint32_t i = 0; i < state->sink_count; i++)

@@ -69,6 +69,7 @@ struct log_sink {
     uint32_t cursor_count;
     uint64_t epoch;
     bool prepared;
+    bool redrives; /* the prepared epoch: its ranges are of DLQs */
     struct flow_sink_range *ranges;
     uint32_t range_count;
     struct slice outputs;
@@ -159,8 +160,15 @@ err_t log_state_reserve(struct log_state *state, struct log_partition *partition
 void log_state_forget_reserved(struct log_state *state);
 
 /* OK when the letters may be settled: all held, in a partition of a DLQ. ERR_NOT_FOUND,
- * ERR_INVALID, ERR_OFFSET_RANGE. */
+ * ERR_INVALID, ERR_OFFSET_RANGE, ERR_BUSY: some are on their way to their sink. */
 err_t log_state_may_settle(const struct log_state *state, const struct flow_settle *settle);
+/* OK when an epoch of the sink may redrive these letters: all held, nobody else's, in ranges that
+ * rise, and no more than it has dead-lettered. Errors as above. */
+err_t log_state_may_redrive(const struct log_state *state, const struct log_sink *sink,
+                            const struct flow_sink_range *ranges, uint32_t count);
+/* Runs of letters of the partition that are prepared for their sinks. */
+uint32_t log_state_redriving_count(const struct log_state *state, uint32_t topic_id,
+                                   uint32_t partition);
 
 /* True when an open sink has prepared an epoch with records of the partition before `offset`: they
  * stay until it has ended. */

@@ -158,6 +158,20 @@ static err_t new_redrive(struct server *server, const struct pipeline_check_topi
         &server->redrive);
 }
 
+/* Letters of sinks go back to those that the configuration has. */
+static err_t give_sinks(struct server *server)
+{
+    struct flow_redeliver **sinks =
+        mem_zalloc(server->sink_count + 1, sizeof(struct flow_redeliver *));
+    if (!sinks)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < server->sink_count; i++)
+        sinks[i] = sinks_runner_redeliver(server->sinks[i].runner);
+    err_t err = sources_redrive_set_sinks(server->redrive, sinks, (uint32_t)server->sink_count);
+    mem_free(sinks);
+    return err;
+}
+
 /* One a loop: nothing on the way from a connection to the log is shared between loops. */
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
                         struct err_text *why)
@@ -334,6 +348,7 @@ static err_t start(struct server *server, const struct server_options *options,
     TRY(err);
     TRY(server_close_removed_sinks(server, why));
     TRY(server_new_sinks(server, why));
+    TRY(give_sinks(server));
     TRY(new_intake(server));
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));

@@ -115,6 +115,44 @@ static err_t write_batches(struct sinks_call *call)
     return err_ok();
 }
 
+static err_t write_letter(struct sinks_call *call, struct flow_redelivery_letter *letter,
+                          bool *roll)
+{
+    const struct flow_redelivery *redelivery = call->redelivery;
+    struct sinks_batch batch = {
+        .topic = redelivery->topic,
+        .topic_id = redelivery->topic_id,
+        .partition = letter->partition,
+        .offset_min = letter->offset,
+        .redriven = true,
+    };
+    struct slice bytes = slice_sub(buf_slice(&redelivery->bytes), letter->at, letter->size);
+    uint64_t count = 0;
+    TRY(check_batch(bytes, letter->offset, &call->unpacked, &batch.batch, &count));
+    struct sinks_result result = {0};
+    err_t err = call->plugin->write(call->instance, &batch, &result, &call->why);
+    if (err_is_ok(err)) {
+        ASSERT(count == 1 && result.delivered + result.refusal_count == 1);
+        letter->refused = result.refusal_count > 0;
+        call->redelivered += !letter->refused;
+        *roll = result.roll;
+    }
+    sinks_result_done(&result);
+    return err;
+}
+
+/* A refusal makes no new letter: the one that is there stays. */
+static err_t write_letters(struct sinks_call *call)
+{
+    struct flow_redelivery *redelivery = call->redelivery;
+    bool roll = false;
+    ASSERT(redelivery->count > 0);
+    call->redelivered = 0;
+    for (redelivery->taken = 0; redelivery->taken < redelivery->count && !roll; redelivery->taken++)
+        TRY(write_letter(call, &redelivery->letters[redelivery->taken], &roll));
+    return err_ok();
+}
+
 void sinks_call_work(struct io_job *job)
 {
     struct sinks_call *call = CONTAINER_OF(job, struct sinks_call, job);
@@ -133,6 +171,7 @@ void sinks_call_work(struct io_job *job)
         if (call->unpacked.capacity > UNPACKED_KEPT)
             buf_done(&call->unpacked);
         break;
+    case SINKS_VERB_REDRIVE: call->error = write_letters(call); break;
     case SINKS_VERB_PREPARE:
         call->error = plugin->prepare(call->instance, call->epoch, call->ranges, call->range_count,
                                       call->outputs, &call->why);

@@ -7,6 +7,7 @@
  */
 
 #include "flow/batch.h"
+#include "flow/redeliver.h"
 #include "io/loop.h"
 #include "sinks/letter.h"
 #include "sinks/sinks.h"
@@ -14,6 +15,7 @@
 enum sinks_verb {
     SINKS_VERB_OPEN,
     SINKS_VERB_WRITE,
+    SINKS_VERB_REDRIVE, /* `write`, with dead letters */
     SINKS_VERB_PREPARE,
     SINKS_VERB_PUBLISH,
     SINKS_VERB_DISCARD,
@@ -42,7 +44,9 @@ struct sinks_call {
     void *instance; /* NULL: not open */
     enum sinks_verb verb;
     struct sinks_write write;
-    uint64_t epoch; /* of PREPARE, with the next three */
+    struct flow_redelivery *redelivery; /* of REDRIVE: fills in `taken` and what is refused */
+    uint32_t redelivered;               /* result: letters that were written */
+    uint64_t epoch;                     /* of PREPARE, with the next three */
     const struct flow_sink_range *ranges;
     uint32_t range_count;
     struct buf *outputs; /* made by PREPARE, given to PUBLISH */

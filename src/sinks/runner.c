@@ -122,6 +122,10 @@ static void fail(struct sinks_runner *runner, err_t err, const char *detail)
                      runner->name, runner->error.text);
     }
     sinks_lanes_recall(runner);
+    /* Of an epoch that the log may have a snapshot will tell. */
+    if (runner->current && runner->current_epoch == 0)
+        sinks_redeliver_answer(runner, err_make(ERR_BUSY), runner->error.text);
+    sinks_redeliver_refuse(runner, err_make(ERR_BUSY), runner->error.text);
     enter(runner, SINKS_WAITING);
 }
 
@@ -208,8 +212,17 @@ static void begin_epoch(struct sinks_runner *runner)
     runner->begun = true;
     runner->begun_ns = io_now_ns(runner->options.loop);
     /* From the first record on, so that an idle sink makes no empty epochs. */
+    sinks_runner_hurry(runner);
+}
+
+void sinks_runner_hurry(struct sinks_runner *runner)
+{
+    ASSERT(runner->begun);
+    struct io_loop *loop = runner->options.loop;
     uint64_t time_ms = runner->options.plugin->roll_time_ms(runner->options.plugin_options);
-    io_timer_start(runner->options.loop, &runner->roll_timer, time_ms * IO_MS);
+    uint64_t end_ns = runner->begun_ns + sinks_redeliver_roll_ns(runner, time_ms * IO_MS);
+    uint64_t now_ns = io_now_ns(loop);
+    io_timer_start(loop, &runner->roll_timer, end_ns > now_ns ? end_ns - now_ns : 0);
 }
 
 static uint64_t read_size(const struct sinks_lane *lane)
@@ -275,6 +288,18 @@ static void rest_over(struct io_timer *timer)
     sinks_lanes_ask(runner);
 }
 
+static void redriven(struct sinks_runner *runner)
+{
+    ASSERT(runner->current && !runner->begun);
+    if (runner->call.redelivered > 0) {
+        enter(runner, SINKS_PREPARING);
+        return;
+    }
+    /* All refused: nothing is to be published or settled. */
+    sinks_redeliver_answer(runner, err_ok(), "");
+    sinks_runner_pump(runner);
+}
+
 static void opened(struct sinks_runner *runner);
 
 /* A call came back, and well. */
@@ -283,6 +308,7 @@ static void call_went_well(struct sinks_runner *runner)
     switch (runner->call.verb) {
     case SINKS_VERB_OPEN: opened(runner); return;
     case SINKS_VERB_WRITE: written(runner); return;
+    case SINKS_VERB_REDRIVE: redriven(runner); return;
     case SINKS_VERB_DISCARD: enter(runner, SINKS_READING); return;
     case SINKS_VERB_PREPARE: enter(runner, SINKS_SEALING); return;
     case SINKS_VERB_PUBLISH: enter(runner, SINKS_COMMITTING); return;
@@ -308,7 +334,8 @@ static void call_done(struct io_job *job)
         return;
     }
     /* What is written may still be in a buffer: that it went well shows when it is prepared. */
-    if (runner->call.verb != SINKS_VERB_WRITE && runner->call.verb != SINKS_VERB_CLOSE)
+    if (runner->call.verb != SINKS_VERB_WRITE && runner->call.verb != SINKS_VERB_REDRIVE &&
+        runner->call.verb != SINKS_VERB_CLOSE)
         succeed(runner);
     call_went_well(runner);
 }
@@ -332,8 +359,11 @@ static bool is_refusal(const struct sinks_runner *runner, err_t err)
 {
     if (runner->state == SINKS_OPENING)
         return err_is(err, ERR_NOT_FOUND);
-    return runner->state == SINKS_SEALING &&
-           (err_is(err, ERR_INVALID) || err_is(err, ERR_NOT_FOUND));
+    if (runner->state != SINKS_SEALING)
+        return false;
+    bool letters = runner->current && (err_is(err, ERR_OFFSET_RANGE) ||
+                                       err_is(err, ERR_TOO_LARGE) || err_is(err, ERR_BUSY));
+    return letters || err_is(err, ERR_INVALID) || err_is(err, ERR_NOT_FOUND);
 }
 
 static void learn_again(struct sinks_runner *runner, err_t refused)
@@ -349,7 +379,11 @@ static void commit_done(struct flow_commit *commit)
     struct sinks_runner *runner = CONTAINER_OF(commit, struct sinks_runner, commit);
     err_t err = commit->error;
     if (is_refusal(runner, err)) {
-        learn_again(runner, err);
+        bool letters = runner->current;
+        /* Somebody else has settled them, or they have gone: no failure of the sink. */
+        if (letters)
+            sinks_redeliver_answer(runner, err, err_string(err));
+        learn_again(runner, letters ? err_ok() : err);
         return;
     }
     if (!err_is_ok(err)) {
@@ -370,7 +404,10 @@ static void commit_done(struct flow_commit *commit)
         runner->epoch++;
         runner->counters.epochs++;
         runner->hurries = false;
-        if (!runner->recovered)
+        runner->redrove = runner->current;
+        if (runner->current && !runner->recovered)
+            sinks_redeliver_answer(runner, err_ok(), "");
+        else if (!runner->recovered)
             count_epoch(runner);
         /* More may be waiting; the next write says since when. */
         runner->behind = false;
@@ -380,7 +417,7 @@ static void commit_done(struct flow_commit *commit)
 
 static void commit(struct sinks_runner *runner, enum flow_sink_op op)
 {
-    bool prepare = op == FLOW_SINK_PREPARE;
+    bool prepare = op == FLOW_SINK_PREPARE || op == FLOW_SINK_REDRIVE;
     uint32_t topic_count = op == FLOW_SINK_OPEN ? sinks_learn_topic_ids(runner) : 0;
     runner->change = (struct flow_sink_change){
         .op = op,
@@ -390,7 +427,7 @@ static void commit(struct sinks_runner *runner, enum flow_sink_op op)
         .name = slice_string(runner->name),
         .topic_ids = runner->topic_ids,
         .topic_count = topic_count,
-        .ranges = prepare ? runner->ranges : NULL,
+        .ranges = prepare ? runner->call.ranges : NULL,
         .range_count = prepare ? runner->call.range_count : 0,
         .outputs = prepare ? buf_slice(&runner->outputs) : (struct slice){0},
     };
@@ -400,7 +437,7 @@ static void commit(struct sinks_runner *runner, enum flow_sink_op op)
         .appends = runner->appends,
         /* Dead letters are in the same commit as the range that counts them: none is lost, none is
          * there twice. */
-        .append_count = prepare ? sinks_lanes_letters(runner) : 0,
+        .append_count = op == FLOW_SINK_PREPARE ? sinks_lanes_letters(runner) : 0,
         .sinks = &runner->change,
         .sink_count = 1,
     };
@@ -450,6 +487,8 @@ static void snapshot_done(struct flow_snapshot *snapshot)
     uint64_t epoch = runner->epoch;
     err_t err = sinks_learn(runner, snapshot, &why);
     flow_snapshot_done(snapshot);
+    if (err_is_ok(err))
+        sinks_redeliver_learn(runner);
     /* Its last commit was thought to have failed. */
     if (runner->epoch > epoch && runner->failures)
         heal(runner);
@@ -501,6 +540,9 @@ void sinks_runner_pump(struct sinks_runner *runner)
      * most. */
     if (runner->begun && (runner->roll || last)) {
         enter(runner, SINKS_PREPARING);
+    } else if (!runner->begun && sinks_redeliver_next(runner)) {
+        runner->call.redelivery = runner->current;
+        call(runner, SINKS_VERB_REDRIVE);
     } else if (last) {
         enter(runner, SINKS_CLOSING);
     } else if (!list_empty(&runner->ready)) {
@@ -539,9 +581,19 @@ static void prepare(struct sinks_runner *runner)
 {
     buf_reset(&runner->outputs);
     runner->call.epoch = runner->epoch + 1;
-    runner->call.range_count = sinks_lanes_ranges(runner);
-    runner->call.ranges = runner->ranges;
+    runner->call.range_count =
+        runner->current ? sinks_redeliver_ranges(runner) : sinks_lanes_ranges(runner);
+    runner->call.ranges = runner->current ? runner->current->ranges : runner->ranges;
     call(runner, SINKS_VERB_PREPARE);
+}
+
+/* From here on only the log knows what becomes of it. */
+static void seal(struct sinks_runner *runner)
+{
+    ASSERT(runner->call.range_count > 0 || !runner->current);
+    if (runner->current)
+        runner->current_epoch = runner->epoch + 1;
+    commit(runner, runner->current ? FLOW_SINK_REDRIVE : FLOW_SINK_PREPARE);
 }
 
 static void stop_timers(struct sinks_runner *runner)
@@ -559,6 +611,9 @@ static void finish(struct sinks_runner *runner)
 {
     ASSERT(runner->asked == 0 && runner->held_bytes == 0 && !runner->call.instance);
     stop_timers(runner);
+    if (runner->current)
+        sinks_redeliver_answer(
+            runner, err_make(runner->current_epoch > 0 ? ERR_FENCED : ERR_CANCELLED), "");
     runner->stopped(runner->stopped_context, err_ok());
 }
 
@@ -571,7 +626,7 @@ static void begin(struct sinks_runner *runner)
     case SINKS_CLEANING: call(runner, SINKS_VERB_DISCARD); break;
     case SINKS_READING: start_reading(runner); break;
     case SINKS_PREPARING: prepare(runner); break;
-    case SINKS_SEALING: commit(runner, FLOW_SINK_PREPARE); break;
+    case SINKS_SEALING: seal(runner); break;
     case SINKS_PUBLISHING: call(runner, SINKS_VERB_PUBLISH); break;
     case SINKS_COMMITTING: commit(runner, FLOW_SINK_COMMIT); break;
     case SINKS_WAITING:
@@ -666,6 +721,7 @@ static void stop_arrived(struct task *task)
 {
     struct sinks_runner *runner = CONTAINER_OF(task, struct sinks_runner, stop_task);
     runner->stopping = true;
+    sinks_redeliver_refuse(runner, err_make(ERR_CANCELLED), "the sink is stopping");
     runner->stop_timer.run = drain_overdue;
     io_timer_start(runner->options.loop, &runner->stop_timer, runner->stop_timeout_ns / 3 * 2);
     /* Never started: the log does not know of it yet and need not. */
@@ -753,6 +809,7 @@ err_t sinks_runner_new(const struct sinks_runner_options *options, struct sinks_
     for (uint32_t i = 0; i < options->topic_count; i++)
         runner->topics[i].id = runner->topic_ids[i] = options->topic_ids[i];
     list_init(&runner->ready);
+    sinks_redeliver_init(runner);
     set_callbacks(runner);
     *out = runner;
     return err_ok();
@@ -785,4 +842,9 @@ void sinks_runner_status(const struct sinks_runner *runner, struct sinks_status 
 struct flow_exporter *sinks_runner_exporter(struct sinks_runner *runner)
 {
     return &runner->exporter;
+}
+
+struct flow_redeliver *sinks_runner_redeliver(struct sinks_runner *runner)
+{
+    return &runner->redeliver;
 }

@@ -29,6 +29,7 @@
 
 #include "base/logger.h"
 #include "flow/log.h"
+#include "flow/redeliver.h"
 #include "flow/status.h"
 #include "sinks/sinks.h"
 
@@ -78,6 +79,10 @@ void sinks_runner_stop(struct sinks_runner *runner, uint64_t timeout_ms,
 void sinks_runner_free(struct sinks_runner **runner);
 
 void sinks_runner_status(const struct sinks_runner *runner, struct sinks_status *out);
+/* Takes the sink's dead letters back (flow/redeliver.h), each lot as an epoch of its own: once the
+ * open one has ended, which it does a second after it began at the latest, and never two in a row
+ * while records wait. A sink that fails, or is stopping, gives them back at once. */
+struct flow_redeliver *sinks_runner_redeliver(struct sinks_runner *runner);
 /* The runner's metrics; `collect` may be called from any loop until the runner is stopped. Never
  * says not ready: a sink's trouble does not stop intake. */
 struct flow_exporter *sinks_runner_exporter(struct sinks_runner *runner);

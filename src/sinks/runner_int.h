@@ -13,6 +13,8 @@
 #define SINKS_CHUNK_SIZE_MIN (UINT32_C(16) << 10)
 
 /*
+ * An epoch of dead letters that are redriven goes the same way, between two of records.
+ *
  *             commit         snapshot          plug-in                     plug-in
  *  NEW ─► OPENING ◄► LEARNING ─┬─► CONNECTING ─┬─► CLEANING ─► READING ─► PREPARING
  *            ▲           ▲     └───────────────┤                  ▲           │
@@ -130,6 +132,12 @@ struct sinks_runner {
     bool behind;           /* a record is known that is not delivered */
     uint64_t behind_ns;    /* since then */
 
+    struct flow_redeliver redeliver;
+    struct list redeliveries;        /* that wait for an epoch of their own */
+    struct flow_redelivery *current; /* whose epoch it is; NULL: one of the lanes */
+    uint64_t current_epoch;          /* 0: nothing of it was sent to the log */
+    bool redrove;                    /* the last epoch was of letters */
+
     uint32_t failures;             /* in a row */
     enum sinks_state failed_state; /* the furthest of them; its success ends the row */
     bool blocked;
@@ -194,6 +202,23 @@ uint32_t sinks_lanes_letters(struct sinks_runner *runner);
 void sinks_lanes_advance(struct sinks_runner *runner);
 /* Something came that READING or CLOSING may wait for. By runner.c, for lane.c. */
 void sinks_runner_pump(struct sinks_runner *runner);
+
+/* redeliver.c. What the runner exports for redrives. */
+void sinks_redeliver_init(struct sinks_runner *runner);
+/* Whether letters are to be written before what the lanes have; makes them `current`. */
+bool sinks_redeliver_next(struct sinks_runner *runner);
+/* After how long the open epoch has to end: by its own time, or since letters wait. */
+uint64_t sinks_redeliver_roll_ns(const struct sinks_runner *runner, uint64_t roll_ns);
+/* Fills the ranges of `current` with what was delivered; returns how many. */
+uint32_t sinks_redeliver_ranges(struct sinks_runner *runner);
+/* Answers `current`. */
+void sinks_redeliver_answer(struct sinks_runner *runner, err_t err, const char *why);
+/* The sink fails, or stops: those that wait come back. */
+void sinks_redeliver_refuse(struct sinks_runner *runner, err_t err, const char *why);
+/* A snapshot has said how far the sink is: what became of `current`, whose commit failed. */
+void sinks_redeliver_learn(struct sinks_runner *runner);
+/* Letters wait: the open epoch's end may be nearer. By runner.c, for redeliver.c. */
+void sinks_runner_hurry(struct sinks_runner *runner);
 
 /* The exporter's `collect`. */
 void sinks_report_collect(struct flow_exporter *exporter, struct flow_report *report);

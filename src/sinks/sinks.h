@@ -36,7 +36,9 @@ struct sinks_batch {
     const char *topic;
     uint32_t topic_id;
     uint32_t partition;
-    int64_t offset_min;      /* records before it in the batch are delivered already: skip them */
+    int64_t offset_min; /* records before it in the batch are delivered already: skip them */
+    bool redriven;      /* a dead letter of this sink, which alone is in its batch. Such batches
+                           make an epoch of their own, whose ranges are of the DLQ */
     struct flow_batch batch; /* checked, not compressed */
 };
 
@@ -77,7 +79,8 @@ struct sinks_plugin {
     err_t (*write)(void *instance, const struct sinks_batch *batch, struct sinks_result *result,
                    struct err_text *why);
     /* Makes everything written since the epoch began durable and appends to `outputs` all that
-     * `publish` needs, in the plug-in's own encoding. */
+     * `publish` needs, in the plug-in's own encoding. Epochs have numbers of their own, which rise
+     * and are never given twice to what is published. */
     err_t (*prepare)(void *instance, uint64_t epoch, const struct flow_sink_range *ranges,
                      uint32_t range_count, struct buf *outputs, struct err_text *why);
     /* Makes a prepared epoch visible, durably. Called again after a failure or a crash: what is

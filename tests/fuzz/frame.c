@@ -85,6 +85,7 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_SINK_OPEN:
     case LOG_ENTRY_SINK_PREPARE:
     case LOG_ENTRY_SINK_COMMIT:
+    case LOG_ENTRY_SINK_REDRIVE:
     case LOG_ENTRY_SINK_CLOSE: return put_sink(out, entry);
     case LOG_ENTRY_SETTLED: return log_entry_put_settle(out, &entry->settle);
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);

@@ -21,8 +21,13 @@
  */
 
 /* `-<first>-<last>.ndjson`, offsets in 20 digits. */
-#define RANGE_FORMAT "-%020" PRIi64 "-%020" PRIi64 ".ndjson"
+#define RANGE_FORMAT "-%020" PRIi64 "-%020" PRIi64
+#define SUFFIX ".ndjson"
 #define RANGE_SIZE (1u + 20u + 1u + 20u + 7u)
+/* Redriven records may have the first and the last offset of an epoch's file, which they were left
+ * out of: the epoch's number tells them from it, and from what else is ever redriven. */
+#define REDRIVEN_FORMAT "-redriven-%020" PRIu64
+#define REDRIVEN_SIZE (10u + 20u)
 
 /* The writer of the records that come, as long as they are of one partition and period. */
 struct cache {
@@ -41,8 +46,9 @@ struct file_sink {
     struct list open;   /* writers, the longest open first */
     uint32_t open_count;
     uint32_t next_number;
-    bool begun; /* the epoch */
-    bool roll;  /* a writer had to be closed for another */
+    bool begun;    /* the epoch */
+    bool redriven; /* is of dead letters */
+    bool roll;     /* a writer had to be closed for another */
     struct cache cache;
     struct buf key;  /* scratch */
     struct buf path; /* scratch */
@@ -275,8 +281,9 @@ static err_t make_key(struct file_sink *sink, const struct sinks_batch *batch,
     TRY(buf_error(key));
     /* With the range that the name gets in the end, though it is not known yet: a file that was
      * written and cannot be named would stop the sink for ever. */
-    size_t name_size = key->size - directories_size + RANGE_SIZE;
-    size_t path_size = sink->template.root.size + 1 + key->size + RANGE_SIZE;
+    size_t range_size = RANGE_SIZE + (batch->redriven ? REDRIVEN_SIZE : 0);
+    size_t name_size = key->size - directories_size + range_size;
+    size_t path_size = sink->template.root.size + 1 + key->size + range_size;
     if (name_size > SINKS_FILE_NAME_MAX)
         return err_set(why, ERR_TOO_LARGE, "the file's name would have %zu bytes, over %u",
                        name_size, SINKS_FILE_NAME_MAX);
@@ -387,6 +394,17 @@ static err_t find_writer(struct file_sink *sink, const struct sinks_batch *batch
     return err_ok();
 }
 
+/* Letters come in the order in which they were refused, which need not be that of their offsets. */
+static void note_offset(struct sinks_file_writer *writer, int64_t offset)
+{
+    bool first = sinks_file_writer_size(writer) == 0;
+    ASSERT(offset >= 0);
+    if (first || offset < writer->first_offset)
+        writer->first_offset = offset;
+    if (first || offset > writer->last_offset)
+        writer->last_offset = offset;
+}
+
 static err_t write_records(struct file_sink *sink, const struct sinks_batch *batch,
                            struct sinks_result *result, struct err_text *why)
 {
@@ -405,6 +423,8 @@ static err_t write_records(struct file_sink *sink, const struct sinks_batch *bat
             /* Refused, and in the result as such: one record without a possible path must not hold
              * up the others. */
             continue;
+        if (batch->redriven)
+            note_offset(writer, record.offset);
         TRY(sinks_file_writer_add(writer, record.value));
         result->delivered++;
         /* The largest decides: files of one epoch are published together. */
@@ -423,7 +443,9 @@ static err_t file_write(void *instance, const struct sinks_batch *batch,
      * without harm. */
     if (!sink->begun)
         TRY(make_progress_directory(sink, why));
+    ASSERT(!sink->begun || sink->redriven == batch->redriven || sink->writers.count == 0);
     sink->begun = true;
+    sink->redriven = batch->redriven;
     return explain(sink, write_records(sink, batch, result, why), why);
 }
 
@@ -461,8 +483,26 @@ static struct sinks_file_writer **sorted_writers(const struct file_sink *sink)
     return sorted;
 }
 
-static err_t add_outputs(struct file_sink *sink, const struct flow_sink_range *ranges,
-                         uint32_t range_count, struct buf *outputs)
+/* Puts the name that a writer's file gets into `sink->key`. */
+static void make_name(struct file_sink *sink, const struct sinks_file_writer *writer,
+                      uint64_t epoch, const struct flow_sink_range *ranges, uint32_t range_count)
+{
+    buf_reset(&sink->key);
+    buf_add(&sink->key, writer->key, writer->key_size);
+    if (sink->redriven) {
+        buf_add_format(&sink->key, RANGE_FORMAT, writer->first_offset, writer->last_offset);
+        buf_add_format(&sink->key, REDRIVEN_FORMAT SUFFIX, epoch);
+        return;
+    }
+    /* The partition's range, not this file's: all files of an epoch and partition share it, and no
+     * two epochs do, so a name is never used twice. */
+    const struct flow_sink_range *range = range_of(writer, ranges, range_count);
+    buf_add_format(&sink->key, RANGE_FORMAT SUFFIX, range->first_offset, range->end_offset - 1);
+}
+
+static err_t add_outputs(struct file_sink *sink, uint64_t epoch,
+                         const struct flow_sink_range *ranges, uint32_t range_count,
+                         struct buf *outputs)
 {
     struct sinks_file_writer **sorted = sorted_writers(sink);
     if (!sorted)
@@ -470,12 +510,7 @@ static err_t add_outputs(struct file_sink *sink, const struct flow_sink_range *r
     sinks_file_outputs_begin(outputs, sink->template.root, sink->writers.count);
     for (size_t i = 0; i < sink->writers.count; i++) {
         const struct sinks_file_writer *writer = sorted[i];
-        const struct flow_sink_range *range = range_of(writer, ranges, range_count);
-        buf_reset(&sink->key);
-        buf_add(&sink->key, writer->key, writer->key_size);
-        /* The partition's range, not this file's: all files of an epoch and partition share it, and
-         * no two epochs do, so a name is never used twice. */
-        buf_add_format(&sink->key, RANGE_FORMAT, range->first_offset, range->end_offset - 1);
+        make_name(sink, writer, epoch, ranges, range_count);
         if (!buf_ok(&sink->key))
             break;
         sinks_file_outputs_add(outputs, writer->number, buf_slice(&sink->key));
@@ -499,8 +534,6 @@ static err_t file_prepare(void *instance, uint64_t epoch, const struct flow_sink
                           uint32_t range_count, struct buf *outputs, struct err_text *why)
 {
     struct file_sink *sink = instance;
-    /* The log counts epochs; here the names hold offsets. */
-    (void)epoch;
     TRY(explain(sink, close_writers(sink), why));
     /* Names first, then what the log says of them: after a power loss a prepared epoch finds its
      * files. */
@@ -509,7 +542,7 @@ static err_t file_prepare(void *instance, uint64_t epoch, const struct flow_sink
         TRY(buf_error(&sink->path));
         TRY(io_disk_sync_directory(sink->disk, (const char *)sink->path.data, why));
     }
-    TRY(add_outputs(sink, ranges, range_count, outputs));
+    TRY(add_outputs(sink, epoch, ranges, range_count, outputs));
     forget_epoch(sink);
     return err_ok();
 }

@@ -3,8 +3,10 @@
 /*
  * The sink `type: file`: complete files of NDJSON below a directory. Files of the open epoch lie
  * in `<root>.inprogress/`, numbered; when the epoch is published they get their places and names,
- * `<topic>-<partition>-<first>-<last>.ndjson`, by a rename each. See sinks/file/template.h for
- * paths and sinks/file/outputs.h for what a prepared epoch remembers.
+ * `<topic>-<partition>-<first>-<last>.ndjson`, by a rename each; those of dead letters that are
+ * redriven `<topic>-<partition>-<first>-<last>-redriven-<epoch>.ndjson`, with the first and the
+ * last offset that is in the file. See sinks/file/template.h for paths and sinks/file/outputs.h for
+ * what a prepared epoch remembers.
  *
  * Each instance uses up to max_open_files buffers of SINKS_FILE_BUFFER_SIZE.
  */

@@ -21,7 +21,9 @@ struct sinks_file_writer {
     uint64_t begun;   /* of these, on their way to the device */
     uint32_t topic_id;
     uint32_t partition;
-    uint32_t number; /* of the in-progress file */
+    uint32_t number;      /* of the in-progress file */
+    int64_t first_offset; /* of redriven records: the owner's */
+    int64_t last_offset;
     size_t key_size;
     uint8_t key[]; /* the path below the root up to the offsets */
 };

@@ -6,8 +6,9 @@
 
 /*
  * The happy path: the queue is learned, the beginning is written to `_audit`, then step by step a
- * read's letters are handed on (to the inlet; as settles of one commit, in a purge), and the next
- * step begins when all of them are answered. At the end that is written too.
+ * read's letters are handed on (to the inlet; to their sinks; as settles of one commit, in a
+ * purge), and the next step begins when all of them are answered. At the end that is written too.
+ * Letters of sinks that were left behind are taken by further passes over the queue (targets.c).
  *
  * Failure modes. A step that fails, wholly or in part, is done again after a while: the queue is
  * learned anew first, so that what is settled already is left out; that also tells what became of a
@@ -98,6 +99,7 @@ static void add_result(struct buf *b, const struct redrive_job *job)
         return;
     add_number(b, "skipped_attempts", state->skipped_attempts);
     add_number(b, "skipped_sink", state->skipped_sink);
+    add_number(b, "refused", state->refused);
     buf_add_string(b, ",\"became\":{");
     for (uint32_t i = 0; i < state->outcomes.count; i++) {
         buf_add_string(b, i > 0 ? "," : "");
@@ -198,6 +200,8 @@ static void end(struct redrive_job *job, enum flow_letters_phase phase, const ch
     job->state.phase = phase;
     snprintf(job->state.why, sizeof job->state.why, "%s", why);
     job->at = REDRIVE_ENDS;
+    io_timer_stop(job->redrive->options.loop, &job->patience);
+    redrive_targets_done(job);
     if (job->order.dry_run)
         over(job);
     else
@@ -259,8 +263,8 @@ static void step_failed(struct redrive_job *job)
 /* From the queue's end, which is fixed; its start may move on while the job works. */
 static uint64_t passed(const struct redrive_job *job)
 {
-    uint64_t left = (uint64_t)(job->queue.end - job->queue.position);
-    ASSERT(job->queue.position <= job->queue.end);
+    uint64_t left = (uint64_t)(job->queue.end - job->main_next);
+    ASSERT(job->main_next <= job->queue.end);
     return left < job->state.offsets ? job->state.offsets - left : 0;
 }
 
@@ -278,16 +282,18 @@ static void step_done(struct redrive_job *job)
     }
     job->failures = 0;
     job->slot_count = job->settle_count = 0;
+    redrive_targets_advance(job);
     state->phase = FLOW_LETTERS_RUNNING;
     state->why[0] = '\0';
     state->offsets_passed = passed(job);
-    state->matched = state->done + state->skipped_attempts + state->skipped_sink;
+    state->matched = state->done + state->skipped_attempts + state->skipped_sink + state->refused;
     if (job->order.rate == 0 || job->order.dry_run) {
         step(job);
         return;
     }
     /* By the time since the beginning, so that no step's rounding adds up. */
-    uint64_t due_ns = job->begun_ns + state->done * IO_SECOND / job->order.rate;
+    uint64_t handed = state->done + state->refused + job->in_flight;
+    uint64_t due_ns = job->begun_ns + handed * IO_SECOND / job->order.rate;
     uint64_t now_ns = io_now_ns(job->redrive->options.loop);
     rest(job, due_ns > now_ns ? due_ns - now_ns : 0);
 }
@@ -387,6 +393,44 @@ static void settle(struct redrive_job *job, int64_t offset)
                                                              .end_offset = offset + 1};
 }
 
+/* A letter of a topic of this name that is no more would be handed to the wrong one. */
+static bool has_origin(const struct redrive_job *job, const struct flow_letter *letter)
+{
+    ASSERT(letter->of_sink);
+    return letter->has_origin && slice_equal_string(letter->topic, job->queue.topic);
+}
+
+/* A further pass sees all letters again: each sink knows which of its own are dealt with. */
+static bool take_sink_letter(struct redrive_job *job, const struct flow_letter *letter)
+{
+    struct redrive_target *target = redrive_target_find(job, letter->sink);
+    int64_t offset = letter->record->offset;
+    bool seen = offset < job->main_next;
+    if (!target || !has_origin(job, letter)) {
+        job->state.skipped_sink += !seen;
+        return true;
+    }
+    if (letter->attempts > job->order.max_attempts) {
+        job->state.skipped_attempts += !seen;
+        return true;
+    }
+    ASSERT(!target->under_way || target->behind);
+    if (target->behind || offset < target->next)
+        return true;
+    job->step_taken++;
+    if (job->order.dry_run) {
+        redrive_target_count(job, target, true, letter->record->value.size);
+        job->state.done++;
+        job->state.done_bytes += letter->record->value.size;
+        return job->step_taken < job->step_room;
+    }
+    bool full = false;
+    err_t err = redrive_target_add(job, target, letter, &full);
+    if (!err_is_ok(err))
+        job->step_error = err;
+    return err_is_ok(err) && !full && job->step_taken < job->step_room;
+}
+
 /* False where there is no room for another one in this step. */
 static bool take_letter(struct redrive_queue *queue, const struct flow_letter *letter)
 {
@@ -394,10 +438,11 @@ static bool take_letter(struct redrive_queue *queue, const struct flow_letter *l
     ASSERT(job->step_taken < job->step_room);
     if (!flow_letter_matches(letter, &job->order.filter))
         return true;
-    if (is_redrive(job) && letter->of_sink) {
-        job->state.skipped_sink++;
+    if (is_redrive(job) && letter->of_sink)
+        return take_sink_letter(job, letter);
+    /* By an earlier pass. */
+    if (letter->record->offset < job->main_next)
         return true;
-    }
     if (is_redrive(job) && letter->attempts > job->order.max_attempts) {
         job->state.skipped_attempts++;
         return true;
@@ -414,7 +459,7 @@ static bool take_letter(struct redrive_queue *queue, const struct flow_letter *l
         settle(job, letter->record->offset);
         job->step_bytes += letter->record->value.size;
     }
-    return job->step_taken < job->step_room;
+    return job->step_taken < job->step_room && job->slot_count < REDRIVE_STEP_LETTERS;
 }
 
 static void purged(struct flow_commit *commit)
@@ -445,35 +490,91 @@ static void stepped(struct redrive_queue *queue, err_t err)
                                            .settles = job->settles,
                                            .settle_count = job->settle_count};
         flow_log_commit(job->redrive->options.log, &job->commit);
-    } else if (job->outstanding == 0) {
-        step_done(job);
+        return;
     }
+    redrive_targets_send(job);
+    if (job->outstanding == 0)
+        step_done(job);
+}
+
+/* Promise 5: letters that nothing is wrong with do not wait for a sink that hangs. */
+static void patience_over(struct io_timer *timer)
+{
+    struct redrive_job *job = CONTAINER_OF(timer, struct redrive_job, patience);
+    ASSERT(job->at != REDRIVE_OVER);
+    /* What is left of the step are sinks. */
+    if (job->at == REDRIVE_COMMITS && redrive_targets_leave(job) && job->outstanding == 0)
+        step_done(job);
 }
 
 /* How many letters the next step may take. */
 static uint64_t room_for_step(const struct redrive_job *job)
 {
-    uint64_t room = is_redrive(job) ? REDRIVE_STEP_LETTERS : PURGE_STEP_LETTERS;
-    if (job->order.limit > 0 && job->order.limit - job->state.done < room)
-        room = job->order.limit - job->state.done;
+    uint64_t room = is_redrive(job) ? REDRIVE_LOT_LETTERS : PURGE_STEP_LETTERS;
+    uint64_t taken = job->state.done + job->in_flight;
+    if (job->order.limit > 0 && job->order.limit - taken < room)
+        room = job->order.limit - taken;
     uint64_t by_rate = job->order.rate / RATE_STEPS_A_SECOND + 1;
     if (job->order.rate > 0 && by_rate < room)
         room = by_rate;
-    ASSERT(job->order.limit == 0 || job->state.done <= job->order.limit);
+    ASSERT(job->order.limit == 0 || taken <= job->order.limit);
     return room;
+}
+
+/* The queue has been looked at, as far as that is wanted; what sinks have left is another pass's.
+ * One that fails is asked again after a while, as the log is. */
+static void pass_over(struct redrive_job *job, bool enough)
+{
+    enum redrive_left left = redrive_targets_left(job);
+    ASSERT(job->outstanding == 0 && !job->cancelled);
+    if (left == REDRIVE_LEFT_NOTHING || (enough && job->in_flight == 0)) {
+        end(job, FLOW_LETTERS_FINISHED, "");
+    } else if (left == REDRIVE_LEFT_AWAITED || enough) {
+        job->at = REDRIVE_AWAITS;
+        job->state.phase = FLOW_LETTERS_WAITING;
+        snprintf(job->state.why, sizeof job->state.why, "a sink has not answered yet");
+    } else if (left == REDRIVE_LEFT_READY) {
+        redrive_targets_begin_pass(job);
+        step(job);
+    } else {
+        uint32_t shift = job->sink_failures < 5 ? job->sink_failures : 5;
+        uint64_t delay_ms = (uint64_t)RETRY_MS << shift;
+        job->sink_failures++;
+        job->next_pass = true;
+        job->state.phase = FLOW_LETTERS_WAITING;
+        snprintf(job->state.why, sizeof job->state.why, "%s", job->sink_why);
+        rest(job, (delay_ms < RETRY_MS_MAX ? delay_ms : RETRY_MS_MAX) * IO_MS);
+    }
+}
+
+/* What a pass that goes on does not wait for, it meets at its end. */
+void redrive_job_lot_back(struct redrive_job *job, bool waited)
+{
+    ASSERT(job->at != REDRIVE_OVER && job->at != REDRIVE_ENDS);
+    if (waited) {
+        ASSERT(job->outstanding > 0);
+        if (--job->outstanding == 0 && job->at == REDRIVE_COMMITS)
+            step_done(job);
+    } else if (job->at == REDRIVE_AWAITS) {
+        step(job);
+    }
 }
 
 static void step(struct redrive_job *job)
 {
     struct redrive_queue *queue = &job->queue;
     ASSERT(job->outstanding == 0 && queue->known);
-    bool enough = job->order.limit > 0 && job->state.done >= job->order.limit;
+    bool enough = job->order.limit > 0 && job->state.done + job->in_flight >= job->order.limit;
     if (job->cancelled) {
         end(job, FLOW_LETTERS_CANCELLED, "");
         return;
     }
-    if (enough || queue->position >= queue->end) {
-        end(job, FLOW_LETTERS_FINISHED, "");
+    if (!err_is_ok(job->fatal)) {
+        end(job, FLOW_LETTERS_FAILED, explain(job->fatal));
+        return;
+    }
+    if (enough || redrive_targets_pass_over(job)) {
+        pass_over(job, enough);
         return;
     }
     job->at = REDRIVE_STEPS;
@@ -552,11 +653,14 @@ static void learned(struct redrive_queue *queue, err_t err)
         return;
     }
     count_unknown(job);
+    if (job->next_pass)
+        redrive_targets_begin_pass(job);
+    job->next_pass = false;
     step(job);
 }
 
-/* A rest has three reasons: the rate, a failure, or an audit that is written again. Which one is
- * told by where the job stands. */
+/* A rest has four reasons: the rate, a failure, of a sink too, or an audit that is written again.
+ * Which one is told by where the job stands. */
 static void rested(struct io_timer *timer)
 {
     struct redrive_job *job = CONTAINER_OF(timer, struct redrive_job, timer);
@@ -567,7 +671,7 @@ static void rested(struct io_timer *timer)
     ASSERT(job->at == REDRIVE_RESTS);
     if (job->cancelled) {
         end(job, FLOW_LETTERS_CANCELLED, "");
-    } else if (job->failures > 0) {
+    } else if (job->failures > 0 || job->next_pass) {
         job->at = REDRIVE_LEARNS;
         redrive_queue_learn(&job->queue);
     } else {
@@ -580,13 +684,18 @@ void redrive_job_cancel(struct redrive_job *job)
     ASSERT(job->at != REDRIVE_OVER);
     job->cancelled = true;
     /* It rests for nothing else any more. */
+    if (job->at == REDRIVE_AWAITS)
+        job->at = REDRIVE_RESTS;
     if (job->at == REDRIVE_RESTS)
         io_timer_start(job->redrive->options.loop, &job->timer, 0);
+    else if (job->in_flight > 0)
+        redrive_targets_hurry(job);
 }
 
 void redrive_job_free(struct redrive_job *job)
 {
     ASSERT(job->outstanding == 0 && !list_linked(&job->link));
+    redrive_targets_done(job);
     redrive_queue_done(&job->queue);
     redrive_audit_done(&job->audit);
     arena_done(&job->arena);
@@ -636,7 +745,8 @@ static struct redrive_job *job_new(struct sources_redrive *redrive,
     job->settles = mem_zalloc(purge ? PURGE_STEP_LETTERS : 1, sizeof *job->settles);
     bool named = redrive_queue_init(&job->queue, &redrive->options, order->topic);
     ASSERT(named);
-    if (!job->slots || !job->settles || !copy_order(job, order)) {
+    if (!job->slots || !job->settles || !copy_order(job, order) ||
+        !err_is_ok(redrive_targets_init(job))) {
         redrive_job_free(job);
         return NULL;
     }
@@ -647,6 +757,7 @@ static struct redrive_job *job_new(struct sources_redrive *redrive,
     job->audit.owner = job;
     job->audit.done = audited;
     job->timer.run = rested;
+    job->patience.run = patience_over;
     job->state = (struct flow_letters_state){.number = ++redrive->job_number,
                                              .action = order->action,
                                              .dry_run = order->dry_run,

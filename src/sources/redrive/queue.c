@@ -59,6 +59,7 @@ static err_t learn(struct redrive_queue *queue, const struct flow_snapshot *snap
         return err_make(ERR_NOT_FOUND);
     TRY(keep_settled(queue, &dlq->settled[0]));
     ASSERT(dlq->start_offset[0] <= dlq->end_offset[0]);
+    queue->topic_id = topic->id;
     queue->dlq_id = dlq->id;
     queue->start = dlq->start_offset[0];
     if (!queue->known)

@@ -220,6 +220,19 @@ err_t sources_redrive_new(const struct sources_redrive_options *options,
     return err_ok();
 }
 
+err_t sources_redrive_set_sinks(struct sources_redrive *redrive,
+                                struct flow_redeliver *const *sinks, uint32_t count)
+{
+    ASSERT(!redrive->sinks && list_empty(&redrive->jobs));
+    redrive->sinks = mem_zalloc(count + 1u, sizeof(struct flow_redeliver *));
+    if (!redrive->sinks)
+        return err_make(ERR_MEMORY);
+    for (uint32_t i = 0; i < count; i++)
+        redrive->sinks[i] = sinks[i];
+    redrive->sink_count = count;
+    return err_ok();
+}
+
 struct flow_letters *sources_redrive_letters(struct sources_redrive *redrive)
 {
     ASSERT(redrive);
@@ -250,6 +263,7 @@ void sources_redrive_free(struct sources_redrive **redrive_pointer)
     struct list *link;
     while ((link = list_pop(&redrive->jobs)))
         redrive_job_free(CONTAINER_OF(link, struct redrive_job, link));
+    mem_free(redrive->sinks);
     mem_free(redrive);
     *redrive_pointer = NULL;
 }

@@ -2,19 +2,22 @@
 
 /*
  * The inside of sources/redrive: the queue of dead letters as it is read (queue.c), a redrive or
- * purge (job.c), what is written of it (audit.c). All on one loop.
+ * purge (job.c), letters that go back to sinks (targets.c), what is written of it (audit.c). All on
+ * one loop.
  */
 
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "flow/batch.h"
+#include "flow/redeliver.h"
 #include "sources/redrive/redrive.h"
 
 #define REDRIVE_DLQ_SUFFIX ".dlq"
 #define REDRIVE_AUDIT_TOPIC "_audit"
-/* Letters on their way at once. */
+/* Letters on their way at once: to the topic, and to one sink. */
 #define REDRIVE_STEP_LETTERS 256u
+#define REDRIVE_LOT_LETTERS 2048u
 
 /* A DLQ (it has one partition) and where its reading has come to. Embedded in its owner, and in
  * one call at a time. */
@@ -31,7 +34,8 @@ struct redrive_queue {
 
     struct flow_snapshot snapshot;
     struct flow_read read;
-    bool known; /* the first answer has fixed `end` */
+    bool known;        /* the first answer has fixed `end` */
+    uint32_t topic_id; /* whose letters they are */
     uint32_t dlq_id;
     int64_t start;    /* of the queue */
     int64_t position; /* the next to look at */
@@ -83,13 +87,35 @@ struct redrive_slot {
     bool failed;
 };
 
-/* LEARNS -> AUDITS -> STEPS <-> COMMITS -> ENDS -> OVER; RESTS between two steps. */
+struct redrive_lot;
+
+/* A sink, and how far its letters are. */
+struct redrive_target {
+    struct flow_redeliver *sink;
+    struct redrive_lot *lot; /* letters that are gathered, or that it has */
+    int64_t next;            /* its letters before it are dealt with */
+    bool under_way;          /* it has the lot */
+    bool rest;               /* it had no room for all of the last one */
+    bool behind;             /* this pass leaves its letters alone */
+    bool failing;            /* as it said */
+};
+
+/* What a pass has left. */
+enum redrive_left {
+    REDRIVE_LEFT_NOTHING,
+    REDRIVE_LEFT_AWAITED, /* sinks have it */
+    REDRIVE_LEFT_FAILING, /* of sinks that fail */
+    REDRIVE_LEFT_READY,   /* to be taken at once */
+};
+
+/* LEARNS -> AUDITS -> STEPS <-> COMMITS -> ENDS -> OVER; RESTS or AWAITS between two steps. */
 enum redrive_job_at {
     REDRIVE_LEARNS,  /* the queue, first or again */
     REDRIVE_AUDITS,  /* that it begins */
     REDRIVE_STEPS,   /* reads */
     REDRIVE_COMMITS, /* letters are on their way */
     REDRIVE_RESTS,   /* the timer runs */
+    REDRIVE_AWAITS,  /* nothing is left but what sinks have */
     REDRIVE_ENDS,    /* that it has ended is being written */
     REDRIVE_OVER,
 };
@@ -124,11 +150,23 @@ struct redrive_job {
     uint32_t audit_failures;
     uint64_t begun_ns;
     struct io_timer timer;
+
+    struct redrive_target *targets; /* one a sink of the server */
+    uint32_t target_count;
+    int64_t main_next;      /* what is before it is dealt with, but for letters of targets */
+    uint32_t in_flight;     /* letters that sinks have */
+    uint32_t sink_failures; /* passes that ended with a sink that fails */
+    bool next_pass;         /* it rests before that */
+    err_t fatal;            /* not OK: the log refuses letters of a sink for good */
+    char sink_why[160];
+    struct io_timer patience; /* with sinks, while others wait */
 };
 
 struct sources_redrive {
     struct flow_letters letters;
     struct sources_redrive_options options;
+    struct flow_redeliver **sinks;
+    uint32_t sink_count;
     struct list jobs; /* one a topic: running, or the last */
     uint64_t job_number;
     uint32_t active; /* jobs, walks and refusals under way */
@@ -145,5 +183,34 @@ err_t redrive_job_begin(struct sources_redrive *redrive, struct flow_letters_beg
 struct redrive_job *redrive_job_find(const struct sources_redrive *redrive, struct slice topic);
 void redrive_job_cancel(struct redrive_job *job);
 void redrive_job_free(struct redrive_job *job);
+/* For targets.c: a lot is back; `waited`: the step waits for it. */
+void redrive_job_lot_back(struct redrive_job *job, bool waited);
+
+/* targets.c. ERR_MEMORY. */
+err_t redrive_targets_init(struct redrive_job *job);
+/* Lets go of what is under way; it counts as unknown. */
+void redrive_targets_done(struct redrive_job *job);
+/* NULL: the server has no such sink. */
+struct redrive_target *redrive_target_find(const struct redrive_job *job, struct slice name);
+/* Adds a letter to the sink's lot; `full`: no other one fits. ERR_MEMORY. */
+err_t redrive_target_add(struct redrive_job *job, struct redrive_target *target,
+                         const struct flow_letter *letter, bool *full);
+/* Counts what became of a letter, or would. */
+void redrive_target_count(struct redrive_job *job, const struct redrive_target *target,
+                          bool delivered, uint64_t bytes);
+/* Hands the lots over; each is outstanding from here on. */
+void redrive_targets_send(struct redrive_job *job);
+/* The patience with sinks begins. */
+void redrive_targets_hurry(struct redrive_job *job);
+/* It is over: they are left behind, unless there is nothing else to do (false). */
+bool redrive_targets_leave(struct redrive_job *job);
+/* A step went well: how far everybody is. */
+void redrive_targets_advance(struct redrive_job *job);
+/* Whether this pass has come to its end, and what is left then. */
+bool redrive_targets_pass_over(const struct redrive_job *job);
+enum redrive_left redrive_targets_left(const struct redrive_job *job);
+/* Back to the first letter that was left, and the sinks' that were left behind are taken again. */
+void redrive_targets_begin_pass(struct redrive_job *job);
+
 /* redrive.c: one that was counted in `active` is over. */
 void redrive_ended(struct sources_redrive *redrive);

@@ -29,24 +29,26 @@ static void a_state_has_all_that_is_known(void **state)
                                    .done_bytes = 44,
                                    .skipped_attempts = 1,
                                    .skipped_sink = 1,
+                                   .refused = 2,
                                    .why = "the \"log\""};
     struct buf out = {0};
     flow_letters_count(&s.outcomes, SLICE_LITERAL("accepted"), 40);
     flow_letters_count(&s.outcomes, SLICE_LITERAL("js\"on"), 4);
     admin_dlq_render_state(&s, &out);
-    assert_renders(&out, "{\"number\":3,\"action\":\"redrive\",\"dry_run\":false,\"phase\":"
-                         "\"waiting\",\"why\":\"the \\\"log\\\"\",\"started\":"
-                         "\"2026-09-21T14:13:20.123Z\",\"offsets\":10,\"offsets_passed\":7,"
-                         "\"matched\":6,\"done\":4,\"bytes\":44,\"skipped_attempts\":1,"
-                         "\"skipped_sink\":1,\"outcomes\":[{\"name\":\"accepted\",\"count\":1,"
-                         "\"bytes\":40},{\"name\":\"js\\\"on\",\"count\":1,\"bytes\":4}]}");
+    assert_renders(
+        &out, "{\"number\":3,\"action\":\"redrive\",\"dry_run\":false,\"phase\":"
+              "\"waiting\",\"why\":\"the \\\"log\\\"\",\"started\":"
+              "\"2026-09-21T14:13:20.123Z\",\"offsets\":10,\"offsets_passed\":7,"
+              "\"matched\":6,\"done\":4,\"bytes\":44,\"skipped_attempts\":1,"
+              "\"skipped_sink\":1,\"refused\":2,\"outcomes\":[{\"name\":\"accepted\",\"count\":1,"
+              "\"bytes\":40},{\"name\":\"js\\\"on\",\"count\":1,\"bytes\":4}]}");
     s = (struct flow_letters_state){
         .number = 1, .action = FLOW_LETTERS_PURGE, .phase = FLOW_LETTERS_FINISHED, .dry_run = true};
     admin_dlq_render_state(&s, &out);
     assert_renders(&out,
                    "{\"number\":1,\"action\":\"purge\",\"dry_run\":true,\"phase\":\"finished\","
                    "\"why\":\"\",\"started\":null,\"offsets\":0,\"offsets_passed\":0,\"matched\":0,"
-                   "\"done\":0,\"bytes\":0,\"skipped_attempts\":0,\"skipped_sink\":0,"
+                   "\"done\":0,\"bytes\":0,\"skipped_attempts\":0,\"skipped_sink\":0,\"refused\":0,"
                    "\"outcomes\":[]}");
 }
 

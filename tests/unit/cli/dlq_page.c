@@ -6,8 +6,8 @@
 #define STATE(phase, action, dry, why, outcomes)                                                   \
     "{\"number\":3,\"action\":\"" action "\",\"dry_run\":" dry ",\"phase\":\"" phase               \
     "\",\"why\":\"" why "\",\"started\":null,\"offsets\":10,\"offsets_passed\":7,\"matched\":6,"   \
-    "\"done\":4,\"bytes\":2048,\"skipped_attempts\":1,\"skipped_sink\":2,\"outcomes\":" outcomes   \
-    "}"
+    "\"done\":4,\"bytes\":2048,\"skipped_attempts\":1,\"skipped_sink\":2,\"refused\":5,"           \
+    "\"outcomes\":" outcomes "}"
 #define OUTCOMES                                                                                   \
     "[{\"name\":\"accepted\",\"count\":3,\"bytes\":40},{\"name\":\"js\\u001bon\",\"count\":1,"     \
     "\"bytes\":4}]"
@@ -115,6 +115,7 @@ static void a_state_is_read(void **state)
     assert_int_equal(s.accepted, 3);
     assert_int_equal(s.skipped_attempts, 1);
     assert_int_equal(s.skipped_sink, 2);
+    assert_int_equal(s.refused, 5);
     assert_true(err_is_ok(
         cli_dlq_read_state(SLICE_LITERAL(STATE("waiting", "purge", "true", "", "[]")), &s)));
     assert_true(s.waiting && s.purge && s.dry_run && !s.over);
@@ -141,8 +142,8 @@ static void the_end_is_told_in_words(void **state)
                       "           1 js\\x1bon (dead letters again)\n"
                       "1 skipped: tried too often already; mend the cause and raise "
                       "--max-attempts, or purge them\n"
-                      "2 skipped: a sink refused them, and this version cannot hand them to it "
-                      "again; they stay held\n"
+                      "2 skipped: of a sink that the configuration does not have, or without "
+                      "word of which record they are; they stay held\n"
                       "not finished: no \\x1broom; the same command goes on with what is left\n");
     buf_reset(&out);
     assert_true(err_is_ok(cli_dlq_read_state(
@@ -151,6 +152,30 @@ static void the_end_is_told_in_words(void **state)
         &s)));
     cli_dlq_print_state(&s, "events", &out);
     assert_text(&out, "2 dead letters of events would be purged (0 B)\n");
+    buf_done(&out);
+}
+
+#define SINKS                                                                                      \
+    "[{\"name\":\"sink:lake\",\"count\":3,\"bytes\":9},{\"name\":\"refused:lake\",\"count\":1,"    \
+    "\"bytes\":3},{\"name\":\"unknown\",\"count\":1,\"bytes\":3}]"
+
+static void what_became_of_letters_of_sinks_is_told_too(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    struct cli_dlq_state s;
+    assert_true(err_is_ok(
+        cli_dlq_read_state(SLICE_LITERAL(STATE("running", "redrive", "false", "", SINKS)), &s)));
+    assert_int_equal(s.accepted, 3);
+    cli_dlq_print_state(&s, "events", &out);
+    assert_true(has(&out, "  3 sink:lake (delivered)\n"));
+    assert_true(has(&out, "  1 refused:lake (by that sink, once more: still held)\n"));
+    assert_true(has(&out, "  1 unknown (settled or still held"));
+    buf_reset(&out);
+    assert_true(err_is_ok(
+        cli_dlq_read_state(SLICE_LITERAL(STATE("finished", "redrive", "true", "", SINKS)), &s)));
+    cli_dlq_print_state(&s, "events", &out);
+    assert_true(has(&out, "  3 sink:lake (would be handed to it)\n"));
     buf_done(&out);
 }
 
@@ -177,6 +202,7 @@ int main(void)
         cmocka_unit_test(letters_are_a_few_lines_each_or_one),
         cmocka_unit_test(a_state_is_read),
         cmocka_unit_test(the_end_is_told_in_words),
+        cmocka_unit_test(what_became_of_letters_of_sinks_is_told_too),
         cmocka_unit_test(want_of_memory_is_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,74 @@ static void a_letter_without_headers_is_one_all_the_same(void **state)
     flow_batch_builder_done(&b.builder);
 }
 
+#define ORIGIN_HEADERS 11u
+
+/* As sinks/letter.c writes them, behind which the record's own come. */
+static const struct flow_header of_a_sink[ORIGIN_HEADERS] = {
+    {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("sink")},
+    {SLICE_LITERAL("garner.detail"), SLICE_LITERAL("no")},
+    {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("sink:lake")},
+    {SLICE_LITERAL("garner.source"), SLICE_LITERAL("sink")},
+    {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("1")},
+    {SLICE_LITERAL("garner.received_at"), SLICE_LITERAL("2026-01-01T00:00:00Z")},
+    {SLICE_LITERAL("garner.topic"), SLICE_LITERAL("flights")},
+    {SLICE_LITERAL("garner.partition"), SLICE_LITERAL("3")},
+    {SLICE_LITERAL("garner.offset"), SLICE_LITERAL("9000000000")},
+    {SLICE_LITERAL("garner.mine"), SLICE_LITERAL("the record's")},
+    {SLICE_LITERAL("garner.offset"), SLICE_LITERAL("12")}};
+
+static void a_sinks_letter_says_which_record_it_is(void **state)
+{
+    (void)state;
+    struct built b;
+    struct flow_letter letter;
+    struct flow_header header;
+    build(&b, of_a_sink, ORIGIN_HEADERS);
+    flow_letter_parse(&b.record, &letter);
+    assert_true(letter.of_sink && letter.has_origin);
+    assert_slice(letter.sink, "lake");
+    assert_slice(letter.topic, "flights");
+    assert_int_equal(letter.partition, 3);
+    assert_int_equal(letter.offset, 9000000000);
+    /* The record's own headers, whatever they are called. */
+    assert_int_equal(letter.header_count, 2);
+    struct slice rest = letter.headers;
+    assert_true(flow_record_header(&rest, &header));
+    assert_slice(header.key, "garner.mine");
+    assert_true(flow_record_header(&rest, &header));
+    assert_slice(header.value, "12");
+    assert_int_equal(rest.size, 0);
+    flow_batch_builder_done(&b.builder);
+}
+
+static void what_does_not_say_it_has_no_origin(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t at;
+        struct slice value;
+    } wrong[] = {{2, SLICE_LITERAL("sink:")},
+                 {6, SLICE_LITERAL("")},
+                 {7, SLICE_LITERAL("three")},
+                 {7, SLICE_LITERAL("10000")},
+                 {8, SLICE_LITERAL("-1")},
+                 {8, SLICE_LITERAL("")},
+                 {8, SLICE_LITERAL("9223372036854775807")}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct flow_header headers[ORIGIN_HEADERS];
+        struct built b;
+        struct flow_letter letter;
+        memcpy(headers, of_a_sink, sizeof headers);
+        headers[wrong[i].at].value = wrong[i].value;
+        build(&b, headers, 9);
+        flow_letter_parse(&b.record, &letter);
+        assert_true(letter.of_sink);
+        assert_false(letter.has_origin);
+        assert_int_equal(letter.header_count, 0);
+        flow_batch_builder_done(&b.builder);
+    }
+}
+
 static void each_filter_chooses(void **state)
 {
     (void)state;
@@ -137,6 +205,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_headers_tell_of_a_letter),
         cmocka_unit_test(a_letter_without_headers_is_one_all_the_same),
+        cmocka_unit_test(a_sinks_letter_says_which_record_it_is),
+        cmocka_unit_test(what_does_not_say_it_has_no_origin),
         cmocka_unit_test(each_filter_chooses),
         cmocka_unit_test(outcomes_are_counted_by_name_and_bounded),
     };

@@ -87,6 +87,68 @@ static void what_is_decoded_is_the_state_that_was(void **state)
     done(&held);
 }
 
+/* A sink that has refused two records of the first partition, and is given one of them again. */
+static void redrive(struct log_state *state)
+{
+    static const uint32_t ids[] = {1};
+    struct payload p = {0};
+    struct flow_sink_range range = {1, 0, 10, 12, 0, 2};
+    struct flow_sink_range letters = {2, 0, 5, 6, 1, 0};
+    payload_sink_open(&p, 3, "base", ids, 1);
+    payload_sink_prepare(&p, 3, 1, &range, 1, "");
+    payload_batch_of(&p, FLOW_APPEND_SINK_LETTERS, 2, 0, 4, 2);
+    payload_sink_commit(&p, 3, 1);
+    payload_sink_redrive(&p, 3, 2, &letters, 1);
+    apply(state, &p, 2);
+}
+
+static void letters_on_their_way_to_a_sink_go_on_after_a_start(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    build(&held);
+    redrive(&held.state);
+    buf_reset(&held.bytes);
+    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    const struct log_sink *base = log_state_sink(&read, 3);
+    assert_true(base->prepared && base->redrives);
+    assert_false(log_state_sink(&read, 1)->redrives);
+    assert_true(log_state_held(&read, 2, 0, 6));
+    struct payload p = {0};
+    payload_sink_commit(&p, 3, 2);
+    apply(&read, &p, 2);
+    assert_int_equal(base->delivered, 1);
+    assert_int_equal(base->dead_lettered, 1);
+    assert_int_equal(log_state_topic(&read, 2)->letters.redriven, 1);
+    log_state_done(&read);
+    done(&held);
+}
+
+static void letters_that_cannot_be_redriven_are_damage(void **state)
+{
+    (void)state;
+    static const struct flow_sink_range wrong[] = {
+        {2, 0, 5, 7, 2, 0}, /* past the end */
+        {2, 0, 3, 6, 3, 0}, /* more than the sink has refused */
+        {2, 1, 5, 6, 1, 0}, /* no such partition */
+        {1, 0, 12, 13, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct held held;
+        build(&held);
+        redrive(&held.state);
+        log_state_sink(&held.state, 3)->ranges[0] = wrong[i];
+        buf_reset(&held.bytes);
+        log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        done(&held);
+    }
+}
+
 static void what_is_encoded_again_is_the_same_bytes(void **state)
 {
     (void)state;
@@ -353,6 +415,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_header_has_its_bytes_at_fixed_offsets),
         cmocka_unit_test(what_is_decoded_is_the_state_that_was),
+        cmocka_unit_test(letters_on_their_way_to_a_sink_go_on_after_a_start),
+        cmocka_unit_test(letters_that_cannot_be_redriven_are_damage),
         cmocka_unit_test(what_is_encoded_again_is_the_same_bytes),
         cmocka_unit_test(a_decoded_state_goes_on_as_the_one_that_was),
         cmocka_unit_test(settled_letters_are_a_part_of_it),

@@ -440,6 +440,72 @@ static void letters_of_a_sink_are_committed_with_its_epoch(void **state)
     world_done(&w);
 }
 
+static struct flow_sink_change redrive(uint64_t epoch, const struct flow_sink_range *range)
+{
+    struct flow_sink_change change = prepare(epoch, range);
+    change.op = FLOW_SINK_REDRIVE;
+    return change;
+}
+
+static err_t purge(struct world *w, int64_t first, int64_t end)
+{
+    struct asked asked;
+    struct flow_settle settle = {.topic_id = 2,
+                                 .kind = FLOW_SETTLE_PURGED,
+                                 .record_count = (uint32_t)(end - first),
+                                 .first_offset = first,
+                                 .end_offset = end};
+    asked_init(&asked, w);
+    asked.commit.settles = &settle;
+    asked.commit.settle_count = 1;
+    err_t err = asked_commit(&asked);
+    asked_done(&asked);
+    return err;
+}
+
+static void letters_go_back_to_their_sink_once(void **state)
+{
+    (void)state;
+    static const struct flow_sink_range refused = {1, 0, 0, 5, 3, 2};
+    static const struct flow_sink_range first = {2, 0, 0, 1, 1, 0};
+    static const struct flow_sink_range both = {2, 0, 0, 2, 2, 0};
+    static const struct flow_sink_range empty = {2, 0, 1, 2, 0, 0};
+    static const struct flow_sink_range elsewhere = {7, 0, 1, 2, 1, 0};
+    struct world w;
+    struct asked asked;
+    init(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    struct flow_sink_change change = prepare(1, &refused);
+    assert_code(world_change_sink(&w, &change), OK);
+    asked_init(&asked, &w);
+    asked_records(&asked, 2, 0, 2, 10)->kind = FLOW_APPEND_SINK_LETTERS;
+    asked_sink(&asked, (struct flow_sink_change){.op = FLOW_SINK_COMMIT, .sink_id = 1, .epoch = 1});
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    struct flow_sink_change nothing = redrive(2, NULL);
+    nothing.range_count = 0;
+    refuse_sink(&w, nothing, ERR_INVALID);
+    refuse_sink(&w, redrive(2, &empty), ERR_INVALID);
+    refuse_sink(&w, redrive(2, &elsewhere), ERR_NOT_FOUND);
+    change = redrive(2, &first);
+    assert_code(world_change_sink(&w, &change), OK);
+    /* On its way it stays, whatever happens, until the epoch has ended. */
+    assert_code(purge(&w, 0, 2), BUSY);
+    world_lose_power(&w);
+    world_open(&w);
+    assert_code(purge(&w, 0, 1), BUSY);
+    change = (struct flow_sink_change){.op = FLOW_SINK_COMMIT, .sink_id = 1, .epoch = 2};
+    assert_code(world_change_sink(&w, &change), OK);
+    refuse_sink(&w, redrive(3, &both), ERR_OFFSET_RANGE);
+    assert_code(purge(&w, 0, 1), OFFSET_RANGE);
+    assert_code(purge(&w, 1, 2), OK);
+    const struct log_sink *sink = log_state_sink(&w.log->state, 1);
+    assert_int_equal(sink->delivered, 4);
+    assert_int_equal(sink->dead_lettered, 1);
+    assert_int_equal(log_state_topic(&w.log->state, 2)->letters.redriven, 1);
+    world_done(&w);
+}
+
 static void a_frame_on_disk_is_what_its_header_says(void **state)
 {
     (void)state;
@@ -489,6 +555,7 @@ int main(void)
         cmocka_unit_test(sinks_that_cannot_be_are_refused),
         cmocka_unit_test(epochs_that_cannot_be_are_refused),
         cmocka_unit_test(letters_of_a_sink_are_committed_with_its_epoch),
+        cmocka_unit_test(letters_go_back_to_their_sink_once),
         cmocka_unit_test(a_frame_on_disk_is_what_its_header_says),
     };
     return cmocka_run_group_tests_name("log/compose", tests, NULL, NULL);

@@ -324,6 +324,16 @@ static void an_epoch_of_a_sink_comes_back(void **state)
     }
 
     p.size = 0;
+    payload_sink_redrive(&p, 3, 77, ranges, 2);
+    entry = only_entry(&p);
+    assert_int_equal(entry.kind, LOG_ENTRY_SINK_REDRIVE);
+    assert_int_equal(entry.sink.op, FLOW_SINK_REDRIVE);
+    assert_int_equal(entry.sink.epoch, 77);
+    assert_int_equal(entry.sink.range_count, 2);
+    assert_slice(entry.sink.outputs, "letters");
+    assert_int_equal(log_entry_range(&entry, 1).topic_id, 7);
+
+    p.size = 0;
     payload_sink_commit(&p, 3, 77);
     entry = only_entry(&p);
     assert_int_equal(entry.kind, LOG_ENTRY_SINK_COMMIT);
@@ -512,6 +522,8 @@ static void malformed_sink_epochs_are_corrupt(void **state)
     for (size_t size = 0; size < sizeof body; size++) {
         err_t err = read_raw(LOG_ENTRY_SINK_PREPARE, 0, body, size);
         assert_int_equal(err.code, size >= 16 + LOG_RANGE_SIZE ? ERR_END : ERR_CORRUPT);
+        err = read_raw(LOG_ENTRY_SINK_REDRIVE, 0, body, size);
+        assert_int_equal(err.code, size >= 16 + LOG_RANGE_SIZE ? ERR_END : ERR_CORRUPT);
         assert_code(read_raw(LOG_ENTRY_SINK_COMMIT, 0, body, size), CORRUPT);
         err = read_raw(LOG_ENTRY_SINK_CLOSE, 0, body, size);
         assert_int_equal(err.code, size == 4 ? ERR_END : ERR_CORRUPT);
@@ -593,7 +605,7 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
     (void)state;
     static const uint8_t body[64] = {1};
     for (unsigned kind = 0; kind < 256; kind++) {
-        bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_CLEAN_STOP) ||
+        bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_SINK_REDRIVE) ||
                      kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START ||
                      kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
@@ -626,7 +638,7 @@ static void the_size_of_a_commit_is_what_its_entries_take(void **state)
         {.op = FLOW_TOPIC_PARTITIONS, .topic_id = 1, .partition_count = 2}};
     static const uint32_t ids[] = {1, 2};
     struct flow_sink_range range = {.topic_id = 1};
-    struct flow_sink_change sinks[4] = {{.op = FLOW_SINK_OPEN,
+    struct flow_sink_change sinks[5] = {{.op = FLOW_SINK_OPEN,
                                          .sink_id = 1,
                                          .name = SLICE_LITERAL("lake"),
                                          .topic_ids = ids,
@@ -637,7 +649,12 @@ static void the_size_of_a_commit_is_what_its_entries_take(void **state)
                                          .range_count = 1,
                                          .outputs = SLICE_LITERAL("abc")},
                                         {.op = FLOW_SINK_COMMIT, .sink_id = 1},
-                                        {.op = FLOW_SINK_CLOSE, .sink_id = 1}};
+                                        {.op = FLOW_SINK_CLOSE, .sink_id = 1},
+                                        {.op = FLOW_SINK_REDRIVE,
+                                         .sink_id = 1,
+                                         .ranges = &range,
+                                         .range_count = 1,
+                                         .outputs = SLICE_LITERAL("ab")}};
     struct flow_commit commit = {.appends = &append,
                                  .append_count = 1,
                                  .counts = counts,

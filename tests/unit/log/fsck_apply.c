@@ -211,6 +211,63 @@ static void a_prepared_epoch_with_lost_records_ends_in_balance(void **state)
     end(&l);
 }
 
+/* A sink has refused three records, and is given two of them again: of the four frames one is
+ * lost. */
+static void lose_of_redrive(struct lost *l, uint32_t which)
+{
+    struct asked asked;
+    struct flow_sink_range records = range_of(0, 10);
+    struct flow_sink_range letters = {2, 0, 0, 2, 2, 0};
+    struct flow_sink_change prepare = {
+        .op = FLOW_SINK_PREPARE, .sink_id = 1, .epoch = 1, .ranges = &records, .range_count = 1};
+    records.delivered = 7;
+    records.dead_lettered = 3;
+    begin(l, 20 + which);
+    assert_code(world_open_sink(&l->w, "files"), OK);
+    assert_code(world_commit(&l->w, 30, 10), OK);
+    uint64_t lsn = next_lsn(l);
+    assert_code(world_change_sink(&l->w, &prepare), OK);
+    asked_init(&asked, &l->w);
+    asked_records(&asked, 2, 0, 3, 100)->kind = FLOW_APPEND_SINK_LETTERS;
+    asked_sink(&asked, (struct flow_sink_change){.op = FLOW_SINK_COMMIT, .sink_id = 1, .epoch = 1});
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    prepare.op = FLOW_SINK_REDRIVE;
+    prepare.epoch = 2;
+    prepare.ranges = &letters;
+    assert_code(world_change_sink(&l->w, &prepare), OK);
+    change(l, FLOW_SINK_COMMIT, 2, 0, 0);
+    assert_code(world_commit(&l->w, 1, 10), OK);
+    lose(l, lsn + which);
+}
+
+static void an_epoch_of_letters_of_which_a_part_is_lost_leaves_a_balance(void **state)
+{
+    (void)state;
+    for (uint32_t which = 0; which < 4; which++) {
+        struct lost l;
+        lose_of_redrive(&l, which);
+        const struct log_sink *sink = log_state_sink(&l.w.log->state, 1);
+        const struct log_letters *letters = &log_state_topic(&l.w.log->state, 2)->letters;
+        assert_int_equal(sink->epoch, which == 3 ? 1 : 2);
+        if (which == 3) {
+            /* Its end is lost: it is still on its way, and ends by the next start. */
+            assert_true(sink->prepared && sink->redrives);
+            assert_int_equal(letters->redriven, 0);
+            change(&l, FLOW_SINK_COMMIT, 2, 0, 0);
+            assert_int_equal(letters->redriven, 2);
+            assert_int_equal(sink->delivered, 9);
+            assert_int_equal(sink->dead_lettered, 1);
+        }
+        if (which == 2) {
+            /* Nobody knows which letters it had: they are held. */
+            assert_int_equal(letters->redriven, 0);
+            assert_int_equal(sink->dead_lettered, 3);
+        }
+        end(&l);
+    }
+}
+
 static void a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it(void **state)
 {
     (void)state;
@@ -264,6 +321,7 @@ int main(void)
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),
         cmocka_unit_test(an_epoch_whose_end_is_lost_is_still_prepared),
         cmocka_unit_test(a_prepared_epoch_with_lost_records_ends_in_balance),
+        cmocka_unit_test(an_epoch_of_letters_of_which_a_part_is_lost_leaves_a_balance),
         cmocka_unit_test(a_sink_whose_opening_is_lost_keeps_its_place_for_those_behind_it),
         cmocka_unit_test(a_name_whose_deletion_is_lost_is_given_to_the_next),
     };

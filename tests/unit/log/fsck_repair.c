@@ -243,10 +243,90 @@ static void damage_counts_the_letters_that_were_held(void **state)
     log_state_done(&f.state);
 }
 
+/* Two ranges of letters are on their way to their sink, and offsets 5 and 6 are lost: one letter of
+ * the second range, and all of the third. */
+static void letters_on_their_way_that_are_lost_are_not_delivered(void **state)
+{
+    (void)state;
+    static const uint32_t id = 1;
+    struct log_fsck_options options = {0};
+    struct log_fsck f;
+    struct payload p = {0};
+    struct flow_sink_range records = {1, 0, 0, 9, 3, 6};
+    struct flow_sink_range letters[] = {{2, 0, 0, 2, 2, 0}, {2, 0, 4, 6, 2, 0}, {2, 0, 6, 7, 1, 0}};
+    begin_letters(&f, &options);
+    payload_batch(&p, 1, 0, 0, 9);
+    payload_counts(&p, 1, 9, 0, 0);
+    payload_sink_open(&p, 1, "lake", &id, 1);
+    payload_sink_prepare(&p, 1, 1, &records, 1, "");
+    payload_sink_commit(&p, 1, 1);
+    payload_sink_redrive(&p, 1, 2, letters, 3);
+    assert_code(log_state_apply(&f.state, payload_slice(&p),
+                                (struct log_position){.file_number = 1, .offset = 8192}),
+                OK);
+    struct log_fsck_loss loss = {.topic_id = 2,
+                                 .first_offset = 5,
+                                 .end_offset = 7,
+                                 .records = 2,
+                                 .numbered = true,
+                                 .number = 5};
+    log_state_partition(&f.state, 2, 0)->records -= 2;
+    f.losses = &loss;
+    f.loss_count = 1;
+    log_fsck_settle(&f);
+    assert_balanced(&f, 5, 2);
+    const struct log_sink *sink = log_state_sink(&f.state, 1);
+    assert_int_equal(sink->ranges[0].delivered, 2);
+    assert_int_equal(sink->ranges[1].delivered, 1);
+    assert_int_equal(sink->ranges[2].delivered, 0);
+    p.size = 0;
+    payload_sink_commit(&p, 1, 2);
+    assert_code(log_state_apply(&f.state, payload_slice(&p),
+                                (struct log_position){.file_number = 1, .offset = 12288}),
+                OK);
+    assert_int_equal(sink->delivered, 3 + 3);
+    assert_int_equal(sink->dead_lettered, 3);
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&f.state, &snapshot), OK);
+    assert_int_equal(snapshot.topics[1].dlq_held, 2);
+    assert_true(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+    log_state_done(&f.state);
+}
+
+/* What the queue has no more, for whatever reason, cannot keep an epoch from its end. */
+static void letters_that_fit_nothing_are_left_out(void **state)
+{
+    (void)state;
+    static const uint32_t id = 1;
+    struct log_fsck_options options = {0};
+    struct log_fsck f;
+    struct payload p = {0};
+    struct flow_sink_range records = {1, 0, 0, 9, 3, 6};
+    struct flow_sink_range letters = {2, 0, 4, 6, 2, 0};
+    begin_letters(&f, &options);
+    payload_batch(&p, 1, 0, 0, 9);
+    payload_counts(&p, 1, 9, 0, 0);
+    payload_sink_open(&p, 1, "lake", &id, 1);
+    payload_sink_prepare(&p, 1, 1, &records, 1, "");
+    payload_sink_commit(&p, 1, 1);
+    payload_sink_redrive(&p, 1, 2, &letters, 1);
+    assert_code(log_state_apply(&f.state, payload_slice(&p),
+                                (struct log_position){.file_number = 1, .offset = 8192}),
+                OK);
+    log_state_sink(&f.state, 1)->ranges[0].first_offset = 3;
+    log_fsck_settle(&f);
+    assert_int_equal(log_state_sink(&f.state, 1)->ranges[0].delivered, 0);
+    assert_balanced(&f, 7, 0);
+    log_state_done(&f.state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_counts_the_letters_that_were_held),
+        cmocka_unit_test(letters_on_their_way_that_are_lost_are_not_delivered),
+        cmocka_unit_test(letters_that_fit_nothing_are_left_out),
         cmocka_unit_test(many_kinds_of_damage_are_repaired_at_once),
         cmocka_unit_test(what_is_changed_was_copied_aside_before),
         cmocka_unit_test(the_checkpoints_before_it_are_all_kept_aside),

@@ -117,6 +117,17 @@ static inline void payload_sink_prepare(struct payload *p, uint32_t id, uint64_t
                                                .outputs = slice_string(outputs)});
 }
 
+static inline void payload_sink_redrive(struct payload *p, uint32_t id, uint64_t epoch,
+                                        const struct flow_sink_range *ranges, uint32_t range_count)
+{
+    payload_sink(p, &(struct flow_sink_change){.op = FLOW_SINK_REDRIVE,
+                                               .sink_id = id,
+                                               .epoch = epoch,
+                                               .ranges = ranges,
+                                               .range_count = range_count,
+                                               .outputs = SLICE_LITERAL("letters")});
+}
+
 static inline void payload_sink_commit(struct payload *p, uint32_t id, uint64_t epoch)
 {
     payload_sink(p,

@@ -14,6 +14,7 @@ struct plug {
     uint32_t writes;
     int64_t refuse[4]; /* offsets, -1 ends */
     bool roll;
+    bool redriven; /* the last write was told so */
 };
 
 static err_t note(struct plug *plug, char verb, struct err_text *why)
@@ -47,6 +48,7 @@ static err_t plug_write(void *instance, const struct sinks_batch *batch,
     plug->offset_min[plug->writes] = batch->offset_min;
     plug->base_offset[plug->writes++] = batch->batch.base_offset;
     result->roll = plug->roll;
+    plug->redriven = batch->redriven;
     struct flow_batch_iterator it = flow_batch_records(&batch->batch);
     struct flow_record record;
     const int64_t *refuse = plug->refuse;
@@ -168,6 +170,66 @@ static void each_verb_calls_its_own(void **state)
     assert_null(t->call.instance);
     assert_true(err_is_ok(t->call.error));
     assert_string_equal(t->plug.verbs, "odpvc");
+}
+
+/* Letters 0, 1 and 2: a batch of one record each. */
+static void redelivery_init(struct flow_redelivery *r, struct flow_redelivery_letter *letters)
+{
+    static const struct test_record record = {0, NULL, "1"};
+    struct flow_batch_builder builder;
+    flow_batch_builder_init(&builder);
+    *r = (struct flow_redelivery){.topic = "t", .topic_id = 1, .letters = letters, .count = 3};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct slice bytes = make_batch(&builder, 10 + i, &record, 1).bytes;
+        letters[i] = (struct flow_redelivery_letter){
+            .letter_offset = i, .offset = 10 + i, .at = r->bytes.size, .size = bytes.size};
+        buf_add_slice(&r->bytes, bytes);
+    }
+    flow_batch_builder_done(&builder);
+    assert_true(buf_ok(&r->bytes));
+}
+
+static void letters_are_written_one_by_one_and_say_so(void **state)
+{
+    struct test *t = *state;
+    struct flow_redelivery r;
+    struct flow_redelivery_letter letters[3];
+    redelivery_init(&r, letters);
+    t->call.redelivery = &r;
+    t->plug.refuse[0] = 11;
+    t->plug.refuse[1] = -1;
+    run(t, SINKS_VERB_REDRIVE);
+    assert_true(err_is_ok(t->call.error));
+    assert_string_equal(t->plug.verbs, "owww");
+    assert_true(t->plug.redriven);
+    assert_int_equal(t->plug.base_offset[2], 12);
+    assert_int_equal(r.taken, 3);
+    assert_int_equal(t->call.redelivered, 2);
+    assert_true(!letters[0].refused && letters[1].refused && !letters[2].refused);
+    /* A refusal makes no letter. */
+    assert_int_equal(t->letters.record_count, 0);
+    buf_done(&r.bytes);
+}
+
+static void letters_behind_the_end_of_an_epoch_are_not_looked_at(void **state)
+{
+    struct test *t = *state;
+    struct flow_redelivery r;
+    struct flow_redelivery_letter letters[3];
+    redelivery_init(&r, letters);
+    t->call.redelivery = &r;
+    t->plug.roll = true;
+    run(t, SINKS_VERB_REDRIVE);
+    assert_int_equal(r.taken, 1);
+    assert_int_equal(t->call.redelivered, 1);
+    t->plug.answer = err_make(ERR_IO);
+    run(t, SINKS_VERB_REDRIVE);
+    assert_true(err_is(t->call.error, ERR_IO));
+    t->plug.answer = err_ok();
+    r.bytes.data[letters[0].at + 20] ^= 1;
+    run(t, SINKS_VERB_REDRIVE);
+    assert_true(err_is(t->call.error, ERR_CORRUPT));
+    buf_done(&r.bytes);
 }
 
 static void an_error_and_its_detail_come_back(void **state)
@@ -404,6 +466,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(each_verb_calls_its_own),
+        TEST(letters_are_written_one_by_one_and_say_so),
+        TEST(letters_behind_the_end_of_an_epoch_are_not_looked_at),
         TEST(an_error_and_its_detail_come_back),
         TEST(a_failed_open_leaves_no_instance),
         TEST(a_write_gives_all_batches_in_order),

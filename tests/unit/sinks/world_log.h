@@ -51,6 +51,42 @@ static inline err_t world_sink_open(struct world *w, struct flow_sink_change *ch
     return err_ok();
 }
 
+static inline err_t world_sink_redrive(struct world *w, const struct flow_sink_change *change)
+{
+    struct world_sink *sink = &w->sinks[change->sink_id - 1];
+    if (sink->prepared || change->epoch != sink->epoch + 1)
+        return err_make(ERR_INVALID);
+    assert_true(change->range_count > 0);
+    for (uint32_t i = 0; i < change->range_count; i++) {
+        const struct flow_sink_range *range = &change->ranges[i];
+        assert_true(range->topic_id > WORLD_DLQ && range->dead_lettered == 0);
+        assert_int_equal(range->delivered, range->end_offset - range->first_offset);
+        assert_true(i == 0 || range[-1].end_offset < range->first_offset);
+        for (int64_t o = range->first_offset; o < range->end_offset; o++)
+            if (w->partitions[range->topic_id][range->partition].settled[o])
+                return err_make(ERR_OFFSET_RANGE);
+        sink->ranges[i] = *range;
+    }
+    sink->range_count = change->range_count;
+    buf_reset(&sink->outputs);
+    buf_add_slice(&sink->outputs, change->outputs);
+    sink->prepared = sink->redrives = true;
+    return err_ok();
+}
+
+static inline void world_redriven(struct world *w, struct world_sink *sink)
+{
+    for (uint32_t i = 0; i < sink->range_count; i++) {
+        const struct flow_sink_range *range = &sink->ranges[i];
+        for (int64_t o = range->first_offset; o < range->end_offset; o++)
+            w->partitions[range->topic_id][range->partition].settled[o]++;
+        sink->delivered += range->delivered;
+        sink->dead_lettered -= range->delivered;
+    }
+    sink->epoch++;
+    sink->prepared = sink->redrives = false;
+}
+
 static inline err_t world_sink_prepare(struct world *w, const struct flow_sink_change *change)
 {
     struct world_sink *sink = &w->sinks[change->sink_id - 1];
@@ -79,6 +115,10 @@ static inline err_t world_sink_commit(struct world *w, const struct flow_sink_ch
     struct world_sink *sink = &w->sinks[change->sink_id - 1];
     if (!sink->prepared || change->epoch != sink->epoch + 1)
         return err_make(ERR_INVALID);
+    if (sink->redrives) {
+        world_redriven(w, sink);
+        return err_ok();
+    }
     for (uint32_t i = 0; i < sink->range_count; i++) {
         const struct flow_sink_range *range = &sink->ranges[i];
         struct world_cursor *cursor = world_cursor(sink, range->topic_id, range->partition);
@@ -102,6 +142,8 @@ static inline err_t world_apply(struct world *w, struct flow_commit *commit)
         err = world_sink_open(w, change);
     else if (change->op == FLOW_SINK_PREPARE)
         err = world_sink_prepare(w, change);
+    else if (change->op == FLOW_SINK_REDRIVE)
+        err = world_sink_redrive(w, change);
     else
         err = world_sink_commit(w, change);
     for (uint32_t i = 0; err_is_ok(err) && i < commit->append_count; i++) {

@@ -30,8 +30,9 @@ struct world_partition {
     uint32_t batch_count;
     int64_t start_offset;
     int64_t end_offset;
-    uint64_t letters; /* appended as a sink's dead letters */
-    err_t read_error; /* of reads, until it is cleared */
+    uint64_t letters;               /* appended as a sink's dead letters */
+    uint8_t settled[WORLD_OFFSETS]; /* of a DLQ: how often */
+    err_t read_error;               /* of reads, until it is cleared */
 };
 
 struct world_cursor {
@@ -46,6 +47,7 @@ struct world_sink {
     uint32_t topic_count;
     uint64_t epoch;
     bool prepared;
+    bool redrives;
     struct flow_sink_range ranges[WORLD_PARTITIONS * WORLD_TOPICS];
     uint32_t range_count;
     struct buf outputs;

@@ -300,6 +300,86 @@ static void a_file_name_or_path_over_its_limit_is_refused(void **state)
     assert_non_null(strstr(t->result.refusals[0].detail, "path would have"));
 }
 
+static void redrive_one(struct test *t, uint32_t partition, int64_t offset,
+                        struct test_record record)
+{
+    struct sinks_batch batch = {
+        .topic = "flights",
+        .topic_id = 7,
+        .partition = partition,
+        .offset_min = offset,
+        .redriven = true,
+        .batch = make_batch(&t->builder, offset, &record, 1),
+    };
+    sinks_result_done(&t->result);
+    assert_ok(sinks_file_plugin.write(t->sink, &batch, &t->result, &t->why));
+    assert_int_equal(t->result.delivered + t->result.refusal_count, 1);
+}
+
+static void deliver_letters(struct test *t, uint64_t epoch)
+{
+    struct flow_sink_range letters = range("flights.dlq", 0, 0, 9);
+    buf_reset(&t->outputs);
+    assert_ok(sinks_file_plugin.prepare(t->sink, epoch, &letters, 1, &t->outputs, &t->why));
+    assert_ok(publish(t));
+}
+
+/* Its ends were dead-lettered, and come back: the same offsets, and another file. */
+static void redriven_records_have_files_of_their_own(void **state)
+{
+    struct test *t = *state;
+    open_sink(t, "lake");
+    write_one(t, "flights", 0, 5, (struct test_record){0, NULL, "5"});
+    deliver(t, (struct flow_sink_range[]){range("flights", 0, 4, 7)}, 1);
+    redrive_one(t, 0, 6, (struct test_record){0, NULL, "6"});
+    redrive_one(t, 2, 1, (struct test_record){0, NULL, "1"});
+    redrive_one(t, 0, 4, (struct test_record){0, NULL, "4"});
+    deliver_letters(t, 2);
+    assert_lake(t, "lake/flights-0-00000000000000000004-00000000000000000006.ndjson", "5\n");
+    assert_lake(t,
+                "lake/flights-0-00000000000000000004-00000000000000000006-redriven-"
+                "00000000000000000002.ndjson",
+                "6\n4\n");
+    assert_lake(t,
+                "lake/flights-2-00000000000000000001-00000000000000000001-redriven-"
+                "00000000000000000002.ndjson",
+                "1\n");
+    /* What lay between is redriven by another epoch. */
+    redrive_one(t, 0, 5, (struct test_record){0, NULL, "again"});
+    deliver_letters(t, 3);
+    write_one(t, "flights", 0, 7, (struct test_record){0, NULL, "7"});
+    deliver(t, (struct flow_sink_range[]){range("flights", 0, 7, 8)}, 1);
+    assert_lake(t, "lake/flights-0-00000000000000000007-00000000000000000007.ndjson", "7\n");
+    assert_int_equal(count_entries(at(t->sandbox, "lake")), 5);
+    assert_int_equal(count_entries(at(t->sandbox, "lake.inprogress")), 0);
+}
+
+static void the_longer_name_of_redriven_records_counts(void **state)
+{
+    struct test *t = *state;
+    open_sink(t, "lake/{key}");
+    char key[230];
+    memset(key, 'k', sizeof(key));
+    key[229] = '\0';
+    redrive_one(t, 0, 4, (struct test_record){0, key, "4"});
+    assert_int_equal(t->result.refusal_count, 0);
+    sinks_file_plugin.discard(t->sink);
+    char topic[200];
+    memset(topic, 'n', sizeof(topic));
+    topic[190] = '\0';
+    write_one(t, topic, 0, 0, (struct test_record){0, NULL, "1"});
+    assert_int_equal(t->result.refusal_count, 0);
+    sinks_file_plugin.discard(t->sink);
+    struct test_record record = {0, NULL, "1"};
+    struct sinks_batch batch = {.topic = topic,
+                                .topic_id = 1,
+                                .redriven = true,
+                                .batch = make_batch(&t->builder, 0, &record, 1)};
+    assert_ok(sinks_file_plugin.write(t->sink, &batch, &t->result, &t->why));
+    assert_int_equal(t->result.refusal_count, 1);
+    assert_non_null(strstr(t->result.refusals[0].detail, "file's name would have 271 bytes"));
+}
+
 static void an_epoch_of_refusals_has_no_files(void **state)
 {
     struct test *t = *state;
@@ -703,6 +783,8 @@ int main(void)
         TEST(records_in_any_order_of_time_find_their_files),
         TEST(a_record_whose_path_cannot_be_is_refused_alone),
         TEST(a_file_name_or_path_over_its_limit_is_refused),
+        TEST(redriven_records_have_files_of_their_own),
+        TEST(the_longer_name_of_redriven_records_counts),
         TEST(an_epoch_of_refusals_has_no_files),
         TEST(a_full_file_asks_for_the_end_of_the_epoch),
         TEST(one_file_too_many_asks_for_it_too_and_is_written_all_the_same),

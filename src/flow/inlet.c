@@ -32,6 +32,7 @@ void flow_inlet_add_error(struct flow_inlet_request *request, uint64_t index, co
                           struct slice detail)
 {
     ASSERT(request && reason);
+    ASSERT(request->error_count <= FLOW_INLET_ERRORS_MAX);
     size_t reason_size = strlen(reason) + 1;
     char *copy = NULL;
     if (request->error_count < FLOW_INLET_ERRORS_MAX && make_room(request))

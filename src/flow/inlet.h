@@ -102,6 +102,7 @@ static inline struct flow_fingerprint flow_inlet_fingerprint(struct flow_inlet *
                                                              const struct flow_inlet_topic *topic,
                                                              struct slice text)
 {
+    ASSERT(topic && inlet->ops->fingerprint);
     return inlet->ops->fingerprint(topic, text);
 }
 

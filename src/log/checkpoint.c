@@ -191,12 +191,14 @@ static void add_letters(struct buf *out, const struct log_state *state)
     }
 }
 
+/* What is on its way is in no durable frame, and so in no checkpoint. */
 static bool has_requests(const struct log_topic *topic)
 {
     ASSERT(topic->id > 0);
     return topic->requests && !log_requests_are_none(topic->requests);
 }
 
+/* Whole, and not in files as keys are: their bytes are bounded, and small beside the index. */
 static void add_requests(struct buf *out, const struct log_state *state)
 {
     uint32_t count = 0;

@@ -57,6 +57,7 @@ err_t log_compose_request(struct log *log, const struct flow_commit *commit)
 {
     struct flow_request *request = commit->request;
     ASSERT(request->result == FLOW_REQUEST_FIRST);
+    /* By the keys of its records; whoever repeats the request is told of them. */
     request->duplicates = 0;
     for (uint32_t i = 0; i < commit->append_count; i++)
         request->duplicates += commit->appends[i].duplicate_count;

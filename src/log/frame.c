@@ -347,6 +347,7 @@ size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
     return LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE;
 }
 
+/* Two kinds of one shape, so that one place writes both. */
 size_t log_entry_put_request(uint8_t *out, const struct flow_request *request)
 {
     bool numbered = request->kind == FLOW_REQUEST_NUMBERED;

@@ -108,6 +108,7 @@ static void drop_answer(struct log_requests *requests, struct log_answer *answer
     mem_free(answer);
 }
 
+/* For ever: whoever has something on its way is not let go of. */
 static void drop_producer(struct log_requests *requests, struct log_producer *producer)
 {
     ASSERT(producer->on_its_way == 0);
@@ -138,6 +139,7 @@ static void expire(struct log_requests *requests, int64_t now_ms)
 static void decide_number(struct log_requests *requests, struct flow_request *request)
 {
     const struct log_producer *producer = map_get(&requests->producers, name_of(&request->id));
+    /* By what is on its way too: a client may have several requests under way, in their order. */
     uint64_t next = producer ? producer->next_composed : 0;
     ASSERT(request->sequence <= FLOW_SEQUENCE_MAX);
     request->expected = next;
@@ -156,11 +158,13 @@ static void decide_key(struct log_requests *requests, struct flow_request *reque
     ASSERT(request->kept);
     if (!answer)
         return;
+    /* A client that draws its keys badly must not be given the answer to something else. */
     if (!same(&answer->body, &request->body)) {
         request->result = FLOW_REQUEST_OTHER_BODY;
         requests->counts.other_bodies++;
         return;
     }
+    /* A copy: by the time that the commit comes back the answer may have gone. */
     request->result = FLOW_REQUEST_REPEAT;
     request->duplicates = answer->duplicates;
     request->kept_size = answer->size;
@@ -229,6 +233,7 @@ static err_t add_producer(struct log_requests *requests, struct flow_request *re
     if (!*out)
         return err_make(ERR_MEMORY);
     list_add_tail(&requests->fresh, &(*out)->link);
+    /* Not freed before the frame is durable: until then it may have to come back. */
     if (idle) {
         request->forgets = idle->id;
         list_remove(&idle->link);
@@ -253,6 +258,7 @@ static err_t add_number(struct log_requests *requests, struct flow_request *requ
 static struct log_answer *new_answer(struct log_requests *requests,
                                      const struct log_entry_answer *from)
 {
+    /* One piece of memory each, since most of them are small and all go one by one. */
     struct log_answer *answer = mem_alloc(sizeof *answer + from->answer.size);
     if (!answer)
         return NULL;
@@ -313,6 +319,7 @@ void log_requests_forget(struct log_requests *requests)
         producer->on_its_way = 0;
         drop_producer(requests, producer);
     }
+    /* All of them: it is rare, and who has something on its way is in no list of its own. */
     LIST_EACH (link, &requests->used) {
         struct log_producer *producer = CONTAINER_OF(link, struct log_producer, link);
         producer->on_its_way = 0;
@@ -333,6 +340,7 @@ static void displace(struct log_requests *requests, const struct flow_fingerprin
         list_remove(&producer->link);
         mem_free(producer);
     } else {
+        /* Forgotten by time, perhaps, which goes by the frames here and by the clock there. */
         producer = map_get(&requests->producers, name_of(id));
         if (!producer)
             return;
@@ -352,6 +360,7 @@ err_t log_requests_settle_number(struct log_requests *requests,
         producer = new_producer(requests, &entry->producer);
     if (!producer)
         return err_make(ERR_MEMORY);
+    /* As the entry says, and not one more than it was: it may have been forgotten in between. */
     producer->next = entry->sequence + 1;
     if (producer->on_its_way > 0)
         producer->on_its_way--;
@@ -390,6 +399,7 @@ err_t log_requests_settle_answer(struct log_requests *requests,
         return err_make(ERR_MEMORY);
     keep(requests, answer, commit_ms);
     expire(requests, commit_ms);
+    /* By durable ones alone, so that recovery lets go of the same. */
     while (requests->kept_bytes > requests->answers_bytes_max &&
            requests->kept.next != &answer->link) {
         requests->counts.dropped++;
@@ -441,6 +451,7 @@ void log_requests_encode(const struct log_requests *requests, struct buf *out)
 {
     ASSERT(!log_requests_are_none(requests));
     size_t at = out->size;
+    /* Filled in below: lists do not know their length. */
     buf_add_u32le(out, 0);
     buf_add_u32le(out, 0);
     /* Who leaves has not left by any durable frame. */
@@ -465,6 +476,7 @@ static err_t take_producer(struct log_requests *requests, struct cursor *c, int6
     struct log_entry_sequence entry = {.producer = take_key(c), .sequence = cursor_u64le(c)};
     int64_t ms = (int64_t)cursor_u64le(c);
     ASSERT(requests->producers.count <= UINT32_MAX);
+    /* In the order of time, or the walks from the front would end too soon. */
     if (!cursor_ok(c) || entry.sequence > FLOW_SEQUENCE_MAX || ms < *last_ms ||
         map_get(&requests->producers, name_of(&entry.producer)))
         return err_make(ERR_CORRUPT);

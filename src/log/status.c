@@ -165,6 +165,7 @@ static const struct metric_family once_dropped = {
     "garner_once_answers_dropped_total",
     "Answers that went before their 24 hours to make room for others.", METRIC_COUNTER};
 
+/* Only of topics that have seen one: most never do, and each would have a dozen lines of zeros. */
 static void add_requests(const struct log_topic *topic, struct metric_set *set)
 {
     const struct log_requests *r = topic->requests;

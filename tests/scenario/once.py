@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lib.server import assert_balanced
+from lib.server import assert_balanced, run
 from lib.wire import Wire
 
 NDJSON = "application/x-ndjson"
@@ -310,3 +310,32 @@ def test_metrics_say_what_is_kept_and_its_limits(garner):
     assert not re.search(r'garner_commits_failed_total [1-9]', text)
     # Topics that have seen none of it say nothing of it.
     assert not re.search(r'garner_once.*topic="others"', text)
+
+
+def test_fsck_a_backup_and_a_repair_know_them(garner, make_garner, tmp_path):
+    with garner.client() as client:
+        for sequence in range(5):
+            number(client, "p", sequence)
+        first = key(client, "k", BROKEN)
+    copied = run("backup", "--to", tmp_path / "backups", "--server",
+                 f"127.0.0.1:{garner.admin_port}")
+    assert copied.returncode == 0, copied
+    garner.stop()
+    assert run("fsck", garner.data_dir).returncode == 0
+    other = make_garner(name="restored", contracts=garner.contracts)
+    restored = run("restore", "--from", tmp_path / "backups", "--to", other.data_dir)
+    assert restored.returncode == 0, restored
+    # A repair writes a checkpoint of what it has read.
+    for checkpoint in (garner.data_dir / "checkpoint").iterdir():
+        checkpoint.unlink()
+    (garner.data_dir / "garner.meta").unlink()
+    assert run("fsck", garner.data_dir, "--repair").returncode == 1
+    for server in (garner, other):
+        server.start()
+        with server.client() as client:
+            assert counts(number(client, "p", 4)) == (0, 1, 0, 0)
+            assert number(client, "p", 6).json()["expected"] == 5
+            assert key(client, "k", BROKEN).body == first.body
+            assert key(client, "k", b"{}\n").status == 422
+        assert row(server)[1] == 7
+        server.kill()

@@ -41,6 +41,7 @@ err_t pipeline_check_answer_encode(const struct pipeline_check_tally *tally,
         add_text(out, request->errors[i].reason);
         add_text(out, request->errors[i].detail);
     }
+    /* All of them or none: half a list would look like a whole one. */
     if (out->size > FLOW_ANSWER_MAX) {
         buf_reset(out);
         add_counts(out, tally, request->errors_truncated + listed, 0);
@@ -69,6 +70,7 @@ static err_t take_error(struct cursor *c, struct flow_inlet_request *request)
     if (text.size > 0)
         memcpy(reason, text.data, text.size);
     reason[text.size] = '\0';
+    /* Without memory it counts as not listed, like any other. */
     flow_inlet_add_error(request, index, reason, detail);
     return err_ok();
 }
@@ -94,6 +96,7 @@ err_t pipeline_check_answer_decode(struct slice kept, uint64_t duplicates,
         flow_inlet_request_done(request);
         return err;
     }
+    /* As the first one was told: those that it repeated were not accepted then. */
     request->accepted = accepted - duplicates;
     request->duplicates = duplicates;
     request->dead_lettered = dead_lettered;

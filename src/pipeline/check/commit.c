@@ -249,6 +249,8 @@ err_t pipeline_check_commit_once(struct pipeline_check_pass *pass)
         .id = once->id,
         .sequence = once->sequence,
     };
+    /* What will be answered if the log takes it, made before it does: behind the flush nothing may
+     * fail. */
     buf_reset(&commit->answer);
     if (once->kind == FLOW_REQUEST_KEYED) {
         struct hash128 body = hash_bytes_128(pass->request->body, pass->topic->request_secret);
@@ -263,6 +265,7 @@ err_t pipeline_check_commit_once(struct pipeline_check_pass *pass)
         commit->request.body = (struct flow_fingerprint){body.low, body.high};
         commit->request.answer = buf_slice(&commit->answer);
     }
+    /* The last step: a request that failed half way must not leave its name to the next. */
     commit->once = pass->request;
     return err_ok();
 }
@@ -422,6 +425,7 @@ static void learn_repeat(struct pipeline_check_commit *commit)
         repeated.bytes[PIPELINE_CHECK_DUPLICATE] += tally->bytes[i];
     }
     *tally = repeated;
+    /* What was found wrong with its records is not told: they were not looked at by the log. */
     flow_inlet_request_done(once);
     once->accepted = 0;
     once->dead_lettered = 0;
@@ -430,6 +434,7 @@ static void learn_repeat(struct pipeline_check_commit *commit)
     if (request->kind == FLOW_REQUEST_NUMBERED)
         return;
     once->replayed = true;
+    /* Its records are counted as duplicates all the same: the ledger is about records. */
     once->error = pipeline_check_answer_decode(slice_make(request->kept, request->kept_size),
                                                request->duplicates, once);
 }

@@ -151,6 +151,7 @@ static bool check_once(struct intake *intake, const struct net_http_head *head)
     }
     if (!once.given)
         return true;
+    ASSERT(intake->inlet.topic);
     /* The name is the head's, which goes. */
     intake->once = (struct flow_inlet_once){
         .kind = once.kind,

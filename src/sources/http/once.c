@@ -38,6 +38,7 @@ static bool find(const struct net_http_fields *fields, struct slice values[stati
     return true;
 }
 
+/* A space would be lost on the way through some proxies, and other bytes be written in two ways. */
 static bool is_visible(struct slice text, size_t size_max)
 {
     ASSERT(text.data || text.size == 0);
@@ -74,6 +75,7 @@ static bool unquote(struct slice quoted, struct sources_http_once *out)
 static const char *parse_key(struct slice value, struct sources_http_once *out)
 {
     out->kind = FLOW_REQUEST_KEYED;
+    /* Quotes are how it is written, and no part of the key. */
     out->id = value;
     bool whole = value.size == 0 || value.data[0] != '"' || unquote(value, out);
     ASSERT(out->kind == FLOW_REQUEST_KEYED);
@@ -83,6 +85,8 @@ static const char *parse_key(struct slice value, struct sources_http_once *out)
     return NULL;
 }
 
+/* Both or none: a number without a name, or the other way round, is a client that believes to be
+ * safe and is not. */
 static const char *parse_number(struct slice producer, struct slice sequence,
                                 struct sources_http_once *out)
 {

@@ -1,74 +1,6 @@
 #include "log/log_int.h"
 
-#include "unit/log/keys.h"
-
-/* A commit of `count` records whose request counts once. */
-struct once {
-    struct asked asked;
-    struct flow_request request;
-    uint8_t kept[FLOW_ANSWER_MAX];
-};
-
-static void once_init(struct once *once, struct world *w, uint32_t count)
-{
-    if (count > 0) {
-        asked_some(&once->asked, w, count, 10);
-    } else {
-        asked_init(&once->asked, w);
-        asked_count(&once->asked, 1, 0, 0);
-    }
-    once->asked.commit.request = &once->request;
-}
-
-static void numbered(struct once *once, struct world *w, uint64_t producer, uint64_t sequence,
-                     uint32_t count)
-{
-    once_init(once, w, count);
-    once->request = (struct flow_request){
-        .kind = FLOW_REQUEST_NUMBERED, .topic_id = 1, .id = key_of(producer), .sequence = sequence};
-}
-
-static void keyed(struct once *once, struct world *w, uint64_t key, uint64_t body, uint32_t count)
-{
-    once_init(once, w, count);
-    once->request = (struct flow_request){.kind = FLOW_REQUEST_KEYED,
-                                          .topic_id = 1,
-                                          .id = key_of(key),
-                                          .body = key_of(body),
-                                          .answer = SLICE_LITERAL("told"),
-                                          .kept = once->kept};
-}
-
-static err_t once_end(struct once *once)
-{
-    err_t err = asked_wait(&once->asked);
-    asked_done(&once->asked);
-    return err;
-}
-
-static err_t number_commit(struct world *w, uint64_t producer, uint64_t sequence, uint32_t count,
-                           enum flow_request_result *result)
-{
-    struct once once;
-    numbered(&once, w, producer, sequence, count);
-    asked_send(&once.asked);
-    err_t err = once_end(&once);
-    *result = once.request.result;
-    return err;
-}
-
-static err_t key_commit(struct world *w, uint64_t key, uint64_t body, uint32_t count,
-                        enum flow_request_result *result)
-{
-    struct once once;
-    keyed(&once, w, key, body, count);
-    asked_send(&once.asked);
-    err_t err = once_end(&once);
-    *result = once.request.result;
-    if (*result == FLOW_REQUEST_REPEAT)
-        assert_slice(slice_make(once.kept, once.request.kept_size), "told");
-    return err;
-}
+#include "unit/log/once.h"
 
 static void begin(struct world *w, uint64_t seed)
 {
@@ -82,13 +14,13 @@ static void a_repeat_is_counted_and_not_appended(void **state)
     struct world w;
     enum flow_request_result result;
     begin(&w, 1);
-    assert_code(number_commit(&w, 1, 0, 3, &result), OK);
+    assert_code(once_number(&w, 1, 0, 3, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
-    assert_code(number_commit(&w, 1, 0, 3, &result), OK);
+    assert_code(once_number(&w, 1, 0, 3, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
-    assert_code(key_commit(&w, 1, 1, 5, &result), OK);
+    assert_code(once_key(&w, 1, 1, 5, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
-    assert_code(key_commit(&w, 1, 1, 5, &result), OK);
+    assert_code(once_key(&w, 1, 1, 5, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
     assert_int_equal(world_end(&w, 1, 0), 8);
     assert_int_equal(keyed_topic(&w)->received, 16);
@@ -103,15 +35,15 @@ static void a_gap_and_another_body_leave_no_trace(void **state)
     struct world w;
     enum flow_request_result result;
     begin(&w, 2);
-    assert_code(number_commit(&w, 1, 1, 3, &result), SEQUENCE_GAP);
-    assert_code(key_commit(&w, 1, 1, 1, &result), OK);
-    assert_code(key_commit(&w, 1, 2, 4, &result), KEY_REUSED);
+    assert_code(once_number(&w, 1, 1, 3, &result), SEQUENCE_GAP);
+    assert_code(once_key(&w, 1, 1, 1, &result), OK);
+    assert_code(once_key(&w, 1, 2, 4, &result), KEY_REUSED);
     assert_int_equal(result, FLOW_REQUEST_OTHER_BODY);
     assert_int_equal(keyed_topic(&w)->received, 1);
     assert_int_equal(world_end(&w, 1, 0), 1);
     /* A number without records takes its place all the same. */
-    assert_code(number_commit(&w, 1, 0, 0, &result), OK);
-    assert_code(number_commit(&w, 1, 1, 3, &result), OK);
+    assert_code(once_number(&w, 1, 0, 0, &result), OK);
+    assert_code(once_number(&w, 1, 1, 3, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
     assert_balanced(&w);
     world_done(&w);
@@ -124,9 +56,9 @@ static void what_was_decided_outlives_a_crash_a_stop_and_a_checkpoint(void **sta
     enum flow_request_result result;
     begin(&w, 3);
     for (uint64_t n = 0; n < 4; n++) {
-        assert_code(number_commit(&w, 1, n, 2, &result), OK);
+        assert_code(once_number(&w, 1, n, 2, &result), OK);
         assert_int_equal(result, FLOW_REQUEST_FIRST);
-        assert_code(key_commit(&w, n, n, 2, &result), OK);
+        assert_code(once_key(&w, n, n, 2, &result), OK);
         if (n % 2 == 0) {
             world_lose_power(&w);
         } else {
@@ -134,13 +66,13 @@ static void what_was_decided_outlives_a_crash_a_stop_and_a_checkpoint(void **sta
         }
         world_open(&w);
         for (uint64_t past = 0; past <= n; past++) {
-            assert_code(number_commit(&w, 1, past, 2, &result), OK);
+            assert_code(once_number(&w, 1, past, 2, &result), OK);
             assert_int_equal(result, FLOW_REQUEST_REPEAT);
-            assert_code(key_commit(&w, past, past, 2, &result), OK);
+            assert_code(once_key(&w, past, past, 2, &result), OK);
             assert_int_equal(result, FLOW_REQUEST_REPEAT);
-            assert_code(key_commit(&w, past, past + 1, 2, &result), KEY_REUSED);
+            assert_code(once_key(&w, past, past + 1, 2, &result), KEY_REUSED);
         }
-        assert_code(number_commit(&w, 1, n + 2, 2, &result), SEQUENCE_GAP);
+        assert_code(once_number(&w, 1, n + 2, 2, &result), SEQUENCE_GAP);
     }
     assert_int_equal(world_end(&w, 1, 0), 16);
     assert_balanced(&w);
@@ -151,12 +83,12 @@ static void what_was_decided_outlives_a_crash_a_stop_and_a_checkpoint(void **sta
 static void four_in_flight(struct world *w, struct once four[static 4])
 {
     w->flusher.closed = true;
-    numbered(&four[0], w, 1, 0, 2);
+    once_numbered(&four[0], w, 1, 0, 2);
     asked_send(&four[0].asked);
     world_deliver(w);
-    keyed(&four[1], w, 1, 1, 2);
-    numbered(&four[2], w, 1, 0, 2);
-    numbered(&four[3], w, 1, 2, 2);
+    once_keyed(&four[1], w, 1, 1, 2);
+    once_numbered(&four[2], w, 1, 0, 2);
+    once_numbered(&four[3], w, 1, 2, 2);
     for (int i = 1; i < 4; i++)
         asked_send(&four[i].asked);
     world_deliver(w);
@@ -197,10 +129,10 @@ static void a_gap_waits_for_the_frame_in_flight_where_none_is_open(void **state)
     struct once gap;
     begin(&w, 5);
     w.flusher.closed = true;
-    numbered(&first, &w, 1, 0, 2);
+    once_numbered(&first, &w, 1, 0, 2);
     asked_send(&first.asked);
     world_deliver(&w);
-    numbered(&gap, &w, 1, 5, 2);
+    once_numbered(&gap, &w, 1, 5, 2);
     asked_send(&gap.asked);
     world_deliver(&w);
     assert_null(w.log->open);
@@ -225,10 +157,10 @@ static void answers_fail_with_the_flush_and_all_may_be_sent_again(void **state)
         assert_code(once_end(&four[i]), FENCED);
     sim_disk_fail_after(w.disk, 0, ERR_OK);
     world_settle(&w);
-    assert_code(number_commit(&w, 1, 2, 2, &result), SEQUENCE_GAP);
-    assert_code(number_commit(&w, 1, 0, 2, &result), OK);
+    assert_code(once_number(&w, 1, 2, 2, &result), SEQUENCE_GAP);
+    assert_code(once_number(&w, 1, 0, 2, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
-    assert_code(key_commit(&w, 1, 2, 2, &result), OK);
+    assert_code(once_key(&w, 1, 2, 2, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
     assert_balanced(&w);
     world_done(&w);
@@ -262,22 +194,22 @@ static void what_a_request_cannot_be_with_is_refused(void **state)
     struct world w;
     struct once once;
     begin(&w, 8);
-    numbered(&once, &w, 1, FLOW_SEQUENCE_MAX + 1, 2);
+    once_numbered(&once, &w, 1, FLOW_SEQUENCE_MAX + 1, 2);
     asked_send(&once.asked);
     assert_code(once_end(&once), INVALID);
-    numbered(&once, &w, 1, 0, 2);
+    once_numbered(&once, &w, 1, 0, 2);
     once.asked.commit.count_count = 0;
     asked_send(&once.asked);
     assert_code(once_end(&once), INVALID);
-    numbered(&once, &w, 1, 0, 2);
+    once_numbered(&once, &w, 1, 0, 2);
     once.request.topic_id = 2;
     asked_send(&once.asked);
     assert_code(once_end(&once), INVALID);
-    keyed(&once, &w, 1, 1, 2);
+    once_keyed(&once, &w, 1, 1, 2);
     once.request.answer.size = FLOW_ANSWER_MAX + 1;
     asked_send(&once.asked);
     assert_code(once_end(&once), INVALID);
-    keyed(&once, &w, 1, 1, 2);
+    once_keyed(&once, &w, 1, 1, 2);
     once.request.kept = NULL;
     asked_send(&once.asked);
     assert_code(once_end(&once), INVALID);
@@ -291,7 +223,7 @@ static void a_deleted_topic_takes_its_requests_with_it(void **state)
     struct asked asked;
     enum flow_request_result result;
     begin(&w, 9);
-    assert_code(number_commit(&w, 1, 0, 2, &result), OK);
+    assert_code(once_number(&w, 1, 0, 2, &result), OK);
     for (uint32_t id = 2; id > 0; id--) {
         asked_init(&asked, &w);
         asked.topic = (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = id};
@@ -299,7 +231,7 @@ static void a_deleted_topic_takes_its_requests_with_it(void **state)
         asked.commit.topic_count = 1;
         assert_code(asked_commit(&asked), OK);
     }
-    assert_code(number_commit(&w, 1, 1, 2, &result), NOT_FOUND);
+    assert_code(once_number(&w, 1, 1, 2, &result), NOT_FOUND);
     world_stop(&w);
     world_open(&w);
     world_done(&w);
@@ -313,7 +245,7 @@ static void without_memory_a_request_is_refused_whole(void **state)
         struct once once;
         enum flow_request_result result;
         begin(&w, 10);
-        numbered(&once, &w, 1, 0, 2);
+        once_numbered(&once, &w, 1, 0, 2);
         asked_send(&once.asked);
         mem_fail_after(n);
         err_t err = once_end(&once);
@@ -321,7 +253,7 @@ static void without_memory_a_request_is_refused_whole(void **state)
         /* The disk, too, is in memory here. */
         world_settle(&w);
         assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY) || err_is(err, ERR_FENCED));
-        assert_code(number_commit(&w, 1, 0, 2, &result), OK);
+        assert_code(once_number(&w, 1, 0, 2, &result), OK);
         assert_int_equal(result, err_is_ok(err) ? FLOW_REQUEST_REPEAT : FLOW_REQUEST_FIRST);
         assert_int_equal(world_end(&w, 1, 0), 2);
         assert_balanced(&w);

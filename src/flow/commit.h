@@ -122,9 +122,9 @@ enum flow_request_result {
 
 #define FLOW_ANSWER_MAX 4096u
 #define FLOW_SEQUENCE_MAX ((uint64_t)INT64_MAX)
-#define FLOW_PRODUCER_IDLE_MS (INT64_C(7) * 86400000)
-#define FLOW_PRODUCER_YIELD_MS INT64_C(3600000)
-#define FLOW_ANSWER_KEPT_MS INT64_C(86400000)
+#define FLOW_PRODUCER_IDLE_MS (UINT64_C(7) * 86400000)
+#define FLOW_PRODUCER_YIELD_MS UINT64_C(3600000)
+#define FLOW_ANSWER_KEPT_MS UINT64_C(86400000)
 
 struct flow_request {
     enum flow_request_kind kind;

@@ -224,12 +224,16 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
 }
 
 /* Whose count is told to be all duplicates has one count, and of everything else nothing. */
-static err_t check_request(const struct flow_commit *commit)
+static err_t check_request(const struct log *log, const struct flow_commit *commit)
 {
     const struct flow_request *request = commit->request;
     ASSERT(request->kind <= FLOW_REQUEST_KEYED);
     bool alone = commit->count_count == 1 && commit->counts[0].topic_id == request->topic_id &&
                  commit->settle_count == 0 && !log_compose_is_control(commit);
+    for (uint32_t i = 0; i < commit->append_count && alone; i++) {
+        const struct log_topic *topic = log_state_topic(&log->state, commit->appends[i].topic_id);
+        alone = topic && (topic->id == request->topic_id || topic->parent_id == request->topic_id);
+    }
     bool numbered = request->kind == FLOW_REQUEST_NUMBERED;
     bool fits = numbered ? request->sequence <= FLOW_SEQUENCE_MAX && request->answer.size == 0
                          : request->kept && request->answer.size <= FLOW_ANSWER_MAX;
@@ -239,8 +243,6 @@ static err_t check_request(const struct flow_commit *commit)
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
 {
     ASSERT(commit->done && commit->home);
-    if (commit->request)
-        TRY(check_request(commit));
     for (uint32_t i = 0; i < commit->append_count; i++) {
         TRY(check_append(log, &commit->appends[i]));
         if (commit->appends[i].keys)
@@ -251,6 +253,8 @@ err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
         if (!log_state_topic(&log->state, topic_id) || topic_id == log->deleting_topic)
             return err_make(ERR_NOT_FOUND);
     }
+    if (commit->request)
+        TRY(check_request(log, commit));
     for (uint32_t i = 0; i < commit->topic_count; i++)
         TRY(check_topic(log, &commit->topics[i]));
     for (uint32_t i = 0; i < commit->sink_count; i++)

@@ -77,8 +77,8 @@ static void free_answers(struct list *answers)
 
 void log_requests_free(struct log_requests **pointer)
 {
-    struct log_requests *requests = *pointer;
     ASSERT(pointer);
+    struct log_requests *requests = *pointer;
     if (!requests)
         return;
     free_producers(&requests->used);
@@ -117,20 +117,37 @@ static void drop_producer(struct log_requests *requests, struct log_producer *pr
     mem_free(producer);
 }
 
+/* Times come from a disk too: none is so far from another that their difference overflows. */
+static uint64_t age_ms(int64_t now_ms, int64_t since_ms)
+{
+    ASSERT(since_ms >= 0);
+    return now_ms > since_ms ? (uint64_t)(now_ms - since_ms) : 0;
+}
+
+/* What is settled is as young as what was settled before it, whatever its frame says: the lists
+ * are walked from their old ends. */
+static int64_t settled_ms(struct log_requests *requests, int64_t commit_ms)
+{
+    if (commit_ms > requests->newest_ms)
+        requests->newest_ms = commit_ms;
+    ASSERT(requests->newest_ms >= 0);
+    return requests->newest_ms;
+}
+
 /* Both lists are in the order of time: the first that stays ends the walk. */
 static void expire(struct log_requests *requests, int64_t now_ms)
 {
-    ASSERT(now_ms >= 0);
+    ASSERT(requests->used.next && requests->kept.next);
     while (!list_empty(&requests->used)) {
         struct log_producer *oldest = CONTAINER_OF(requests->used.next, struct log_producer, link);
-        if (oldest->on_its_way > 0 || now_ms - oldest->last_ms < FLOW_PRODUCER_IDLE_MS)
+        if (oldest->on_its_way > 0 || age_ms(now_ms, oldest->last_ms) < FLOW_PRODUCER_IDLE_MS)
             break;
         requests->counts.idle++;
         drop_producer(requests, oldest);
     }
     while (!list_empty(&requests->kept)) {
         struct log_answer *oldest = CONTAINER_OF(requests->kept.next, struct log_answer, link);
-        if (now_ms - oldest->commit_ms < FLOW_ANSWER_KEPT_MS)
+        if (age_ms(now_ms, oldest->commit_ms) < FLOW_ANSWER_KEPT_MS)
             break;
         drop_answer(requests, oldest);
     }
@@ -195,7 +212,7 @@ static struct log_producer *find_idle(const struct log_requests *requests, int64
     ASSERT(requests->used.next);
     LIST_EACH (link, &requests->used) {
         struct log_producer *producer = CONTAINER_OF(link, struct log_producer, link);
-        if (now_ms - producer->last_ms < FLOW_PRODUCER_YIELD_MS)
+        if (age_ms(now_ms, producer->last_ms) < FLOW_PRODUCER_YIELD_MS)
             return NULL;
         if (producer->on_its_way == 0)
             return producer;
@@ -366,7 +383,7 @@ err_t log_requests_settle_number(struct log_requests *requests,
         producer->on_its_way--;
     if (producer->on_its_way == 0)
         producer->next_composed = producer->next;
-    producer->last_ms = commit_ms;
+    producer->last_ms = settled_ms(requests, commit_ms);
     list_remove(&producer->link);
     list_add_tail(&requests->used, &producer->link);
     expire(requests, commit_ms);
@@ -397,7 +414,7 @@ err_t log_requests_settle_answer(struct log_requests *requests,
         answer = new_answer(requests, entry);
     if (!answer)
         return err_make(ERR_MEMORY);
-    keep(requests, answer, commit_ms);
+    keep(requests, answer, settled_ms(requests, commit_ms));
     expire(requests, commit_ms);
     /* By durable ones alone, so that recovery lets go of the same. */
     while (requests->kept_bytes > requests->answers_bytes_max &&
@@ -485,6 +502,7 @@ static err_t take_producer(struct log_requests *requests, struct cursor *c, int6
         return err_make(ERR_MEMORY);
     producer->next = producer->next_composed = entry.sequence + 1;
     producer->last_ms = *last_ms = ms;
+    (void)settled_ms(requests, ms);
     list_add_tail(&requests->used, &producer->link);
     return err_ok();
 }
@@ -503,6 +521,7 @@ static err_t take_answer(struct log_requests *requests, struct cursor *c, int64_
     if (!answer)
         return err_make(ERR_MEMORY);
     keep(requests, answer, ms);
+    (void)settled_ms(requests, ms);
     *last_ms = ms;
     return err_ok();
 }

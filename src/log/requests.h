@@ -63,6 +63,7 @@ struct log_requests {
     struct list leaving; /* their places are taken by frames on their way; in that order */
     struct list kept;    /* durable answers, the oldest first */
     struct list coming;  /* answers on their way */
+    int64_t newest_ms;   /* of what is durable */
     uint64_t kept_bytes;
     uint64_t answers_bytes_max; /* LOG_ANSWERS_BYTES */
     uint32_t producers_max;     /* LOG_PRODUCERS_MAX */

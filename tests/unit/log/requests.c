@@ -290,6 +290,8 @@ static void a_checkpoint_has_what_is_durable_in_its_order(void **state)
     assert_int_equal(commit(&book, number(0, 1)), FLOW_REQUEST_FIRST);
     assert_int_equal(commit(&book, key(&book, 1, 1, "answer")), FLOW_REQUEST_FIRST);
     assert_int_equal(commit(&book, key(&book, 2, 2, "")), FLOW_REQUEST_FIRST);
+    book.now_ms += 1;
+    assert_int_equal(commit(&book, number(2, 1)), FLOW_REQUEST_FIRST);
     book.now_ms += HOUR_MS;
     /* On their way, with one that leaves for it. */
     struct flow_request fresh = number(9, 0);
@@ -341,7 +343,7 @@ static void recovery_ends_where_the_log_was(void **state)
         assert_code(settle(&recovered, &request), OK);
     }
     /* What is forgotten by time alone goes when something is settled. */
-    live.now_ms += FLOW_PRODUCER_YIELD_MS;
+    live.now_ms += HOUR_MS;
     struct flow_request last = number(99, 0);
     assert_int_equal(compose(&live, &last), FLOW_REQUEST_FIRST);
     recovered.now_ms = live.now_ms;
@@ -359,6 +361,28 @@ static void recovery_ends_where_the_log_was(void **state)
     assert_true(live.requests->counts.displaced > 0 && live.requests->counts.dropped > 0);
     end(&live);
     end(&recovered);
+}
+
+static void times_that_make_no_sense_do_no_harm(void **state)
+{
+    (void)state;
+    struct book book;
+    struct book read;
+    begin(&book);
+    static const int64_t times[] = {INT64_MAX, INT64_MIN, -1, 5, INT64_MAX};
+    for (uint64_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        struct flow_request one = number(i, 0);
+        struct flow_request two = key(&book, i, 1, "answer");
+        assert_int_equal(compose(&book, &one), FLOW_REQUEST_FIRST);
+        assert_int_equal(compose(&book, &two), FLOW_REQUEST_FIRST);
+        book.now_ms = times[i];
+        assert_code(settle(&book, &one), OK);
+        assert_code(settle(&book, &two), OK);
+        book.now_ms = 1000;
+    }
+    copy(&book, &read);
+    end(&book);
+    end(&read);
 }
 
 static void bytes_that_contradict_themselves_are_refused(void **state)
@@ -447,6 +471,7 @@ int main(void)
         cmocka_unit_test(the_oldest_answers_go_when_the_bytes_are_full),
         cmocka_unit_test(a_checkpoint_has_what_is_durable_in_its_order),
         cmocka_unit_test(recovery_ends_where_the_log_was),
+        cmocka_unit_test(times_that_make_no_sense_do_no_harm),
         cmocka_unit_test(bytes_that_contradict_themselves_are_refused),
         cmocka_unit_test(without_memory_nothing_has_happened),
     };

@@ -44,6 +44,8 @@ enum err_class {
     X(SYNTAX, INPUT, "malformed", 0, 400, 87)                                                      \
     X(UNSUPPORTED, INPUT, "not supported", 0, 415, 35)                                             \
     X(RECORD_REFUSED, INPUT, "record refused by its contract", 0, 422, 87)                         \
+    X(KEY_REUSED, INPUT, "the idempotency key came with another body", 0, 422, 42)                 \
+    X(SEQUENCE_GAP, INPUT, "a request before this one is missing", 0, 409, 45)                     \
     X(TOO_LARGE, LIMIT, "too large", 0, 413, 10)                                                   \
     X(TOO_DEEP, LIMIT, "nested too deep", 0, 400, 87)                                              \
     X(NOT_FOUND, MISSING, "not found", 0, 404, 3)                                                  \
@@ -53,6 +55,7 @@ enum err_class {
     X(AGAIN, PRESSURE, "not ready, try again", 1, 503, 7)                                          \
     X(BUSY, PRESSURE, "too busy, try again later", 1, 503, 89)                                     \
     X(LOG_FULL, PRESSURE, "the log has no room, try again later", 1, 503, 56)                      \
+    X(PRODUCERS_FULL, PRESSURE, "as many producers as are kept, try again later", 1, 503, 89)      \
     X(FENCED, PRESSURE, "the log was fenced, outcome unknown", 1, 503, 56)                         \
     X(TIMEOUT, PRESSURE, "timed out", 1, 408, 7)                                                   \
     X(CONFIG, CONFIG, "configuration error", 0, 500, -1)                                           \

@@ -9,6 +9,8 @@
  *
  * Where an answer counts duplicates, some copies were there before. That all of them were is the
  * answer to a request that was sent again, and then the copies of the first time are the ones.
+ * Where the broken ones are among them, it was known by its number, and they were not taken then
+ * either.
  */
 
 #include "cli/acks.h"
@@ -197,12 +199,15 @@ static void apply(struct cli_acks *acks, const struct cli_request *request,
         answer->errors.size > 0 && err_is_ok(format_json_array_begin(&array, answer->errors, NULL));
     bool known = rest_is_broken(acks, request, end, answer->truncated);
     bool all_duplicates = answer->accepted == 0 && answer->duplicates > 0;
+    bool by_number = answer->duplicates == total(request);
     uint64_t error = listed ? next_error(&array) : UINT64_MAX;
     for (uint64_t i = 0; i < total(request); i++) {
         uint64_t sequence = sequence_at(request, i);
         uint8_t *state = &acks->states[sequence];
         bool rest = i >= end && answer->truncated > 0;
-        if (i == error) {
+        if (by_number && cli_events_is_broken(acks->events, sequence)) {
+            reject(state, CLI_ACKS_DEAD);
+        } else if (i == error) {
             reject(state, verdict);
             error = next_error(&array);
         } else if (rest && !known) {

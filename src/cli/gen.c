@@ -57,6 +57,7 @@ struct flags {
     uint32_t format;
     uint32_t kills;
     bool retry;
+    bool numbered;
     bool json;
 };
 
@@ -86,6 +87,9 @@ const struct option cli_gen_options[] = {
      .help = "records that are no JSON: a share, or with --count a number"},
     {FLAG("retry", OPTION_BOOL, retry), .fallback = "true",
      .help = "send nothing again that got no answer or a \"later\""},
+    {FLAG("numbered", OPTION_BOOL, numbered),
+     .help = "each connection is a producer that numbers its requests (Garner-Producer, "
+             "Garner-Sequence), so that one that is sent again counts once"},
     {FLAG("timeout", OPTION_DURATION, timeout_ms), .fallback = "30s", .min = 1,
      .help = "for one answer; then the request is sent again"},
     {FLAG("patience", OPTION_DURATION, patience_ms), .fallback = "60s", .min = 1,
@@ -111,7 +115,9 @@ const char cli_gen_text[] =
     "Sends events with ids of their own and remembers what became of each. A request without an\n"
     "answer is sent again, byte by byte; its records may then be there twice, and are counted as\n"
     "such. With --verify, what was acknowledged is looked for in a file sink's files: exit code 1\n"
-    "when a record is missing, or there more often than lost answers explain.\n"
+    "when a record is missing, or there more often than lost answers explain. With --numbered "
+    "none\n"
+    "may be there twice, whatever was lost: garner knows a request by its number.\n"
     "\n"
     "Fast:     garner gen --count 2000000\n"
     "Slow:     garner gen --rate 100 --seconds 60 --batch 1\n"
@@ -440,6 +446,7 @@ static err_t make_load(struct gen *gen)
         .rate = flags->rate,
         .seed = gen->random,
         .retry = flags->retry,
+        .numbered = flags->numbered,
         .waits_for_server = flags->restart_cmd,
         .timeout_ms = flags->timeout_ms,
         .patience_ms = flags->patience_ms,
@@ -448,6 +455,8 @@ static err_t make_load(struct gen *gen)
     if (err_is_ok(err))
         err = cli_share_parse(slice_string(flags->duplicates), 0, &load.duplicates);
     ASSERT(err_is_ok(err));
+    /* Also with a seed: the next run's producers are others, and begin at 0. */
+    io_random(gen->loop, &load.producers, sizeof(load.producers));
     TRY(cli_events_init(&gen->events, &events));
     cli_acks_init(&gen->acks, &gen->events);
     return cli_load_new(&load, &gen->load);
@@ -477,6 +486,12 @@ static int check_flags(struct gen *gen)
         return cli_fail(gen->command, CLI_USAGE,
                         "--duplicates: expected a share such as 1%%, up to 50%%, got '%s'",
                         flags->duplicates);
+    /* A number that is left out holds up those behind it; one that is there twice is a repeat. */
+    if (flags->numbered && (!flags->retry || share.part > 0))
+        return cli_fail(
+            gen->command, CLI_USAGE,
+            "--numbered goes with neither --retry=false nor --duplicates: a number is sent "
+            "until it is answered, and its records once");
     /* No flag names a process to be killed: what somebody else has started is out of reach. */
     bool kills = flags->kill_every_ms > 0 || flags->kills > 0;
     if (kills && !flags->restart_cmd)

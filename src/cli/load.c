@@ -35,6 +35,7 @@ struct lane {
     uint8_t *body;
     struct buf head;
     uint32_t head_count; /* records of the body that `head` is for */
+    uint64_t number;     /* of its next request, or of the one that has no answer */
     uint32_t tries;
     uint32_t failures; /* connections without an answer, in a row */
     uint64_t due_ns;
@@ -101,7 +102,11 @@ static void lane_drop(struct lane *lane)
 
 static void lane_give_up(struct lane *lane)
 {
-    lane->load->stats.given_up += record_count(&lane->request);
+    struct cli_load *load = lane->load;
+    load->stats.given_up += record_count(&lane->request);
+    /* However often it was sent, it is there once or not at all. */
+    if (load->options.numbered)
+        cli_acks_unanswered(load->options.acks, &lane->request);
     lane_drop(lane);
 }
 
@@ -185,20 +190,27 @@ static struct cli_request choose(struct cli_load *load)
     };
 }
 
-/* Requests differ in their length at most, so the head is made again only for another one. */
+/* Requests differ in their length at most, or in their number, so the head is made again only for
+ * another one. */
 static void make_head(struct lane *lane)
 {
     const struct cli_load_options *options = &lane->load->options;
     uint32_t count = record_count(&lane->request);
-    if (count == lane->head_count)
+    if (count == lane->head_count && !options->numbered)
         return;
     lane->head_count = count;
     buf_reset(&lane->head);
     buf_add_format(&lane->head,
                    "POST /v1/topics/%s/records HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n"
-                   "Content-Length: %zu\r\n\r\n",
+                   "Content-Length: %zu\r\n",
                    options->topic, options->address, options->content_type,
                    cli_events_size(options->events, count));
+    /* A connection that is made anew goes on as the same producer. */
+    if (options->numbered)
+        buf_add_format(&lane->head, "Garner-Producer: gen-%016llx-%u\r\nGarner-Sequence: %llu\r\n",
+                       (unsigned long long)options->producers, (unsigned)(lane - lane->load->lanes),
+                       (unsigned long long)lane->number);
+    buf_add_string(&lane->head, "\r\n");
 }
 
 /* Whether a request is due now; when it is due later, sees to it that a free lane will send it. */
@@ -343,7 +355,9 @@ static void outcome_unknown(struct lane *lane)
 {
     struct cli_load *load = lane->load;
     load->stats.lost++;
-    cli_acks_unanswered(load->options.acks, &lane->request);
+    /* A number is sent until it is answered, and counts once: there will be no second copy. */
+    if (!load->options.numbered)
+        cli_acks_unanswered(load->options.acks, &lane->request);
 }
 
 /* The request's counts have come. */
@@ -357,6 +371,7 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     /* Counted even so: the report shows both, and a sum that is off is a trace of the fault. */
     if (!cli_acks_answered(load->options.acks, &lane->request, answer))
         stats->wrong++;
+    lane->number++;
     stats->accepted += answer->accepted;
     stats->duplicates += answer->duplicates;
     stats->dead_lettered += answer->dead_lettered;
@@ -538,6 +553,7 @@ static err_t lane_init(struct lane *lane, struct cli_load *load)
 err_t cli_load_new(const struct cli_load_options *options, struct cli_load **out)
 {
     ASSERT(options->connections > 0 && options->duplicates.whole > 0);
+    ASSERT(!options->numbered || (options->retry && options->duplicates.part == 0));
     struct cli_load *load =
         mem_zalloc(1, sizeof(*load) + options->connections * sizeof(load->lanes[0]));
     if (!load)

@@ -29,6 +29,9 @@ struct cli_load_options {
     struct cli_share duplicates; /* of what is sent: records that were sent before */
     uint64_t seed;
     bool retry;
+    bool numbered; /* each connection is a producer that numbers its requests; with `retry`, and
+                      without `duplicates` */
+    uint64_t producers;    /* numbered: what their names have in common, and no other run's have */
     bool waits_for_server; /* a connection refused at the very start is no failure */
     uint64_t timeout_ms;   /* for one answer; then its connection is given up */
     uint64_t patience_ms;  /* without any answer; then all is given up */

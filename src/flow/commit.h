@@ -96,6 +96,54 @@ struct flow_settle {
 
 #define FLOW_SETTLED_RUNS_MAX 65536u
 
+/*
+ * A request that counts once, however often it is sent. Its commit has one count, of the request's
+ * topic, and nothing but records and dead letters of that topic; what is decided is part of it.
+ *
+ *   NUMBERED  a producer's requests have the numbers 0, 1, 2 ... of their topic. The next one
+ *             counts; one that was there is a REPEAT; one past the next is a GAP. A producer that
+ *             is not known, or has sent nothing for FLOW_PRODUCER_IDLE_MS, begins at 0
+ *   KEYED     the first with a key counts, and its answer is kept for FLOW_ANSWER_KEPT_MS. The same
+ *             key with the same body is a REPEAT, with another one OTHER_BODY
+ *
+ * Of a REPEAT nothing is appended: all that the commit received counts as duplicates. Of a GAP
+ * (ERR_SEQUENCE_GAP) and of OTHER_BODY (ERR_KEY_REUSED) nothing happens at all. What is answered
+ * because of an earlier commit waits for the flush of that one, and fails with it.
+ * ERR_PRODUCERS_FULL: the topic has as many producers as are kept, none of them idle for
+ * FLOW_PRODUCER_YIELD_MS; nothing happened.
+ */
+enum flow_request_kind { FLOW_REQUEST_NUMBERED, FLOW_REQUEST_KEYED };
+
+enum flow_request_result {
+    FLOW_REQUEST_FIRST,
+    FLOW_REQUEST_REPEAT,
+    FLOW_REQUEST_GAP,
+    FLOW_REQUEST_OTHER_BODY,
+};
+
+#define FLOW_ANSWER_MAX 4096u
+#define FLOW_SEQUENCE_MAX ((uint64_t)INT64_MAX)
+#define FLOW_PRODUCER_IDLE_MS (UINT64_C(7) * 86400000)
+#define FLOW_PRODUCER_YIELD_MS UINT64_C(3600000)
+#define FLOW_ANSWER_KEPT_MS UINT64_C(86400000)
+
+struct flow_request {
+    enum flow_request_kind kind;
+    uint32_t topic_id;
+    struct flow_fingerprint id;   /* of the producer's name, or of the key */
+    uint64_t sequence;            /* NUMBERED: at most FLOW_SEQUENCE_MAX */
+    struct flow_fingerprint body; /* KEYED */
+    struct slice answer; /* KEYED: at most FLOW_ANSWER_MAX bytes for whoever repeats it, who
+                            makes of them and of `duplicates` what was answered first */
+    uint8_t *kept;       /* KEYED: room for FLOW_ANSWER_MAX bytes */
+
+    enum flow_request_result result;
+    uint64_t expected;   /* result of a GAP */
+    uint64_t duplicates; /* result, KEYED: what the log has left out of the first's records */
+    size_t kept_size;    /* result of a REPEAT, KEYED: bytes in `kept` */
+    struct flow_fingerprint forgets; /* the log's: the producer whose place this one takes */
+};
+
 enum flow_topic_op {
     FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id */
     FLOW_TOPIC_PARTITIONS, /* topic_id, partition_count: never lower */
@@ -198,6 +246,7 @@ struct flow_commit {
     uint32_t sink_count;
     const struct flow_settle *settles;
     uint32_t settle_count;
+    struct flow_request *request; /* NULL: it counts each time it comes */
 
     err_t error;         /* result */
     uint64_t started_ns; /* the log's: when it was handed over */

@@ -32,14 +32,22 @@ void flow_inlet_add_error(struct flow_inlet_request *request, uint64_t index, co
                           struct slice detail)
 {
     ASSERT(request && reason);
+    ASSERT(request->error_count <= FLOW_INLET_ERRORS_MAX);
+    size_t reason_size = strlen(reason) + 1;
     char *copy = NULL;
     if (request->error_count < FLOW_INLET_ERRORS_MAX && make_room(request))
-        copy = mem_string(detail.data, detail.size);
+        copy = mem_alloc(detail.size + 1 + reason_size);
     if (!copy) {
         request->errors_truncated++;
         return;
     }
-    request->errors[request->error_count++] = (struct flow_inlet_error){index, reason, copy};
+    if (detail.size > 0)
+        memcpy(copy, detail.data, detail.size);
+    copy[detail.size] = '\0';
+    /* Behind the detail: an answer that is given again has its reasons from a log. */
+    memcpy(copy + detail.size + 1, reason, reason_size);
+    request->errors[request->error_count++] =
+        (struct flow_inlet_error){index, copy + detail.size + 1, copy};
 }
 
 void flow_inlet_request_done(struct flow_inlet_request *request)

@@ -24,7 +24,7 @@ enum flow_framing {
 /* One record that was not accepted. Owned by the request. */
 struct flow_inlet_error {
     uint64_t index;     /* of the record in its request, from 0 */
-    const char *reason; /* stable code: "json", "oversize", "schema", ... */
+    const char *reason; /* stable code: "json", "oversize", "schema", ...; part of `detail` */
     char *detail;       /* for a person; never the record's bytes */
 };
 
@@ -46,6 +46,13 @@ struct flow_inlet_history {
     struct slice source;      /* where it first came from */
 };
 
+/* How a client names a request that counts once (flow/commit.h). */
+struct flow_inlet_once {
+    enum flow_request_kind kind;
+    struct flow_fingerprint id; /* flow_inlet_fingerprint of the producer's name or of the key */
+    uint64_t sequence;          /* NUMBERED */
+};
+
 struct flow_inlet_request {
     struct list link; /* the inlet's */
     const struct flow_inlet_topic *topic;
@@ -53,6 +60,7 @@ struct flow_inlet_request {
     enum flow_framing framing;
     struct slice body; /* needed only during flow_inlet_submit, as what `history` points to */
     const struct flow_inlet_history *history; /* NULL: it comes for the first time */
+    const struct flow_inlet_once *once; /* NULL: it counts each time it comes; needed as `body` */
     void (*done)(struct flow_inlet_request *request);
 
     /* The answer. With an error that is not OK nothing was committed (or, ERR_FENCED, it is not
@@ -65,12 +73,17 @@ struct flow_inlet_request {
     struct flow_inlet_error *errors;
     uint32_t error_count;
     uint64_t errors_truncated; /* not listed */
+    /* Of a request that counts once. One that repeats a number has only duplicates; one that
+     * repeats a key has the first one's answer. */
+    bool replayed;     /* it repeats a key */
+    uint64_t expected; /* with ERR_SEQUENCE_GAP: the number that comes next */
 };
 
 struct flow_inlet_ops {
     const struct flow_inlet_topic *(*topic)(struct flow_inlet *inlet, struct slice name);
     void (*submit)(struct flow_inlet *inlet, struct flow_inlet_request *request);
     void (*judge)(struct flow_inlet *inlet, struct flow_inlet_request *request);
+    struct flow_fingerprint (*fingerprint)(const struct flow_inlet_topic *topic, struct slice text);
 };
 
 struct flow_inlet {
@@ -82,6 +95,15 @@ static inline const struct flow_inlet_topic *flow_inlet_topic(struct flow_inlet 
                                                               struct slice name)
 {
     return inlet->ops->topic(inlet, name);
+}
+
+/* What stands for a producer's name, or for a key, on this topic. */
+static inline struct flow_fingerprint flow_inlet_fingerprint(struct flow_inlet *inlet,
+                                                             const struct flow_inlet_topic *topic,
+                                                             struct slice text)
+{
+    ASSERT(topic && inlet->ops->fingerprint);
+    return inlet->ops->fingerprint(topic, text);
 }
 
 /* Hands the request over; `done` is never called before this returns. */
@@ -99,8 +121,8 @@ static inline void flow_inlet_judge(struct flow_inlet *inlet, struct flow_inlet_
     inlet->ops->judge(inlet, request);
 }
 
-/* Adds an error to the answer, or counts it as truncated when the list is full or memory is
- * short. */
+/* Adds an error to the answer (reason and detail are copied), or counts it as truncated when the
+ * list is full or memory is short. */
 void flow_inlet_add_error(struct flow_inlet_request *request, uint64_t index, const char *reason,
                           struct slice detail);
 /* Frees the answer's errors. */

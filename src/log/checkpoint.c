@@ -25,6 +25,8 @@
 #define BUCKET_SIZE 40u
 #define DOOMED_KEYS_SIZE 16u
 #define PREPARED_REDRIVE 2u /* of a sink's `prepared`: an epoch of letters */
+/* topic id (4), counts (8), one of the smallest of what they count */
+#define REQUESTS_SIZE 44u
 #define SIZE_GUESS ((size_t)1 << 20)
 
 static void add_segment(struct buf *out, const struct log_segment *segment)
@@ -190,6 +192,29 @@ static void add_letters(struct buf *out, const struct log_state *state)
     }
 }
 
+/* What is on its way is in no durable frame, and so in no checkpoint. */
+static bool has_requests(const struct log_topic *topic)
+{
+    ASSERT(topic->id > 0);
+    return topic->requests && !log_requests_are_none(topic->requests);
+}
+
+/* Whole, and not in files as keys are: their bytes are bounded, and small beside the index. */
+static void add_requests(struct buf *out, const struct log_state *state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        count += has_requests(state->topics[i]);
+    ASSERT(count <= state->topic_count);
+    buf_add_u32le(out, count);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        if (!has_requests(state->topics[i]))
+            continue;
+        buf_add_u32le(out, state->topics[i]->id);
+        log_requests_encode(state->topics[i]->requests, out);
+    }
+}
+
 static void add_bucket(struct buf *out, const struct log_keys_bucket *bucket)
 {
     ASSERT(bucket->saving >= bucket->saved);
@@ -265,6 +290,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     }
     add_keys(out, state);
     add_letters(out, state);
+    add_requests(out, state);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
@@ -721,7 +747,6 @@ static void count_expired(struct log_state *state)
     }
 }
 
-/* The last list. What were left behind it, this version would lose with its next checkpoint. */
 static err_t take_letters(struct cursor *c, struct log_state *state, uint32_t version)
 {
     uint32_t last_id = 0;
@@ -730,8 +755,23 @@ static err_t take_letters(struct cursor *c, struct log_state *state, uint32_t ve
     uint32_t count = version > 1 ? take_count(c, LETTERS_SIZE) : 0;
     for (uint32_t i = 0; i < count; i++)
         TRY(take_topic_letters(c, state, &last_id));
-    bool whole = cursor_ok(c) && c->rest.size == 0;
-    return err_make(whole ? ERR_OK : ERR_CORRUPT);
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
+static err_t take_requests(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, REQUESTS_SIZE);
+    uint32_t last_id = 0;
+    ASSERT(state->topics || state->topic_count == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_topic *topic = log_state_topic(state, cursor_u32le(c));
+        if (!cursor_ok(c) || !topic || topic->id <= last_id)
+            return err_make(ERR_CORRUPT);
+        last_id = topic->id;
+        TRY(log_state_ensure_requests(state, topic));
+        TRY(log_requests_decode(topic->requests, c));
+    }
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
 }
 
 static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_number)
@@ -856,6 +896,11 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     if (version >= 2)
         TRY(take_keys(&c, state));
     TRY(take_letters(&c, state, version));
+    if (version >= 3)
+        TRY(take_requests(&c, state));
+    /* What were left behind the last list, this version would lose with its next checkpoint. */
+    if (c.rest.size > 0)
+        return err_make(ERR_CORRUPT);
     TRY(check_redrives(state));
     *out = checkpoint;
     return err_ok();

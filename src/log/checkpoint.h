@@ -17,8 +17,9 @@
 #include "log/state.h"
 
 #define LOG_CHECKPOINT_MAGIC 0x504b4347u /* "GCKP" */
-/* 2: with idempotency keys, and with what became of dead letters. */
-#define LOG_CHECKPOINT_VERSION 2u
+/* 2: with idempotency keys, and with what became of dead letters. 3: with requests that count once.
+ */
+#define LOG_CHECKPOINT_VERSION 3u
 #define LOG_CHECKPOINTS_KEPT 2u
 /* What stands before the topics. */
 #define LOG_CHECKPOINT_FRONT_SIZE (40u + LOG_FRAME_HEADER_SIZE + 16u)

@@ -253,6 +253,23 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
     return err_ok();
 }
 
+/* Whose count is told to be all duplicates has one count, and of everything else nothing. */
+static err_t check_request(const struct log *log, const struct flow_commit *commit)
+{
+    const struct flow_request *request = commit->request;
+    ASSERT(request->kind <= FLOW_REQUEST_KEYED);
+    bool alone = commit->count_count == 1 && commit->counts[0].topic_id == request->topic_id &&
+                 commit->settle_count == 0 && !log_compose_is_control(commit);
+    for (uint32_t i = 0; i < commit->append_count && alone; i++) {
+        const struct log_topic *topic = log_state_topic(&log->state, commit->appends[i].topic_id);
+        alone = topic && (topic->id == request->topic_id || topic->parent_id == request->topic_id);
+    }
+    bool numbered = request->kind == FLOW_REQUEST_NUMBERED;
+    bool fits = numbered ? request->sequence <= FLOW_SEQUENCE_MAX && request->answer.size == 0
+                         : request->kept && request->answer.size <= FLOW_ANSWER_MAX;
+    return err_make(alone && fits ? ERR_OK : ERR_INVALID);
+}
+
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
 {
     ASSERT(commit->done && commit->home);
@@ -266,6 +283,8 @@ err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
         if (!log_state_topic(&log->state, topic_id) || topic_id == log->deleting_topic)
             return err_make(ERR_NOT_FOUND);
     }
+    if (commit->request)
+        TRY(check_request(log, commit));
     for (uint32_t i = 0; i < commit->topic_count; i++)
         TRY(check_topic(log, &commit->topics[i]));
     for (uint32_t i = 0; i < commit->sink_count; i++)
@@ -477,13 +496,30 @@ static bool configures(const struct flow_commit *commit)
     return false;
 }
 
+/* What was there already is counted, and nothing else of it is taken. */
+static void add_repeat(struct log_frame *frame, const struct flow_commit *commit)
+{
+    struct flow_count count = {.topic_id = commit->counts[0].topic_id,
+                               .received = commit->counts[0].received,
+                               .duplicates = commit->counts[0].received};
+    ASSERT(commit->count_count == 1);
+    entry_added(frame, log_entry_put_counts(entry_room(frame, LOG_ENTRY_HEADER_SIZE), &count));
+}
+
 err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_commit *commit,
                       bool *waits)
 {
     ASSERT(frame->data);
     ASSERT(frame->payload_size + log_entries_size(commit) <= frame->capacity);
+    if (commit->request && commit->request->result == FLOW_REQUEST_REPEAT) {
+        add_repeat(frame, commit);
+        *waits = true;
+        return err_ok();
+    }
     TRY(log_compose_keys(log, commit, waits));
     err_t err = reserve(log, commit);
+    if (err_is_ok(err) && commit->request)
+        err = log_compose_request(log, commit);
     if (!err_is_ok(err)) {
         log_compose_keys_undo(log, commit);
         return err;
@@ -500,6 +536,9 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
         size_t size = LOG_ENTRY_HEADER_SIZE;
         entry_added(frame, log_entry_put_settle(entry_room(frame, size), &commit->settles[i]));
     }
+    if (commit->request)
+        entry_added(frame, log_entry_put_request(entry_room(frame, LOG_ENTRY_HEADER_SIZE),
+                                                 commit->request));
     add_sinks(log, frame, commit);
     frame->control = frame->control || log_compose_is_control(commit);
     frame->configures = frame->configures || configures(commit);

@@ -111,6 +111,9 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 /* topic (4), partition (4), kind (4), records (4), first offset (8), end offset (8) */
 #define SETTLE_SIZE 32u
 
+/* topic (4), zero (4), two fingerprints (16 each), sequence or duplicates (8) */
+#define REQUEST_SIZE 48u
+
 /* A config without keys does without their fields, as frames of format 2 do: the same lines read
  * both. */
 static uint64_t topic_body_size(const struct flow_topic_change *change)
@@ -165,6 +168,8 @@ uint64_t log_entries_size(const struct flow_commit *commit)
     for (uint32_t i = 0; i < commit->sink_count; i++)
         size += LOG_ENTRY_HEADER_SIZE + sink_body_size(&commit->sinks[i]);
     size += (uint64_t)commit->settle_count * (LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE);
+    if (commit->request)
+        size += LOG_ENTRY_HEADER_SIZE + REQUEST_SIZE + commit->request->answer.size;
     return size;
 }
 
@@ -340,6 +345,25 @@ size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
     put_u64le(body + 16, (uint64_t)settle->first_offset);
     put_u64le(body + 24, (uint64_t)settle->end_offset);
     return LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE;
+}
+
+/* Two kinds of one shape, so that one place writes both. */
+size_t log_entry_put_request(uint8_t *out, const struct flow_request *request)
+{
+    bool numbered = request->kind == FLOW_REQUEST_NUMBERED;
+    size_t size = REQUEST_SIZE + (numbered ? 0 : request->answer.size);
+    ASSERT(request->topic_id > 0 && request->sequence <= FLOW_SEQUENCE_MAX);
+    ASSERT(request->answer.size <= FLOW_ANSWER_MAX);
+    put_entry_header(out, numbered ? LOG_ENTRY_SEQUENCE : LOG_ENTRY_ANSWER, 0, size);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, request->topic_id);
+    put_u32le(body + 4, 0);
+    log_key_put(body + 8, request->id);
+    log_key_put(body + 24, numbered ? request->forgets : request->body);
+    put_u64le(body + 40, numbered ? request->sequence : request->duplicates);
+    if (!numbered && request->answer.size > 0)
+        memcpy(body + REQUEST_SIZE, request->answer.data, request->answer.size);
+    return LOG_ENTRY_HEADER_SIZE + size;
 }
 
 /* Alone in its frame, so that taking the mark away takes nothing else with it. */
@@ -519,6 +543,39 @@ static void decode_keys(struct cursor *c, struct log_entry_keys *keys)
         cursor_fail(c);
 }
 
+static struct flow_fingerprint take_key(struct cursor *c)
+{
+    struct slice bytes = cursor_bytes(c, LOG_KEY_SIZE);
+    ASSERT(bytes.size == 0 || bytes.size == LOG_KEY_SIZE);
+    return cursor_ok(c) ? log_key_get(bytes.data) : (struct flow_fingerprint){0};
+}
+
+static void decode_sequence(struct cursor *c, struct log_entry_sequence *sequence)
+{
+    ASSERT(sequence->topic_id == 0);
+    sequence->topic_id = cursor_u32le(c);
+    uint32_t reserved = cursor_u32le(c);
+    sequence->producer = take_key(c);
+    sequence->forgets = take_key(c);
+    sequence->sequence = cursor_u64le(c);
+    if (sequence->topic_id == 0 || reserved != 0 || sequence->sequence > FLOW_SEQUENCE_MAX)
+        cursor_fail(c);
+}
+
+/* What the answer's bytes mean is known to whoever made them. */
+static void decode_answer(struct cursor *c, struct log_entry_answer *answer)
+{
+    ASSERT(answer->topic_id == 0);
+    answer->topic_id = cursor_u32le(c);
+    uint32_t reserved = cursor_u32le(c);
+    answer->key = take_key(c);
+    answer->body = take_key(c);
+    answer->duplicates = cursor_u64le(c);
+    answer->answer = take_rest(c);
+    if (answer->topic_id == 0 || reserved != 0 || answer->answer.size > FLOW_ANSWER_MAX)
+        cursor_fail(c);
+}
+
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
     ASSERT(body.data || body.size == 0);
@@ -538,8 +595,9 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_SINK_CLOSE: decode_sink(&c, out); break;
     case LOG_ENTRY_SETTLED: TRY(decode_settle(&c, out)); break;
     case LOG_ENTRY_KEYS: decode_keys(&c, &out->keys); break;
+    case LOG_ENTRY_SEQUENCE: decode_sequence(&c, &out->sequence); break;
+    case LOG_ENTRY_ANSWER: decode_answer(&c, &out->answer); break;
     case LOG_ENTRY_CLEAN_STOP: break;
-    case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
     default: return err_make(ERR_VERSION);
     }

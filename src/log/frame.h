@@ -66,11 +66,12 @@ enum log_entry_kind {
     LOG_ENTRY_CLEAN_STOP = 10,
     LOG_ENTRY_SINK_REDRIVE = 11,
     LOG_ENTRY_KEYS = 16,
-    LOG_ENTRY_SEQUENCES = 17,   /* reserved: producers' sequences */
+    LOG_ENTRY_SEQUENCE = 17,
     LOG_ENTRY_TRANSACTION = 18, /* reserved */
     LOG_ENTRY_LOG_START = 19,
     LOG_ENTRY_TOPIC_CONFIG = 20,
     LOG_ENTRY_SETTLED = 24,
+    LOG_ENTRY_ANSWER = 28,
 };
 
 #define LOG_ENTRY_HEADER_SIZE 8u
@@ -85,6 +86,23 @@ struct log_entry_keys {
     struct slice fingerprints; /* LOG_KEY_SIZE bytes each; one at least */
 };
 
+/* A producer's newest number of a topic, and whose place it took (or none). */
+struct log_entry_sequence {
+    uint32_t topic_id;
+    struct flow_fingerprint producer;
+    uint64_t sequence;
+    struct flow_fingerprint forgets;
+};
+
+/* What was answered to the first request with a key. */
+struct log_entry_answer {
+    uint32_t topic_id;
+    struct flow_fingerprint key;
+    struct flow_fingerprint body;
+    uint64_t duplicates;
+    struct slice answer; /* FLOW_ANSWER_MAX bytes at the most */
+};
+
 /* One decoded entry: the fields of its kind are set, the others zero. */
 struct log_entry {
     enum log_entry_kind kind;
@@ -96,6 +114,8 @@ struct log_entry {
     struct slice ids;    /* SINK_OPEN: topic ids, 4 bytes each */
     struct slice ranges; /* SINK_PREPARE, SINK_REDRIVE: LOG_RANGE_SIZE bytes each */
     struct log_entry_keys keys;
+    struct log_entry_sequence sequence;
+    struct log_entry_answer answer;
 };
 
 #define LOG_RANGE_SIZE 40u
@@ -119,6 +139,8 @@ size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
 size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
 size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);
+/* A SEQUENCE or an ANSWER entry, as the request is of one kind or the other. */
+size_t log_entry_put_request(uint8_t *out, const struct flow_request *request);
 size_t log_entry_put_clean_stop(uint8_t *out);
 /* The head of a KEYS entry, behind which `count` fingerprints follow. */
 size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partition, uint32_t count);

@@ -413,6 +413,21 @@ static err_t take_keys(struct apply *a, struct slice bytes, const struct log_ent
     return try_bytes(a, bytes, "idempotency keys");
 }
 
+/* As with keys: a request whose records may be lost has to be taken when it is sent again. */
+static err_t take_request(struct apply *a, struct slice bytes, uint32_t topic_id)
+{
+    ASSERT(topic_id > 0);
+    if (!a->frame->whole) {
+        log_fsck_find(a->f, &(struct log_fsck_finding){.error = true, .code = "request_lost"},
+                      "frame %" PRIu64 ": that a request counts once is left out; sent again it "
+                      "would be taken again, or its producer be told of a gap",
+                      a->frame->header.lsn);
+        return err_ok();
+    }
+    TRY(ensure_topics(a, topic_id));
+    return try_bytes(a, bytes, "a request that counts once");
+}
+
 /* From a frame that is not whole nothing is believed but its batches, which have checksums of
  * their own. */
 static err_t take_entry(struct apply *a, struct slice bytes, const struct log_entry *entry)
@@ -436,6 +451,8 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_SINK_REDRIVE: return prepare_sink(a, bytes, entry);
     case LOG_ENTRY_SINK_COMMIT: return commit_sink(a, bytes, entry);
     case LOG_ENTRY_KEYS: return take_keys(a, bytes, &entry->keys);
+    case LOG_ENTRY_SEQUENCE: return take_request(a, bytes, entry->sequence.topic_id);
+    case LOG_ENTRY_ANSWER: return take_request(a, bytes, entry->answer.topic_id);
     default: break;
     }
     return try_bytes(a, bytes, "an entry");

@@ -194,6 +194,16 @@ void log_compose_keys_undo(struct log *log, const struct flow_commit *commit);
 /* Zeroes the results of a commit that has arrived. */
 void log_compose_keys_begin(struct flow_commit *commit);
 
+/* compose_request.c: decides about the request of a commit that log_compose_check let pass.
+ * ERR_MEMORY. */
+err_t log_compose_decide(struct log *log, const struct flow_commit *commit);
+/* True when nothing of the commit is to happen, by what was decided. */
+bool log_compose_is_refused(const struct flow_commit *commit);
+/* What a commit whose frame is durable is answered. */
+err_t log_compose_verdict(const struct flow_commit *commit);
+/* A first request is on its way. ERR_MEMORY, ERR_PRODUCERS_FULL: nothing has happened. */
+err_t log_compose_request(struct log *log, const struct flow_commit *commit);
+
 /* probe.c */
 void log_probe_init(struct log *log);
 /* True when the first commit of the queue has to wait for keys to be read from the disk; what the

@@ -31,6 +31,7 @@ static void run_done(struct task *task)
 static void answer(struct log *log, struct flow_commit *commit, err_t error)
 {
     ASSERT(!list_linked(&commit->link));
+    error = err_is_ok(error) && commit->request ? log_compose_verdict(commit) : error;
     commit->error = error;
     commit->task.run = run_done;
     if (err_is_ok(error)) {
@@ -152,6 +153,20 @@ static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t s
     return log_compose_add(log, log->open, commit, waits);
 }
 
+/* What a commit is told because of one that is on its way is not known before that one is durable.
+ */
+static void answer_behind_all(struct log *log, struct flow_commit *commit, uint64_t size)
+{
+    struct log_frame *last = log->open ? log->open : log->flushing;
+    ASSERT(log->queue_bytes >= size && log_compose_is_refused(commit));
+    list_remove(&commit->link);
+    log->queue_bytes -= size;
+    if (last)
+        list_add_tail(&last->commits, &commit->link);
+    else
+        answer(log, commit, err_ok());
+}
+
 /* Composes the first commit of the queue. False when it must stay there. */
 static bool compose_first(struct log *log)
 {
@@ -175,6 +190,12 @@ static bool compose_first(struct log *log)
     if (err_is_ok(err))
         err = commit->probe_error;
     bool waits = false;
+    if (err_is_ok(err) && commit->request)
+        err = log_compose_decide(log, commit);
+    if (err_is_ok(err) && log_compose_is_refused(commit)) {
+        answer_behind_all(log, commit, size);
+        return true;
+    }
     if (err_is_ok(err))
         err = add_to_open(log, commit, size, &waits);
     if (!err_is_ok(err)) {

@@ -29,6 +29,7 @@ static void free_topic(struct log_topic *topic)
 {
     ASSERT(topic->partitions || topic->partition_count == 0);
     log_keys_free(&topic->keys);
+    log_requests_free(&topic->requests);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         log_partition_done(&topic->partitions[i]);
     }
@@ -119,6 +120,8 @@ void log_state_forget_reserved(struct log_state *state)
         }
         if (state->topics[t]->keys)
             log_keys_forget(state->topics[t]->keys);
+        if (state->topics[t]->requests)
+            log_requests_forget(state->topics[t]->requests);
     }
 }
 
@@ -379,6 +382,29 @@ static err_t apply_keys(struct log_state *state, const struct log_entry_keys *en
     return log_keys_settle(topic->keys, &topic->config, entry->fingerprints, commit_ms);
 }
 
+/* Made when the first of them comes: most topics never see one. */
+err_t log_state_ensure_requests(const struct log_state *state, struct log_topic *topic)
+{
+    ASSERT(!topic->deleted);
+    if (!topic->requests)
+        topic->requests = log_requests_new(state->topics_by_name.seed);
+    return err_make(topic->requests ? ERR_OK : ERR_MEMORY);
+}
+
+static err_t apply_request(struct log_state *state, const struct log_entry *entry,
+                           int64_t commit_ms)
+{
+    bool numbered = entry->kind == LOG_ENTRY_SEQUENCE;
+    struct log_topic *topic =
+        log_state_topic(state, numbered ? entry->sequence.topic_id : entry->answer.topic_id);
+    ASSERT(numbered || entry->kind == LOG_ENTRY_ANSWER);
+    if (!topic)
+        return err_make(ERR_CORRUPT);
+    TRY(log_state_ensure_requests(state, topic));
+    return numbered ? log_requests_settle_number(topic->requests, &entry->sequence, commit_ms)
+                    : log_requests_settle_answer(topic->requests, &entry->answer, commit_ms);
+}
+
 /* A cursor moves when its epoch is committed. A crash before that has the sink deliver the same
  * ranges again, which it can only while their records are there. */
 bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t partition,
@@ -524,6 +550,7 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
     /* Their files are in the topic's directory, which goes as a whole. */
     log_state_forget_doomed_keys(state, topic->id);
     log_keys_free(&topic->keys);
+    log_requests_free(&topic->requests);
     /* The name is free for a topic of another uuid and id. Its own it keeps: removing the files,
      * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
@@ -692,9 +719,10 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);
     case LOG_ENTRY_LOG_START: return move_log_start(state, &entry->topic);
     case LOG_ENTRY_SETTLED: return log_state_settle(state, &entry->settle);
+    case LOG_ENTRY_SEQUENCE:
+    case LOG_ENTRY_ANSWER: return apply_request(state, entry, batch_position.commit_time_ms);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
-    case LOG_ENTRY_SEQUENCES:
     case LOG_ENTRY_TRANSACTION:
     default: UNREACHABLE("log_entry_next lets no other kind pass");
     }

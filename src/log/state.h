@@ -17,6 +17,7 @@
 #include "log/frame.h"
 #include "log/keys.h"
 #include "log/partition.h"
+#include "log/requests.h"
 
 /* Where bytes lie in the WAL, and when they were committed. */
 struct log_position {
@@ -48,8 +49,9 @@ struct log_topic {
     uint64_t dead_lettered;
     uint64_t refused;
     struct log_letters letters;
-    uint64_t damaged;      /* records that garner fsck --repair has written off */
-    struct log_keys *keys; /* NULL: the topic has none */
+    uint64_t damaged;              /* records that garner fsck --repair has written off */
+    struct log_keys *keys;         /* NULL: the topic has none */
+    struct log_requests *requests; /* that count once; NULL: none came */
 };
 
 struct log_cursor {
@@ -147,6 +149,9 @@ struct log_sink *log_state_sink_named(const struct log_state *state, struct slic
 /* The sink's cursor on the partition, or NULL. */
 struct log_cursor *log_sink_cursor(const struct log_sink *sink, uint32_t topic_id,
                                    uint32_t partition);
+
+/* Makes sure that the topic can keep requests. ERR_MEMORY. */
+err_t log_state_ensure_requests(const struct log_state *state, struct log_topic *topic);
 
 /* Applies a whole frame whose payload has been checked by its CRC and lies at `position` (of the
  * frame). ERR_CORRUPT when an entry makes no sense here, ERR_VERSION, ERR_MEMORY; the state is

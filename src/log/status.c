@@ -131,6 +131,71 @@ static const struct metric_family keys_bytes = {
 static const struct metric_family keys_files = {"garner_log_keys_files",
                                                 "Sorted files of idempotency keys.", METRIC_GAUGE};
 
+static const struct metric_family once_repeats = {
+    "garner_once_repeats_total",
+    "Requests that repeated a producer's number or an Idempotency-Key, and were not taken again.",
+    METRIC_COUNTER};
+static const struct metric_family once_gaps = {
+    "garner_once_gaps_total", "Numbered requests before which one was missing; answered 409.",
+    METRIC_COUNTER};
+static const struct metric_family once_reused = {
+    "garner_once_keys_reused_total",
+    "Requests with an Idempotency-Key that had come with another body; answered 422.",
+    METRIC_COUNTER};
+static const struct metric_family once_producers = {
+    "garner_once_producers", "Producers of numbered requests that are known.", METRIC_GAUGE};
+static const struct metric_family once_producers_limit = {
+    "garner_once_producers_limit", "Producers that a topic keeps.", METRIC_GAUGE};
+static const struct metric_family once_forgotten = {
+    "garner_once_producers_forgotten_total",
+    "Producers forgotten because they sent nothing for 7 days (idle), or to make room for another "
+    "(displaced).",
+    METRIC_COUNTER};
+static const struct metric_family once_refused = {
+    "garner_once_producers_refused_total",
+    "Requests of producers for which there was no room; answered 503.", METRIC_COUNTER};
+static const struct metric_family once_answers = {
+    "garner_once_answers", "Answers kept for requests with an Idempotency-Key.", METRIC_GAUGE};
+static const struct metric_family once_answers_bytes = {"garner_once_answers_bytes",
+                                                        "Memory of those.", METRIC_GAUGE};
+static const struct metric_family once_answers_limit = {
+    "garner_once_answers_limit_bytes", "Memory at which a topic's oldest answers go.",
+    METRIC_GAUGE};
+static const struct metric_family once_dropped = {
+    "garner_once_answers_dropped_total",
+    "Answers that went before their 24 hours to make room for others.", METRIC_COUNTER};
+
+/* Only of topics that have seen one: most never do, and each would have a dozen lines of zeros. */
+static void add_requests(const struct log_topic *topic, struct metric_set *set)
+{
+    const struct log_requests *r = topic->requests;
+    const struct log_requests_counts *c = &r->counts;
+    const struct {
+        const struct metric_family *family;
+        uint64_t value;
+    } rows[] = {
+        {&once_gaps, c->gaps},
+        {&once_reused, c->other_bodies},
+        {&once_producers, r->producers.count},
+        {&once_producers_limit, r->producers_max},
+        {&once_refused, c->refused},
+        {&once_answers, r->answers.count},
+        {&once_answers_bytes, r->kept_bytes},
+        {&once_answers_limit, r->answers_bytes_max},
+        {&once_dropped, c->dropped},
+    };
+    ASSERT(!topic->deleted);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        metric_add(set, rows[i].family, (double)rows[i].value, "topic=\"%s\"", topic->name);
+    metric_add(set, &once_repeats, (double)c->repeats[FLOW_REQUEST_NUMBERED],
+               "topic=\"%s\",by=\"number\"", topic->name);
+    metric_add(set, &once_repeats, (double)c->repeats[FLOW_REQUEST_KEYED],
+               "topic=\"%s\",by=\"key\"", topic->name);
+    metric_add(set, &once_forgotten, (double)c->idle, "topic=\"%s\",why=\"idle\"", topic->name);
+    metric_add(set, &once_forgotten, (double)c->displaced, "topic=\"%s\",why=\"displaced\"",
+               topic->name);
+}
+
 static void add_topic_keys(const struct log_topic *topic, struct metric_set *set)
 {
     uint64_t held[2] = {0};
@@ -159,6 +224,8 @@ static void add_keys(const struct log *log, struct metric_set *set)
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         if (log->state.topics[t]->keys)
             add_topic_keys(log->state.topics[t], set);
+        if (log->state.topics[t]->requests)
+            add_requests(log->state.topics[t], set);
     }
 }
 

@@ -315,6 +315,7 @@ err_t server_topics_describe(const struct control_catalog *catalog,
         topics[i] = (struct pipeline_check_topic){
             .name = topic->name,
             .topic_id = state->id,
+            .uuid = state->uuid,
             .dlq_id = dlq->id,
             /* The log's and not the contract's: this is where the records are. */
             .partition_count = state->partition_count,

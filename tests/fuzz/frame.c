@@ -71,6 +71,25 @@ static size_t put_keys(uint8_t *out, const struct log_entry_keys *keys)
     return size;
 }
 
+static size_t put_request(uint8_t *out, const struct log_entry *entry)
+{
+    const struct log_entry_sequence *sequence = &entry->sequence;
+    const struct log_entry_answer *answer = &entry->answer;
+    bool numbered = entry->kind == LOG_ENTRY_SEQUENCE;
+    FUZZ_EXPECT(answer->answer.size <= FLOW_ANSWER_MAX);
+    struct flow_request request = {
+        .kind = numbered ? FLOW_REQUEST_NUMBERED : FLOW_REQUEST_KEYED,
+        .topic_id = numbered ? sequence->topic_id : answer->topic_id,
+        .id = numbered ? sequence->producer : answer->key,
+        .sequence = sequence->sequence,
+        .forgets = sequence->forgets,
+        .body = answer->body,
+        .duplicates = answer->duplicates,
+        .answer = answer->answer,
+    };
+    return log_entry_put_request(out, &request);
+}
+
 /* 0 for what the log itself would never write. */
 static size_t put_again(uint8_t *out, const struct log_entry *entry)
 {
@@ -90,7 +109,8 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_SETTLED: return log_entry_put_settle(out, &entry->settle);
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);
     case LOG_ENTRY_KEYS: return put_keys(out, &entry->keys);
-    case LOG_ENTRY_SEQUENCES:
+    case LOG_ENTRY_SEQUENCE:
+    case LOG_ENTRY_ANSWER: return put_request(out, entry);
     case LOG_ENTRY_TRANSACTION:
     default: break;
     }

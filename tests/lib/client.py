@@ -43,18 +43,19 @@ class Client:
     def get(self, path):
         return self.request("GET", path)
 
-    def post(self, topic, body, content_type):
+    def post(self, topic, body, content_type, headers=None):
         return self.request("POST", f"/v1/topics/{topic}/records", body,
-                            {"Content-Type": content_type})
+                            {"Content-Type": content_type, **(headers or {})})
 
     def post_json(self, topic, value):
         """One record, or a batch where `value` is a list."""
         return self.post(topic, json.dumps(value).encode(), "application/json")
 
-    def post_ndjson(self, topic, records):
+    def post_ndjson(self, topic, records, headers=None):
         """A line a record; a record that is bytes already goes as it is."""
         lines = (r if isinstance(r, bytes) else json.dumps(r).encode() for r in records)
-        return self.post(topic, b"".join(line + b"\n" for line in lines), "application/x-ndjson")
+        return self.post(topic, b"".join(line + b"\n" for line in lines), "application/x-ndjson",
+                         headers)
 
     def close(self):
         self.connection.close()

@@ -23,6 +23,8 @@ class Producers:
     `once`: the topic's idempotency key is `id`, so that its records are in the log once, however
     often they were sent; every third batch is sent again although it was answered.
     `schema`: the topic has SCHEMA; every second of the broken lines is JSON that does not fit it.
+    `named`: the same without a key in the topic, by how requests are named: each worker is a
+    producer whose batches are numbered ("number"), or each batch has an Idempotency-Key ("key").
     """
 
     SCHEMA = {"type": "object", "required": ["id", "worker", "pad"], "additionalProperties": False,
@@ -30,8 +32,10 @@ class Producers:
                              "worker": {"type": "string"}, "pad": {"type": "string"}}}
 
     def __init__(self, port, topic="events", workers=4, records=20, pad=100, broken_every=0,
-                 once=False, schema=False):
-        self.once, self.schema = once, schema
+                 once=False, schema=False, named=None):
+        self.once = once or named is not None
+        self.schema, self.named = schema, named
+        self.broken = 0    # in batches that were answered, each counted once
         self.repeated = 0  # duplicates in answers
         self.port, self.topic = port, topic
         self.records, self.pad, self.broken_every = records, "x" * pad, broken_every
@@ -90,29 +94,41 @@ class Producers:
             while not self.stopping.is_set() and not self.unexpected:
                 ids, lines, broken = self.make(worker, number)
                 for _ in range(2 if self.once and number % 3 == 0 else 1):
-                    while not self.send(client, ids, lines, broken):
+                    while not self.send(client, ids, lines, broken, self.name(worker, number)):
                         self.stopping.wait(0.003)
+                with self.lock:
+                    self.broken += broken
                 number += 1
 
-    def send(self, client, ids, lines, broken):
+    def name(self, worker, number):
+        """The header fields that name a batch."""
+        if self.named == "number":
+            return {"Garner-Producer": f"worker/{worker}", "Garner-Sequence": str(number)}
+        return {"Idempotency-Key": f"{worker}-{number}"} if self.named == "key" else {}
+
+    def is_right(self, said, count, broken):
+        """Whether it is what may be answered to a batch: it is a commit, so that all of it was
+        there before, or nothing."""
+        told = said.get("accepted"), said.get("duplicates"), said.get("dead_lettered")
+        if self.named == "number":
+            return told in ((count, 0, broken), (0, count + broken, 0))
+        return told in ((count, 0, broken), (0, count if self.once else 0, broken))
+
+    def send(self, client, ids, lines, broken, name):
         """True when it is answered."""
         with self.lock:
             self.sent.update(ids)
             self.broken_sent += broken
         try:
-            answer = client.post_ndjson(self.topic, lines)
+            answer = client.post_ndjson(self.topic, lines, name)
         except (OSError, http.client.HTTPException):
             return False
         if answer.status == 503:
             return False
         with self.lock:
             said = answer.json() if answer.status == 200 else {}
-            repeated = said.get("duplicates", 0)
-            self.repeated += repeated
-            good = said.get("accepted", 0) + (repeated if self.once else 0)
-            # A batch is a commit: all of it was there before, or nothing.
-            if (good, said.get("dead_lettered")) != (len(ids), broken) or \
-                    repeated not in (0, len(ids)):
+            self.repeated += said.get("duplicates", 0)
+            if not self.is_right(said, len(ids), broken):
                 self.unexpected.append(f"batch of {len(ids)} and {broken} broken: {answer}")
             self.acknowledged.update(ids)
             self.broken_acknowledged += broken
@@ -172,6 +188,9 @@ def assert_all_there_once(garner, producers, sink="files", path="out"):
     assert row["duplicates"] >= producers.repeated
     assert producers.once or row["duplicates"] == 0
     assert row["accepted"] == sum(there.values())
-    assert producers.broken_acknowledged <= row["dead_lettered"] <= producers.broken_sent
+    if producers.named:
+        assert row["dead_lettered"] == producers.broken
+    else:
+        assert producers.broken_acknowledged <= row["dead_lettered"] <= producers.broken_sent
     assert ledger["dlq"][producers.topic]["held"] == row["dead_lettered"]
     return ledger

@@ -41,6 +41,22 @@ def test_nothing_is_lost_over_kills(folder):
     assert ledger["topics"]["events"]["accepted"] == len(folder.sink_lines("out"))
 
 
+def test_with_numbers_nothing_is_there_twice(folder):
+    """Without any key in the topic: broken records too are counted once."""
+    done = run(*flags(folder, "--count", 60000, "--batch", 50, "--kills", 5, "--broken", 60,
+                      "--numbered", "--verify", "out", "--restart-cmd", serve(folder)),
+               cwd=folder.folder, timeout=120)
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert report["kills"] == 5 and report["sent"] == 60000 and report["answers_lost"] > 0
+    assert report["verified"]["missing"] == report["verified"]["repeated"] == 0
+    folder.start()
+    ledger = folder.wait_delivered("files")
+    assert_balanced(ledger)
+    row = ledger["topics"]["events"]
+    assert (row["accepted"], row["dead_lettered"]) == (60000 - 60, 60)
+
+
 def test_kills_come_by_the_clock_as_well(folder):
     done = run(*flags(folder, "--seconds", 4, "--rate", 2000, "--batch", 10, "--kill-every",
                       "400ms", "--verify", "out", "--restart-cmd", serve(folder)),

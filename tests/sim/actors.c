@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cursor.h"
+
 #define DLQ(topic) ((topic) + MODEL_PARENTS)
 
 void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *timer,
@@ -28,6 +30,19 @@ static void free_slot(struct world_slot *slot)
     slot->busy = false;
 }
 
+/* A repeat is one as a whole, and is told what was answered first. */
+static uint32_t request_duplicates(struct world_slot *slot)
+{
+    struct world *w = slot->producer->world;
+    const struct flow_request *request = &slot->request;
+    bool repeat = request->result == FLOW_REQUEST_REPEAT;
+    bool same = request->kept_size == sizeof slot->answer &&
+                memcmp(slot->kept, slot->answer, sizeof slot->answer) == 0;
+    if (repeat && request->kind == FLOW_REQUEST_KEYED && !same)
+        model_fail(&w->model, "commit %u was told another answer", slot->number);
+    return repeat ? (uint32_t)slot->counts.received : 0;
+}
+
 static void produced(struct flow_commit *commit)
 {
     struct world_slot *slot = CONTAINER_OF(commit, struct world_slot, commit);
@@ -41,6 +56,8 @@ static void produced(struct flow_commit *commit)
     uint32_t duplicates = 0;
     for (uint32_t i = 0; i < commit->append_count && err_is_ok(commit->error); i++)
         duplicates += commit->appends[i].duplicate_count;
+    if (commit->request && err_is_ok(commit->error))
+        duplicates += request_duplicates(slot);
     if (sent->repeats) {
         model_repeated(&w->model, slot->number, commit, duplicates, w->options.early_answers);
     } else {
@@ -106,9 +123,32 @@ static void plan_repeat(struct world *w, struct model_commit *commit, uint32_t n
     }
 }
 
-/* What the next commit holds. */
-static void plan(struct world *w, struct model_commit *commit)
+/* Some commits to the keyed topic have keys in their records, others are named themselves. */
+static void plan_name(struct world *w, struct world_producer *producer, uint32_t number)
 {
+    struct model_commit *commit = &w->model.commits[number];
+    commit->named = (enum model_named)below(w, 3);
+    if (commit->named != MODEL_NAMED_BY_NUMBER)
+        return;
+    enum model_state last = producer->last ? w->model.commits[producer->last - 1].state : MODEL_OK;
+    /* What nobody will know any more ends the stream: another producer begins at 0. */
+    if (last == MODEL_HIDDEN || last == MODEL_EARLY) {
+        producer->stream++;
+        producer->next_number = 0;
+    } else if (last != MODEL_OK) {
+        /* Its turn comes when the one before is known to be there, be it sent again. */
+        commit->named = MODEL_NAMED_BY_KEY;
+        return;
+    }
+    commit->stream = producer->stream;
+    commit->sequence = producer->next_number++;
+    producer->last = number + 1;
+}
+
+/* What the next commit holds. */
+static void plan(struct world *w, struct world_producer *producer, uint32_t number)
+{
+    struct model_commit *commit = &w->model.commits[number];
     uint32_t again = chance(w, 1, 4) ? find_repeatable(w) : 0;
     commit->sent_ms = io_wall_ms(w->loops[0]);
     if (again > 0) {
@@ -134,7 +174,10 @@ static void plan(struct world *w, struct model_commit *commit)
     commit->refused = below(w, 2);
     commit->received = records + commit->duplicates + commit->refused;
     commit->keyed = commit->topic == WORLD_KEYED && chance(w, 2, 3);
-    if (!commit->keyed && commit->topic < MODEL_PARENTS && chance(w, 1, 4)) {
+    if (commit->keyed)
+        plan_name(w, producer, number);
+    bool letters_fit = !commit->keyed || commit->named != MODEL_NAMED_NOT;
+    if (letters_fit && commit->topic < MODEL_PARENTS && chance(w, 1, 4)) {
         uint32_t letters = (uint32_t)(1 + below(w, 5));
         add_append(w, commit, DLQ(commit->topic), FLOW_APPEND_DEAD_LETTERS, letters);
         commit->received += letters;
@@ -160,7 +203,7 @@ static bool build(struct world *w, struct world_slot *slot)
             .batch = (uint8_t *)(uintptr_t)batch.data,
             .batch_size = batch.size,
         };
-        if (!commit->keyed)
+        if (!commit->keyed || commit->named != MODEL_NAMED_NOT)
             continue;
         model_keys(&w->model, number, i, slot->keys[i]);
         slot->appends[i].keys = slot->keys[i];
@@ -175,11 +218,33 @@ static bool build(struct world *w, struct world_slot *slot)
     return true;
 }
 
+/* By what the commit, or the one that it repeats, is named. */
+static struct flow_request *name_request(struct world *w, struct world_slot *slot, uint32_t number)
+{
+    const struct model_commit *held = &w->model.commits[number];
+    if (held->named == MODEL_NAMED_NOT)
+        return NULL;
+    slot->request = (struct flow_request){.topic_id = w->topic_ids[held->topic]};
+    if (held->named == MODEL_NAMED_BY_NUMBER) {
+        slot->request.kind = FLOW_REQUEST_NUMBERED;
+        slot->request.id = (struct flow_fingerprint){held->producer + 1u, held->stream};
+        slot->request.sequence = held->sequence;
+        return &slot->request;
+    }
+    put_u64le(slot->answer, number);
+    slot->request.kind = FLOW_REQUEST_KEYED;
+    slot->request.id = (struct flow_fingerprint){number, 1};
+    slot->request.body = (struct flow_fingerprint){number, 2};
+    slot->request.answer = slice_make(slot->answer, sizeof slot->answer);
+    slot->request.kept = slot->kept;
+    return &slot->request;
+}
+
 static void produce(struct world_producer *producer, struct world_slot *slot)
 {
     struct world *w = producer->world;
     slot->number = model_add(&w->model, producer->index);
-    plan(w, &w->model.commits[slot->number]);
+    plan(w, producer, slot->number);
     if (!build(w, slot)) {
         struct model_commit *own = &w->model.commits[slot->number];
         own->state = MODEL_NOT;
@@ -189,7 +254,8 @@ static void produce(struct world_producer *producer, struct world_slot *slot)
         return;
     }
     const struct model_commit *own = &w->model.commits[slot->number];
-    const struct model_commit *held = own->repeats ? &w->model.commits[own->repeats - 1] : own;
+    uint32_t number = own->repeats ? own->repeats - 1 : slot->number;
+    const struct model_commit *held = &w->model.commits[number];
     slot->busy = true;
     slot->commit = (struct flow_commit){
         .home = producer->loop,
@@ -198,6 +264,7 @@ static void produce(struct world_producer *producer, struct world_slot *slot)
         .append_count = held->append_count,
         .counts = &slot->counts,
         .count_count = 1,
+        .request = name_request(w, slot, number),
     };
     w->model.commits[slot->number].size = log_entries_size(&slot->commit);
     flow_log_commit(log_flow(w->log), &slot->commit);

@@ -45,6 +45,9 @@ enum model_topic {
 /* Whether what a commit counted is in the ledger, where its records may be there by a repeat. */
 enum model_counts { MODEL_COUNTS, MODEL_COUNTS_MAYBE, MODEL_COUNTS_NOT };
 
+/* How a commit's request is named, so that it counts once. */
+enum model_named { MODEL_NAMED_NOT, MODEL_NAMED_BY_KEY, MODEL_NAMED_BY_NUMBER };
+
 struct model_append {
     uint32_t topic; /* index: DLQs are MODEL_TOPICS / 2 behind their topics */
     uint32_t partition;
@@ -67,7 +70,10 @@ struct model_commit {
     int64_t sent_ms; /* by the wall clock */
     uint32_t sink;   /* number + 1 where it commits an epoch with dead letters, else 0 */
     uint64_t sink_epoch;
-    bool keyed; /* its records have idempotency keys */
+    bool keyed; /* it counts once: its records have idempotency keys, or its request a name */
+    enum model_named named;
+    uint32_t stream; /* by number: of its producer, which numbers anew in each */
+    uint64_t sequence;
     enum model_counts counts;
     uint32_t unsure;  /* repeats of which nobody knows whether they are in the log */
     bool repeating;   /* one that repeats it is on its way */

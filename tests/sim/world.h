@@ -32,6 +32,9 @@ struct world_slot {
     struct flow_batch_builder builders[MODEL_APPENDS];
     struct flow_fingerprint keys[MODEL_APPENDS][WORLD_KEYS_MAX];
     uint8_t duplicates[MODEL_APPENDS][WORLD_KEYS_MAX / 8];
+    struct flow_request request;
+    uint8_t answer[8];
+    uint8_t kept[FLOW_ANSWER_MAX];
     struct world_producer *producer;
     uint32_t number; /* in the model */
     bool busy;
@@ -52,6 +55,9 @@ struct world_producer {
     struct io_timer timer;
     uint32_t index;
     struct world_slot slots[WORLD_SLOTS];
+    uint32_t stream;      /* of numbered requests */
+    uint64_t next_number; /* in it */
+    uint32_t last;        /* number + 1 of the commit with the one before; 0: none */
 };
 
 /* An epoch of a sink on its way: the same until it is known to be committed. */

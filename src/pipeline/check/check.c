@@ -48,6 +48,11 @@ static void answer(struct list *requests, err_t err)
     }
 }
 
+static bool is_refusal(err_t err)
+{
+    return err_is(err, ERR_SEQUENCE_GAP) || err_is(err, ERR_KEY_REUSED);
+}
+
 static void count_commit(struct pipeline_check *check, const struct pipeline_check_commit *commit)
 {
     ASSERT(check->size_under_way >= commit->size);
@@ -56,7 +61,8 @@ static void count_commit(struct pipeline_check *check, const struct pipeline_che
     /* What came of a fenced one is not known here; the ledger in the log knows after recovery, and
      * a counter that is too low is the better lie. */
     if (!err_is_ok(commit->flow.error)) {
-        check->commits_failed++;
+        /* That a request is out of turn is no failure of the log's. */
+        check->commits_failed += !is_refusal(commit->flow.error);
         return;
     }
     for (uint32_t i = 0; i < commit->part_count; i++) {
@@ -82,6 +88,8 @@ static void commit_came_back(struct flow_commit *flow)
         list_remove(first);
         if (err_is_ok(commit->flow.error))
             pipeline_check_commit_learn(commit);
+        else if (is_refusal(commit->flow.error))
+            pipeline_check_commit_learn_refusal(commit);
         count_commit(check, commit);
         answer(&commit->requests, commit->flow.error);
         pipeline_check_commit_release(commit);
@@ -115,7 +123,7 @@ static void stand_in_line(struct pipeline_check *check, struct flow_inlet_reques
         line = &CONTAINER_OF(last, struct pipeline_check_commit, link)->requests;
     }
     list_add_tail(line, &request->link);
-    if (check->open && check->open->size >= PIPELINE_CHECK_COMMIT_TARGET)
+    if (check->open && (check->open->size >= PIPELINE_CHECK_COMMIT_TARGET || check->open->once))
         pipeline_check_commit_hand_over(check, commit_came_back);
     bool waits_for_turn_end = check->open || !list_empty(&check->unplaced);
     if (waits_for_turn_end && !check->turn_end_queued) {
@@ -139,10 +147,13 @@ static err_t pass_request(struct pipeline_check_pass *pass)
         err = pipeline_check_split(pass);
     if (err_is_ok(err) && pass->request->history)
         err = pipeline_check_commit_settle(check, &pass->request->history->settle);
+    if (err_is_ok(err) && pass->request->once)
+        err = pipeline_check_commit_once(pass);
     /* What failed, and what has nothing to count and nothing to keep, leaves the open commit as it
      * found it. Only what has begun may be rolled back: before that the marks are those of the
      * last request, which has been kept. */
-    if (!err_is_ok(err) || pass->received == 0)
+    bool nothing = pass->received == 0 && !pass->request->once;
+    if (!err_is_ok(err) || nothing)
         pipeline_check_commit_rollback(check);
     else
         pipeline_check_commit_keep(check, pass->topic, pass->received, &pass->tally);
@@ -173,6 +184,7 @@ static void fill_answer(const struct pipeline_check_pass *pass, err_t err)
     }
     ASSERT(pass->received > 0 || pass->tally.records[PIPELINE_CHECK_ACCEPTED] == 0);
     request->error = err;
+    request->replayed = false;
     request->accepted = pass->tally.records[PIPELINE_CHECK_ACCEPTED];
     request->duplicates = 0;
     request->dead_lettered = pass->tally.records[PIPELINE_CHECK_DEAD_LETTERED];
@@ -183,6 +195,9 @@ static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
 {
     struct pipeline_check *check = check_of(inlet);
     ASSERT(!request->history || request->framing == FLOW_FRAMING_RECORD);
+    /* One that may turn out to be a repeat takes no neighbours with it. */
+    if (request->once)
+        pipeline_check_flush(check);
     struct pipeline_check_pass pass = begin_pass(check, request);
     err_t err = pass_request(&pass);
     fill_answer(&pass, err);
@@ -207,8 +222,15 @@ static const struct flow_inlet_topic *find_topic(struct flow_inlet *inlet, struc
     return topic && !topic->gone ? topic : NULL;
 }
 
+static struct flow_fingerprint fingerprint(const struct flow_inlet_topic *topic, struct slice text)
+{
+    ASSERT(topic);
+    struct hash128 hash = hash_bytes_128(text, topic->request_secret);
+    return (struct flow_fingerprint){hash.low, hash.high};
+}
+
 static const struct flow_inlet_ops inlet_ops = {
-    .topic = find_topic, .submit = submit, .judge = judge};
+    .topic = find_topic, .submit = submit, .judge = judge, .fingerprint = fingerprint};
 
 /* Compiles the paths of a topic that has any. */
 static err_t compile_paths(struct flow_inlet_topic *topic, const struct pipeline_check_topic *given,
@@ -258,6 +280,7 @@ static err_t topic_init(struct io_loop *loop, const struct pipeline_check_topic 
     TRY(compile_paths(topic, given, why));
     if (given->dedup)
         TRY(make_secret(topic, given));
+    hash_secret(slice_make(given->uuid.bytes, sizeof(given->uuid.bytes)), topic->request_secret);
     topic->name = mem_string(given->name, strlen(given->name));
     topic->slot_at = mem_zalloc((size_t)given->partition_count + 1, sizeof(*topic->slot_at));
     if (!topic->name || !topic->slot_at)

@@ -46,6 +46,7 @@ struct pipeline_check_topic {
     const char *event_time;   /* path; NULL: time of arrival */
     const char *dedup;        /* path of the idempotency key; NULL: records have none */
     struct uuid dedup_secret; /* what fingerprints of keys are made with */
+    struct uuid uuid;         /* of the topic: what requests that count once are named with */
     uint64_t dlq_size_max;    /* bytes that the DLQ holds at which it takes no more from here; 0: it
                                  always does */
     const struct format_jsonschema *schema; /* lives as long as it is in force; NULL: any JSON */

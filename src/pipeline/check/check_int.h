@@ -46,11 +46,12 @@ struct flow_inlet_topic {
     int event_time_at;
     int dedup_at;
     uint8_t dedup_secret[HASH_SECRET_SIZE];
-    const struct format_jsonschema *schema; /* NULL: any JSON; read-only, shared by the loops */
-    uint32_t next_partition;                /* for records without a key */
-    uint64_t dlq_size_max;                  /* 0: no cap */
-    bool dlq_full;                          /* as the last snapshot said */
-    uint32_t dlq_watch;                     /* snapshots that are to be looked at for its sake */
+    uint8_t request_secret[HASH_SECRET_SIZE]; /* for what requests are named by */
+    const struct format_jsonschema *schema;   /* NULL: any JSON; read-only, shared by the loops */
+    uint32_t next_partition;                  /* for records without a key */
+    uint64_t dlq_size_max;                    /* 0: no cap */
+    bool dlq_full;                            /* as the last snapshot said */
+    uint32_t dlq_watch;                       /* snapshots that are to be looked at for its sake */
     /* Where the open commit has what goes where: position + 1, 0 for not yet. `slot_at` has a
      * place for each partition and one more, for the dead letters. */
     uint32_t *slot_at;
@@ -105,7 +106,11 @@ struct pipeline_check_commit {
     struct flow_settle *settles; /* letters whose requests it holds */
     uint32_t settle_count;
     uint32_t settle_capacity;
-    size_t size; /* bytes of all batches */
+    struct flow_inlet_request *once; /* the one request in it, which counts once, or NULL */
+    struct flow_request request;     /* what the log has of that */
+    struct buf answer;               /* kept by the log */
+    struct buf kept;                 /* room for what it has kept */
+    size_t size;                     /* bytes of all batches */
     /* As it was before the current request. */
     uint32_t mark_slot_count;
     uint32_t mark_part_count;
@@ -175,6 +180,15 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
                                  const char *reason, struct slice detail);
 
+/* answer.c: what is kept of a request's answer, FLOW_ANSWER_MAX bytes at the most: where they are
+ * not enough, without the errors. ERR_MEMORY. */
+err_t pipeline_check_answer_encode(const struct pipeline_check_tally *tally,
+                                   const struct flow_inlet_request *request, struct buf *out);
+/* Fills in the answer of a request that repeats the one of which `kept` was kept, and of whose
+ * records the log had left out `duplicates`. ERR_CORRUPT. */
+err_t pipeline_check_answer_decode(struct slice kept, uint64_t duplicates,
+                                   struct flow_inlet_request *request);
+
 /* cap.c. To be called once, before the first request. */
 void pipeline_check_cap_init(struct pipeline_check *check);
 /* True when the topic's DLQ is known to be full; a broken record has come, so that is looked
@@ -201,6 +215,9 @@ err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t pl
 /* The current request is a redriven letter's, which is settled with it: the last step before it is
  * kept. ERR_MEMORY. */
 err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct flow_settle *settle);
+/* The current request counts once, and is alone in the open commit: the last step before it is
+ * kept. ERR_MEMORY. */
+err_t pipeline_check_commit_once(struct pipeline_check_pass *pass);
 /* The current request stays: counts what it was. */
 void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
                                 uint64_t received, const struct pipeline_check_tally *tally);
@@ -211,6 +228,8 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
                                      void (*done)(struct flow_commit *flow));
 /* What the log has found to be duplicates counts as such, for the requests and in the tallies. */
 void pipeline_check_commit_learn(struct pipeline_check_commit *commit);
+/* Why the request that counts once was refused, where it was. */
+void pipeline_check_commit_learn_refusal(const struct pipeline_check_commit *commit);
 /* Empties a commit and puts it into the pool, or frees it when the pool or the commit is full. */
 void pipeline_check_commit_release(struct pipeline_check_commit *commit);
 /* Frees a commit that is in no list. */

@@ -43,6 +43,8 @@ void pipeline_check_commit_free(struct pipeline_check_commit *commit)
     mem_free(commit->parts);
     mem_free(commit->counts);
     mem_free(commit->settles);
+    buf_done(&commit->answer);
+    buf_done(&commit->kept);
     mem_free(commit);
 }
 
@@ -236,11 +238,44 @@ err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct fl
     return err_ok();
 }
 
+err_t pipeline_check_commit_once(struct pipeline_check_pass *pass)
+{
+    struct pipeline_check_commit *commit = pass->check->open;
+    const struct flow_inlet_once *once = pass->request->once;
+    ASSERT(commit->part_count == 1 && commit->mark_part_count == 0 && !commit->once);
+    commit->request = (struct flow_request){
+        .kind = once->kind,
+        .topic_id = pass->topic->topic_id,
+        .id = once->id,
+        .sequence = once->sequence,
+    };
+    /* What will be answered if the log takes it, made before it does: behind the flush nothing may
+     * fail. */
+    buf_reset(&commit->answer);
+    if (once->kind == FLOW_REQUEST_KEYED) {
+        struct hash128 body = hash_bytes_128(pass->request->body, pass->topic->request_secret);
+        TRY(pipeline_check_answer_encode(&pass->tally, pass->request, &commit->answer));
+        buf_reset(&commit->kept);
+        commit->request.kept = buf_reserve(&commit->kept, FLOW_ANSWER_MAX);
+        if (!commit->request.kept) {
+            err_t err = buf_error(&commit->kept);
+            buf_reset(&commit->kept);
+            return err;
+        }
+        commit->request.body = (struct flow_fingerprint){body.low, body.high};
+        commit->request.answer = buf_slice(&commit->answer);
+    }
+    /* The last step: a request that failed half way must not leave its name to the next. */
+    commit->once = pass->request;
+    return err_ok();
+}
+
 void pipeline_check_commit_keep(struct pipeline_check *check, struct flow_inlet_topic *topic,
                                 uint64_t received, const struct pipeline_check_tally *tally)
 {
     struct pipeline_check_commit *commit = check->open;
-    ASSERT(received > 0 && topic->part_at && topic->part_at <= commit->part_count);
+    ASSERT((received > 0 || commit->once) && topic->part_at &&
+           topic->part_at <= commit->part_count);
     pipeline_check_tally_add(&commit->parts[topic->part_at - 1].tally, tally);
     struct flow_count *count = &commit->counts[topic->part_at - 1];
     /* With the same commit as the records: the ledger has both or neither. */
@@ -329,6 +364,7 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
         .count_count = commit->part_count,
         .settles = commit->settles,
         .settle_count = commit->settle_count,
+        .request = commit->once ? &commit->request : NULL,
     };
     commit->came_back = false;
     commit->handed_over_ns = io_now_ns(check->loop);
@@ -370,9 +406,46 @@ static void learn_slot(const struct pipeline_check_slot *slot, const struct flow
     }
 }
 
+void pipeline_check_commit_learn_refusal(const struct pipeline_check_commit *commit)
+{
+    ASSERT(commit->once && !err_is_ok(commit->flow.error));
+    commit->once->expected = commit->request.expected;
+}
+
+/* All of it was there, whatever it would have become. */
+static void learn_repeat(struct pipeline_check_commit *commit)
+{
+    const struct flow_request *request = &commit->request;
+    struct flow_inlet_request *once = commit->once;
+    struct pipeline_check_tally *tally = &commit->parts[0].tally;
+    struct pipeline_check_tally repeated = {0};
+    ASSERT(commit->part_count == 1);
+    for (int i = 0; i < PIPELINE_CHECK_OUTCOMES; i++) {
+        repeated.records[PIPELINE_CHECK_DUPLICATE] += tally->records[i];
+        repeated.bytes[PIPELINE_CHECK_DUPLICATE] += tally->bytes[i];
+    }
+    *tally = repeated;
+    /* What was found wrong with its records is not told: they were not looked at by the log. */
+    flow_inlet_request_done(once);
+    once->accepted = 0;
+    once->dead_lettered = 0;
+    once->refused = 0;
+    once->duplicates = commit->counts[0].received;
+    if (request->kind == FLOW_REQUEST_NUMBERED)
+        return;
+    once->replayed = true;
+    /* Its records are counted as duplicates all the same: the ledger is about records. */
+    once->error = pipeline_check_answer_decode(slice_make(request->kept, request->kept_size),
+                                               request->duplicates, once);
+}
+
 void pipeline_check_commit_learn(struct pipeline_check_commit *commit)
 {
     ASSERT(err_is_ok(commit->flow.error));
+    if (commit->once && commit->request.result == FLOW_REQUEST_REPEAT) {
+        learn_repeat(commit);
+        return;
+    }
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         const struct flow_append *append = &commit->appends[i];
         if (append->duplicate_count == 0)
@@ -420,6 +493,7 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
     commit->slot_count = 0;
     commit->part_count = 0;
     commit->settle_count = 0;
+    commit->once = NULL;
     commit->size = 0;
     /* At the head: the one whose memory is warm is taken first. */
     list_add_head(&check->pool, &commit->link);

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The inside of the intake: http.c starts and stops it, intake.c serves requests, export.c tells
- * of them.
+ * The inside of the intake: http.c starts and stops it, intake.c serves requests, once.c reads how
+ * they are named, export.c tells of them.
  */
 
 #include "net/listener.h"
@@ -35,6 +35,23 @@ struct sources_http {
     size_t door_count;
     struct sources_http_door doors[];
 };
+
+#define SOURCES_HTTP_PRODUCER_MAX 128u
+#define SOURCES_HTTP_KEY_MAX 255u
+
+/* How a head names its request, so that it counts once. */
+struct sources_http_once {
+    bool given;
+    enum flow_request_kind kind;
+    struct slice id; /* into the head, or into `text` */
+    uint64_t sequence;
+    uint8_t text[SOURCES_HTTP_KEY_MAX + 1];
+};
+
+/* once.c: reads Garner-Producer and Garner-Sequence, or Idempotency-Key. NULL, or what is wrong
+ * with them, for a person. `text` need not be initialised. */
+const char *sources_http_once_parse(const struct net_http_fields *fields,
+                                    struct sources_http_once *out);
 
 /* intake.c: the server's owner is a struct sources_http_door. */
 extern const struct net_http_handler sources_http_handler;

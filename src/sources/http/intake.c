@@ -1,7 +1,7 @@
 /*
- * A request is judged by its head: host, path, method, topic, type, size, in this order, so that
- * what cannot be taken is said before its body is sent. Then memory for the body is reserved, the
- * declared length or, for a chunked one, the most it may be; when there is none the request
+ * A request is judged by its head: host, path, method, topic, type, name, size, in this order, so
+ * that what cannot be taken is said before its body is sent. Then memory for the body is reserved,
+ * the declared length or, for a chunked one, the most it may be; when there is none the request
  * stands in line, not read, for a few seconds. The whole body goes to the inlet, and the answer
  * is what the inlet says.
  *
@@ -18,6 +18,7 @@
 #include "sources/http/http_int.h"
 
 #define RETRY_AFTER "Retry-After: 1\r\n"
+#define REPLAYED "Idempotency-Replayed: true\r\n"
 #define TYPES                                                                                      \
     "application/json (a value or an array of records) or application/x-ndjson (a line a record)"
 
@@ -26,6 +27,7 @@ struct intake {
     struct sources_http_door *door;
     struct net_http_request *request;
     struct flow_inlet_request inlet;
+    struct flow_inlet_once once; /* where `inlet` points to it */
     uint64_t reserved_bytes;
     struct flow_credit_waiter waiter;
     struct io_timer patience;
@@ -138,10 +140,39 @@ static bool check_path(struct intake *intake, const struct net_http_head *head)
     return intake->inlet.topic;
 }
 
+/* How the request is named, if it counts once, or answers 400. */
+static bool check_once(struct intake *intake, const struct net_http_head *head)
+{
+    struct sources_http_once once;
+    const char *wrong = sources_http_once_parse(&head->fields, &once);
+    if (wrong) {
+        net_http_reply_error(intake->request, 400, NULL, NULL, "%s", wrong);
+        return false;
+    }
+    if (!once.given)
+        return true;
+    ASSERT(intake->inlet.topic);
+    /* The name is the head's, which goes. */
+    intake->once = (struct flow_inlet_once){
+        .kind = once.kind,
+        .id = flow_inlet_fingerprint(intake->door->inlet, intake->inlet.topic, once.id),
+        .sequence = once.sequence,
+    };
+    intake->inlet.once = &intake->once;
+    return true;
+}
+
+/* A number whose records are lost for good is passed by a body without any. */
+static bool may_be_empty(const struct intake *intake)
+{
+    return intake->inlet.once && intake->once.kind == FLOW_REQUEST_NUMBERED &&
+           intake->inlet.framing == FLOW_FRAMING_NDJSON;
+}
+
 static bool check_size(struct intake *intake, const struct net_http_fields *fields)
 {
     uint64_t max = intake->door->http->body_max;
-    if (!fields->chunked && fields->length == 0) {
+    if (!fields->chunked && fields->length == 0 && !may_be_empty(intake)) {
         net_http_reply_error(intake->request, 400, NULL, NULL, "empty body");
         return false;
     }
@@ -231,7 +262,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
         return NET_HTTP_ANSWERED;
     }
     if (!check_path(intake, head) || !check_type(intake, head) || !check_encoding(intake, head) ||
-        !check_size(intake, &head->fields))
+        !check_once(intake, head) || !check_size(intake, &head->fields))
         return NET_HTTP_ANSWERED;
     /* A chunked body has told no length; it is cut off at the limit. */
     net_http_request_limit(request, http->body_max);
@@ -258,6 +289,11 @@ static const char *failure_detail(err_t err)
         return "the log failed under this request, outcome unknown; send it again";
     if (err_is(err, ERR_NOT_FOUND))
         return "the topic is no longer declared";
+    if (err_is(err, ERR_KEY_REUSED))
+        return "this Idempotency-Key came with another body; take a new key for another request";
+    if (err_is(err, ERR_PRODUCERS_FULL))
+        return "the topic knows as many producers as it keeps, and all were active within the last "
+               "hour; try again later, and let each producer keep its name";
     if (err_is(err, ERR_INVALID))
         return "empty body";
     return err_string(err);
@@ -271,6 +307,30 @@ static void reply_failed(struct intake *intake, err_t err)
     int status = err_class(err) == ERR_CLASS_PRESSURE ? 503 : err_http_status(err);
     net_http_reply_error(intake->request, status, lower_name(err, code, sizeof(code)),
                          status == 503 ? RETRY_AFTER : NULL, "%s", failure_detail(err));
+}
+
+/* The style of every error, and the two numbers for programs. */
+static void reply_gap(struct intake *intake)
+{
+    uint64_t expected = intake->inlet.expected;
+    char numbers[96];
+    snprintf(numbers, sizeof(numbers), "\"expected\":%" PRIu64 ",\"got\":%" PRIu64, expected,
+             intake->once.sequence);
+    struct buf b = {0};
+    buf_add_string(&b, "{\"error\":\"sequence_gap\",");
+    buf_add_string(&b, numbers);
+    buf_add_string(&b, ",\"detail\":\"");
+    buf_add_string(&b, expected == 0
+                           ? "this topic has never seen this producer, or has forgotten it (it "
+                             "is kept for 7 days after its last request); begin at 0"
+                           : "requests before this one have not come; send them first, or again");
+    buf_add_string(&b, "\"}\n");
+    if (buf_ok(&b))
+        net_http_reply(intake->request,
+                       &(struct net_http_response){.status = 409, .body = buf_slice(&b)});
+    else
+        reply_failed(intake, buf_error(&b));
+    buf_done(&b);
 }
 
 static void add_error(struct buf *b, const struct flow_inlet_error *error)
@@ -312,9 +372,11 @@ static void reply_counts(struct intake *intake)
     /* The records are on disk. A 503 for want of memory makes the client send them again: twice is
      * the lesser fault beside a success that could not be told. */
     if (buf_ok(&b))
-        net_http_reply(intake->request,
-                       &(struct net_http_response){.status = inlet->refused ? 422 : 200,
-                                                   .body = buf_slice(&b)});
+        net_http_reply(intake->request, &(struct net_http_response){
+                                            .status = inlet->refused ? 422 : 200,
+                                            .headers = inlet->replayed ? REPLAYED : NULL,
+                                            .body = buf_slice(&b),
+                                        });
     else
         reply_failed(intake, buf_error(&b));
     buf_done(&b);
@@ -328,6 +390,8 @@ static void on_done(struct flow_inlet_request *inlet)
     give_back(intake);
     if (err_is_ok(inlet->error))
         reply_counts(intake);
+    else if (err_is(inlet->error, ERR_SEQUENCE_GAP))
+        reply_gap(intake);
     else
         reply_failed(intake, inlet->error);
     flow_inlet_request_done(inlet);
@@ -338,7 +402,7 @@ static void on_body(void *owner, struct net_http_request *request, struct slice 
     struct sources_http_door *door = owner;
     struct intake *intake = net_http_request_state(request);
     ASSERT(body.size <= intake->reserved_bytes);
-    if (body.size == 0) {
+    if (body.size == 0 && !may_be_empty(intake)) {
         give_back(intake);
         net_http_reply_error(request, 400, NULL, NULL, "empty body");
         return;

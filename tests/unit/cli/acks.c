@@ -176,6 +176,18 @@ static void duplicates_say_that_the_copies_in_doubt_are_the_ones(void **state)
     end(f);
 }
 
+static void a_repeated_number_was_taken_but_for_its_broken_records(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(6, true);
+    assert_true(answered(f, records(0, 6), "{\"accepted\":0,\"duplicates\":6}"));
+    for (uint64_t i = 0; i < 6; i++) {
+        bool broken = cli_events_is_broken(&f->events, i);
+        expect(f, i, broken ? CLI_ACKS_DEAD : CLI_ACKS_NONE, broken ? 0 : 1, 0);
+    }
+    end(f);
+}
+
 static void errors_that_are_not_listed_are_the_broken_records(void **state)
 {
     (void)state;
@@ -413,6 +425,7 @@ int main(void)
         cmocka_unit_test(records_sent_again_on_purpose_are_counted_where_they_belong),
         cmocka_unit_test(a_lost_answer_leaves_a_doubt_that_the_next_one_keeps),
         cmocka_unit_test(duplicates_say_that_the_copies_in_doubt_are_the_ones),
+        cmocka_unit_test(a_repeated_number_was_taken_but_for_its_broken_records),
         cmocka_unit_test(errors_that_are_not_listed_are_the_broken_records),
         cmocka_unit_test(errors_that_nobody_can_name_leave_doubts),
         cmocka_unit_test(an_answer_that_does_not_add_up_is_found),

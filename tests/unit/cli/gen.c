@@ -178,6 +178,8 @@ static void flags_that_make_no_sense_are_refused(void **state)
         {"--kills 3 --count 10", "kills need --restart-cmd"},
         {"--kill-every 1s", "kills need --restart-cmd"},
         {"--kills 3 --seconds 1 --restart-cmd true", "--kills needs --kill-every or --count"},
+        {"--numbered --retry=false", "--numbered goes with neither --retry=false nor --duplicates"},
+        {"--numbered --duplicates 1%", "--numbered goes with neither"},
         {"--size 79", "--size: expected"},
         {"--batch 0", "--batch: expected"},
         {"--connections 0", "--connections: expected"},

@@ -203,6 +203,45 @@ static void a_request_is_what_the_intake_wants(void **state)
     end(f);
 }
 
+static void a_numbered_request_keeps_its_number_until_it_is_answered(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare(2, 8);
+    f->options.connections = 2;
+    f->options.numbered = true;
+    f->options.producers = 0xabc;
+    start(f);
+    static const char *const first =
+        "Garner-Producer: gen-0000000000000abc-0\r\nGarner-Sequence: 0\r\n";
+    static const char *const next =
+        "Garner-Producer: gen-0000000000000abc-0\r\nGarner-Sequence: 1\r\n";
+    assert_non_null(strstr(fake_written(connection(f, 0)), first));
+    assert_non_null(strstr(fake_written(connection(f, 1)), "abc-1\r\nGarner-Sequence: 0\r\n"));
+    hang_up(f, 0);
+    fake_advance(f->fake, 1000);
+    assert_non_null(strstr(fake_written(connection(f, 2)), first));
+    reply(f, 2, 200, "", "{\"accepted\":0,\"duplicates\":2}");
+    assert_non_null(strstr(fake_written(connection(f, 2)), next));
+    /* However often it was lost: it is there once. */
+    expect(f, 0, 1, 0);
+    expect(f, 1, 1, 0);
+    reply(f, 2, 503, "", "{\"error\":\"fenced\"}");
+    fake_advance(f->fake, 1000);
+    assert_non_null(strstr(fake_written(connection(f, 2)), next));
+    accept_all(f, 2);
+    accept_all(f, 1);
+    /* What is given up is there once, or not at all. */
+    assert_true(waits(f, 1) || waits(f, 2));
+    cli_load_cancel(f->load);
+    fake_run(f->fake);
+    expect(f, 2, 1, 0);
+    uint32_t doubts = 0;
+    for (uint64_t i = 0; i < f->acks.count; i++)
+        doubts += cli_acks_get(&f->acks, i).maybe;
+    assert_int_equal(doubts, stats(f)->given_up);
+    end(f);
+}
+
 static void each_connection_has_one_request_under_way(void **state)
 {
     (void)state;
@@ -877,6 +916,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_record_is_sent_once_and_counted),
         cmocka_unit_test(a_request_is_what_the_intake_wants),
+        cmocka_unit_test(a_numbered_request_keeps_its_number_until_it_is_answered),
         cmocka_unit_test(each_connection_has_one_request_under_way),
         cmocka_unit_test(a_lost_answer_leaves_the_outcome_open_and_the_same_bytes_follow),
         cmocka_unit_test(an_answer_torn_anywhere_is_a_lost_one),

@@ -59,6 +59,18 @@ static void an_error_without_memory_is_counted_not_lost(void **state)
     }
 }
 
+static void the_reason_may_go_when_it_was_told(void **state)
+{
+    (void)state;
+    struct flow_inlet_request r = {0};
+    char reason[] = "from a log";
+    flow_inlet_add_error(&r, 1, reason, SLICE_LITERAL(""));
+    memset(reason, 'x', sizeof(reason) - 1);
+    assert_string_equal(r.errors[0].reason, "from a log");
+    assert_string_equal(r.errors[0].detail, "");
+    flow_inlet_request_done(&r);
+}
+
 static void freeing_an_answer_without_errors_is_harmless(void **state)
 {
     (void)state;
@@ -73,6 +85,7 @@ int main(void)
         cmocka_unit_test(errors_are_listed_in_order),
         cmocka_unit_test(after_a_hundred_errors_are_only_counted),
         cmocka_unit_test(an_error_without_memory_is_counted_not_lost),
+        cmocka_unit_test(the_reason_may_go_when_it_was_told),
         cmocka_unit_test(freeing_an_answer_without_errors_is_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ static void the_header_has_its_bytes_at_fixed_offsets(void **state)
     build(&held);
     const uint8_t *b = held.bytes.data;
     assert_memory_equal(b, "GCKP", 4);
-    assert_int_equal(get_u32le(b + 4), 2);
+    assert_int_equal(get_u32le(b + 4), 3);
     assert_int_equal(get_u64le(b + 8), held.bytes.size - HEADER_SIZE);
     assert_memory_equal(b + 16, held.checkpoint.uuid.bytes, 16);
     assert_int_equal(get_u32le(b + 32), crc32c(0, b + HEADER_SIZE, held.bytes.size - HEADER_SIZE));
@@ -259,8 +259,9 @@ static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
     struct held held;
     build(&held);
     settle_some(&held);
-    /* The list ends with two runs of 24 bytes each: first, end, records. */
-    size_t runs = held.bytes.size - 48;
+    /* The list ends with two runs of 24 bytes each: first, end, records. Behind it is one that is
+     * empty. */
+    size_t runs = held.bytes.size - 4 - 48;
     static const struct {
         size_t at;
         uint64_t value;
@@ -285,6 +286,77 @@ static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
     put_u32le(held.bytes.data + 4, 1);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    done(&held);
+}
+
+static void put_request(struct payload *p, const struct flow_request *request)
+{
+    p->size += log_entry_put_request(p->bytes + p->size, request);
+}
+
+static void send_some(struct held *held)
+{
+    struct payload p = {0};
+    put_request(&p,
+                &(struct flow_request){
+                    .kind = FLOW_REQUEST_NUMBERED, .topic_id = 1, .id = {1, 2}, .sequence = 77});
+    put_request(&p, &(struct flow_request){.kind = FLOW_REQUEST_KEYED,
+                                           .topic_id = 1,
+                                           .id = {3, 4},
+                                           .body = {5, 6},
+                                           .duplicates = 2,
+                                           .answer = SLICE_LITERAL("told")});
+    put_request(&p, &(struct flow_request){.kind = FLOW_REQUEST_NUMBERED, .topic_id = 2});
+    apply(&held->state, &p, 2);
+    log_checkpoint_encode(&held->checkpoint, &held->state, &held->bytes);
+}
+
+static void requests_that_count_once_are_a_part_of_it(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    struct buf again = {0};
+    build(&held);
+    send_some(&held);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    const struct log_requests *requests = log_state_topic(&read, 1)->requests;
+    assert_int_equal(requests->producers.count, 1);
+    assert_int_equal(requests->answers.count, 1);
+    assert_int_equal(log_state_topic(&read, 2)->requests->producers.count, 1);
+    log_checkpoint_encode(&checkpoint, &read, &again);
+    assert_int_equal(again.size, held.bytes.size);
+    assert_memory_equal(again.data, held.bytes.data, again.size);
+    buf_done(&again);
+    log_state_done(&read);
+    /* Of topics that fall, of none, and of a version that has no such list. */
+    size_t second = held.bytes.size - 44;
+    static const uint32_t wrong[] = {1, 0, 9};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        put_u32le(held.bytes.data + second, wrong[i]);
+        fix_sums(&held.bytes);
+        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    }
+    put_u32le(held.bytes.data + second, 2);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
+    put_u32le(held.bytes.data + 4, 2);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    done(&held);
+}
+
+static void a_version_without_requests_is_read(void **state)
+{
+    (void)state;
+    struct held held;
+    build(&held);
+    held.bytes.size -= 4;
+    put_u32le(held.bytes.data + 4, 2);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
     done(&held);
 }
 
@@ -422,6 +494,8 @@ int main(void)
         cmocka_unit_test(settled_letters_are_a_part_of_it),
         cmocka_unit_test(without_settled_letters_what_is_gone_expired),
         cmocka_unit_test(settled_letters_that_contradict_the_queue_are_corrupt),
+        cmocka_unit_test(requests_that_count_once_are_a_part_of_it),
+        cmocka_unit_test(a_version_without_requests_is_read),
         cmocka_unit_test(any_flipped_bit_is_corrupt),
         cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
         cmocka_unit_test(bytes_behind_the_end_are_corrupt),

@@ -539,6 +539,47 @@ static void malformed_sink_epochs_are_corrupt(void **state)
     assert_code(read_raw(LOG_ENTRY_SINK_CLOSE, 0, body, 4), CORRUPT);
 }
 
+static void requests_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    struct log_entry entry;
+    struct flow_request request = {.kind = FLOW_REQUEST_NUMBERED,
+                                   .topic_id = 3,
+                                   .id = {1, 2},
+                                   .sequence = FLOW_SEQUENCE_MAX,
+                                   .forgets = {3, 4}};
+    struct flow_commit commit = {.request = &request};
+    assert_int_equal(log_entries_size(&commit), log_entry_put_request(p.bytes, &request));
+    p.size = log_entries_size(&commit);
+    struct slice rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_SEQUENCE);
+    assert_int_equal(entry.sequence.topic_id, 3);
+    assert_int_equal(entry.sequence.producer.high, 2);
+    assert_int_equal(entry.sequence.forgets.low, 3);
+    assert_true(entry.sequence.sequence == FLOW_SEQUENCE_MAX);
+    /* A number out of range, and no topic. */
+    p.bytes[p.size - 1] = 0x80;
+    rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), CORRUPT);
+    request.kind = FLOW_REQUEST_KEYED;
+    request.body = (struct flow_fingerprint){5, 6};
+    request.answer = SLICE_LITERAL("told");
+    request.duplicates = 9;
+    assert_int_equal(log_entries_size(&commit), log_entry_put_request(p.bytes, &request));
+    p.size = log_entries_size(&commit);
+    rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_ANSWER);
+    assert_int_equal(entry.answer.body.low, 5);
+    assert_int_equal(entry.answer.duplicates, 9);
+    assert_slice(entry.answer.answer, "told");
+    put_u32le(p.bytes + LOG_ENTRY_HEADER_SIZE, 0);
+    rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), CORRUPT);
+}
+
 static void settled_letters_are_read_as_they_were_written(void **state)
 {
     (void)state;
@@ -607,7 +648,8 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
     for (unsigned kind = 0; kind < 256; kind++) {
         bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_SINK_REDRIVE) ||
                      kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START ||
-                     kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED;
+                     kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED ||
+                     kind == LOG_ENTRY_SEQUENCE || kind == LOG_ENTRY_ANSWER;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
     }
@@ -718,6 +760,7 @@ int main(void)
         cmocka_unit_test(malformed_topics_are_corrupt),
         cmocka_unit_test(malformed_sink_openings_are_corrupt),
         cmocka_unit_test(malformed_sink_epochs_are_corrupt),
+        cmocka_unit_test(requests_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_that_make_no_sense_are_corrupt),
         cmocka_unit_test(a_stop_mark_with_a_body_is_corrupt),

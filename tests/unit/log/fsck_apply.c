@@ -1,5 +1,7 @@
 #include "unit/log/fsck.h"
 
+#include "unit/log/once.h"
+
 /*
  * Frames that are lost hold what later frames rely on. Each commit here is a frame of its own; the
  * one to be lost is found by its number.
@@ -21,8 +23,8 @@ static uint64_t next_lsn(const struct lost *l)
     return l->w.log->durable_lsn + 1;
 }
 
-/* The power is lost, then frame `lsn` of the first file has another header. */
-static void lose(struct lost *l, uint64_t lsn)
+/* The power is lost, then byte `offset` of frame `lsn` of the first file is another. */
+static void lose_at(struct lost *l, uint64_t lsn, uint64_t offset)
 {
     char path[LOG_SEGMENT_PATH_MAX];
     struct io_file *file;
@@ -41,7 +43,7 @@ static void lose(struct lost *l, uint64_t lsn)
             header.lsn = 0;
     }
     assert_code(io_file_close(file), OK);
-    fsck_flip(&l->w, path, at - IO_BLOCK + 33);
+    fsck_flip(&l->w, path, at - IO_BLOCK + offset);
     told_run(&l->w, &l->told, NULL);
     assert_true(l->told.result.errors > 0);
     told_run(&l->w, &l->told, "fsck-1");
@@ -50,6 +52,12 @@ static void lose(struct lost *l, uint64_t lsn)
     told_clean(&l->w, &after);
     assert_true(after.balanced);
     world_open(&l->w);
+}
+
+/* The frame has another header. */
+static void lose(struct lost *l, uint64_t lsn)
+{
+    lose_at(l, lsn, 33);
 }
 
 static void end(struct lost *l)
@@ -98,6 +106,29 @@ static void records_of_a_topic_whose_creation_is_lost_are_kept_under_another_nam
     assert_int_equal(stand_in->partition_count, 3);
     assert_int_equal(stand_in->partitions[2].records, 5);
     assert_non_null(log_state_topic_named(&l.w.log->state, SLICE_LITERAL("later")));
+    end(&l);
+}
+
+static void a_request_whose_records_are_lost_is_taken_again(void **state)
+{
+    (void)state;
+    struct lost l;
+    enum flow_request_result result;
+    begin(&l, 9);
+    assert_code(once_number(&l.w, 1, 0, 3, &result), OK);
+    assert_code(once_key(&l.w, 1, 1, 3, &result), OK);
+    uint64_t lsn = next_lsn(&l);
+    assert_code(once_number(&l.w, 1, 1, 3, &result), OK);
+    assert_code(world_commit(&l.w, 1, 10), OK);
+    /* In the batch's first record. */
+    lose_at(&l, lsn, LOG_FRAME_HEADER_SIZE + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + 70);
+    assert_true(told_has(&l.told, "request_lost"));
+    assert_code(once_number(&l.w, 1, 0, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_code(once_key(&l.w, 1, 1, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_code(once_number(&l.w, 1, 1, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
     end(&l);
 }
 
@@ -316,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_a_topic_whose_creation_is_lost_are_kept_under_another_name),
+        cmocka_unit_test(a_request_whose_records_are_lost_is_taken_again),
         cmocka_unit_test(a_lost_batch_of_dead_letters_is_missing_in_both_rows),
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),

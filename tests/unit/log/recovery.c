@@ -708,7 +708,7 @@ static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
     struct written w;
     struct payload p = {0};
     init(&w, 1);
-    payload_raw(&p, LOG_ENTRY_SEQUENCES, 0, NULL, 0);
+    payload_raw(&p, LOG_ENTRY_TRANSACTION, 0, NULL, 0);
     write_frame(&w, payload_slice(&p));
     assert_code(recover(&w), VERSION);
     assert_says(&w, "frame 3 holds an entry of a newer garner");

@@ -683,7 +683,7 @@ static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
     init(&s);
     struct payload p = {0};
     payload_counts(&p, 1, 1, 0, 0);
-    payload_raw(&p, LOG_ENTRY_SEQUENCES, 0, NULL, 0);
+    payload_raw(&p, LOG_ENTRY_TRANSACTION, 0, NULL, 0);
     assert_code(log_state_apply(&s, payload_slice(&p), origin), VERSION);
     log_state_done(&s);
 }

@@ -1,7 +1,7 @@
 #include "log/log_int.h"
 
 #include "base/alloc.h"
-#include "unit/log/world.h"
+#include "unit/log/once.h"
 
 struct asked_report {
     struct flow_report report;
@@ -335,6 +335,31 @@ static void a_snapshot_shows_durable_commits_alone(void **state)
     world_done(&w);
 }
 
+static void requests_that_count_once_are_counted(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    world_init(&w, 1);
+    world_begin(&w);
+    for (int i = 0; i < 2; i++)
+        assert_code(once_number(&w, 1, 0, 3, &result), OK);
+    assert_code(once_number(&w, 1, 5, 3, &result), SEQUENCE_GAP);
+    assert_code(once_key(&w, 1, 1, 3, &result), OK);
+    assert_code(once_key(&w, 1, 2, 3, &result), KEY_REUSED);
+    static const char *const topic = "topic=\"flights\"";
+    assert_int_equal(value(&w, "garner_once_repeats_total", "topic=\"flights\",by=\"number\""), 1);
+    assert_int_equal(value(&w, "garner_once_repeats_total", "topic=\"flights\",by=\"key\""), 0);
+    assert_int_equal(value(&w, "garner_once_gaps_total", topic), 1);
+    assert_int_equal(value(&w, "garner_once_keys_reused_total", topic), 1);
+    assert_int_equal(value(&w, "garner_once_producers", topic), 1);
+    assert_int_equal(value(&w, "garner_once_producers_limit", topic), LOG_PRODUCERS_MAX);
+    assert_int_equal(value(&w, "garner_once_answers", topic), 1);
+    assert_int_equal(value(&w, "garner_once_answers_limit_bytes", topic), LOG_ANSWERS_BYTES);
+    assert_true(value(&w, "garner_once_answers_bytes", topic) > 0);
+    world_done(&w);
+}
+
 static void any_allocation_of_a_snapshot_may_fail(void **state)
 {
     (void)state;
@@ -369,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_said_as_such),
         cmocka_unit_test(a_fenced_or_stopping_log_is_not_ready),
         cmocka_unit_test(a_snapshot_shows_durable_commits_alone),
+        cmocka_unit_test(requests_that_count_once_are_counted),
         cmocka_unit_test(any_allocation_of_a_snapshot_may_fail),
     };
     return cmocka_run_group_tests_name("log/status", tests, NULL, NULL);

@@ -276,6 +276,179 @@ static void any_failed_allocation_leaves_the_kept_requests(void **state)
     }
 }
 
+/* A request of `kind` that is handed over and held by the log. */
+static void submit_once(struct fixture *f, struct sent *s, enum flow_request_kind kind,
+                        const char *body, struct flow_inlet_once *once)
+{
+    *s = fixture_request(f, 'o', "events", FLOW_FRAMING_NDJSON, slice_string(body));
+    *once = (struct flow_inlet_once){kind, {1, 2}, 5};
+    s->request.once = once;
+    fixture_submit(f, s);
+    fixture_run(f);
+}
+
+static void a_request_that_counts_once_is_alone_in_its_commit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct flow_inlet_once name;
+    struct sent once;
+    fixture_init(&f);
+    f.hold = true;
+    struct sent before =
+        fixture_request(&f, 'a', "events", FLOW_FRAMING_NDJSON, SLICE_LITERAL("{}"));
+    struct sent behind = before;
+    behind.letter = 'b';
+    fixture_submit(&f, &before);
+    submit_once(&f, &once, FLOW_REQUEST_NUMBERED, "{}\n{", &name);
+    fixture_submit(&f, &behind);
+    fixture_run(&f);
+    assert_int_equal(f.commit_count, 3);
+    assert_null(f.commits[0]->request);
+    assert_null(f.commits[2]->request);
+    const struct flow_request *request = f.commits[1]->request;
+    assert_int_equal(request->kind, FLOW_REQUEST_NUMBERED);
+    assert_int_equal(request->topic_id, EVENTS);
+    assert_int_equal(request->sequence, 5);
+    assert_int_equal(request->id.high, 2);
+    assert_int_equal(f.commits[1]->counts[0].received, 2);
+    for (size_t i = 0; i < 3; i++)
+        fixture_answer(&f, i, err_ok());
+    fixture_run(&f);
+    assert_slice(buf_slice(&f.answered), "aob");
+    assert_counts(&once, 1, 1, 0);
+    flow_inlet_request_done(&once.request);
+    fixture_done(&f);
+}
+
+static void a_repeated_number_is_all_duplicates(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct flow_inlet_once name;
+    struct sent once;
+    fixture_init(&f);
+    f.hold = true;
+    submit_once(&f, &once, FLOW_REQUEST_NUMBERED, "{}\n{\n{}", &name);
+    f.commits[0]->request->result = FLOW_REQUEST_REPEAT;
+    fixture_answer(&f, 0, err_ok());
+    fixture_run(&f);
+    assert_string_equal(err_name(once.request.error), "OK");
+    assert_int_equal(once.request.duplicates, 3);
+    assert_int_equal(once.request.accepted + once.request.dead_lettered, 0);
+    assert_int_equal(once.request.error_count, 0);
+    assert_false(once.request.replayed);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_DUPLICATE], 3);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_ACCEPTED], 0);
+    assert_int_equal(events(&f)->total.bytes[PIPELINE_CHECK_DUPLICATE], 5);
+    fixture_done(&f);
+}
+
+static void a_repeated_key_has_the_answer_that_was_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct flow_inlet_once name;
+    struct sent first;
+    struct sent again;
+    fixture_init(&f);
+    f.hold = true;
+    submit_once(&f, &first, FLOW_REQUEST_KEYED, "{}\n{\n{}", &name);
+    submit_once(&f, &again, FLOW_REQUEST_KEYED, "{}\n{\n{}", &name);
+    struct flow_request *one = f.commits[0]->request;
+    struct flow_request *two = f.commits[1]->request;
+    assert_memory_equal(&one->body, &two->body, sizeof(one->body));
+    /* As the log does: it keeps the bytes and gives them to who comes again. */
+    two->result = FLOW_REQUEST_REPEAT;
+    two->duplicates = 1;
+    two->kept_size = one->answer.size;
+    memcpy(two->kept, one->answer.data, one->answer.size);
+    fixture_answer(&f, 0, err_ok());
+    fixture_answer(&f, 1, err_ok());
+    fixture_run(&f);
+    assert_counts(&first, 2, 1, 0);
+    assert_true(again.request.replayed);
+    assert_int_equal(again.request.accepted, 1);
+    assert_int_equal(again.request.duplicates, 1);
+    assert_int_equal(again.request.dead_lettered, 1);
+    assert_int_equal(again.request.error_count, 1);
+    assert_string_equal(again.request.errors[0].detail, first.request.errors[0].detail);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_DUPLICATE], 3);
+    flow_inlet_request_done(&first.request);
+    flow_inlet_request_done(&again.request);
+    submit_once(&f, &again, FLOW_REQUEST_KEYED, "{}", &name);
+    two = f.commits[2]->request;
+    assert_memory_not_equal(&one->body, &two->body, sizeof(one->body));
+    /* What comes back makes no sense. */
+    two->result = FLOW_REQUEST_REPEAT;
+    two->kept_size = 0;
+    fixture_answer(&f, 2, err_ok());
+    fixture_run(&f);
+    assert_string_equal(err_name(again.request.error), "CORRUPT");
+    fixture_done(&f);
+}
+
+static void a_request_out_of_turn_is_told_the_number_and_is_no_failure(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct flow_inlet_once name;
+    struct sent once;
+    fixture_init(&f);
+    f.hold = true;
+    submit_once(&f, &once, FLOW_REQUEST_NUMBERED, "{}\n{", &name);
+    f.commits[0]->request->expected = 4;
+    fixture_answer(&f, 0, err_make(ERR_SEQUENCE_GAP));
+    fixture_run(&f);
+    assert_failed_with(&once, "SEQUENCE_GAP");
+    assert_int_equal(once.request.expected, 4);
+    assert_int_equal(f.check->commits_failed, 0);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_ACCEPTED], 0);
+    fixture_done(&f);
+}
+
+static void a_number_needs_no_records(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct flow_inlet_once name;
+    struct sent once;
+    fixture_init(&f);
+    submit_once(&f, &once, FLOW_REQUEST_NUMBERED, "\n", &name);
+    assert_int_equal(f.commit_count, 1);
+    assert_int_equal(f.commits[0]->append_count, 0);
+    assert_counts(&once, 0, 0, 0);
+    fixture_done(&f);
+}
+
+static void any_failed_allocation_fails_the_one_request(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fixture f;
+        struct flow_inlet_once name = {FLOW_REQUEST_KEYED, {1, 2}, 0};
+        fixture_init(&f);
+        struct sent once =
+            fixture_request(&f, 'o', "events", FLOW_FRAMING_NDJSON, SLICE_LITERAL("{}\n{}"));
+        once.request.once = &name;
+        mem_fail_after(n);
+        flow_inlet_submit(pipeline_check_inlet(f.check), &once.request);
+        mem_fail_after(0);
+        bool failed = f.commit_count == 0;
+        fixture_run(&f);
+        assert_int_equal(once.answers, 1);
+        assert_string_equal(err_name(once.request.error), failed ? "MEMORY" : "OK");
+        /* The commit goes back to the pool, and serves a plain request. */
+        struct sent *plain = fixture_send(&f, "events", FLOW_FRAMING_NDJSON, SLICE_LITERAL("{}"));
+        assert_null(f.commits[f.commit_count - 1]->request);
+        assert_counts(plain, 1, 0, 0);
+        sent_done(plain);
+        fixture_done(&f);
+        if (!failed)
+            return;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +460,12 @@ int main(void)
         cmocka_unit_test(the_pool_keeps_little),
         cmocka_unit_test(a_commit_holds_ten_thousand_partitions),
         cmocka_unit_test(any_failed_allocation_leaves_the_kept_requests),
+        cmocka_unit_test(a_request_that_counts_once_is_alone_in_its_commit),
+        cmocka_unit_test(a_repeated_number_is_all_duplicates),
+        cmocka_unit_test(a_repeated_key_has_the_answer_that_was_kept),
+        cmocka_unit_test(a_request_out_of_turn_is_told_the_number_and_is_no_failure),
+        cmocka_unit_test(a_number_needs_no_records),
+        cmocka_unit_test(any_failed_allocation_fails_the_one_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

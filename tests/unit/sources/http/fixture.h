@@ -52,10 +52,19 @@ static inline void fixture_submit(struct flow_inlet *inlet, struct flow_inlet_re
     assert_string_equal(request->source, "http");
     fake->submitted[fake->count++] = request;
     fake->body.size = 0;
-    fake_append(&fake->body, request->body.data, request->body.size);
+    if (request->body.size > 0)
+        fake_append(&fake->body, request->body.data, request->body.size);
 }
 
-static const struct flow_inlet_ops fixture_inlet_ops = {fixture_topic, fixture_submit};
+static inline struct flow_fingerprint fixture_fingerprint(const struct flow_inlet_topic *topic,
+                                                          struct slice text)
+{
+    assert_ptr_equal(topic, &fake_topic);
+    return (struct flow_fingerprint){text.size, text.data[0]};
+}
+
+static const struct flow_inlet_ops fixture_inlet_ops = {
+    .topic = fixture_topic, .submit = fixture_submit, .fingerprint = fixture_fingerprint};
 
 static inline struct fixture *fixture_new(uint64_t body_max, uint64_t credit)
 {

@@ -355,6 +355,91 @@ static void an_answer_that_has_no_memory_is_503(void **state)
     fixture_free(f);
 }
 
+#define NDJSON "Content-Type: application/x-ndjson\r\n"
+#define NUMBERED NDJSON "Garner-Producer: abc\r\nGarner-Sequence: 7\r\n"
+
+static void a_request_with_a_name_counts_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(0, 1000);
+    fixture_open(f);
+    fixture_ask(f, POST, JSON, "{}");
+    assert_null(last(f)->once);
+    fixture_finish(f, last(f));
+    fixture_ask(f, POST, NUMBERED, "{}");
+    struct flow_inlet_request *request = last(f);
+    assert_int_equal(request->once->kind, FLOW_REQUEST_NUMBERED);
+    assert_int_equal(request->once->id.low, 3);
+    assert_int_equal(request->once->sequence, 7);
+    fixture_finish(f, request);
+    fixture_ask(f, POST, JSON "Idempotency-Key: \"xy\"\r\n", "{}");
+    request = last(f);
+    assert_int_equal(request->once->kind, FLOW_REQUEST_KEYED);
+    assert_int_equal(request->once->id.low, 2);
+    assert_int_equal(request->once->id.high, 'x');
+    request->replayed = true;
+    assert_non_null(strstr(fixture_finish(f, request), "Idempotency-Replayed: true\r\n"));
+    assert_non_null(strstr(fixture_ask(f, POST, JSON "Garner-Sequence: 7\r\n", "{}"), "400 Bad"));
+    fixture_free(f);
+}
+
+static void a_missing_number_is_told_with_the_one_that_is_expected(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(0, 1000);
+    fixture_open(f);
+    static const struct {
+        uint64_t expected;
+        const char *says;
+    } gaps[] = {
+        {0, "\"expected\":0,\"got\":7,\"detail\":\"this topic has never seen this producer"},
+        {5, "\"expected\":5,\"got\":7,\"detail\":\"requests before this one"}};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_ask(f, POST, NUMBERED, "{}");
+        last(f)->error = err_make(ERR_SEQUENCE_GAP);
+        last(f)->expected = gaps[i].expected;
+        const char *answer = fixture_finish(f, last(f));
+        assert_non_null(strstr(answer, "HTTP/1.1 409 Conflict\r\n"));
+        assert_non_null(strstr(answer, "{\"error\":\"sequence_gap\","));
+        assert_non_null(strstr(answer, gaps[i].says));
+    }
+    fixture_ask(f, POST, NUMBERED, "{}");
+    last(f)->error = err_make(ERR_SEQUENCE_GAP);
+    mem_fail_after(1);
+    const char *answer = fixture_finish(f, last(f));
+    mem_fail_after(0);
+    assert_non_null(strstr(answer, "503 Service Unavailable"));
+    fixture_ask(f, POST, NUMBERED, "{}");
+    last(f)->error = err_make(ERR_PRODUCERS_FULL);
+    answer = fixture_finish(f, last(f));
+    assert_non_null(strstr(answer, "503 Service Unavailable"));
+    assert_non_null(strstr(answer, "let each producer keep its name"));
+    fixture_ask(f, POST, JSON "Idempotency-Key: k\r\n", "{}");
+    last(f)->error = err_make(ERR_KEY_REUSED);
+    answer = fixture_finish(f, last(f));
+    assert_non_null(strstr(answer, "422 Unprocessable"));
+    assert_non_null(strstr(answer, "another body"));
+    fixture_free(f);
+}
+
+static void only_a_number_may_come_without_a_body(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(0, 1000);
+    fixture_open(f);
+    fixture_ask(f, POST, NUMBERED, "");
+    assert_int_equal(f->inlets[0].body.size, 0);
+    assert_non_null(strstr(fixture_finish(f, last(f)), "HTTP/1.1 200 OK\r\n"));
+    size_t count = f->inlets[0].count;
+    static const char *const lines[] = {NDJSON,
+                                        JSON "Garner-Producer: abc\r\nGarner-Sequence: 7\r\n",
+                                        NDJSON "Idempotency-Key: k\r\n"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_non_null(strstr(fixture_ask(f, POST, lines[i], ""), "empty body"));
+    assert_int_equal(f->inlets[0].count, count);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +459,9 @@ int main(void)
         cmocka_unit_test(a_peer_that_goes_gives_its_memory_back),
         cmocka_unit_test(a_peer_that_goes_after_handing_over_changes_nothing),
         cmocka_unit_test(an_answer_that_has_no_memory_is_503),
+        cmocka_unit_test(a_request_with_a_name_counts_once),
+        cmocka_unit_test(a_missing_number_is_told_with_the_one_that_is_expected),
+        cmocka_unit_test(only_a_number_may_come_without_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

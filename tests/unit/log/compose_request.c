@@ -1,0 +1,279 @@
+#include "log/log_int.h"
+
+#include "unit/log/once.h"
+
+static void begin(struct world *w, uint64_t seed)
+{
+    world_init(w, seed);
+    world_begin(w);
+}
+
+static void a_repeat_is_counted_and_not_appended(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    begin(&w, 1);
+    assert_code(once_number(&w, 1, 0, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_code(once_number(&w, 1, 0, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_code(once_key(&w, 1, 1, 5, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_code(once_key(&w, 1, 1, 5, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_int_equal(world_end(&w, 1, 0), 8);
+    assert_int_equal(keyed_topic(&w)->received, 16);
+    assert_int_equal(keyed_topic(&w)->duplicates, 8);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void a_gap_and_another_body_leave_no_trace(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    begin(&w, 2);
+    assert_code(once_number(&w, 1, 1, 3, &result), SEQUENCE_GAP);
+    assert_code(once_key(&w, 1, 1, 1, &result), OK);
+    assert_code(once_key(&w, 1, 2, 4, &result), KEY_REUSED);
+    assert_int_equal(result, FLOW_REQUEST_OTHER_BODY);
+    assert_int_equal(keyed_topic(&w)->received, 1);
+    assert_int_equal(world_end(&w, 1, 0), 1);
+    /* A number without records takes its place all the same. */
+    assert_code(once_number(&w, 1, 0, 0, &result), OK);
+    assert_code(once_number(&w, 1, 1, 3, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void what_was_decided_outlives_a_crash_a_stop_and_a_checkpoint(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    begin(&w, 3);
+    for (uint64_t n = 0; n < 4; n++) {
+        assert_code(once_number(&w, 1, n, 2, &result), OK);
+        assert_int_equal(result, FLOW_REQUEST_FIRST);
+        assert_code(once_key(&w, n, n, 2, &result), OK);
+        if (n % 2 == 0) {
+            world_lose_power(&w);
+        } else {
+            world_stop(&w);
+        }
+        world_open(&w);
+        for (uint64_t past = 0; past <= n; past++) {
+            assert_code(once_number(&w, 1, past, 2, &result), OK);
+            assert_int_equal(result, FLOW_REQUEST_REPEAT);
+            assert_code(once_key(&w, past, past, 2, &result), OK);
+            assert_int_equal(result, FLOW_REQUEST_REPEAT);
+            assert_code(once_key(&w, past, past + 1, 2, &result), KEY_REUSED);
+        }
+        assert_code(once_number(&w, 1, n + 2, 2, &result), SEQUENCE_GAP);
+    }
+    assert_int_equal(world_end(&w, 1, 0), 16);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+/* A first one is being flushed; behind it come its repeat and what contradicts it. */
+static void four_in_flight(struct world *w, struct once four[static 4])
+{
+    w->flusher.closed = true;
+    once_numbered(&four[0], w, 1, 0, 2);
+    asked_send(&four[0].asked);
+    world_deliver(w);
+    once_keyed(&four[1], w, 1, 1, 2);
+    once_numbered(&four[2], w, 1, 0, 2);
+    once_numbered(&four[3], w, 1, 2, 2);
+    for (int i = 1; i < 4; i++)
+        asked_send(&four[i].asked);
+    world_deliver(w);
+}
+
+static void answers_wait_for_the_flush_of_what_they_depend_on(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct world w;
+        struct once four[4];
+        world_init(&w, 4);
+        w.options.early_answers = early;
+        w.options.early_bytes = 1u << 20;
+        w.options.early_delay_ms = 10000;
+        world_begin(&w);
+        four_in_flight(&w, four);
+        assert_int_equal(four[0].asked.answered, early);
+        assert_false(four[2].asked.answered);
+        assert_false(four[3].asked.answered);
+        gate_open(&w.flusher);
+        assert_code(once_end(&four[0]), OK);
+        assert_code(once_end(&four[1]), OK);
+        assert_code(once_end(&four[2]), OK);
+        assert_code(once_end(&four[3]), SEQUENCE_GAP);
+        assert_int_equal(four[2].request.result, FLOW_REQUEST_REPEAT);
+        assert_int_equal(four[3].request.expected, 1);
+        assert_balanced(&w);
+        world_done(&w);
+    }
+}
+
+static void a_gap_waits_for_the_frame_in_flight_where_none_is_open(void **state)
+{
+    (void)state;
+    struct world w;
+    struct once first;
+    struct once gap;
+    begin(&w, 5);
+    w.flusher.closed = true;
+    once_numbered(&first, &w, 1, 0, 2);
+    asked_send(&first.asked);
+    world_deliver(&w);
+    once_numbered(&gap, &w, 1, 5, 2);
+    asked_send(&gap.asked);
+    world_deliver(&w);
+    assert_null(w.log->open);
+    assert_false(gap.asked.answered);
+    gate_open(&w.flusher);
+    assert_code(once_end(&gap), SEQUENCE_GAP);
+    assert_code(once_end(&first), OK);
+    world_done(&w);
+}
+
+static void answers_fail_with_the_flush_and_all_may_be_sent_again(void **state)
+{
+    (void)state;
+    struct world w;
+    struct once four[4];
+    enum flow_request_result result;
+    begin(&w, 6);
+    four_in_flight(&w, four);
+    sim_disk_fail_after(w.disk, 1, ERR_IO);
+    gate_open(&w.flusher);
+    for (int i = 0; i < 4; i++)
+        assert_code(once_end(&four[i]), FENCED);
+    sim_disk_fail_after(w.disk, 0, ERR_OK);
+    world_settle(&w);
+    assert_code(once_number(&w, 1, 2, 2, &result), SEQUENCE_GAP);
+    assert_code(once_number(&w, 1, 0, 2, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_code(once_key(&w, 1, 2, 2, &result), OK);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void records_with_keys_are_held_against_theirs_too(void **state)
+{
+    (void)state;
+    struct world w;
+    struct keyed first;
+    struct flow_request request = {.kind = FLOW_REQUEST_NUMBERED, .topic_id = 1, .id = key_of(1)};
+    begin(&w, 7);
+    assert_code(keys_configure(&w, 3600000, UINT64_C(64) << 20), OK);
+    assert_int_equal(keyed_commit(&w, (const uint64_t[]){1, 2}, 2), 0);
+    for (int again = 0; again < 2; again++) {
+        keyed_init(&first, &w, (const uint64_t[]){2, 3}, 2);
+        first.asked.commit.request = &request;
+        asked_send(&first.asked);
+        assert_int_equal(keyed_end(&first), again ? 0 : 1);
+        assert_int_equal(request.result, again ? FLOW_REQUEST_REPEAT : FLOW_REQUEST_FIRST);
+    }
+    assert_int_equal(keyed_topic(&w)->duplicates, 3);
+    assert_int_equal(keyed_topic(&w)->received, 6);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void what_a_request_cannot_be_with_is_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    struct once once;
+    begin(&w, 8);
+    once_numbered(&once, &w, 1, FLOW_SEQUENCE_MAX + 1, 2);
+    asked_send(&once.asked);
+    assert_code(once_end(&once), INVALID);
+    once_numbered(&once, &w, 1, 0, 2);
+    once.asked.commit.count_count = 0;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), INVALID);
+    once_numbered(&once, &w, 1, 0, 2);
+    once.request.topic_id = 2;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), INVALID);
+    once_keyed(&once, &w, 1, 1, 2);
+    once.request.answer.size = FLOW_ANSWER_MAX + 1;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), INVALID);
+    once_keyed(&once, &w, 1, 1, 2);
+    once.request.kept = NULL;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), INVALID);
+    world_done(&w);
+}
+
+static void a_deleted_topic_takes_its_requests_with_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    enum flow_request_result result;
+    begin(&w, 9);
+    assert_code(once_number(&w, 1, 0, 2, &result), OK);
+    for (uint32_t id = 2; id > 0; id--) {
+        asked_init(&asked, &w);
+        asked.topic = (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = id};
+        asked.commit.topics = &asked.topic;
+        asked.commit.topic_count = 1;
+        assert_code(asked_commit(&asked), OK);
+    }
+    assert_code(once_number(&w, 1, 1, 2, &result), NOT_FOUND);
+    world_stop(&w);
+    world_open(&w);
+    world_done(&w);
+}
+
+static void without_memory_a_request_is_refused_whole(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 10; n++) {
+        struct world w;
+        struct once once;
+        enum flow_request_result result;
+        begin(&w, 10);
+        once_numbered(&once, &w, 1, 0, 2);
+        asked_send(&once.asked);
+        mem_fail_after(n);
+        err_t err = once_end(&once);
+        mem_fail_after(0);
+        /* The disk, too, is in memory here. */
+        world_settle(&w);
+        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY) || err_is(err, ERR_FENCED));
+        assert_code(once_number(&w, 1, 0, 2, &result), OK);
+        assert_int_equal(result, err_is_ok(err) ? FLOW_REQUEST_REPEAT : FLOW_REQUEST_FIRST);
+        assert_int_equal(world_end(&w, 1, 0), 2);
+        assert_balanced(&w);
+        world_done(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_repeat_is_counted_and_not_appended),
+        cmocka_unit_test(a_gap_and_another_body_leave_no_trace),
+        cmocka_unit_test(what_was_decided_outlives_a_crash_a_stop_and_a_checkpoint),
+        cmocka_unit_test(answers_wait_for_the_flush_of_what_they_depend_on),
+        cmocka_unit_test(a_gap_waits_for_the_frame_in_flight_where_none_is_open),
+        cmocka_unit_test(answers_fail_with_the_flush_and_all_may_be_sent_again),
+        cmocka_unit_test(records_with_keys_are_held_against_theirs_too),
+        cmocka_unit_test(what_a_request_cannot_be_with_is_refused),
+        cmocka_unit_test(a_deleted_topic_takes_its_requests_with_it),
+        cmocka_unit_test(without_memory_a_request_is_refused_whole),
+    };
+    return cmocka_run_group_tests_name("log/compose_request", tests, NULL, NULL);
+}

@@ -38,7 +38,9 @@ struct log_keys_bucket {
     uint32_t saving_crc;
     /* Sorted. */
     struct log_keys_file file;
-    uint64_t installed; /* which of all that were sorted since the start */
+    uint64_t installed;   /* which of all that were sorted since the start */
+    uint64_t checked_ns;  /* when the check (scrub.h) had read all of it; 0: not since the start */
+    uint32_t differences; /* that it found, and that stand */
 };
 
 struct log_keys {

@@ -398,30 +398,35 @@ static uint32_t blocks_before(const struct log_keys_file *file, uint64_t high, b
     return first;
 }
 
-static err_t look_in_block(const struct log_keys_file *file, uint32_t index,
-                           struct flow_fingerprint key, bool *found)
+static err_t read_block(const struct log_keys_file *file, uint32_t index,
+                        struct log_keys_block *last)
 {
-    uint8_t block[IO_BLOCK];
     size_t got = 0;
     ASSERT(index < block_count(file->count));
-    TRY(io_file_read(file->reader, block, sizeof block, (uint64_t)IO_BLOCK * (index + 1), &got));
-    TRY(log_keys_block_check(slice_make(block, got), file->number, index));
-    for (uint32_t k = 0; k < LOG_KEYS_BLOCK_KEYS && !*found; k++) {
-        struct flow_fingerprint at = log_key_get(block + (size_t)k * LOG_KEY_SIZE);
-        *found = at.low == key.low && at.high == key.high;
-    }
+    if (last->file == file && last->index == index)
+        return err_ok();
+    last->file = NULL;
+    TRY(io_file_read(file->reader, last->bytes, IO_BLOCK, (uint64_t)IO_BLOCK * (index + 1), &got));
+    TRY(log_keys_block_check(slice_make(last->bytes, got), file->number, index));
+    last->file = file;
+    last->index = index;
     return err_ok();
 }
 
 err_t log_keys_file_probe(const struct log_keys_file *file, struct flow_fingerprint key,
-                          bool *found)
+                          struct log_keys_block *last, bool *found)
 {
     uint32_t first = blocks_before(file, key.high, false);
     uint32_t end = blocks_before(file, key.high, true);
     ASSERT(first <= end);
     *found = false;
     /* The one before the first that begins with it may end with it. */
-    for (uint32_t i = first > 0 ? first - 1 : 0; i < end && !*found; i++)
-        TRY(look_in_block(file, i, key, found));
+    for (uint32_t i = first > 0 ? first - 1 : 0; i < end && !*found; i++) {
+        TRY(read_block(file, i, last));
+        for (uint32_t k = 0; k < LOG_KEYS_BLOCK_KEYS && !*found; k++) {
+            struct flow_fingerprint at = log_key_get(last->bytes + (size_t)k * LOG_KEY_SIZE);
+            *found = at.low == key.low && at.high == key.high;
+        }
+    }
     return err_ok();
 }

@@ -49,6 +49,13 @@ struct log_keys_file {
     uint64_t bytes;              /* of memory */
 };
 
+/* A block of an open file, which is good. */
+struct log_keys_block {
+    const struct log_keys_file *file; /* NULL: none */
+    uint32_t index;
+    uint8_t bytes[IO_BLOCK];
+};
+
 /* The first IO_BLOCK bytes of a file. */
 void log_keys_head_encode(const struct log_keys_head *head, uint8_t out[static IO_BLOCK]);
 /* ERR_CORRUPT, ERR_VERSION. */
@@ -75,6 +82,7 @@ void log_keys_file_done(struct log_keys_file *file);
 void log_keys_file_prefetch(const struct log_keys_file *file, struct flow_fingerprint key);
 /* False when the key is not in the file. */
 bool log_keys_file_maybe(const struct log_keys_file *file, struct flow_fingerprint key);
-/* Whether it is there. ERR_IO, ERR_CORRUPT. */
+/* Whether it is there. `last` is the block that was read last, all zeros at first: where keys are
+ * asked for in their order, file by file, no block is read twice. ERR_IO, ERR_CORRUPT. */
 err_t log_keys_file_probe(const struct log_keys_file *file, struct flow_fingerprint key,
-                          bool *found);
+                          struct log_keys_block *last, bool *found);

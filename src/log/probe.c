@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+#include <stdlib.h>
+
 /*
  * Keys in the files of closed buckets. Filters are in memory and asked on the sequencer's loop; a
  * key that passes one is read by a worker, in one job with all that the commits behind in the queue
@@ -15,14 +17,33 @@
 
 #define PROBES_MAX 65536u
 
+/* As they lie on the disk. */
+static int rising(const void *a, const void *b)
+{
+    const struct log_probe *x = *(const struct log_probe *const *)a;
+    const struct log_probe *y = *(const struct log_probe *const *)b;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
+    return (x->key.high > y->key.high) - (x->key.high < y->key.high);
+}
+
+/* The probes themselves stay where they are: the loop takes back what was answered meanwhile. In
+ * another order they are only slower, so memory may be lacking. */
 static void probe_work(struct io_job *job)
 {
     struct log_prober *prober = CONTAINER_OF(job, struct log_prober, job);
+    struct log_keys_block last = {0};
     ASSERT(prober->running);
+    struct log_probe **order = mem_alloc(prober->count * sizeof(struct log_probe *));
+    for (size_t i = 0; order && i < prober->count; i++)
+        order[i] = &prober->probes[i];
+    if (order)
+        qsort(order, prober->count, sizeof(struct log_probe *), rising);
     for (size_t i = 0; i < prober->count; i++) {
-        struct log_probe *probe = &prober->probes[i];
-        probe->error = log_keys_file_probe(&probe->bucket->file, probe->key, &probe->found);
+        struct log_probe *probe = order ? order[i] : &prober->probes[i];
+        probe->error = log_keys_file_probe(&probe->bucket->file, probe->key, &last, &probe->found);
     }
+    mem_free(order);
 }
 
 static void take_result(struct log *log, const struct log_probe *probe)

@@ -109,31 +109,36 @@ static void add_retention(struct buf *out, const struct control_catalog_topic *t
                             : ", then the oldest go\n");
 }
 
-/* Bytes of a key: in the table of the newest, in the filter of a file, in a file. */
+/* Bytes of a key: in the table of the newest, where that is full; in a file; and in its filter,
+ * 81 for 32 keys. */
 #define KEY_TABLE_BYTES 27u
-#define KEY_FILTER_EIGHTHS 18u
+#define KEY_TABLE_BYTES_MIN 22u
 #define KEY_FILE_BYTES 16u
+#define KEY_FILTER_BYTES_32 81u
 
 /* What keys take at the rate that the contract expects: a key counts for a sixteenth of the window
- * longer at the most, and while a table becomes a file there are another one and a copy. */
+ * longer at the most. A table becomes a file when it spans a sixteenth or is full; meanwhile there
+ * are another one and a copy. */
 static void add_dedup_cost(struct buf *out, const struct control_catalog_dedup *d)
 {
-    uint64_t seconds = d->window_ms / 16000 * 17 + 1;
-    bool fits = d->rate <= UINT64_C(1) << 40;
-    uint64_t keys = fits ? d->rate * seconds : UINT64_C(1) << 60;
-    uint64_t newest = d->memory_bytes / KEY_TABLE_BYTES;
-    newest = newest < keys ? newest : keys;
+    uint64_t width = d->window_ms / 16000 + 1;
+    bool fits = d->rate <= (UINT64_C(1) << 50) / (17 * width);
+    uint64_t keys = fits ? d->rate * 17 * width : UINT64_C(1) << 50;
+    uint64_t full = d->memory_bytes / KEY_TABLE_BYTES_MIN;
+    uint64_t newest = full < keys / 17 ? full : keys / 17;
     uint64_t sorted = keys - newest;
-    uint64_t memory = newest * KEY_TABLE_BYTES + sorted / 8 * KEY_FILTER_EIGHTHS;
-    uint64_t disk = (sorted + 2 * newest) * KEY_FILE_BYTES;
-    ASSERT(d->rate > 0);
-    buf_add_format(out, "; %llu a second are %llu keys: ", (unsigned long long)d->rate,
-                   (unsigned long long)keys);
+    uint64_t table = newest * KEY_TABLE_BYTES;
+    table = table < d->memory_bytes ? table : d->memory_bytes;
+    uint64_t memory = table + sorted / 32 * KEY_FILTER_BYTES_32;
+    ASSERT(d->rate > 0 && newest > 0);
+    buf_add_format(out, "; %llu a second are %llu keys, most of them in %llu files: ",
+                   (unsigned long long)d->rate, (unsigned long long)keys,
+                   (unsigned long long)(sorted / newest));
     buf_add_size(out, memory);
     buf_add_string(out, " of memory (");
-    buf_add_size(out, memory + (sorted > 0 ? newest * (KEY_TABLE_BYTES + KEY_FILE_BYTES) : 0));
+    buf_add_size(out, memory + table + newest * KEY_FILE_BYTES);
     buf_add_string(out, " for moments), ");
-    buf_add_size(out, disk);
+    buf_add_size(out, (sorted + 2 * newest) * KEY_FILE_BYTES);
     buf_add_string(out, " of disk");
 }
 

@@ -11,6 +11,9 @@
  * not be are taken back from the end of their tables, as all are whose frame fails.
  */
 
+/* Keys whose memory is on its way while one is looked for. */
+#define AHEAD 8u
+
 void log_compose_keys_begin(struct flow_commit *commit)
 {
     ASSERT(commit->appends || commit->append_count == 0);
@@ -42,6 +45,8 @@ static err_t decide(struct log_topic *topic, struct flow_append *append, int64_t
     ASSERT(topic->keys && append->keys);
     for (uint32_t i = 0; i < append->record_count; i++) {
         const struct flow_fingerprint key = append->keys[i];
+        if (i + AHEAD < append->record_count)
+            log_keys_prefetch(topic->keys, append->keys[i + AHEAD]);
         if (flow_fingerprint_is_none(&key) || flow_bit(append->duplicates, i))
             continue;
         enum log_keys_found found = log_keys_find(topic->keys, &topic->config, now_ms, key);

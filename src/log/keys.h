@@ -38,7 +38,9 @@ struct log_keys_bucket {
     uint32_t saving_crc;
     /* Sorted. */
     struct log_keys_file file;
-    uint64_t installed; /* which of all that were sorted since the start */
+    uint64_t installed;   /* which of all that were sorted since the start */
+    uint64_t checked_ns;  /* when the check (scrub.h) had read all of it; 0: not since the start */
+    uint32_t differences; /* that it found, and that stand */
 };
 
 struct log_keys {
@@ -73,6 +75,8 @@ uint32_t log_keys_expired(const struct log_keys *keys, const struct flow_topic_c
 /* Lets go of the oldest buckets. */
 void log_keys_drop(struct log_keys *keys, uint32_t count);
 
+/* Brings what log_keys_find looks at first into the processor's cache. */
+void log_keys_prefetch(const struct log_keys *keys, struct flow_fingerprint key);
 /* Looks in the tables. */
 enum log_keys_found log_keys_find(const struct log_keys *keys,
                                   const struct flow_topic_config *config, int64_t now_ms,
@@ -89,6 +93,23 @@ void log_keys_forget(struct log_keys *keys);
  * composed as; in recovery they are added. ERR_MEMORY. */
 err_t log_keys_settle(struct log_keys *keys, const struct flow_topic_config *config,
                       struct slice fingerprints, int64_t commit_ms);
+
+/* What the filters of sorted files are asked, all keys of a commit at once: those neither none nor
+ * marked in `known` (a bit each), for the files that were installed after `since`. */
+struct log_keys_question {
+    const struct flow_fingerprint *keys;
+    const uint8_t *known;
+    uint32_t count;
+    uint64_t since;
+};
+
+/* Key `index` of a question may be in the bucket's file. */
+typedef err_t log_keys_passed_fn(void *context, uint32_t index, struct log_keys_bucket *bucket);
+
+/* Calls `passed` for each key and file that a filter does not rule out; the first error of it ends
+ * that and is returned. */
+err_t log_keys_ask(const struct log_keys *keys, const struct log_keys_question *question,
+                   log_keys_passed_fn *passed, void *context);
 
 /* The oldest bucket that is closed, durable and not sorted, or NULL. */
 struct log_keys_bucket *log_keys_closed(const struct log_keys *keys);

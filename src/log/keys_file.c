@@ -9,10 +9,12 @@
 #include <stdlib.h>
 
 /*
- * Fingerprints are spread evenly, so where one would be in the sorted file is known to within a
- * few dozen places by its value alone. The filter is exact about that: it has the place where each
- * sixteenth part begins, and sixteen bits of each key. A key that passes costs one read of a block,
- * now and then of two.
+ * A filter is asked for each key that comes, and each file's: that is a line of memory each, on its
+ * way while others are looked at. A key has one bit in each of the eight words of its line. Keys
+ * are spread evenly, so a line is a range of them, and one that is as full as the others.
+ *
+ * A key that passes costs one read, of the block between whose first key and the next one's it is;
+ * of two where both halves of the order are torn over a border.
  *
  * The filter is not kept: a start makes it again from the file, every byte of which it checks on
  * that occasion.
@@ -21,7 +23,8 @@
  * checksum is an error of whoever asked, and never an answer.
  */
 
-#define RANGE_KEYS 16u
+#define KEY_BITS 20u /* of a filter */
+#define LINE_BITS (64u * LOG_KEYS_LINE_WORDS)
 #define COPY_SIZE ((size_t)1 << 20)
 #define SORT_BITS 16u
 #define SORT_SMALL 4096u
@@ -151,18 +154,17 @@ static err_t sort_keys(const struct log_keys_table *table, struct flow_fingerpri
     return err_ok();
 }
 
-/* Keys are spread evenly over all values, so that a value scaled to the number of ranges is its
- * range, without a search. */
-static uint32_t range_of(const struct log_keys_file *file, struct flow_fingerprint key)
+/* By the half that files are sorted by: a filter is filled from its front to its end. */
+static struct log_keys_line *line_of(const struct log_keys_file *file, struct flow_fingerprint key)
 {
-    ASSERT(file->ranges > 0);
-    return (uint32_t)(((unsigned __int128)key.high * file->ranges) >> 64);
+    ASSERT(file->line_count > 0);
+    return &file->lines[((unsigned __int128)key.high * file->line_count) >> 64];
 }
 
-/* Of the other half than ranges are made of, or all keys of a range would have the same. */
-static uint16_t tag_of(struct flow_fingerprint key)
+/* Of the other half, or keys of a line would have the same bits. */
+static uint32_t bit_of(struct flow_fingerprint key, uint32_t word)
 {
-    return (uint16_t)(key.low >> 48);
+    return (uint32_t)(key.low >> (6 * word)) & 63;
 }
 
 static err_t filter_init(struct log_keys_file *file, uint64_t number, uint32_t count)
@@ -170,37 +172,35 @@ static err_t filter_init(struct log_keys_file *file, uint64_t number, uint32_t c
     ASSERT(count > 0);
     file->number = number;
     file->count = count;
-    file->ranges = count / RANGE_KEYS + 1;
-    file->starts = mem_zalloc((size_t)file->ranges + 1, sizeof *file->starts);
-    file->tags = mem_alloc(count * sizeof *file->tags);
-    file->bytes = ((uint64_t)file->ranges + 1) * sizeof *file->starts + count * sizeof *file->tags;
-    return err_make(file->starts && file->tags ? ERR_OK : ERR_MEMORY);
+    file->line_count = (uint32_t)((uint64_t)count * KEY_BITS / LINE_BITS) + 1;
+    size_t size = file->line_count * sizeof *file->lines;
+    file->lines = mem_alloc_aligned(sizeof *file->lines, size);
+    file->fences = mem_alloc(block_count(count) * sizeof *file->fences);
+    if (!file->lines || !file->fences)
+        return err_make(ERR_MEMORY);
+    memset(file->lines, 0, size);
+    file->bytes = size + block_count(count) * sizeof *file->fences;
+    return err_ok();
 }
 
-/* Key `place`, in their order; `*range` is how far the ranges have been begun. */
-static void filter_add(struct log_keys_file *file, uint32_t place, struct flow_fingerprint key,
-                       uint32_t *range)
+/* Key `place`, in their order. */
+static void filter_add(struct log_keys_file *file, uint32_t place, struct flow_fingerprint key)
 {
     ASSERT(place < file->count);
-    for (uint32_t own = range_of(file, key); *range <= own; (*range)++)
-        file->starts[*range] = place;
-    file->tags[place] = tag_of(key);
-}
-
-static void filter_end(struct log_keys_file *file, uint32_t range)
-{
-    ASSERT(range <= file->ranges);
-    for (; range <= file->ranges; range++)
-        file->starts[range] = file->count;
+    if (place % LOG_KEYS_BLOCK_KEYS == 0)
+        file->fences[place / LOG_KEYS_BLOCK_KEYS] = key.high;
+    struct log_keys_line *line = line_of(file, key);
+    for (uint32_t i = 0; i < LOG_KEYS_LINE_WORDS; i++)
+        line->words[i] |= UINT64_C(1) << bit_of(key, i);
 }
 
 void log_keys_file_done(struct log_keys_file *file)
 {
     err_t ignored = io_file_close(file->reader);
     (void)ignored;
-    ASSERT(file->tags || file->count == 0 || file->bytes > 0);
-    mem_free(file->starts);
-    mem_free(file->tags);
+    ASSERT(file->lines || file->bytes == 0);
+    mem_free(file->lines);
+    mem_free(file->fences);
     *file = (struct log_keys_file){0};
 }
 
@@ -268,10 +268,8 @@ static err_t write_sorted(struct io_disk *disk, const char *path, const struct l
     ASSERT(slash && (size_t)(slash - path) < sizeof directory);
     snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path);
     TRY(filter_init(out, head->number, head->count));
-    uint32_t range = 0;
     for (uint32_t i = 0; i < head->count; i++)
-        filter_add(out, i, keys[i], &range);
-    filter_end(out, range);
+        filter_add(out, i, keys[i]);
     TRY(io_disk_make_path(disk, directory, why));
     TRY(write_file(disk, path, head, keys, why));
     TRY(io_disk_sync_directory(disk, directory, why));
@@ -306,7 +304,7 @@ static bool same_head(const struct log_keys_head *a, const struct log_keys_head 
 }
 
 static err_t take_block(struct log_keys_file *file, struct slice block, uint32_t index,
-                        struct flow_fingerprint *last, uint32_t *range)
+                        struct flow_fingerprint *last)
 {
     ASSERT(index < block_count(file->count));
     TRY(log_keys_block_check(block, file->number, index));
@@ -315,7 +313,7 @@ static err_t take_block(struct log_keys_file *file, struct slice block, uint32_t
         struct flow_fingerprint key = log_key_get(block.data + (size_t)i * LOG_KEY_SIZE);
         if (first + i > 0 && rising(last, &key) >= 0)
             return err_make(ERR_CORRUPT);
-        filter_add(file, first + i, key, range);
+        filter_add(file, first + i, key);
         *last = key;
     }
     return err_ok();
@@ -327,7 +325,6 @@ static err_t read_blocks(struct log_keys_file *file, const struct log_keys_head 
     uint32_t blocks = block_count(head->count);
     struct flow_fingerprint last = {0};
     struct log_keys_head found;
-    uint32_t range = 0;
     size_t got = 0;
     TRY(io_file_read(file->reader, copy, IO_BLOCK, 0, &got));
     TRY(log_keys_head_decode(slice_make(copy, got), &found));
@@ -339,9 +336,8 @@ static err_t read_blocks(struct log_keys_file *file, const struct log_keys_head 
         if (got < IO_BLOCK)
             return err_make(ERR_CORRUPT);
         for (size_t at = 0; at + IO_BLOCK <= got && i < blocks; at += IO_BLOCK, i++)
-            TRY(take_block(file, slice_make(copy + at, IO_BLOCK), i, &last, &range));
+            TRY(take_block(file, slice_make(copy + at, IO_BLOCK), i, &last));
     }
-    filter_end(file, range);
     return err_ok();
 }
 
@@ -371,41 +367,65 @@ err_t log_keys_file_open(struct io_disk *disk, const char *path, const struct lo
 
 void log_keys_file_prefetch(const struct log_keys_file *file, struct flow_fingerprint key)
 {
-    ASSERT(file->starts);
-    __builtin_prefetch(&file->starts[range_of(file, key)]);
+    ASSERT(file->lines);
+    __builtin_prefetch(line_of(file, key));
 }
 
-bool log_keys_file_maybe(const struct log_keys_file *file, struct flow_fingerprint key,
-                         uint32_t *first, uint32_t *end)
+/* All words, without a branch: which of them says no cannot be guessed. */
+bool log_keys_file_maybe(const struct log_keys_file *file, struct flow_fingerprint key)
 {
-    ASSERT(file->starts && file->tags);
-    uint32_t range = range_of(file, key);
-    uint32_t from = file->starts[range];
-    uint32_t to = file->starts[range + 1];
-    uint16_t tag = tag_of(key);
-    uint32_t matches = 0;
-    for (uint32_t i = from; i < to; i++)
-        matches += file->tags[i] == tag;
-    if (matches == 0)
-        return false;
-    *first = from;
-    *end = to;
-    return true;
+    ASSERT(file->lines);
+    const struct log_keys_line *line = line_of(file, key);
+    uint64_t all = 1;
+    for (uint32_t i = 0; i < LOG_KEYS_LINE_WORDS; i++)
+        all &= line->words[i] >> bit_of(key, i);
+    return all != 0;
+}
+
+/* How many blocks begin before `high`, or with it where `with` says so. */
+static uint32_t blocks_before(const struct log_keys_file *file, uint64_t high, bool with)
+{
+    uint32_t first = 0;
+    uint32_t end = block_count(file->count);
+    ASSERT(file->fences && end > 0);
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (file->fences[middle] < high || (with && file->fences[middle] == high))
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+static err_t read_block(const struct log_keys_file *file, uint32_t index,
+                        struct log_keys_block *last)
+{
+    size_t got = 0;
+    ASSERT(index < block_count(file->count));
+    if (last->file == file && last->index == index)
+        return err_ok();
+    last->file = NULL;
+    TRY(io_file_read(file->reader, last->bytes, IO_BLOCK, (uint64_t)IO_BLOCK * (index + 1), &got));
+    TRY(log_keys_block_check(slice_make(last->bytes, got), file->number, index));
+    last->file = file;
+    last->index = index;
+    return err_ok();
 }
 
 err_t log_keys_file_probe(const struct log_keys_file *file, struct flow_fingerprint key,
-                          uint32_t first, uint32_t end, bool *found)
+                          struct log_keys_block *last, bool *found)
 {
-    ASSERT(first < end && end <= file->count);
-    uint8_t block[IO_BLOCK];
+    uint32_t first = blocks_before(file, key.high, false);
+    uint32_t end = blocks_before(file, key.high, true);
+    ASSERT(first <= end);
     *found = false;
-    for (uint32_t i = first / LOG_KEYS_BLOCK_KEYS; i <= (end - 1) / LOG_KEYS_BLOCK_KEYS; i++) {
-        size_t got = 0;
-        TRY(io_file_read(file->reader, block, sizeof block, (uint64_t)IO_BLOCK * (i + 1), &got));
-        TRY(log_keys_block_check(slice_make(block, got), file->number, i));
-        for (uint32_t k = 0; k < LOG_KEYS_BLOCK_KEYS; k++) {
-            struct flow_fingerprint at = log_key_get(block + (size_t)k * LOG_KEY_SIZE);
-            *found = *found || (at.low == key.low && at.high == key.high);
+    /* The one before the first that begins with it may end with it. */
+    for (uint32_t i = first > 0 ? first - 1 : 0; i < end && !*found; i++) {
+        TRY(read_block(file, i, last));
+        for (uint32_t k = 0; k < LOG_KEYS_BLOCK_KEYS && !*found; k++) {
+            struct flow_fingerprint at = log_key_get(last->bytes + (size_t)k * LOG_KEY_SIZE);
+            *found = at.low == key.low && at.high == key.high;
         }
     }
     return err_ok();

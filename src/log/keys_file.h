@@ -2,11 +2,11 @@
 
 /*
  * Idempotency keys on disk. A bucket that is closed is a file of sorted fingerprints, written once;
- * in memory there is a filter of 18 bits a key, which says where in the file a key would be. Of
- * keys that are not there it lets one in four thousand pass, a file. One that is open, or not
- * sorted yet, has a file of its keys in the order in which they came, to which each checkpoint
- * adds. docs/formats/keys.md has the bytes. What is decoded here comes from a disk: it is checked,
- * never asserted.
+ * in memory there is a filter of 20 bits a key, and the first key of each block. Of keys that are
+ * not there the filter lets one in four thousand pass, a file. One that is open, or not sorted yet,
+ * has a file of its keys in the order in which they came, to which each checkpoint adds.
+ * docs/formats/keys.md has the bytes. What is decoded here comes from a disk: it is checked, never
+ * asserted.
  *
  * All calls but those of the filter block.
  */
@@ -31,15 +31,29 @@ struct log_keys_head {
     int64_t last_ms;
 };
 
+#define LOG_KEYS_LINE_WORDS 8u /* of 64 bits: what a processor fetches at once */
+
+/* A part of a filter. Each key has a bit in each word of its line. */
+struct log_keys_line {
+    uint64_t words[LOG_KEYS_LINE_WORDS];
+};
+
 /* A sorted file that is open for probes, with its filter. */
 struct log_keys_file {
     struct io_file *reader;
     uint64_t number;
     uint32_t count;
-    uint32_t ranges;  /* of all keys there can be, 16 keys each on average */
-    uint32_t *starts; /* where each range begins in the file; and the end */
-    uint16_t *tags;   /* a part of each key */
-    uint64_t bytes;   /* of memory */
+    uint32_t line_count;
+    struct log_keys_line *lines; /* of all keys there can be, each an even share */
+    uint64_t *fences;            /* high half of the first key of each block */
+    uint64_t bytes;              /* of memory */
+};
+
+/* A block of an open file, which is good. */
+struct log_keys_block {
+    const struct log_keys_file *file; /* NULL: none */
+    uint32_t index;
+    uint8_t bytes[IO_BLOCK];
 };
 
 /* The first IO_BLOCK bytes of a file. */
@@ -64,11 +78,11 @@ err_t log_keys_file_open(struct io_disk *disk, const char *path, const struct lo
                          struct log_keys_file *out, struct err_text *why);
 void log_keys_file_done(struct log_keys_file *file);
 
-/* Brings what log_keys_file_maybe will look at first into the processor's cache. */
+/* Brings what log_keys_file_maybe looks at into the processor's cache. */
 void log_keys_file_prefetch(const struct log_keys_file *file, struct flow_fingerprint key);
-/* False when the key is not in the file. Else it is at [*first, *end), or not at all. */
-bool log_keys_file_maybe(const struct log_keys_file *file, struct flow_fingerprint key,
-                         uint32_t *first, uint32_t *end);
-/* Whether it is there. ERR_IO, ERR_CORRUPT. */
+/* False when the key is not in the file. */
+bool log_keys_file_maybe(const struct log_keys_file *file, struct flow_fingerprint key);
+/* Whether it is there. `last` is the block that was read last, all zeros at first: where keys are
+ * asked for in their order, file by file, no block is read twice. ERR_IO, ERR_CORRUPT. */
 err_t log_keys_file_probe(const struct log_keys_file *file, struct flow_fingerprint key,
-                          uint32_t first, uint32_t end, bool *found);
+                          struct log_keys_block *last, bool *found);

@@ -5,9 +5,8 @@
 
 /*
  * Open addressing with linear probing. A part that is three quarters full is made again twice as
- * large, its keys in the order in which they came. So at any time every part is what inserting its
- * keys in their order gives, and the newest key can be taken out by emptying its slot: no other
- * has passed over that.
+ * large. When the newest key is taken out again, what has passed over its slot moves up: at any
+ * time there is no empty slot between where a key's search begins and where it is.
  *
  * Failure modes: memory is asked for before anything is changed.
  */
@@ -60,6 +59,20 @@ static uint32_t first_slot(const struct log_keys_part *part, struct flow_fingerp
     return (uint32_t)(key.low / LOG_KEYS_PARTS) & (part->capacity - 1);
 }
 
+static struct flow_fingerprint key_of_slot(const struct log_keys_table *table, uint32_t slot)
+{
+    ASSERT(slot != 0);
+    return log_keys_table_at(table, (slot & PLACE_MASK) - 1);
+}
+
+void log_keys_table_prefetch(const struct log_keys_table *table, struct flow_fingerprint key)
+{
+    const struct log_keys_part *part = &table->parts[part_of(key)];
+    ASSERT(part->slots || part->capacity == 0);
+    if (part->slots)
+        __builtin_prefetch(&part->slots[first_slot(part, key)]);
+}
+
 uint32_t log_keys_table_find(const struct log_keys_table *table, struct flow_fingerprint key)
 {
     const struct log_keys_part *part = &table->parts[part_of(key)];
@@ -73,10 +86,9 @@ uint32_t log_keys_table_find(const struct log_keys_table *table, struct flow_fin
             return LOG_KEYS_NONE;
         if (slot >> 24 != tag)
             continue;
-        uint32_t place = (slot & PLACE_MASK) - 1;
-        struct flow_fingerprint found = log_keys_table_at(table, place);
+        struct flow_fingerprint found = key_of_slot(table, slot);
         if (found.low == key.low && found.high == key.high)
-            return place;
+            return (slot & PLACE_MASK) - 1;
     }
 }
 
@@ -90,14 +102,6 @@ static void put_slot(struct log_keys_part *part, struct flow_fingerprint key, ui
     part->used++;
 }
 
-static int rising(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a & PLACE_MASK;
-    uint32_t y = *(const uint32_t *)b & PLACE_MASK;
-    return (x > y) - (x < y);
-}
-
-/* In their order again: for that the slots in use are brought together and sorted by place. */
 static err_t grow_part(struct log_keys_table *table, struct log_keys_part *part)
 {
     uint32_t capacity = part->capacity ? part->capacity * 2 : PART_CAPACITY_MIN;
@@ -105,17 +109,12 @@ static err_t grow_part(struct log_keys_table *table, struct log_keys_part *part)
     if (!slots)
         return err_make(ERR_MEMORY);
     struct log_keys_part old = *part;
-    uint32_t used = 0;
+    *part = (struct log_keys_part){.slots = slots, .capacity = capacity};
     for (uint32_t i = 0; i < old.capacity; i++) {
         if (old.slots[i] != 0)
-            old.slots[used++] = old.slots[i];
+            put_slot(part, key_of_slot(table, old.slots[i]), old.slots[i]);
     }
-    ASSERT(used == old.used);
-    if (used > 0)
-        qsort(old.slots, used, sizeof *old.slots, rising);
-    *part = (struct log_keys_part){.slots = slots, .capacity = capacity};
-    for (uint32_t i = 0; i < used; i++)
-        put_slot(part, log_keys_table_at(table, (old.slots[i] & PLACE_MASK) - 1), old.slots[i]);
+    ASSERT(part->used == old.used);
     table->bytes += (capacity - old.capacity) * sizeof *slots;
     mem_free(old.slots);
     return err_ok();
@@ -159,6 +158,22 @@ err_t log_keys_table_add(struct log_keys_table *table, struct flow_fingerprint k
     return err_ok();
 }
 
+static void empty_slot(const struct log_keys_table *table, struct log_keys_part *part, uint32_t at)
+{
+    uint32_t mask = part->capacity - 1;
+    ASSERT(part->used > 0 && part->slots[at] != 0);
+    for (uint32_t next = (at + 1) & mask; part->slots[next] != 0; next = (next + 1) & mask) {
+        uint32_t from = first_slot(part, key_of_slot(table, part->slots[next]));
+        /* One whose search begins behind the slot stays where it is. */
+        if (((next - from) & mask) < ((next - at) & mask))
+            continue;
+        part->slots[at] = part->slots[next];
+        at = next;
+    }
+    part->slots[at] = 0;
+    part->used--;
+}
+
 void log_keys_table_cut(struct log_keys_table *table, uint32_t count)
 {
     ASSERT(count <= table->count);
@@ -169,8 +184,7 @@ void log_keys_table_cut(struct log_keys_table *table, uint32_t count)
         uint32_t at = first_slot(part, key);
         while (part->slots[at] != value)
             at = (at + 1) & (part->capacity - 1);
-        part->slots[at] = 0;
-        part->used--;
+        empty_slot(table, part, at);
         table->count--;
     }
 }

@@ -35,6 +35,8 @@ struct log_keys_table {
 
 void log_keys_table_init(struct log_keys_table *table);
 void log_keys_table_done(struct log_keys_table *table);
+/* Brings what log_keys_table_find looks at first into the processor's cache. */
+void log_keys_table_prefetch(const struct log_keys_table *table, struct flow_fingerprint key);
 /* The place of the key, or LOG_KEYS_NONE. */
 uint32_t log_keys_table_find(const struct log_keys_table *table, struct flow_fingerprint key);
 /* Adds a key that is not there, as place `count`. ERR_MEMORY leaves it as it was, ERR_TOO_LARGE

@@ -57,8 +57,6 @@ struct log_probe {
     uint32_t record;
     struct log_keys_bucket *bucket; /* held */
     struct flow_fingerprint key;
-    uint32_t first;
-    uint32_t end;
     bool found; /* result */
     err_t error;
 };

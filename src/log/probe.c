@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+#include <stdlib.h>
+
 /*
  * Keys in the files of closed buckets. Filters are in memory and asked on the sequencer's loop; a
  * key that passes one is read by a worker, in one job with all that the commits behind in the queue
@@ -14,18 +16,34 @@
  */
 
 #define PROBES_MAX 65536u
-/* Keys a step, so that the memory they need is on its way while others are looked at. */
-#define AHEAD 8u
 
+/* As they lie on the disk. */
+static int rising(const void *a, const void *b)
+{
+    const struct log_probe *x = *(const struct log_probe *const *)a;
+    const struct log_probe *y = *(const struct log_probe *const *)b;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
+    return (x->key.high > y->key.high) - (x->key.high < y->key.high);
+}
+
+/* The probes themselves stay where they are: the loop takes back what was answered meanwhile. In
+ * another order they are only slower, so memory may be lacking. */
 static void probe_work(struct io_job *job)
 {
     struct log_prober *prober = CONTAINER_OF(job, struct log_prober, job);
+    struct log_keys_block last = {0};
     ASSERT(prober->running);
+    struct log_probe **order = mem_alloc(prober->count * sizeof(struct log_probe *));
+    for (size_t i = 0; order && i < prober->count; i++)
+        order[i] = &prober->probes[i];
+    if (order)
+        qsort(order, prober->count, sizeof(struct log_probe *), rising);
     for (size_t i = 0; i < prober->count; i++) {
-        struct log_probe *probe = &prober->probes[i];
-        probe->error = log_keys_file_probe(&probe->bucket->file, probe->key, probe->first,
-                                           probe->end, &probe->found);
+        struct log_probe *probe = order ? order[i] : &prober->probes[i];
+        probe->error = log_keys_file_probe(&probe->bucket->file, probe->key, &last, &probe->found);
     }
+    mem_free(order);
 }
 
 static void take_result(struct log *log, const struct log_probe *probe)
@@ -86,69 +104,43 @@ static err_t add_probe(struct log_prober *prober, const struct log_probe *probe)
 }
 
 struct gathering {
-    struct log *log;
+    struct log_prober *prober;
     struct flow_commit *commit;
-    const struct log_keys *keys;
-    uint64_t since; /* files installed up to then have been looked into */
+    uint32_t append;
 };
 
 /* A key can be in one file only, but filters err: each that does not rule it out is asked. */
-static err_t gather_record(struct gathering *g, uint32_t append, uint32_t record)
+static err_t passed(void *context, uint32_t index, struct log_keys_bucket *bucket)
 {
-    struct flow_fingerprint key = g->commit->appends[append].keys[record];
-    ASSERT(!flow_fingerprint_is_none(&key));
-    for (uint32_t i = 0; i < g->keys->count; i++) {
-        struct log_keys_bucket *bucket = g->keys->buckets[i];
-        struct log_probe probe = {.commit = g->commit,
-                                  .append = append,
-                                  .record = record,
-                                  .bucket = bucket,
-                                  .key = key,
-                                  .error = err_ok()};
-        if (bucket->sorted && bucket->installed > g->since &&
-            log_keys_file_maybe(&bucket->file, key, &probe.first, &probe.end))
-            TRY(add_probe(&g->log->prober, &probe));
-    }
-    return err_ok();
+    const struct gathering *g = context;
+    ASSERT(bucket->sorted);
+    return add_probe(g->prober, &(struct log_probe){
+                                    .commit = g->commit,
+                                    .append = g->append,
+                                    .record = index,
+                                    .bucket = bucket,
+                                    .key = g->commit->appends[g->append].keys[index],
+                                    .error = err_ok(),
+                                });
 }
 
-static bool is_open_question(const struct flow_append *append, uint32_t record)
-{
-    ASSERT(record < append->record_count);
-    return !flow_fingerprint_is_none(&append->keys[record]) &&
-           !flow_bit(append->duplicates, record);
-}
-
-/* A filter is some hundred megabytes at its largest: without this each look waits for memory. */
-static void prefetch(const struct gathering *g, const struct flow_append *append, uint32_t record)
-{
-    if (record >= append->record_count)
-        return;
-    ASSERT(append->keys);
-    for (uint32_t i = 0; i < g->keys->count; i++) {
-        const struct log_keys_bucket *bucket = g->keys->buckets[i];
-        if (bucket->sorted && bucket->installed > g->since)
-            log_keys_file_prefetch(&bucket->file, append->keys[record]);
-    }
-}
-
-/* Asks the filters for one commit. */
+/* Asks the filters for one commit; files that it was held against before are left out. */
 static err_t gather(struct log *log, struct flow_commit *commit)
 {
-    struct gathering g = {.log = log, .commit = commit, .since = commit->probed};
+    struct gathering g = {&log->prober, commit, 0};
     ASSERT(commit->probes == 0);
-    for (uint32_t a = 0; a < commit->append_count; a++) {
-        const struct flow_append *append = &commit->appends[a];
+    for (; g.append < commit->append_count; g.append++) {
+        const struct flow_append *append = &commit->appends[g.append];
         const struct log_topic *topic = log_state_topic(&log->state, append->topic_id);
         /* One without a topic, or without room for the answer, is refused when its turn comes. */
         if (!append->keys || !append->duplicates || !topic || !topic->keys)
             continue;
-        g.keys = topic->keys;
-        for (uint32_t r = 0; r < append->record_count; r++) {
-            prefetch(&g, append, r + AHEAD);
-            if (is_open_question(append, r))
-                TRY(gather_record(&g, a, r));
-        }
+        TRY(log_keys_ask(topic->keys,
+                         &(struct log_keys_question){.keys = append->keys,
+                                                     .known = append->duplicates,
+                                                     .count = append->record_count,
+                                                     .since = commit->probed},
+                         passed, &g));
     }
     commit->probed = log->state.keys_installs;
     return err_ok();

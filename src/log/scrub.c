@@ -1,11 +1,9 @@
-#include "log/scrub.h"
+#include "log/scrub_int.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "flow/batch.h"
-#include "log/log_int.h"
-
 #include <inttypes.h>
 
 /*
@@ -28,7 +26,7 @@
 
 /* The first few are named and the others counted: a disk that has lost much would fill the log
  * of events. */
-static void add_found(struct log_scrub *scrub, struct log_scrub_found found)
+void log_scrub_add_found(struct log_scrub *scrub, struct log_scrub_found found)
 {
     ASSERT(found.what);
     if (scrub->found_count < LOG_SCRUB_FOUND)
@@ -51,8 +49,8 @@ static err_t reserve(struct log_scrub *scrub, uint64_t size)
 }
 
 /* Reads [from, to) and somewhat more on both sides; `*out` is what there is of it. */
-static err_t read_bytes(struct log_scrub *scrub, struct io_file *file, uint64_t from, uint64_t to,
-                        struct slice *out)
+err_t log_scrub_read(struct log_scrub *scrub, struct io_file *file, uint64_t from, uint64_t to,
+                     struct slice *out)
 {
     ASSERT(from < to);
     uint64_t start = from / IO_BLOCK * IO_BLOCK;
@@ -73,11 +71,11 @@ static void find_broken(struct log_scrub *scrub, const char *what)
     ASSERT(segment->checked.end_offset <= segment->end_offset);
     /* Everything behind the position is in doubt, since a batch alone says where the next begins.
      */
-    add_found(scrub, (struct log_scrub_found){.what = what,
-                                              .first_offset = segment->checked.end_offset,
-                                              .last_offset = segment->end_offset - 1,
-                                              .from = segment->checked.bytes,
-                                              .to = segment->size});
+    log_scrub_add_found(scrub, (struct log_scrub_found){.what = what,
+                                                        .first_offset = segment->checked.end_offset,
+                                                        .last_offset = segment->end_offset - 1,
+                                                        .from = segment->checked.bytes,
+                                                        .to = segment->size});
     scrub->broken = true;
 }
 
@@ -98,7 +96,7 @@ static void look_at_batch(struct log_scrub *scrub, const struct flow_batch *batc
     };
     ASSERT(found.to <= scrub->segment.size);
     if (!placed || !err_is_ok(flow_batch_check(batch)))
-        add_found(scrub, found);
+        log_scrub_add_found(scrub, found);
     checked->bytes = found.to;
     checked->records += batch->record_count;
     if (placed)
@@ -133,7 +131,8 @@ static err_t look_at_piece(struct log_scrub *scrub, struct io_file *file)
     uint64_t size = left < LOG_SCRUB_PIECE ? left : LOG_SCRUB_PIECE;
     for (;;) {
         struct slice bytes;
-        TRY(read_bytes(scrub, file, segment->checked.bytes, segment->checked.bytes + size, &bytes));
+        TRY(log_scrub_read(scrub, file, segment->checked.bytes, segment->checked.bytes + size,
+                           &bytes));
         if (bytes.size < size) {
             find_broken(scrub, "the file was cut");
             return err_ok();
@@ -161,11 +160,11 @@ static void compare_totals(struct log_scrub *scrub)
         (segment->checked.records == segment->records &&
          segment->checked.end_offset == segment->end_offset))
         return;
-    add_found(scrub,
-              (struct log_scrub_found){.what = "there are more or fewer records than were counted",
-                                       .first_offset = segment->base_offset,
-                                       .last_offset = segment->end_offset - 1,
-                                       .to = segment->size});
+    log_scrub_add_found(
+        scrub, (struct log_scrub_found){.what = "there are more or fewer records than were counted",
+                                        .first_offset = segment->base_offset,
+                                        .last_offset = segment->end_offset - 1,
+                                        .to = segment->size});
 }
 
 /* The piece is opened anew each time: between two of them the segment may have expired, and an
@@ -208,14 +207,15 @@ static void look_at_entry(struct log_scrub *scrub, const struct log_scrub_batch 
     if (err_is_ok(err) && found.bytes.size == entry->size &&
         found.base_offset == entry->base_offset && found.record_count == entry->record_count)
         return;
-    add_found(scrub, (struct log_scrub_found){.what = "the batch is not the one that was written",
-                                              .topic_id = batch->topic_id,
-                                              .partition = batch->partition,
-                                              .first_offset = entry->base_offset,
-                                              .last_offset = entry->base_offset +
-                                                             (int64_t)entry->record_count - 1,
-                                              .from = entry->file_offset,
-                                              .to = (uint64_t)entry->file_offset + entry->size});
+    log_scrub_add_found(scrub,
+                        (struct log_scrub_found){
+                            .what = "the batch is not the one that was written",
+                            .topic_id = batch->topic_id,
+                            .partition = batch->partition,
+                            .first_offset = entry->base_offset,
+                            .last_offset = entry->base_offset + (int64_t)entry->record_count - 1,
+                            .from = entry->file_offset,
+                            .to = (uint64_t)entry->file_offset + entry->size});
 }
 
 /* One read for batches that lie side by side, in the order of the file, whichever partitions
@@ -239,7 +239,7 @@ static err_t look_at_window(struct log *log)
     unsigned direct = log->wal.direct ? IO_OPEN_DIRECT : 0;
     err_t err = io_disk_open(log->options.disk, path, IO_OPEN_READ | direct, &file, NULL);
     if (err_is_ok(err)) {
-        err = read_bytes(scrub, file, low, high, &bytes);
+        err = log_scrub_read(scrub, file, low, high, &bytes);
         err_t ignored = io_file_close(file);
         (void)ignored;
     }
@@ -259,12 +259,14 @@ static void work(struct io_job *job)
     struct log_scrub *scrub = CONTAINER_OF(job, struct log_scrub, job);
     struct log *log = CONTAINER_OF(scrub, struct log, scrub);
     ASSERT(scrub->running);
-    scrub->error = scrub->phase == LOG_SCRUB_WAL ? look_at_window(log) : look_at_segment(log);
+    scrub->error = scrub->phase == LOG_SCRUB_WAL    ? look_at_window(log)
+                   : scrub->phase == LOG_SCRUB_KEYS ? log_scrub_look_at_keys(log)
+                                                    : look_at_segment(log);
 }
 
 /* What the worker finds is its own until it is back: the state may change meanwhile, and says
  * then whether the question still stands. */
-static void offload(struct log *log)
+void log_scrub_offload(struct log *log)
 {
     struct log_scrub *scrub = &log->scrub;
     ASSERT(!scrub->running);
@@ -333,24 +335,30 @@ static bool gather_window(struct log *log)
     return true;
 }
 
+bool log_scrub_may_tell(struct log *log)
+{
+    struct log_scrub *scrub = &log->scrub;
+    ASSERT(!scrub->running);
+    scrub->told++;
+    if (scrub->told == TOLD_MAX)
+        logger_write(log->logger, LOG_LEVEL_ERROR, "log_check_failed",
+                     "there are more differences; garner_log_check_differences counts them, garner "
+                     "fsck names them");
+    return scrub->told < TOLD_MAX;
+}
+
 /* Tells of a difference. What has gone meanwhile is none. */
 static void tell(struct log *log, const struct log_scrub_found *found, const char *file)
 {
-    struct log_scrub *scrub = &log->scrub;
     const struct log_topic *topic = log_state_topic(&log->state, found->topic_id);
     ASSERT(topic && found->first_offset >= 0);
-    scrub->told++;
-    if (scrub->told < TOLD_MAX)
+    if (log_scrub_may_tell(log))
         logger_write(log->logger, LOG_LEVEL_ERROR, "log_check_failed",
                      "topic %s partition %" PRIu32 " offsets %" PRId64 " to %" PRId64
                      ": %s (bytes %" PRIu64 " to %" PRIu64 " of %s); the disk has changed or lost "
                      "it since it was written: stop the server and run garner fsck",
                      topic->name, found->partition, found->first_offset, found->last_offset,
                      found->what, found->from, found->to, file);
-    else if (scrub->told == TOLD_MAX)
-        logger_write(log->logger, LOG_LEVEL_ERROR, "log_check_failed",
-                     "there are more differences; garner_log_check_differences counts them, garner "
-                     "fsck names them");
 }
 
 /* A batch that was sealed or has expired since the window was read is no loss, whatever its
@@ -506,7 +514,7 @@ static void begin_segment(struct log *log, const struct log_topic *topic,
             .differences = segment->checked.differences,
         };
     ASSERT(scrub->segment.checked.bytes < segment->size);
-    offload(log);
+    log_scrub_offload(log);
 }
 
 /* Moves the cursor to the next segment that is due, and begins with it. False when there is none;
@@ -597,7 +605,7 @@ static bool next_window(struct log *log)
             return false;
         if (scrub->batch_count > 0) {
             file->reads++;
-            offload(log);
+            log_scrub_offload(log);
         } else {
             /* All of it is sealed or gone; but looking at every partition took its time. */
             scrub->wal_offset = scrub->wal_window;
@@ -634,8 +642,16 @@ static bool go_on(struct log *log)
     if (!live_segment(log))
         return false;
     log->scrub.more = false;
-    offload(log);
+    log_scrub_offload(log);
     return true;
+}
+
+/* From the first topic on. */
+static void begin_phase(struct log_scrub *scrub, enum log_scrub_phase phase)
+{
+    ASSERT(!scrub->running && phase > scrub->phase);
+    scrub->phase = phase;
+    scrub->cursor = (struct log_scrub_cursor){.base_offset = -1};
 }
 
 /* The next thing to do, in the order of the phases. */
@@ -657,8 +673,12 @@ static void step(struct log *log)
         if (next_window(log))
             return;
         scrub->wal_differences = scrub->wal_found;
-        scrub->phase = LOG_SCRUB_NEW;
-        scrub->cursor = (struct log_scrub_cursor){.base_offset = -1};
+        begin_phase(scrub, LOG_SCRUB_KEYS);
+    }
+    if (scrub->phase == LOG_SCRUB_KEYS) {
+        if (log_scrub_next_keys(log))
+            return;
+        begin_phase(scrub, LOG_SCRUB_NEW);
     }
     if (scrub->phase == LOG_SCRUB_NEW) {
         if (next_piece(log))
@@ -682,6 +702,8 @@ static void done(struct io_job *job)
     uint64_t cost = scrub->bytes > LOOK_COST ? scrub->bytes : LOOK_COST;
     if (scrub->phase == LOG_SCRUB_WAL)
         window_done(log);
+    else if (scrub->phase == LOG_SCRUB_KEYS)
+        log_scrub_keys_done(log);
     else
         segment_done(log);
     if (log->mode >= LOG_STOPPING) {
@@ -690,7 +712,7 @@ static void done(struct io_job *job)
     }
     /* A window for which there is no memory is left for the next round. */
     if (!err_is_ok(scrub->error) && scrub->phase == LOG_SCRUB_WAL)
-        scrub->phase = LOG_SCRUB_NEW;
+        begin_phase(scrub, LOG_SCRUB_KEYS);
     wait(log, cost * IO_SECOND / LOG_SCRUB_RATE);
 }
 
@@ -731,6 +753,9 @@ bool log_scrub_stop(struct log *log)
 void log_scrub_done(struct log *log)
 {
     ASSERT(log->scrub.data || log->scrub.data_capacity == 0);
+    if (log->scrub.bucket)
+        log_keys_bucket_release(log->scrub.bucket);
+    log->scrub.bucket = NULL;
     mem_free(log->scrub.data);
     mem_free(log->scrub.batches);
     log->scrub.data = NULL;

@@ -3,14 +3,14 @@
 /*
  * The check of what is on disk against what the log knows, once every `check_every`: every batch
  * of the segments and of the WAL is read back, its checksum, offsets and count of records compared,
- * the counts of each partition added up, and the ledger. Slow on purpose (LOG_SCRUB_RATE): it
- * shares the disk with commits. What was found good is not read again for a week, so that a round
- * reads what came since the last one, and a part of what is old.
+ * the sorted files of idempotency keys, the counts of each partition added up, and the ledger. Slow
+ * on purpose (LOG_SCRUB_RATE): it shares the disk with commits. What was found good is not read
+ * again for a week, so that a round reads what came since the last one, and a part of what is old.
  *
- *            a round is due        WAL read         all that came is read     all that is due again
- *   IDLE ───────────────► WAL ───────────► NEW ───────────────────► OLD ─────────────────► IDLE
- *                          ▲                                         │ the next round is due
- *                          └─────────────────────────────────────────┘
+ *        a round is due    WAL read    files read    all that came is read    all that is due again
+ *   IDLE ───────────► WAL ────────► KEYS ──────► NEW ──────────────────► OLD ─────────────────►
+ * IDLE ▲                                                  │ the next round is due
+ *                      └──────────────────────────────────────────────────┘
  *
  * It looks at copies while sealing, retention and recycling go on; what a look says is believed
  * only of what is still there when it comes back. A difference is an error in the log and a metric,
@@ -33,7 +33,13 @@ struct log;
 /* Differences of one look that are told one by one. */
 #define LOG_SCRUB_FOUND 8u
 
-enum log_scrub_phase { LOG_SCRUB_IDLE, LOG_SCRUB_WAL, LOG_SCRUB_NEW, LOG_SCRUB_OLD };
+enum log_scrub_phase {
+    LOG_SCRUB_IDLE,
+    LOG_SCRUB_WAL,
+    LOG_SCRUB_KEYS,
+    LOG_SCRUB_NEW,
+    LOG_SCRUB_OLD,
+};
 
 /* Something on disk that is not what the log knows. */
 struct log_scrub_found {
@@ -57,7 +63,7 @@ struct log_scrub_batch {
 struct log_scrub_cursor {
     uint32_t topic; /* index */
     uint32_t partition;
-    int64_t base_offset; /* -1: before the first */
+    int64_t base_offset; /* -1: before the first; in the KEYS phase the number of a bucket */
 };
 
 struct log_scrub {
@@ -88,12 +94,15 @@ struct log_scrub {
     size_t batch_count;
     size_t batch_capacity;
     uint64_t file_number;
-    uint32_t topic_id; /* NEW and OLD: the segment */
+    uint32_t topic_id; /* KEYS, NEW and OLD: the file */
     uint32_t partition;
     struct log_segment_place place;
-    struct log_segment segment; /* `checked` moves on with the looks */
-    bool more;                  /* the segment is not read to its end */
-    bool broken;                /* no batch can be found behind what was read */
+    struct log_segment segment;     /* `checked` moves on with the looks */
+    bool more;                      /* the segment is not read to its end */
+    bool broken;                    /* no batch can be found behind what was read */
+    struct log_keys_bucket *bucket; /* KEYS: held until its file has been read, or NULL */
+    uint64_t keys_at;               /* so far; moves on with the looks */
+    uint32_t keys_found;
 
     uint32_t wal_differences; /* standing, as told by metrics */
     uint32_t state_differences;

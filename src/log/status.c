@@ -327,6 +327,8 @@ static void add_topics(const struct log *log, struct metric_set *set)
     for (uint32_t t = 0; t < log->state.topic_count; t++) {
         const struct log_topic *topic = log->state.topics[t];
         uint64_t expired = topic->letters.expired;
+        for (uint32_t i = 0; topic->keys && i < topic->keys->count; i++)
+            differences += topic->keys->buckets[i]->differences;
         for (uint32_t p = 0; p < topic->partition_count; p++) {
             const struct log_partition *partition = &topic->partitions[p];
             ASSERT(partition->records_start <= partition->records);

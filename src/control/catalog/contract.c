@@ -105,8 +105,10 @@ static const struct option dedup_options[] = {
      .min = UINT64_C(1) << 20,
      .max = UINT64_C(1) << 40,
      .help = "Memory for the newest keys, 22 to 27 bytes each. When it is full they go to a sorted "
-             "file, for which 2.3 bytes a key stay in memory; while that is written as much again "
-             "is in use. Where the disk cannot keep up, records with keys are refused with 503."},
+             "file, for which 2.5 bytes a key stay in memory; while that is written as much again "
+             "is in use. Each file is asked for each key that comes: `garner check` says how many "
+             "there will be at `dedup.rate`, and more than some dozens take time. Where the disk "
+             "cannot keep up, records with keys are refused with 503."},
     {.name = "rate",
      .type = OPTION_U64,
      .offset = DEDUP(rate),

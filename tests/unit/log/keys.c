@@ -157,6 +157,89 @@ static void recovery_makes_buckets_by_the_times_of_frames(void **state)
     log_keys_free(&keys);
 }
 
+struct answers {
+    uint32_t count;
+    uint32_t by_index[20];
+    uint64_t numbers[20]; /* of the buckets */
+    uint32_t fail_after;
+};
+
+static err_t passed(void *context, uint32_t index, struct log_keys_bucket *bucket)
+{
+    struct answers *answers = context;
+    assert_true(bucket->sorted);
+    if (answers->count == answers->fail_after)
+        return err_make(ERR_MEMORY);
+    answers->count++;
+    answers->by_index[index]++;
+    answers->numbers[index] = bucket->number;
+    return err_ok();
+}
+
+/* Bucket `i` has keys [1 + 1000 i, 1001 + 1000 i), all in sorted files but those of the last. */
+static void fill_files(struct log_keys *keys, struct io_disk *io, uint32_t count)
+{
+    for (uint32_t i = 0; i <= count; i++) {
+        uint64_t first = 1 + UINT64_C(1000) * i;
+        int64_t now = 1000 + i * (WINDOW / LOG_KEYS_BUCKETS_WINDOW);
+        turn(keys, now);
+        add(keys, first, first + 1000);
+        settle(keys, first, first + 1000, now);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_keys_bucket *bucket = log_keys_closed(keys);
+        struct log_keys_file file = {0};
+        char path[256];
+        log_keys_path("data/t", bucket->number, LOG_KEYS_SORTED, path, sizeof path);
+        struct log_keys_head head = {.number = bucket->number,
+                                     .count = bucket->table.count,
+                                     .first_ms = bucket->first_ms,
+                                     .last_ms = bucket->last_ms};
+        assert_code(log_keys_file_write(io, path, &head, &bucket->table, &file, NULL), OK);
+        log_keys_install(bucket, &file, i + 1);
+    }
+    assert_null(log_keys_closed(keys));
+}
+
+static void files_are_asked_for_all_keys_that_are_open_questions(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct log_keys *keys = log_keys_new(1);
+    fill_files(keys, sim_disk_io(disk), 3);
+    struct flow_fingerprint asked[20];
+    /* As few as one, and more than are on their way at a time. */
+    for (uint32_t count = 0; count <= 20; count++) {
+        struct answers answers = {.fail_after = UINT32_MAX};
+        uint8_t known[3] = {0};
+        for (uint32_t i = 0; i < count; i++)
+            asked[i] = key_of(1 + i % 4 * 1000 + i);
+        if (count > 5)
+            asked[5] = (struct flow_fingerprint){0};
+        flow_set_bit(known, 6);
+        struct log_keys_question question = {.keys = asked, .known = known, .count = count};
+        assert_code(log_keys_ask(keys, &question, passed, &answers), OK);
+        for (uint32_t i = 0; i < count; i++) {
+            /* The fourth is open, and no file. */
+            bool there = i % 4 < 3 && i != 5 && i != 6;
+            assert_int_equal(answers.by_index[i], there);
+            assert_true(!there || answers.numbers[i] == 1 + i % 4);
+        }
+        if (count < 3)
+            continue;
+        /* What was asked before is not asked again. */
+        answers = (struct answers){.fail_after = UINT32_MAX};
+        question.since = 2;
+        assert_code(log_keys_ask(keys, &question, passed, &answers), OK);
+        assert_int_equal(answers.count, (count + 1) / 4 - (count > 6));
+        answers = (struct answers){.fail_after = 1};
+        question.since = 0;
+        assert_code(log_keys_ask(keys, &question, passed, &answers), MEMORY);
+    }
+    log_keys_free(&keys);
+    sim_disk_free(&disk);
+}
+
 static void what_a_checkpoint_names_is_what_a_start_loads(void **state)
 {
     (void)state;
@@ -236,6 +319,7 @@ int main(void)
         cmocka_unit_test(keys_on_their_way_stay_in_the_bucket_that_was_open),
         cmocka_unit_test(a_full_table_is_closed_and_refuses_when_the_disk_does_not_keep_up),
         cmocka_unit_test(recovery_makes_buckets_by_the_times_of_frames),
+        cmocka_unit_test(files_are_asked_for_all_keys_that_are_open_questions),
         cmocka_unit_test(what_a_checkpoint_names_is_what_a_start_loads),
         cmocka_unit_test(without_memory_everything_is_as_it_was),
     };

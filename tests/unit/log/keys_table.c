@@ -58,6 +58,7 @@ static void the_newest_keys_can_be_taken_out_again_at_any_time(void **state)
         fill(&t, t.count + (uint32_t)(unit_random(&seed) % 3000));
         most = t.count > most ? t.count : most;
         log_keys_table_cut(&t, t.count - (uint32_t)(unit_random(&seed) % (t.count / 2 + 1)));
+        log_keys_table_prefetch(&t, key_of(t.count));
     }
     assert_holds(&t, t.count, most);
     log_keys_table_cut(&t, 0);

@@ -93,6 +93,40 @@ static void a_file_stays_until_no_checkpoint_names_it(void **state)
     world_done(&w);
 }
 
+static void only_checkpoints_of_other_frames_that_are_durable_make_a_file_older(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 2, 3600000);
+    assert_int_equal(keyed_run(&w, 1, 1000), 0);
+    stop_and_start(&w);
+    assert_int_equal(keyed_run(&w, 1001, 4000), 0);
+    world_until(&w, keys_are_sorted, &w);
+    assert_int_equal(w.log->state.doomed_keys_count, 1);
+    const struct log_doomed_keys *doomed = &w.log->state.doomed_keys[0];
+    struct log_sealer *sealer = &w.log->sealer;
+    assert_int_equal(doomed->age, 0);
+    /* The first that does not name it, then one in its place, then the next. */
+    static const struct {
+        bool another;
+        uint32_t age;
+    } checkpoints[] = {{false, 1}, {false, 1}, {true, 2}};
+    for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) {
+        uint32_t before = doomed->age;
+        uint64_t saved_lsn = sealer->saved_lsn;
+        sealer->saved_lsn = w.log->last.lsn - checkpoints[i].another;
+        log_sealer_keys_age(w.log);
+        assert_int_equal(doomed->age, before);
+        sealer->phase = LOG_SEALER_SAVING;
+        log_sealer_keys_saved(w.log);
+        sealer->phase = LOG_SEALER_IDLE;
+        sealer->saved_lsn = saved_lsn;
+        assert_int_equal(doomed->age, checkpoints[i].age);
+    }
+    assert_int_equal(doomed->age, LOG_CHECKPOINTS_KEPT);
+    world_done(&w);
+}
+
 static void keys_that_are_past_go_with_their_files(void **state)
 {
     (void)state;
@@ -178,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_closed_bucket_becomes_a_file_and_its_table_goes),
         cmocka_unit_test(a_file_stays_until_no_checkpoint_names_it),
+        cmocka_unit_test(only_checkpoints_of_other_frames_that_are_durable_make_a_file_older),
         cmocka_unit_test(keys_that_are_past_go_with_their_files),
         cmocka_unit_test(a_bucket_that_cannot_be_written_stays_a_table),
         cmocka_unit_test(a_topic_that_goes_while_its_keys_are_sorted_takes_them_along),

@@ -37,8 +37,15 @@ struct format_json_walk {
 /* What somebody wants to be told on the way. Each may be NULL; one that returns false ends the
  * walk, with `code` as it is. Given as a constant, so that they are compiled into the walk. */
 struct format_json_hooks {
+    /* An item begins at `at` with a key. The size of its inside if the hook knows the key and saw
+     * it there, with both quotes, plain, and a colon behind it; it is noted then. Else SIZE_MAX,
+     * and `key` is told. */
+    size_t (*known)(struct format_json_walk *s, const uint8_t *at);
     /* A key's inside. `plain`: neither escapes nor bytes over 0x7F are in it. */
     bool (*key)(struct format_json_walk *s, struct slice raw, bool plain);
+    /* A value begins at `at`. Returns `at` for it to be walked, or the byte behind it where the hook
+     * has walked it, and told the watch. NULL ends the walk. */
+    const uint8_t *(*value)(struct format_json_walk *s, const uint8_t *at);
     /* A string with its quotes, a number, a literal; `plain` as above. */
     bool (*scalar)(struct format_json_walk *s, enum format_json_kind kind, struct slice raw,
                    bool plain);
@@ -179,6 +186,11 @@ static inline __attribute__((always_inline)) const uint8_t *
 format_json_walk_key(struct format_json_walk *s, const uint8_t *at,
                      const struct format_json_hooks *hooks)
 {
+    size_t known = hooks->known ? hooks->known(s, at) : SIZE_MAX;
+    if (known != SIZE_MAX) {
+        format_json_watch_key(&s->watch, s->depth, (struct slice){at + 1, known}, true);
+        return format_json_walk_skip_space(at + known + 3, s->end);
+    }
     if (at == s->end || *at != '"')
         return format_json_walk_fail(s, at, "expected a key");
     const uint8_t *inside = at + 1;
@@ -245,12 +257,12 @@ static inline uint8_t format_json_walk_closing_bracket(const struct format_json_
 }
 
 /* Behind a value: closes what ends there and takes the comma. Returns the first byte of the next
- * item, or the byte behind the text's value with depth 0. */
+ * item, or, with the depth at `floor`, the byte behind the value that began there. */
 static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at,
+format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at, uint32_t floor,
                              const struct format_json_hooks *hooks)
 {
-    while (s->depth > 0) {
+    while (s->depth > floor) {
         at = format_json_walk_skip_space(at, s->end);
         if (at == s->end)
             return format_json_walk_fail(
@@ -267,21 +279,30 @@ format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at,
     return at;
 }
 
-/* From the first byte of the text's value to the byte behind it. No recursion: a text of 10,000
- * brackets is refused by its depth and not by the end of a stack. */
+/* From a value's first byte to the byte behind it; the containers around it, as many as the depth
+ * is then, stay open. `value` was told of it. No recursion: a text of 10,000 brackets is refused by
+ * its depth and not by the end of a stack. */
 static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_items(struct format_json_walk *s, const uint8_t *at,
+format_json_walk_value(struct format_json_walk *s, const uint8_t *at,
                        const struct format_json_hooks *hooks)
 {
+    const uint32_t floor = s->depth;
+    const uint8_t *told = at;
     do {
-        if (s->in_object) {
-            at = format_json_walk_key(s, at, hooks);
+        if (at != told) {
+            if (s->in_object)
+                at = format_json_walk_key(s, at, hooks);
+            told = at;
+            if (at && at != s->end && hooks->value)
+                at = hooks->value(s, at);
             if (!at)
                 return NULL;
         }
-        if (at == s->end)
+        if (at == s->end && at == told)
             return format_json_walk_fail(s, at, "expected a value");
-        if (*at == '{' || *at == '[') {
+        if (at != told) {
+            /* The hook has walked it. */
+        } else if (*at == '{' || *at == '[') {
             at = format_json_walk_open_container(s, at, hooks);
             if (!at)
                 return NULL;
@@ -294,14 +315,13 @@ format_json_walk_items(struct format_json_walk *s, const uint8_t *at,
             if (!at)
                 return NULL;
         }
-        at = format_json_walk_finish_item(s, at, hooks);
-    } while (at && s->depth > 0);
+        at = format_json_walk_finish_item(s, at, floor, hooks);
+    } while (at && s->depth > floor);
     return at;
 }
 
-static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_begin(struct format_json_walk *s, struct slice text,
-                       const struct format_json_hooks *hooks)
+/* The first byte of the text's value, NULL where there is none. */
+static inline const uint8_t *format_json_walk_begin(struct format_json_walk *s, struct slice text)
 {
     const uint8_t *at = format_json_walk_skip_space(s->start, s->end);
     if (at == s->end)
@@ -310,5 +330,5 @@ format_json_walk_begin(struct format_json_walk *s, struct slice text,
      * byte for byte, and its readers may be less patient. */
     if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
         return format_json_walk_fail(s, at, "byte order mark before the value");
-    return format_json_walk_items(s, at, hooks);
+    return at;
 }

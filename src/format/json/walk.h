@@ -37,14 +37,14 @@ struct format_json_walk {
 /* What somebody wants to be told on the way. Each may be NULL; one that returns false ends the
  * walk, with `code` as it is. Given as a constant, so that they are compiled into the walk. */
 struct format_json_hooks {
-    /* An item begins at `at` with a key. The size of its inside if the hook knows the key and saw
-     * it there, with both quotes, plain, and a colon behind it; it is noted then. Else SIZE_MAX,
-     * and `key` is told. */
-    size_t (*known)(struct format_json_walk *s, const uint8_t *at);
+    /* A member begins at `at`. Returns the byte behind the last member in a row that the hook has
+     * walked itself, and told the watch of, or `at` if it has none. With `*keyed` set that is the
+     * first byte of a value, whose key was noted. */
+    const uint8_t *(*members)(struct format_json_walk *s, const uint8_t *at, bool *keyed);
     /* A key's inside. `plain`: neither escapes nor bytes over 0x7F are in it. */
     bool (*key)(struct format_json_walk *s, struct slice raw, bool plain);
-    /* A value begins at `at`. Returns `at` for it to be walked, or the byte behind it where the hook
-     * has walked it, and told the watch. NULL ends the walk. */
+    /* A value begins at `at`. Returns `at` for it to be walked, or the byte behind it as above.
+     * NULL ends the walk. */
     const uint8_t *(*value)(struct format_json_walk *s, const uint8_t *at);
     /* A string with its quotes, a number, a literal; `plain` as above. */
     bool (*scalar)(struct format_json_walk *s, enum format_json_kind kind, struct slice raw,
@@ -186,11 +186,6 @@ static inline __attribute__((always_inline)) const uint8_t *
 format_json_walk_key(struct format_json_walk *s, const uint8_t *at,
                      const struct format_json_hooks *hooks)
 {
-    size_t known = hooks->known ? hooks->known(s, at) : SIZE_MAX;
-    if (known != SIZE_MAX) {
-        format_json_watch_key(&s->watch, s->depth, (struct slice){at + 1, known}, true);
-        return format_json_walk_skip_space(at + known + 3, s->end);
-    }
     if (at == s->end || *at != '"')
         return format_json_walk_fail(s, at, "expected a key");
     const uint8_t *inside = at + 1;
@@ -279,45 +274,60 @@ format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at, uint
     return at;
 }
 
+/* The value at `at`, or, of a container with something in it, its opening. Returns the byte behind
+ * what was walked; `*ended` tells that it is behind a value. */
+static inline __attribute__((always_inline)) const uint8_t *
+format_json_walk_one(struct format_json_walk *s, const uint8_t *at, bool *ended,
+                     const struct format_json_hooks *hooks)
+{
+    *ended = true;
+    if (at == s->end)
+        return format_json_walk_fail(s, at, "expected a value");
+    if (*at != '{' && *at != '[')
+        return format_json_walk_scalar(s, at, hooks);
+    at = format_json_walk_open_container(s, at, hooks);
+    /* An empty container ends at once; only here may a closing bracket follow what is no value, so
+     * that a trailing comma is refused. */
+    *ended = at && at != s->end && *at == format_json_walk_closing_bracket(s);
+    return at;
+}
+
+/* The item at `at`, as format_json_walk_one. */
+static inline __attribute__((always_inline)) const uint8_t *
+format_json_walk_item(struct format_json_walk *s, const uint8_t *at, bool *ended,
+                      const struct format_json_hooks *hooks)
+{
+    const uint8_t *start = at;
+    *ended = true;
+    if (s->in_object) {
+        bool keyed = false;
+        at = hooks->members ? hooks->members(s, at, &keyed) : at;
+        if (at != start && !keyed)
+            return at;
+        start = at = keyed ? at : format_json_walk_key(s, at, hooks);
+    }
+    if (hooks->value && at && at != s->end)
+        at = hooks->value(s, at);
+    return at && at == start ? format_json_walk_one(s, at, ended, hooks) : at;
+}
+
 /* From a value's first byte to the byte behind it; the containers around it, as many as the depth
- * is then, stay open. `value` was told of it. No recursion: a text of 10,000 brackets is refused by
- * its depth and not by the end of a stack. */
+ * is then, stay open. The hook `value` is not told of it, only of those within. No recursion: a
+ * text of 10,000 brackets is refused by its depth and not by the end of a stack. */
 static inline __attribute__((always_inline)) const uint8_t *
 format_json_walk_value(struct format_json_walk *s, const uint8_t *at,
                        const struct format_json_hooks *hooks)
 {
     const uint32_t floor = s->depth;
-    const uint8_t *told = at;
-    do {
-        if (at != told) {
-            if (s->in_object)
-                at = format_json_walk_key(s, at, hooks);
-            told = at;
-            if (at && at != s->end && hooks->value)
-                at = hooks->value(s, at);
-            if (!at)
-                return NULL;
-        }
-        if (at == s->end && at == told)
-            return format_json_walk_fail(s, at, "expected a value");
-        if (at != told) {
-            /* The hook has walked it. */
-        } else if (*at == '{' || *at == '[') {
-            at = format_json_walk_open_container(s, at, hooks);
-            if (!at)
-                return NULL;
-            /* An empty container ends at once; only here may a closing bracket follow what is no
-             * value, so that a trailing comma is refused. */
-            if (at == s->end || *at != format_json_walk_closing_bracket(s))
-                continue;
-        } else {
-            at = format_json_walk_scalar(s, at, hooks);
-            if (!at)
-                return NULL;
-        }
-        at = format_json_walk_finish_item(s, at, floor, hooks);
-    } while (at && s->depth > floor);
-    return at;
+    bool ended;
+    at = format_json_walk_one(s, at, &ended, hooks);
+    for (;;) {
+        if (at && ended)
+            at = format_json_walk_finish_item(s, at, floor, hooks);
+        if (!at || s->depth == floor)
+            return at;
+        at = format_json_walk_item(s, at, &ended, hooks);
+    }
 }
 
 /* The first byte of the text's value, NULL where there is none. */

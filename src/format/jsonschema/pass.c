@@ -37,12 +37,10 @@
 struct frame {
     const struct format_jsonschema_place *shape;
     const uint8_t *start;
-    size_t count; /* of members or items */
-    const struct format_jsonschema_property *expect; /* that may come next */
-    int16_t *guess;  /* by how far the next one is another than `after` */
-    uint32_t after;  /* index behind the property that came last */
-    uint32_t key_at; /* of its first fingerprint */
-    uint64_t filter; /* bit of each fingerprint in it */
+    size_t count; /* of items, and of members without a name in the shape */
+    const struct format_jsonschema_property *next; /* behind the one that came last */
+    uint32_t key_at;                               /* of its first fingerprint */
+    uint64_t filter;                               /* bit of each fingerprint in it */
     uint64_t seen[FORMAT_JSONSCHEMA_SEEN_WORDS];
     bool object;
 };
@@ -50,9 +48,9 @@ struct frame {
 struct format_jsonschema_frames {
     struct frame frames[FORMAT_JSON_DEPTH_MAX + 1]; /* by depth; 0 is not used */
     uint64_t keys[KEYS_MAX];
-    /* Which property comes next, by the slot of the one before: as written in the schema if zero.
-     * Stays from record to record, and is right for any schema, since it is only tried. */
-    int16_t guesses[FORMAT_JSONSCHEMA_GUESSES];
+    /* Index of the property that followed last time, by the slot of the one before. Stays from
+     * record to record, for whichever schema, since it is only tried. */
+    uint8_t guesses[FORMAT_JSONSCHEMA_GUESSES];
 };
 
 struct pass {
@@ -102,51 +100,84 @@ static inline bool note_unknown(struct pass *p, struct frame *f, uint64_t finger
     return true;
 }
 
-/* What may come behind property `after - 1`, whose slot is `slot`. */
-static inline void expect(struct pass *p, struct frame *f, uint32_t after, uint32_t slot)
-{
-    f->after = after;
-    f->guess = &p->room->guesses[slot];
-    size_t index = (size_t)((ptrdiff_t)after + *f->guess);
-    f->expect = &f->shape->properties[index < f->shape->property_count ? index : 0];
-}
-
 /* Notes a member's property: false if it was there before. */
 static inline bool note_known(struct pass *p, struct frame *f,
                               const struct format_jsonschema_property *property)
 {
-    uint64_t bit = UINT64_C(1) << (property->index & 63);
-    uint64_t *word = &f->seen[property->index / 64];
-    if ((*word & bit) != 0)
+    uint64_t *word = &f->seen[property->word];
+    if ((*word & property->bit) != 0)
         return false;
-    *word |= bit;
-    f->count++;
+    *word |= property->bit;
     p->next = property->shape;
-    expect(p, f, property->index + 1, property->slot);
+    f->next = property + 1;
     return true;
 }
 
-/* The property that is expected, or one of the next: where some are often left out, guessing how
- * many is dearer than looking at all. */
-static inline size_t on_known(struct format_json_walk *walk, const uint8_t *at)
+/* The property whose key and colon are at `at`: `e` or one close behind it, NULL if none is. Where
+ * some are often left out, guessing how many is dearer than looking at all. */
+static inline const struct format_jsonschema_property *
+property_near(const struct format_jsonschema_property *e, const uint8_t *at, const uint8_t *end)
 {
-    struct pass *p = pass_of(walk);
-    struct frame *f = p->top;
-    const struct format_jsonschema_property *e = f->expect;
-    if (walk->end - at < 16)
-        return SIZE_MAX;
+    uint32_t hits = 0;
     if (!format_jsonschema_begins(at, &e->pattern)) {
-        uint32_t hits = 0;
         for (uint32_t i = 1; i < FORMAT_JSONSCHEMA_AHEAD; i++)
             hits |= (uint32_t)format_jsonschema_begins(at, &e[i].pattern) << i;
         if (hits == 0)
-            return SIZE_MAX;
+            return NULL;
         e += __builtin_ctz(hits);
     }
-    /* The colon and both quotes are no part of a key. */
-    return format_jsonschema_goes_on(at, walk->end, &e->pattern) && note_known(p, f, e)
-               ? e->pattern.size - 3
-               : SIZE_MAX;
+    return format_jsonschema_goes_on(at, end, &e->pattern) ? e : NULL;
+}
+
+/* Where it is kept which property followed the last one of the frame. */
+static inline uint8_t *guess_of(const struct pass *p, const struct frame *f)
+{
+    const struct format_jsonschema_place *shape = f->shape;
+    return &p->room->guesses[f->next > shape->properties ? f->next[-1].slot : shape->slot];
+}
+
+/* As property_near where the order is another than the schema's: what followed last time. */
+static __attribute__((noinline)) const struct format_jsonschema_property *
+property_guessed(const struct pass *p, const struct frame *f, const uint8_t *at)
+{
+    size_t index = *guess_of(p, f);
+    return index < f->shape->property_count
+               ? property_near(&f->shape->properties[index], at, p->walk.end)
+               : NULL;
+}
+
+/* Members whose key and value a look is enough for, one after the other; the first whose value it
+ * is not is walked. One space may be where there are spaces, as common writers have it. */
+static inline const uint8_t *on_members(struct format_json_walk *walk, const uint8_t *at,
+                                        bool *keyed)
+{
+    struct pass *p = pass_of(walk);
+    struct frame *f = p->top;
+    const uint8_t *const end = walk->end;
+    const uint64_t watched = walk->depth == walk->watch.depth ? walk->watch.node->sizes : 0;
+    const uint8_t *behind = at;
+    /* Room for the space, a pattern, and a byte behind it. */
+    while (end - at > 33) {
+        if (__builtin_expect(*at == ' ', false))
+            at++;
+        const struct format_jsonschema_property *e = property_near(f->next, at, end);
+        if (!e)
+            e = property_guessed(p, f, at);
+        if (!e || !note_known(p, f, e))
+            break;
+        const uint8_t *value = at + e->pattern.size;
+        if (__builtin_expect(*value == ' ', false))
+            value++;
+        const uint32_t size = e->pattern.size - 3;
+        if ((watched >> size & 1) != 0)
+            format_json_watch_key(&walk->watch, walk->depth, (struct slice){at + 1, size}, true);
+        behind = walk->watch.wanted ? value : format_jsonschema_quick_value(e->shape, value, end);
+        *keyed = behind == value;
+        if (*keyed || behind == end || *behind != ',')
+            break;
+        at = behind + 1;
+    }
+    return behind;
 }
 
 /* An escaped name is left to the plain checker: it would have to be decoded to be compared, and
@@ -161,7 +192,7 @@ static inline bool on_key(struct format_json_walk *walk, struct slice raw, bool 
     const struct format_jsonschema_property *property =
         format_jsonschema_shape_find(f->shape, raw, fingerprint);
     if (property) {
-        *f->guess = (int16_t)((int32_t)property->index - (int32_t)f->after);
+        *guess_of(p, f) = (uint8_t)property->index;
         return note_known(p, f, property) || give_up(p);
     }
     f->count++;
@@ -329,7 +360,7 @@ static inline bool on_open(struct format_json_walk *walk, const uint8_t *at)
     f->object = walk->in_object;
     for (int i = 0; i < FORMAT_JSONSCHEMA_SEEN_WORDS; i++)
         f->seen[i] = 0;
-    expect(p, f, 0, shape->slot);
+    f->next = shape->properties;
     return (shape->kinds >> kind & 1) != 0;
 }
 
@@ -350,6 +381,15 @@ static __attribute__((noinline)) bool check_span(struct pass *p, const struct fr
     return holds_wholes(p, f->shape, tree);
 }
 
+/* Whether the object has as many members as it may have. */
+static bool has_count(const struct frame *f)
+{
+    size_t count = f->count;
+    for (int i = 0; i < FORMAT_JSONSCHEMA_SEEN_WORDS; i++)
+        count += (size_t)__builtin_popcountll(f->seen[i]);
+    return count >= f->shape->property_min && count <= f->shape->property_max;
+}
+
 /* What can only be said of the whole: which names were missing, and how many there were. */
 static inline bool on_close(struct format_json_walk *walk, const uint8_t *end)
 {
@@ -362,7 +402,7 @@ static inline bool on_close(struct format_json_walk *walk, const uint8_t *end)
         for (int i = 0; i < FORMAT_JSONSCHEMA_SEEN_WORDS; i++)
             if ((shape->required[i] & ~f->seen[i]) != 0)
                 return false;
-        if (f->count < shape->property_min || f->count > shape->property_max)
+        if ((shape->property_min > 0 || shape->property_max < UINT64_MAX) && !has_count(f))
             return false;
     } else if (f->count < shape->item_min || f->count > shape->item_max) {
         return false;
@@ -373,6 +413,13 @@ static inline bool on_close(struct format_json_walk *walk, const uint8_t *end)
 static const uint8_t *choose(struct pass *p, const uint8_t *at,
                              const struct format_jsonschema_place *place);
 
+/* For what is no member: once, since the code is large. */
+static __attribute__((noinline)) const uint8_t *
+quick_value(const struct format_jsonschema_place *place, const uint8_t *at, const uint8_t *end)
+{
+    return format_jsonschema_quick_value(place, at, end);
+}
+
 /* A value that begins at `at` with its place: the byte behind it where that was enough. What leads
  * to a path is walked, since the watch is told there. */
 static inline const uint8_t *begin_value(struct pass *p, const uint8_t *at,
@@ -381,7 +428,7 @@ static inline const uint8_t *begin_value(struct pass *p, const uint8_t *at,
     if (place->choice)
         return choose(p, at, place);
     p->place = place;
-    return p->walk.watch.wanted ? at : format_jsonschema_quick_value(place, at, p->walk.end);
+    return p->walk.watch.wanted ? at : quick_value(place, at, p->walk.end);
 }
 
 static inline const uint8_t *on_value(struct format_json_walk *walk, const uint8_t *at)
@@ -391,7 +438,7 @@ static inline const uint8_t *on_value(struct format_json_walk *walk, const uint8
     return begin_value(p, at, place_here(p));
 }
 
-static const struct format_json_hooks hooks = {.known = on_known,
+static const struct format_json_hooks hooks = {.members = on_members,
                                                .key = on_key,
                                                .value = on_value,
                                                .scalar = on_scalar,

@@ -10,9 +10,9 @@
  * line to be filled in: what each keyword says goes where the pass needs it, and the sets of the
  * places below become shapes in turn.
  *
- * A branch (anyOf, oneOf, if, not) makes a choice of a shape: for each schema of the branch there is
- * a shape that is the same with that schema in it and the keyword done. So whichever is taken, the
- * value is held against all that is said of it in one go.
+ * A branch (anyOf, oneOf, if, not) makes a choice of a shape: for each schema of the branch there
+ * is a shape that is the same with that schema in it and the keyword done. So whichever is taken,
+ * the value is held against all that is said of it in one go.
  *
  * What cannot be put into a shape is no failure: it stays a keyword for the span, or the schema has
  * no program, and the plain checker does all.
@@ -36,9 +36,9 @@ struct builder {
     struct map shapes; /* by the bytes of their set */
     struct format_jsonschema_place *last;
     size_t count;
-    size_t work; /* places below shapes, by the schemas that may speak of each */
+    size_t work;    /* places below shapes, by the schemas that may speak of each */
     uint32_t slots; /* guesses, of the shapes filled in */
-    bool unfit;  /* there will be no program */
+    bool unfit;     /* there will be no program */
 };
 
 struct set {
@@ -269,7 +269,6 @@ static void narrow(uint64_t *min, uint64_t *max, const struct format_jsonschema_
 static err_t add_length(struct builder *b, struct format_jsonschema_place *shape,
                         const struct format_jsonschema_keyword *k)
 {
-    narrow(&shape->length_min, &shape->length_max, k);
     return add_step(
         b, &shape->strings,
         (struct format_jsonschema_step_of){
@@ -353,7 +352,7 @@ static err_t add_choice(struct builder *b, struct format_jsonschema_place *shape
     if (!choice || !branches)
         return err_make(ERR_MEMORY);
     *choice = (struct format_jsonschema_choice){.branches = branches, .count = count};
-    choice->rule = two                                         ? FORMAT_JSONSCHEMA_IF
+    choice->rule = two                                       ? FORMAT_JSONSCHEMA_IF
                    : check == format_jsonschema_check_any_of ? FORMAT_JSONSCHEMA_ANY_OF
                                                              : FORMAT_JSONSCHEMA_ONE_OF;
     shape->choice = choice;
@@ -462,6 +461,8 @@ static uint32_t property_at(struct builder *b, struct format_jsonschema_place *s
     uint32_t index = shape->property_count++;
     shape->properties[index] = (struct format_jsonschema_property){
         .pattern = pattern_of(name, "\":"),
+        .bit = UINT64_C(1) << (index & 63),
+        .word = index / 64,
         .index = index,
         .slot = (shape->slot + 1 + index) % FORMAT_JSONSCHEMA_GUESSES,
         .name = name,
@@ -644,27 +645,45 @@ static err_t fill_words(struct builder *b, struct format_jsonschema_place *shape
     return err_ok();
 }
 
+/* Whether strings of the place are good if their length and format are. */
+static bool fill_lengths(struct format_jsonschema_place *shape)
+{
+    uint64_t max = UINT64_MAX;
+    for (size_t i = 0; i < shape->strings.count; i++) {
+        const struct format_jsonschema_step_of *step = &shape->strings.items[i];
+        if (step->operation == FORMAT_JSONSCHEMA_DO_LENGTH)
+            narrow(&shape->length_min, &max, step->keyword);
+        else if (step->keyword->word->check == format_jsonschema_check_format && !shape->format)
+            shape->format = step->keyword->format;
+        else
+            return false;
+    }
+    shape->length_span = max - shape->length_min;
+    return max >= shape->length_min;
+}
+
+/* Whether there is an integer within all bounds. */
+static bool fill_integers(struct format_jsonschema_range *r)
+{
+    int64_t max = r->floor_max < r->ceiling_max ? r->floor_max : r->ceiling_max;
+    r->integer_min = r->floor_min > r->ceiling_min ? r->floor_min : r->ceiling_min;
+    r->integer_span = (uint64_t)max - (uint64_t)r->integer_min;
+    return max >= r->integer_min;
+}
+
 /* What of the place can be found out by a look. What it leaves is not refused by it, so that words
  * which are no pattern cost time and nothing else. */
 static err_t fill_quick(struct builder *b, struct format_jsonschema_place *shape)
 {
     const struct format_jsonschema_steps *strings = &shape->strings;
-    bool lengths = true, ranges = true;
+    bool ranges = true;
     if (shape->whole_count > 0 || shape->choice)
         return err_ok();
-    for (size_t i = 0; i < strings->count; i++) {
-        const struct format_jsonschema_keyword *k = strings->items[i].keyword;
-        bool format = k->word->check == format_jsonschema_check_format && !shape->format;
-        if (format)
-            shape->format = k->format;
-        lengths = lengths &&
-                  (format || strings->items[i].operation == FORMAT_JSONSCHEMA_DO_LENGTH);
-    }
     for (size_t i = 0; i < shape->numbers.count; i++)
         ranges = ranges && shape->numbers.items[i].operation == FORMAT_JSONSCHEMA_DO_RANGE;
-    if (lengths && (shape->kinds >> FORMAT_JSON_STRING & 1) != 0)
+    if ((shape->kinds >> FORMAT_JSON_STRING & 1) != 0 && fill_lengths(shape))
         shape->quick |= FORMAT_JSONSCHEMA_QUICK_STRING;
-    if (ranges && (shape->kinds >> FORMAT_JSON_NUMBER & 1) != 0)
+    if (ranges && (shape->kinds >> FORMAT_JSON_NUMBER & 1) != 0 && fill_integers(&shape->range))
         shape->quick |= FORMAT_JSONSCHEMA_QUICK_NUMBER;
     if (shape->others.count == 0)
         shape->quick |= FORMAT_JSONSCHEMA_QUICK_LITERAL;
@@ -676,11 +695,11 @@ static err_t fill_quick(struct builder *b, struct format_jsonschema_place *shape
 static err_t fill(struct builder *b, struct format_jsonschema_place *shape)
 {
     shape->kinds = ALL_KINDS;
-    shape->length_max = UINT64_MAX;
+    shape->length_span = UINT64_MAX;
     shape->property_max = UINT64_MAX;
     shape->item_max = UINT64_MAX;
     shape->range =
-        (struct format_jsonschema_range){INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX};
+        (struct format_jsonschema_range){INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, 0, 0};
     shape->slot = b->slots;
     shape->wholes = format_jsonschema_alloc(
         b->c, shape->set_count * sizeof(struct format_jsonschema_schema *) + 1);

@@ -23,12 +23,14 @@ struct format_jsonschema_pattern {
     uint32_t mask; /* bit i: byte i has to be equal; none can be where bit 16 is set */
 };
 
-/* How many properties behind the one that is expected are looked at, too. */
+/* How many properties in a row may come next, and are looked at. */
 #define FORMAT_JSONSCHEMA_AHEAD 4
 
 struct format_jsonschema_property {
     struct format_jsonschema_pattern pattern; /* with the colon */
     const struct format_jsonschema_place *shape;
+    uint64_t bit; /* among those seen, in word `word` */
+    uint32_t word;
     uint32_t index;
     uint32_t slot; /* of the guess which one comes next */
     struct slice name;
@@ -64,7 +66,8 @@ struct format_jsonschema_steps {
 enum format_jsonschema_rule {
     FORMAT_JSONSCHEMA_ANY_OF,
     FORMAT_JSONSCHEMA_ONE_OF,
-    FORMAT_JSONSCHEMA_IF, /* `condition` decides between two `branches`; a `not` has the last only */
+    FORMAT_JSONSCHEMA_IF, /* `condition` decides between two `branches`; a `not` has the last only
+                           */
 };
 
 struct format_jsonschema_choice {
@@ -89,6 +92,8 @@ struct format_jsonschema_range {
     int64_t floor_max;
     int64_t ceiling_min;
     int64_t ceiling_max;
+    int64_t integer_min; /* of what is one itself: all of these together */
+    uint64_t integer_span;
 };
 
 /* The most words that are compared one after the other. */
@@ -101,8 +106,8 @@ struct format_jsonschema_place {
     uint32_t quick; /* bits of enum format_jsonschema_quick */
     /* With one nothing else here is asked for, but for `kinds`. */
     const struct format_jsonschema_choice *choice;
-    uint64_t length_min; /* of a string */
-    uint64_t length_max;
+    uint64_t length_min;  /* of a string */
+    uint64_t length_span; /* its maximum, less the minimum */
     const struct format_jsonschema_format *format;
     struct format_jsonschema_pattern *words;
     size_t word_count;
@@ -119,7 +124,7 @@ struct format_jsonschema_place {
     /* Of an object. */
     struct format_jsonschema_property *properties; /* FORMAT_JSONSCHEMA_AHEAD more, not found */
     uint32_t property_count;
-    uint32_t slot; /* of the guess which one comes first */
+    uint32_t slot;   /* of the guess which one comes first */
     uint16_t *table; /* by fingerprint: index + 1, 0 for none; linear probing */
     uint32_t table_mask;
     const struct format_jsonschema_place *other; /* of a property without a name here */

@@ -44,9 +44,8 @@ static inline bool format_jsonschema_goes_on(const uint8_t *at, const uint8_t *e
                                              const struct format_jsonschema_pattern *p)
 {
     uint32_t last = p->size - 16;
-    return p->size <= 16 ||
-           ((size_t)(end - at) >= p->size &&
-            format_jsonschema_equal_bytes(at + last, p->text + last) == 0xFFFF);
+    return p->size <= 16 || ((size_t)(end - at) >= p->size &&
+                             format_jsonschema_equal_bytes(at + last, p->text + last) == 0xFFFF);
 }
 
 /* The byte behind the string at `at` if it is one of the words. No loop is left early: which word
@@ -56,16 +55,26 @@ static inline const uint8_t *format_jsonschema_quick_word(const struct format_js
 {
     uint32_t size = 0;
     for (size_t i = 0; i < p->word_count; i++)
-        size |= format_jsonschema_begins(at, &p->words[i]) ? p->words[i].size : 0;
+        size |= (0U - format_jsonschema_begins(at, &p->words[i])) & p->words[i].size;
     return at + size;
 }
 
-/* null, true and false, where the place allows them; the byte behind, else `at`. */
+/* Four bytes as a number that can be compared. */
+static inline uint32_t format_jsonschema_four(const void *at)
+{
+    uint32_t four;
+    memcpy(&four, at, 4);
+    return four;
+}
+
+/* null, true and false, where the place allows them; the byte behind, else `at`. Without a branch,
+ * since most booleans are either. */
 static inline const uint8_t *format_jsonschema_quick_literal(uint32_t kinds, const uint8_t *at)
 {
-    bool is_true = memcmp(at, "true", 4) == 0;
-    bool is_false = memcmp(at, "false", 5) == 0;
-    bool is_null = memcmp(at, "null", 4) == 0;
+    uint32_t four = format_jsonschema_four(at);
+    bool is_true = four == format_jsonschema_four("true");
+    bool is_false = (four == format_jsonschema_four("fals")) & (at[4] == 'e');
+    bool is_null = four == format_jsonschema_four("null");
     uint32_t kind = (uint32_t)is_true << FORMAT_JSON_TRUE | (uint32_t)is_null << FORMAT_JSON_NULL |
                     (uint32_t)is_false << FORMAT_JSON_FALSE;
     return (kinds & kind) != 0 ? at + 4 + is_false : at;
@@ -109,23 +118,22 @@ static inline const uint8_t *format_jsonschema_quick_number(const struct format_
     if (count - 1 > 6 || ((word & 0xFF) == 0 && count > 1))
         return start;
     int64_t value = format_jsonschema_digits_value(word, count);
+    value = negative ? -value : value;
     at += count;
-    if (*at == '.') {
-        if (p->integers || end - at < 9)
-            return start;
-        uint32_t behind = format_jsonschema_eight_digits(at + 1, &fraction);
-        if (behind - 1 > 6)
-            return start;
-        fraction <<= 64 - 8 * behind;
-        at += 1 + behind;
-    }
-    if (at == end || (*at | 0x20) == 'e')
-        return start;
-    int64_t floor = negative ? -value - (fraction != 0) : value;
-    int64_t ceiling = floor + (fraction != 0);
     const struct format_jsonschema_range *r = &p->range;
+    if (*at != '.' && (*at | 0x20) != 'e')
+        return (uint64_t)value - (uint64_t)r->integer_min <= r->integer_span ? at : start;
+    if (*at != '.' || p->integers || end - at < 10)
+        return start;
+    uint32_t behind = format_jsonschema_eight_digits(at + 1, &fraction);
+    if (behind - 1 > 6)
+        return start;
+    fraction <<= 64 - 8 * behind;
+    at += 1 + behind;
+    int64_t floor = value - (negative && fraction != 0);
+    int64_t ceiling = floor + (fraction != 0);
     bool good = (floor >= r->floor_min) & (floor <= r->floor_max) & (ceiling >= r->ceiling_min) &
-                (ceiling <= r->ceiling_max);
+                (ceiling <= r->ceiling_max) & ((*at | 0x20) != 'e');
     return good ? at : start;
 }
 
@@ -143,8 +151,9 @@ static inline const uint8_t *format_jsonschema_quick_number(const struct format_
 
 /* The string, number or literal at `at`, if a look is enough to see that the place allows it: the
  * byte behind it. Otherwise `at`. */
-static inline const uint8_t *format_jsonschema_quick_value(const struct format_jsonschema_place *p,
-                                                           const uint8_t *at, const uint8_t *end)
+static inline __attribute__((always_inline)) const uint8_t *
+format_jsonschema_quick_value(const struct format_jsonschema_place *p, const uint8_t *at,
+                              const uint8_t *end)
 {
     if (end - at < 16)
         return at;
@@ -155,7 +164,7 @@ static inline const uint8_t *format_jsonschema_quick_value(const struct format_j
             return at;
         const uint8_t *stop = format_json_plain_end(at + 1, end);
         size_t size = (size_t)(stop - at) - 1;
-        bool good = stop < end && *stop == '"' && size >= p->length_min && size <= p->length_max;
+        bool good = stop < end && *stop == '"' && size - p->length_min <= p->length_span;
         if (good && p->format)
             good = p->format->is((struct slice){at + 1, size}) == FORMAT_JSONSCHEMA_YES;
         return good ? stop + 1 : at;

@@ -147,7 +147,7 @@ property_guessed(const struct pass *p, const struct frame *f, const uint8_t *at)
 }
 
 /* Members whose key and value a look is enough for, one after the other; the first whose value it
- * is not is walked. One space may be where there are spaces, as common writers have it. */
+ * is not is walked. */
 static inline const uint8_t *on_members(struct format_json_walk *walk, const uint8_t *at,
                                         bool *keyed)
 {
@@ -156,18 +156,20 @@ static inline const uint8_t *on_members(struct format_json_walk *walk, const uin
     const uint8_t *const end = walk->end;
     const uint64_t watched = walk->depth == walk->watch.depth ? walk->watch.node->sizes : 0;
     const uint8_t *behind = at;
-    /* Room for the space, a pattern, and a byte behind it. */
-    while (end - at > 33) {
-        if (__builtin_expect(*at == ' ', false))
+    /* Room for a pattern, and a byte behind it. */
+    while (end - at > FORMAT_JSONSCHEMA_PATTERN_SIZE) {
+        if (*at <= ' ' && format_json_is_space(*at)) {
             at++;
+            continue;
+        }
         const struct format_jsonschema_property *e = property_near(f->next, at, end);
         if (!e)
             e = property_guessed(p, f, at);
         if (!e || !note_known(p, f, e))
             break;
         const uint8_t *value = at + e->pattern.size;
-        if (__builtin_expect(*value == ' ', false))
-            value++;
+        if (*value <= ' ')
+            value = format_json_walk_skip_space(value, end);
         const uint32_t size = e->pattern.size - 3;
         if ((watched >> size & 1) != 0)
             format_json_watch_key(&walk->watch, walk->depth, (struct slice){at + 1, size}, true);

@@ -17,14 +17,16 @@
 /* A text to be looked for as a record has it, quotes included: the first 16 bytes are compared at
  * once, and so are the last 16 of a longer one. What is longer than `text`, or cannot stand in a
  * string as it is, is never found. */
+#define FORMAT_JSONSCHEMA_PATTERN_SIZE 32
+
 struct format_jsonschema_pattern {
-    uint8_t text[32];
+    uint8_t text[FORMAT_JSONSCHEMA_PATTERN_SIZE];
     uint32_t size;
     uint32_t mask; /* bit i: byte i has to be equal; none can be where bit 16 is set */
 };
 
 /* How many properties in a row may come next, and are looked at. */
-#define FORMAT_JSONSCHEMA_AHEAD 4
+#define FORMAT_JSONSCHEMA_AHEAD 8
 
 struct format_jsonschema_property {
     struct format_jsonschema_pattern pattern; /* with the colon */

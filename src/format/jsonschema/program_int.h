@@ -26,7 +26,7 @@ struct format_jsonschema_pattern {
 };
 
 /* How many properties in a row may come next, and are looked at. */
-#define FORMAT_JSONSCHEMA_AHEAD 8
+#define FORMAT_JSONSCHEMA_AHEAD 4
 
 struct format_jsonschema_property {
     struct format_jsonschema_pattern pattern; /* with the colon */

@@ -490,12 +490,35 @@ static bool is_answer(const struct pass *p)
     return !p->gave_up && p->walk.code == ERR_OK && p->run->stopped == ERR_OK;
 }
 
-/* The next branch from `from` on that values of the kind may have; the count where there is none.
- */
-static size_t next_branch(const struct format_jsonschema_choice *c, size_t from,
+/* Whether the first member of the object at `at` has none of the words that the place wants there:
+ * what tells events of many kinds apart mostly comes first, and a look is cheaper than a trial. */
+static bool is_ruled_out(const struct format_jsonschema_place *place, const uint8_t *at,
+                         const uint8_t *end)
+{
+    if (*at != '{' || place->choice)
+        return false;
+    at = format_json_walk_skip_space(at + 1, end);
+    if (end - at <= FORMAT_JSONSCHEMA_PATTERN_SIZE)
+        return false;
+    const struct format_jsonschema_property *e = property_near(place->properties, at, end);
+    if (!e || !e->shape->all_words)
+        return false;
+    at = format_json_walk_skip_space(at + e->pattern.size, end);
+    if (end - at < 16 || *at != '"' || format_jsonschema_quick_word(e->shape, at) != at)
+        return false;
+    /* With an escape it might be one of them all the same. */
+    at = format_json_plain_end(at + 1, end);
+    return at < end && *at == '"';
+}
+
+/* The next branch from `from` on that the value may fit, by its kind and first member; the count
+ * where there is none. */
+static size_t next_branch(const struct pass *p, const uint8_t *at,
+                          const struct format_jsonschema_choice *c, size_t from,
                           enum format_json_kind kind)
 {
-    while (from < c->count && (c->branches[from]->kinds >> kind & 1) == 0)
+    while (from < c->count && ((c->branches[from]->kinds >> kind & 1) == 0 ||
+                               is_ruled_out(c->branches[from], at, p->walk.end)))
         from++;
     return from;
 }
@@ -507,9 +530,9 @@ static const uint8_t *choose_branch(struct pass *p, const uint8_t *at, enum form
                                     const struct format_jsonschema_place **place)
 {
     const uint8_t *good = NULL;
-    size_t i = next_branch(c, 0, kind);
+    size_t i = next_branch(p, at, c, 0, kind);
     while (i < c->count) {
-        size_t next = next_branch(c, i + 1, kind);
+        size_t next = next_branch(p, at, c, i + 1, kind);
         if (next == c->count && !good) {
             *place = c->branches[i];
             return at;

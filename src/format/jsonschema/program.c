@@ -19,10 +19,10 @@
  */
 
 #define SET_MAX 64
-#define SHAPES_MAX 4096
+#define SHAPES_MAX 32768
 /* Beyond, branches stay keywords: choices within choices multiply. */
-#define CHOICE_SHAPES_MAX 2048
-#define WORK_MAX (1U << 20)
+#define CHOICE_SHAPES_MAX 16384
+#define WORK_MAX (1U << 22)
 #define ALL_KINDS                                                                                  \
     (1U << FORMAT_JSON_NULL | 1U << FORMAT_JSON_FALSE | 1U << FORMAT_JSON_TRUE |                   \
      1U << FORMAT_JSON_NUMBER | 1U << FORMAT_JSON_STRING | 1U << FORMAT_JSON_OBJECT |              \
@@ -633,13 +633,15 @@ static err_t fill_words(struct builder *b, struct format_jsonschema_place *shape
     shape->words = format_jsonschema_alloc(b->c, step->count * sizeof(shape->words[0]) + 1);
     if (!shape->words)
         return err_make(ERR_MEMORY);
+    shape->all_words = true;
     for (size_t i = 0; i < step->count; i++) {
         if (step->values[i]->kind != FORMAT_JSON_STRING)
             continue;
         struct format_jsonschema_pattern word = pattern_of(step->values[i]->text, "\"");
-        if (word.size > 16)
-            continue;
-        shape->words[shape->word_count++] = word;
+        if (word.size > 0 && word.size <= 16)
+            shape->words[shape->word_count++] = word;
+        else
+            shape->all_words = false;
     }
     shape->quick |= FORMAT_JSONSCHEMA_QUICK_WORDS;
     return err_ok();

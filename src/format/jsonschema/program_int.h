@@ -113,6 +113,7 @@ struct format_jsonschema_place {
     const struct format_jsonschema_format *format;
     struct format_jsonschema_pattern *words;
     size_t word_count;
+    bool all_words; /* a string without escapes that is none of them is refused */
     struct format_jsonschema_range range;
     bool integers; /* a number has to be an integer */
     struct format_jsonschema_steps strings;

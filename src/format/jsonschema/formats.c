@@ -2,7 +2,7 @@
 
 #include "base/assert.h"
 #include "base/uuid.h"
-#include "format/json/bytes_int.h"
+#include "format/json/walk.h"
 #include "format/jsonschema/regex_int.h"
 #include "format/jsonschema/uri_int.h"
 

@@ -1,7 +1,7 @@
 #include "format/jsonschema/program_int.h"
 
 #include "base/assert.h"
-#include "format/json/bytes_int.h"
+#include "format/json/walk.h"
 #include "format/jsonschema/check_int.h"
 
 /*

@@ -7,7 +7,7 @@
  * look, which the caller knows to be there. Pure; any thread.
  */
 
-#include "format/json/bytes_int.h"
+#include "format/json/walk.h"
 #include "format/jsonschema/program_int.h"
 
 #if defined(__SSE2__)

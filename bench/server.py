@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures the whole server, as its users see it, against bounds measured in the same run.
 
-usage: bench/server.py [--seconds N] [--dir PATH] [ROW...]      rows: ndjson schema sink single latency
+usage: bench/server.py [--seconds N] [--dir PATH] [ROW...]
+rows: ndjson schema sink single latency
 
 The server runs on the first processor, garner gen on the second. The bounds: the same load on
 build/release/bench/bare, which reads the bytes and keeps nothing; the JSON pass alone; the same

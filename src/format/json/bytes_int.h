@@ -65,7 +65,45 @@ static inline const uint8_t *format_json_digits_end_portable(const uint8_t *at, 
     return at;
 }
 
+/* Bit i: byte i of the 16 at `at` is a decimal digit. */
+static inline uint32_t format_json_digits_16_portable(const uint8_t *at)
+{
+    uint32_t digits = 0;
+    for (uint32_t i = 0; i < 16; i++)
+        digits |= (uint32_t)format_json_is_digit(at[i]) << i;
+    return digits;
+}
+
+/* Bit i: byte i of the 16 at `at` is a hexadecimal digit, of either case. */
+static inline uint32_t format_json_hex_16_portable(const uint8_t *at)
+{
+    uint32_t letters = 0;
+    for (uint32_t i = 0; i < 16; i++)
+        letters |= (uint32_t)((uint8_t)((at[i] | 0x20) - 'a') < 6) << i;
+    return letters | format_json_digits_16_portable(at);
+}
+
 #if defined(__SSE2__)
+
+/* Bit i: byte i less `from`, modulo 256, is at most `span`. */
+static inline uint32_t format_json_within_16(__m128i bytes, char from, char span)
+{
+    __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8(from));
+    __m128i within = _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(span)), values);
+    return (uint32_t)_mm_movemask_epi8(within);
+}
+
+static inline uint32_t format_json_digits_16_sse2(const uint8_t *at)
+{
+    return format_json_within_16(_mm_loadu_si128((const __m128i *)(const void *)at), '0', 9);
+}
+
+static inline uint32_t format_json_hex_16_sse2(const uint8_t *at)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i small = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    return format_json_within_16(bytes, '0', 9) | format_json_within_16(small, 'a', 5);
+}
 
 /* As the portable one. Signed comparison puts both control characters and bytes over 0x7F below
  * the space. */
@@ -89,10 +127,7 @@ static inline const uint8_t *format_json_plain_end_sse2(const uint8_t *at, const
 static inline const uint8_t *format_json_digits_end_sse2(const uint8_t *at, const uint8_t *end)
 {
     while (end - at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
-        __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values);
-        unsigned mask = ~(unsigned)_mm_movemask_epi8(digits) & 0xFFFF;
+        unsigned mask = ~format_json_digits_16_sse2(at) & 0xFFFF;
         if (mask != 0)
             return at + __builtin_ctz(mask);
         at += 16;
@@ -102,11 +137,15 @@ static inline const uint8_t *format_json_digits_end_sse2(const uint8_t *at, cons
 
 #define format_json_plain_end format_json_plain_end_sse2
 #define format_json_digits_end format_json_digits_end_sse2
+#define format_json_digits_16 format_json_digits_16_sse2
+#define format_json_hex_16 format_json_hex_16_sse2
 
 #else
 
 #define format_json_plain_end format_json_plain_end_portable
 #define format_json_digits_end format_json_digits_end_portable
+#define format_json_digits_16 format_json_digits_16_portable
+#define format_json_hex_16 format_json_hex_16_portable
 
 #endif
 

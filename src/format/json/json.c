@@ -58,7 +58,9 @@ static err_t scan_text(struct slice text, bool whole, const struct format_json_p
         text = SLICE_LITERAL(""); /* its data may be NULL, which has no end */
     struct format_json_walk s;
     format_json_walk_init(&s, text, paths, depth_max, found);
-    const uint8_t *at = format_json_walk_begin(&s, text, &none);
+    const uint8_t *at = format_json_walk_begin(&s, text);
+    if (at)
+        at = format_json_walk_value(&s, at, &none);
     if (at && whole) {
         at = format_json_walk_skip_space(at, s.end);
         if (at != s.end)

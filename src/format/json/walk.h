@@ -37,8 +37,15 @@ struct format_json_walk {
 /* What somebody wants to be told on the way. Each may be NULL; one that returns false ends the
  * walk, with `code` as it is. Given as a constant, so that they are compiled into the walk. */
 struct format_json_hooks {
+    /* A member begins at `at`. Returns the byte behind the last member in a row that the hook has
+     * walked itself, and told the watch of, or `at` if it has none. With `*keyed` set that is the
+     * first byte of a value, whose key was noted. */
+    const uint8_t *(*members)(struct format_json_walk *s, const uint8_t *at, bool *keyed);
     /* A key's inside. `plain`: neither escapes nor bytes over 0x7F are in it. */
     bool (*key)(struct format_json_walk *s, struct slice raw, bool plain);
+    /* A value begins at `at`. Returns `at` for it to be walked, or the byte behind it as above.
+     * NULL ends the walk. */
+    const uint8_t *(*value)(struct format_json_walk *s, const uint8_t *at);
     /* A string with its quotes, a number, a literal; `plain` as above. */
     bool (*scalar)(struct format_json_walk *s, enum format_json_kind kind, struct slice raw,
                    bool plain);
@@ -245,12 +252,12 @@ static inline uint8_t format_json_walk_closing_bracket(const struct format_json_
 }
 
 /* Behind a value: closes what ends there and takes the comma. Returns the first byte of the next
- * item, or the byte behind the text's value with depth 0. */
+ * item, or, with the depth at `floor`, the byte behind the value that began there. */
 static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at,
+format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at, uint32_t floor,
                              const struct format_json_hooks *hooks)
 {
-    while (s->depth > 0) {
+    while (s->depth > floor) {
         at = format_json_walk_skip_space(at, s->end);
         if (at == s->end)
             return format_json_walk_fail(
@@ -267,41 +274,64 @@ format_json_walk_finish_item(struct format_json_walk *s, const uint8_t *at,
     return at;
 }
 
-/* From the first byte of the text's value to the byte behind it. No recursion: a text of 10,000
- * brackets is refused by its depth and not by the end of a stack. */
+/* The value at `at`, or, of a container with something in it, its opening. Returns the byte behind
+ * what was walked; `*ended` tells that it is behind a value. */
 static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_items(struct format_json_walk *s, const uint8_t *at,
-                       const struct format_json_hooks *hooks)
+format_json_walk_one(struct format_json_walk *s, const uint8_t *at, bool *ended,
+                     const struct format_json_hooks *hooks)
 {
-    do {
-        if (s->in_object) {
-            at = format_json_walk_key(s, at, hooks);
-            if (!at)
-                return NULL;
-        }
-        if (at == s->end)
-            return format_json_walk_fail(s, at, "expected a value");
-        if (*at == '{' || *at == '[') {
-            at = format_json_walk_open_container(s, at, hooks);
-            if (!at)
-                return NULL;
-            /* An empty container ends at once; only here may a closing bracket follow what is no
-             * value, so that a trailing comma is refused. */
-            if (at == s->end || *at != format_json_walk_closing_bracket(s))
-                continue;
-        } else {
-            at = format_json_walk_scalar(s, at, hooks);
-            if (!at)
-                return NULL;
-        }
-        at = format_json_walk_finish_item(s, at, hooks);
-    } while (at && s->depth > 0);
+    *ended = true;
+    if (at == s->end)
+        return format_json_walk_fail(s, at, "expected a value");
+    if (*at != '{' && *at != '[')
+        return format_json_walk_scalar(s, at, hooks);
+    at = format_json_walk_open_container(s, at, hooks);
+    /* An empty container ends at once; only here may a closing bracket follow what is no value, so
+     * that a trailing comma is refused. */
+    *ended = at && at != s->end && *at == format_json_walk_closing_bracket(s);
     return at;
 }
 
+/* The item at `at`, as format_json_walk_one. */
 static inline __attribute__((always_inline)) const uint8_t *
-format_json_walk_begin(struct format_json_walk *s, struct slice text,
+format_json_walk_item(struct format_json_walk *s, const uint8_t *at, bool *ended,
+                      const struct format_json_hooks *hooks)
+{
+    const uint8_t *start = at;
+    *ended = true;
+    if (s->in_object) {
+        bool keyed = false;
+        at = hooks->members ? hooks->members(s, at, &keyed) : at;
+        if (at != start && !keyed)
+            return at;
+        start = at = keyed ? at : format_json_walk_key(s, at, hooks);
+    }
+    if (hooks->value && at && at != s->end)
+        at = hooks->value(s, at);
+    return at && at == start ? format_json_walk_one(s, at, ended, hooks) : at;
+}
+
+/* From a value's first byte to the byte behind it; the containers around it, as many as the depth
+ * is then, stay open. The hook `value` is not told of it, only of those within. No recursion: a
+ * text of 10,000 brackets is refused by its depth and not by the end of a stack. */
+static inline __attribute__((always_inline)) const uint8_t *
+format_json_walk_value(struct format_json_walk *s, const uint8_t *at,
                        const struct format_json_hooks *hooks)
+{
+    const uint32_t floor = s->depth;
+    bool ended;
+    at = format_json_walk_one(s, at, &ended, hooks);
+    for (;;) {
+        if (at && ended)
+            at = format_json_walk_finish_item(s, at, floor, hooks);
+        if (!at || s->depth == floor)
+            return at;
+        at = format_json_walk_item(s, at, &ended, hooks);
+    }
+}
+
+/* The first byte of the text's value, NULL where there is none. */
+static inline const uint8_t *format_json_walk_begin(struct format_json_walk *s, struct slice text)
 {
     const uint8_t *at = format_json_walk_skip_space(s->start, s->end);
     if (at == s->end)
@@ -310,5 +340,5 @@ format_json_walk_begin(struct format_json_walk *s, struct slice text,
      * byte for byte, and its readers may be less patient. */
     if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
         return format_json_walk_fail(s, at, "byte order mark before the value");
-    return format_json_walk_items(s, at, hooks);
+    return at;
 }

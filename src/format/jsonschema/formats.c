@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/uuid.h"
+#include "format/json/walk.h"
 #include "format/jsonschema/regex_int.h"
 #include "format/jsonschema/uri_int.h"
 
@@ -66,10 +67,12 @@ static size_t take_digits(struct text *t)
     return count;
 }
 
+/* Of no leap year. */
+static const uint8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
 /* RFC 3339 section 5.6, full-date. */
 static void take_date(struct text *t)
 {
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     uint32_t year = digits(t, 4);
     expect(t, '-');
     uint32_t month = digits(t, 2);
@@ -80,7 +83,7 @@ static void take_date(struct text *t)
         return;
     }
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (day < 1 || day > days[month - 1] + (month == 2 && leap ? 1U : 0U))
+    if (day < 1 || day > month_days[month - 1] + (month == 2 && leap ? 1U : 0U))
         fail(t);
 }
 
@@ -136,9 +139,34 @@ static enum format_jsonschema_truth is_time(struct slice s)
     return ended(&t);
 }
 
+static uint32_t two_digits(const uint8_t *at)
+{
+    return (at[0] & 15U) * 10 + (at[1] & 15U);
+}
+
+/* Times as nearly all are written: of UTC, with or without a fraction, no leap second, no 29th of
+ * February. For any other the one below is asked. */
+static bool is_usual_time(struct slice s)
+{
+    const uint8_t *at = s.data, *end = s.data + s.size;
+    if (s.size < 20 || (format_json_digits_16(at) & 0xDB6F) != 0xDB6F || at[4] != '-' ||
+        at[7] != '-' || at[10] != 'T' || at[13] != ':' || at[16] != ':' ||
+        !format_json_is_digit(at[17]) || !format_json_is_digit(at[18]))
+        return false;
+    uint32_t month = two_digits(at + 5), day = two_digits(at + 8);
+    const uint8_t *zone = at + 19;
+    if (*zone == '.')
+        zone = format_json_digits_end(zone + 1, end);
+    return zone == end - 1 && *zone == 'Z' && zone != at + 20 && month - 1 < 12 && day - 1 < 31 &&
+           (day <= 28 || day <= month_days[month - 1]) && two_digits(at + 11) < 24 &&
+           two_digits(at + 14) < 60 && two_digits(at + 17) < 60;
+}
+
 /* RFC 3339 section 5.6 lets T and Z be small letters. */
 static enum format_jsonschema_truth is_date_time(struct slice s)
 {
+    if (is_usual_time(s))
+        return FORMAT_JSONSCHEMA_YES;
     struct text t = {s, true};
     take_date(&t);
     if (!take(&t, 't'))
@@ -272,11 +300,15 @@ static enum format_jsonschema_truth is_uri_reference(struct slice s)
     return truth(format_jsonschema_uri_valid(s, true));
 }
 
-/* RFC 4122 section 3: 36 characters, of either case. */
+/* RFC 4122 section 3: 36 characters, of either case; the last 16 overlap with those before. */
 static enum format_jsonschema_truth is_uuid(struct slice s)
 {
-    struct uuid id;
-    return truth(err_is_ok(uuid_parse(s, &id)));
+    const uint8_t *at = s.data;
+    if (s.size != UUID_TEXT_SIZE)
+        return FORMAT_JSONSCHEMA_NO;
+    bool dashes = at[8] == '-' && at[13] == '-' && at[18] == '-' && at[23] == '-';
+    return truth(dashes && format_json_hex_16(at) == 0xDEFF &&
+                 format_json_hex_16(at + 16) == 0xFF7B && format_json_hex_16(at + 20) == 0xFFF7);
 }
 
 /* By compiling it as a pattern would be, so that both agree on what is one. */

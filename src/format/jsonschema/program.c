@@ -1,6 +1,7 @@
 #include "format/jsonschema/program_int.h"
 
 #include "base/assert.h"
+#include "format/json/walk.h"
 #include "format/jsonschema/check_int.h"
 
 /*
@@ -9,13 +10,19 @@
  * line to be filled in: what each keyword says goes where the pass needs it, and the sets of the
  * places below become shapes in turn.
  *
+ * A branch (anyOf, oneOf, if, not) makes a choice of a shape: for each schema of the branch there
+ * is a shape that is the same with that schema in it and the keyword done. So whichever is taken,
+ * the value is held against all that is said of it in one go.
+ *
  * What cannot be put into a shape is no failure: it stays a keyword for the span, or the schema has
  * no program, and the plain checker does all.
  */
 
 #define SET_MAX 64
-#define SHAPES_MAX 4096
-#define WORK_MAX (1U << 20)
+#define SHAPES_MAX 32768
+/* Beyond, branches stay keywords: choices within choices multiply. */
+#define CHOICE_SHAPES_MAX 16384
+#define WORK_MAX (1U << 22)
 #define ALL_KINDS                                                                                  \
     (1U << FORMAT_JSON_NULL | 1U << FORMAT_JSON_FALSE | 1U << FORMAT_JSON_TRUE |                   \
      1U << FORMAT_JSON_NUMBER | 1U << FORMAT_JSON_STRING | 1U << FORMAT_JSON_OBJECT |              \
@@ -29,14 +36,17 @@ struct builder {
     struct map shapes; /* by the bytes of their set */
     struct format_jsonschema_place *last;
     size_t count;
-    size_t work; /* places below shapes, by the schemas that may speak of each */
-    bool unfit;  /* there will be no program */
+    size_t work;    /* places below shapes, by the schemas that may speak of each */
+    uint32_t slots; /* guesses, of the shapes filled in */
+    bool unfit;     /* there will be no program */
 };
 
 struct set {
     const struct format_jsonschema_schema *items[SET_MAX];
     uint32_t levels[SET_MAX];
     size_t count;
+    const struct format_jsonschema_keyword *made[SET_MAX]; /* choices */
+    size_t made_count;
     bool again; /* a level was raised */
 };
 
@@ -99,26 +109,38 @@ static void expand(struct builder *b, struct set *set)
 /* An order of any kind, so that the same schemas met in another order are the same shape. */
 static int by_address(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t) * (const struct format_jsonschema_schema *const *)a;
-    uintptr_t y = (uintptr_t) * (const struct format_jsonschema_schema *const *)b;
+    uintptr_t x = (uintptr_t) * (const void *const *)a;
+    uintptr_t y = (uintptr_t) * (const void *const *)b;
     return x < y ? -1 : x > y;
+}
+
+/* What tells a set from others: its members and the choices made, in order. */
+static struct slice key_of(struct set *set, const void *room[static 2 * SET_MAX])
+{
+    qsort(set->items, set->count, sizeof(void *), by_address);
+    qsort(set->made, set->made_count, sizeof(void *), by_address);
+    memcpy(room, set->items, set->count * sizeof(void *));
+    memcpy(room + set->count, set->made, set->made_count * sizeof(void *));
+    return slice_make(room, (set->count + set->made_count) * sizeof(void *));
 }
 
 /* The shape of a set, to be filled in when its turn comes. */
 static err_t shape_of(struct builder *b, struct set *set,
                       const struct format_jsonschema_place **out)
 {
+    const void *room[2 * SET_MAX];
     expand(b, set);
-    qsort(set->items, set->count, sizeof(void *), by_address);
-    struct slice key = slice_make(set->items, set->count * sizeof(void *));
+    struct slice key = key_of(set, room);
     struct format_jsonschema_place *shape = map_get(&b->shapes, key);
     if (!shape) {
         shape = format_jsonschema_alloc(b->c, sizeof(*shape) + key.size);
         if (!shape)
             return err_make(ERR_MEMORY);
+        memcpy(shape + 1, room, key.size);
         shape->set = (const struct format_jsonschema_schema **)(void *)(shape + 1);
         shape->set_count = set->count;
-        memcpy(shape->set, set->items, key.size);
+        shape->made = (const struct format_jsonschema_keyword **)(void *)(shape->set + set->count);
+        shape->made_count = set->made_count;
         TRY(map_put(&b->shapes, slice_make(shape->set, key.size), shape));
         b->unfit = b->unfit || ++b->count > SHAPES_MAX;
         if (b->last)
@@ -197,6 +219,27 @@ static bool short_integer(struct slice text, int64_t *out)
     return true;
 }
 
+static void at_least(int64_t *min, int64_t bound)
+{
+    *min = bound > *min ? bound : *min;
+}
+
+static void at_most(int64_t *max, int64_t bound)
+{
+    *max = bound < *max ? bound : *max;
+}
+
+/* A number is at least an integer if the integer below it is, and more than it if the one above it
+ * is. */
+static void narrow_range(struct format_jsonschema_range *range,
+                         const struct format_jsonschema_keyword *k,
+                         const struct format_jsonschema_step_of *step)
+{
+    bool inclusive = k->min == 1;
+    at_least(inclusive ? &range->floor_min : &range->ceiling_min, step->low);
+    at_most(inclusive ? &range->ceiling_max : &range->floor_max, step->high);
+}
+
 /* Bounds that are integers and short are compared in registers with numbers that are; anything
  * longer is a decimal, and exact there. An exclusive bound is the next integer, which is why a
  * fraction never comes this way. */
@@ -211,8 +254,15 @@ static err_t add_bound(struct builder *b, struct format_jsonschema_place *shape,
             step.low = bound + (k->min != 1);
         else
             step.high = bound - (k->min != 1);
+        narrow_range(&shape->range, k, &step);
     }
     return add_step(b, &shape->numbers, step);
+}
+
+static void narrow(uint64_t *min, uint64_t *max, const struct format_jsonschema_keyword *k)
+{
+    *min = k->min > *min ? k->min : *min;
+    *max = k->max < *max ? k->max : *max;
 }
 
 /* Apart from the other keywords, since a length needs nothing of the string but a count. */
@@ -236,10 +286,98 @@ static void add_type(struct format_jsonschema_place *shape,
     shape->integers = shape->integers || (k->integers && !any_number);
 }
 
-static void narrow(uint64_t *min, uint64_t *max, const struct format_jsonschema_keyword *k)
+/* Whether `schema` says something of a value that the choice `k` is about to be made for, or one
+ * that was made for it: then it leads back to itself. */
+static bool leads_back(const struct format_jsonschema_place *shape,
+                       const struct format_jsonschema_keyword *k,
+                       const struct format_jsonschema_schema *schema)
 {
-    *min = k->min > *min ? k->min : *min;
-    *max = k->max < *max ? k->max : *max;
+    bool back = k->owner == schema;
+    for (size_t i = 0; i < shape->made_count; i++)
+        back = back || shape->made[i]->owner == schema;
+    return back;
+}
+
+/* Whether `schema` can join the set of `shape` once `k` is decided. */
+static bool can_join(struct builder *b, const struct format_jsonschema_place *shape,
+                     const struct format_jsonschema_keyword *k,
+                     const struct format_jsonschema_schema *schema)
+{
+    struct set set = {.count = 0};
+    if (!schema)
+        return true;
+    put(b, &set, schema);
+    expand(b, &set);
+    for (size_t i = 0; i < set.count; i++)
+        if (leads_back(shape, k, set.items[i]))
+            return false;
+    return !b->unfit && shape->set_count + set.count <= SET_MAX;
+}
+
+static bool can_choose(struct builder *b, const struct format_jsonschema_place *shape,
+                       const struct format_jsonschema_keyword *k)
+{
+    bool can = shape->made_count < SET_MAX && b->count + k->part_count < CHOICE_SHAPES_MAX;
+    for (size_t i = 0; can && i < k->part_count; i++)
+        can = can_join(b, shape, k, k->parts[i].schema);
+    return can && can_join(b, shape, k, k->then_schema) && can_join(b, shape, k, k->else_schema);
+}
+
+/* `shape` with `schema`, which may be NULL, in it and `k` decided. */
+static err_t branch_of(struct builder *b, const struct format_jsonschema_place *shape,
+                       const struct format_jsonschema_keyword *k,
+                       const struct format_jsonschema_schema *schema,
+                       const struct format_jsonschema_place **out)
+{
+    struct set set = {.made_count = shape->made_count};
+    for (size_t i = 0; i < shape->set_count; i++)
+        put(b, &set, shape->set[i]);
+    memcpy(set.made, shape->made, shape->made_count * sizeof(void *));
+    set.made[set.made_count++] = k;
+    if (schema)
+        put(b, &set, schema);
+    return shape_of(b, &set, out);
+}
+
+/* One choice a shape: further ones are left to the shapes of its branches. */
+static err_t add_choice(struct builder *b, struct format_jsonschema_place *shape,
+                        const struct format_jsonschema_keyword *k)
+{
+    check_fn *check = k->word->check;
+    bool two = check == format_jsonschema_check_if || check == format_jsonschema_check_not;
+    size_t count = two ? 2 : k->part_count;
+    struct format_jsonschema_choice *choice = format_jsonschema_alloc(b->c, sizeof(*choice));
+    const struct format_jsonschema_place **branches =
+        format_jsonschema_alloc(b->c, count * sizeof(struct format_jsonschema_place *));
+    if (!choice || !branches)
+        return err_make(ERR_MEMORY);
+    *choice = (struct format_jsonschema_choice){.branches = branches, .count = count};
+    choice->rule = two                                       ? FORMAT_JSONSCHEMA_IF
+                   : check == format_jsonschema_check_any_of ? FORMAT_JSONSCHEMA_ANY_OF
+                                                             : FORMAT_JSONSCHEMA_ONE_OF;
+    shape->choice = choice;
+    if (two) {
+        struct set condition = {.count = 0};
+        put(b, &condition, k->schema);
+        TRY(shape_of(b, &condition, &choice->condition));
+        if (check == format_jsonschema_check_if)
+            TRY(branch_of(b, shape, k, k->then_schema, &branches[0]));
+        return branch_of(b, shape, k, k->else_schema, &branches[1]);
+    }
+    for (size_t i = 0; i < count; i++)
+        TRY(branch_of(b, shape, k, k->parts[i].schema, &branches[i]));
+    return err_ok();
+}
+
+static err_t add_branches(struct builder *b, struct format_jsonschema_place *shape,
+                          const struct format_jsonschema_keyword *k)
+{
+    for (size_t i = 0; i < shape->made_count; i++)
+        if (shape->made[i] == k)
+            return err_ok();
+    if (shape->choice)
+        return err_ok();
+    return can_choose(b, shape, k) ? add_choice(b, shape, k) : add_everywhere(b, shape, k);
 }
 
 /* Where each keyword goes that neither is in the expansion nor leads to the places below. */
@@ -274,7 +412,7 @@ static err_t add(struct builder *b, struct format_jsonschema_place *shape,
         return add_keyword(b, &shape->objects, k);
     else if (check == format_jsonschema_check_any_of || check == format_jsonschema_check_one_of ||
              check == format_jsonschema_check_not || check == format_jsonschema_check_if)
-        return add_everywhere(b, shape, k);
+        return add_branches(b, shape, k);
     return err_ok();
 }
 
@@ -291,6 +429,24 @@ static bool named_apart(const struct format_jsonschema_schema *schema)
     return !schema->looks_back && !schema->patterns;
 }
 
+/* `text` in quotes; `behind`: the closing one and what else has to follow. */
+static struct format_jsonschema_pattern pattern_of(struct slice text, const char *behind)
+{
+    struct format_jsonschema_pattern p = {.mask = UINT32_C(1) << 16};
+    size_t size = 1 + text.size + strlen(behind);
+    bool plain = size <= sizeof(p.text);
+    for (size_t i = 0; i < text.size; i++)
+        plain = plain && format_json_is_plain(text.data[i]);
+    if (!plain)
+        return p;
+    p.size = (uint32_t)size;
+    p.mask = size < 16 ? (UINT32_C(1) << size) - 1 : UINT32_C(0xFFFF);
+    p.text[0] = '"';
+    memcpy(p.text + 1, text.data, text.size);
+    memcpy(p.text + 1 + text.size, behind, strlen(behind));
+    return p;
+}
+
 /* The index of a property, which is made where it is not there. */
 static uint32_t property_at(struct builder *b, struct format_jsonschema_place *shape,
                             struct slice name)
@@ -302,9 +458,16 @@ static uint32_t property_at(struct builder *b, struct format_jsonschema_place *s
         b->unfit = true;
         return 0;
     }
-    shape->properties[shape->property_count] =
-        (struct format_jsonschema_property){name, format_jsonschema_fingerprint(name), NULL};
-    return shape->property_count++;
+    uint32_t index = shape->property_count++;
+    shape->properties[index] = (struct format_jsonschema_property){
+        .pattern = pattern_of(name, "\":"),
+        .bit = UINT64_C(1) << (index & 63),
+        .word = index / 64,
+        .index = index,
+        .slot = (shape->slot + 1 + index) % FORMAT_JSONSCHEMA_GUESSES,
+        .name = name,
+        .fingerprint = format_jsonschema_fingerprint(name)};
+    return index;
 }
 
 /* Names that are only required have a place too: their bit among those seen is how their absence
@@ -379,11 +542,14 @@ static err_t fill_object(struct builder *b, struct format_jsonschema_place *shap
     if (b->unfit)
         return err_ok();
     size_t size = shape->property_count * sizeof(room[0]);
-    struct format_jsonschema_property *properties = format_jsonschema_alloc(b->c, size);
+    struct format_jsonschema_property *properties =
+        format_jsonschema_alloc(b->c, size + FORMAT_JSONSCHEMA_AHEAD * sizeof(room[0]));
     if (!properties)
         return err_make(ERR_MEMORY);
     if (size > 0)
         memcpy(properties, room, size);
+    for (size_t i = 0; i < FORMAT_JSONSCHEMA_AHEAD; i++)
+        properties[shape->property_count + i].pattern.mask = UINT32_C(1) << 16;
     shape->properties = properties;
     for (uint32_t i = 0; i <= shape->property_count; i++) {
         bool other = i == shape->property_count;
@@ -458,18 +624,97 @@ static err_t fill_schema(struct builder *b, struct format_jsonschema_place *shap
     return err_ok();
 }
 
+/* The words as patterns, where they are few. */
+static err_t fill_words(struct builder *b, struct format_jsonschema_place *shape,
+                        const struct format_jsonschema_step_of *step)
+{
+    if (step->count > FORMAT_JSONSCHEMA_WORDS_QUICK)
+        return err_ok();
+    shape->words = format_jsonschema_alloc(b->c, step->count * sizeof(shape->words[0]) + 1);
+    if (!shape->words)
+        return err_make(ERR_MEMORY);
+    shape->all_words = true;
+    for (size_t i = 0; i < step->count; i++) {
+        if (step->values[i]->kind != FORMAT_JSON_STRING)
+            continue;
+        struct format_jsonschema_pattern word = pattern_of(step->values[i]->text, "\"");
+        if (word.size > 0 && word.size <= 16)
+            shape->words[shape->word_count++] = word;
+        else
+            shape->all_words = false;
+    }
+    shape->quick |= FORMAT_JSONSCHEMA_QUICK_WORDS;
+    return err_ok();
+}
+
+/* Whether strings of the place are good if their length and format are. */
+static bool fill_lengths(struct format_jsonschema_place *shape)
+{
+    uint64_t max = UINT64_MAX;
+    for (size_t i = 0; i < shape->strings.count; i++) {
+        const struct format_jsonschema_step_of *step = &shape->strings.items[i];
+        if (step->operation == FORMAT_JSONSCHEMA_DO_LENGTH)
+            narrow(&shape->length_min, &max, step->keyword);
+        else if (step->keyword->word->check == format_jsonschema_check_format && !shape->format)
+            shape->format = step->keyword->format;
+        else
+            return false;
+    }
+    shape->length_span = max - shape->length_min;
+    return max >= shape->length_min;
+}
+
+/* Whether there is an integer within all bounds. */
+static bool fill_integers(struct format_jsonschema_range *r)
+{
+    int64_t max = r->floor_max < r->ceiling_max ? r->floor_max : r->ceiling_max;
+    r->integer_min = r->floor_min > r->ceiling_min ? r->floor_min : r->ceiling_min;
+    r->integer_span = (uint64_t)max - (uint64_t)r->integer_min;
+    return max >= r->integer_min;
+}
+
+/* What of the place can be found out by a look. What it leaves is not refused by it, so that words
+ * which are no pattern cost time and nothing else. */
+static err_t fill_quick(struct builder *b, struct format_jsonschema_place *shape)
+{
+    const struct format_jsonschema_steps *strings = &shape->strings;
+    bool ranges = true;
+    if (shape->whole_count > 0 || shape->choice)
+        return err_ok();
+    for (size_t i = 0; i < shape->numbers.count; i++)
+        ranges = ranges && shape->numbers.items[i].operation == FORMAT_JSONSCHEMA_DO_RANGE;
+    if ((shape->kinds >> FORMAT_JSON_STRING & 1) != 0 && fill_lengths(shape))
+        shape->quick |= FORMAT_JSONSCHEMA_QUICK_STRING;
+    if (ranges && (shape->kinds >> FORMAT_JSON_NUMBER & 1) != 0 && fill_integers(&shape->range))
+        shape->quick |= FORMAT_JSONSCHEMA_QUICK_NUMBER;
+    if (shape->others.count == 0)
+        shape->quick |= FORMAT_JSONSCHEMA_QUICK_LITERAL;
+    bool words = strings->count == 1 && (shape->kinds >> FORMAT_JSON_STRING & 1) != 0 &&
+                 strings->items[0].operation == FORMAT_JSONSCHEMA_DO_WORDS;
+    return words ? fill_words(b, shape, &strings->items[0]) : err_ok();
+}
+
 static err_t fill(struct builder *b, struct format_jsonschema_place *shape)
 {
     shape->kinds = ALL_KINDS;
+    shape->length_span = UINT64_MAX;
     shape->property_max = UINT64_MAX;
     shape->item_max = UINT64_MAX;
+    shape->range =
+        (struct format_jsonschema_range){INT64_MIN, INT64_MAX, INT64_MIN, INT64_MAX, 0, 0};
+    shape->slot = b->slots;
     shape->wholes = format_jsonschema_alloc(
         b->c, shape->set_count * sizeof(struct format_jsonschema_schema *) + 1);
     if (!shape->wholes)
         return err_make(ERR_MEMORY);
     for (size_t i = 0; i < shape->set_count; i++)
         TRY(fill_schema(b, shape, shape->set[i]));
+    TRY(fill_quick(b, shape));
+    /* With a choice, the shapes of its branches are what a value is walked with. */
+    if (shape->choice)
+        return err_ok();
     TRY(fill_object(b, shape));
+    b->slots += shape->property_count + 1;
     return b->unfit ? err_ok() : fill_array(b, shape);
 }
 

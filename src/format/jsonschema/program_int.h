@@ -14,10 +14,29 @@
 #define FORMAT_JSONSCHEMA_SEEN_WORDS 4
 #define FORMAT_JSONSCHEMA_PROPERTIES_MAX (64 * FORMAT_JSONSCHEMA_SEEN_WORDS)
 
+/* A text to be looked for as a record has it, quotes included: the first 16 bytes are compared at
+ * once, and so are the last 16 of a longer one. What is longer than `text`, or cannot stand in a
+ * string as it is, is never found. */
+#define FORMAT_JSONSCHEMA_PATTERN_SIZE 32
+
+struct format_jsonschema_pattern {
+    uint8_t text[FORMAT_JSONSCHEMA_PATTERN_SIZE];
+    uint32_t size;
+    uint32_t mask; /* bit i: byte i has to be equal; none can be where bit 16 is set */
+};
+
+/* How many properties in a row may come next, and are looked at. */
+#define FORMAT_JSONSCHEMA_AHEAD 4
+
 struct format_jsonschema_property {
+    struct format_jsonschema_pattern pattern; /* with the colon */
+    const struct format_jsonschema_place *shape;
+    uint64_t bit; /* among those seen, in word `word` */
+    uint32_t word;
+    uint32_t index;
+    uint32_t slot; /* of the guess which one comes next */
     struct slice name;
     uint64_t fingerprint;
-    const struct format_jsonschema_place *shape;
 };
 
 /* What is done about a string or a number. */
@@ -44,9 +63,59 @@ struct format_jsonschema_steps {
     size_t count;
 };
 
+/* One of several schemas may be what the value is held against: which, is found out by walking it
+ * with one after the other. */
+enum format_jsonschema_rule {
+    FORMAT_JSONSCHEMA_ANY_OF,
+    FORMAT_JSONSCHEMA_ONE_OF,
+    FORMAT_JSONSCHEMA_IF, /* `condition` decides between two `branches`; a `not` has the last only
+                           */
+};
+
+struct format_jsonschema_choice {
+    enum format_jsonschema_rule rule;
+    const struct format_jsonschema_place *condition;
+    /* Each is the place with that branch in it and without the choice. NULL: a refusal. */
+    const struct format_jsonschema_place **branches;
+    size_t count;
+};
+
+/* Which values need no more than a look: of a kind that may be here, and ... */
+enum format_jsonschema_quick {
+    FORMAT_JSONSCHEMA_QUICK_STRING = 1,  /* as long as it says, and of the format */
+    FORMAT_JSONSCHEMA_QUICK_WORDS = 2,   /* one of the words */
+    FORMAT_JSONSCHEMA_QUICK_NUMBER = 4,  /* within the range */
+    FORMAT_JSONSCHEMA_QUICK_LITERAL = 8, /* null, true or false */
+};
+
+/* Bounds of a number that are short integers: of the integers below and above it, or itself. */
+struct format_jsonschema_range {
+    int64_t floor_min;
+    int64_t floor_max;
+    int64_t ceiling_min;
+    int64_t ceiling_max;
+    int64_t integer_min; /* of what is one itself: all of these together */
+    uint64_t integer_span;
+};
+
+/* The most words that are compared one after the other. */
+#define FORMAT_JSONSCHEMA_WORDS_QUICK 8
+/* How many properties the guesses of a thread are about; others share theirs. */
+#define FORMAT_JSONSCHEMA_GUESSES 4096
+
 struct format_jsonschema_place {
     uint32_t kinds; /* bit k: a value of enum format_json_kind k may be here */
-    bool integers;  /* a number has to be an integer */
+    uint32_t quick; /* bits of enum format_jsonschema_quick */
+    /* With one nothing else here is asked for, but for `kinds`. */
+    const struct format_jsonschema_choice *choice;
+    uint64_t length_min;  /* of a string */
+    uint64_t length_span; /* its maximum, less the minimum */
+    const struct format_jsonschema_format *format;
+    struct format_jsonschema_pattern *words;
+    size_t word_count;
+    bool all_words; /* a string without escapes that is none of them is refused */
+    struct format_jsonschema_range range;
+    bool integers; /* a number has to be an integer */
     struct format_jsonschema_steps strings;
     struct format_jsonschema_steps numbers;
     struct format_jsonschema_steps others; /* null, true, false */
@@ -56,8 +125,9 @@ struct format_jsonschema_place {
     const struct format_jsonschema_schema **wholes; /* schemas, whatever the value's kind */
     size_t whole_count;
     /* Of an object. */
-    struct format_jsonschema_property *properties;
+    struct format_jsonschema_property *properties; /* FORMAT_JSONSCHEMA_AHEAD more, not found */
     uint32_t property_count;
+    uint32_t slot;   /* of the guess which one comes first */
     uint16_t *table; /* by fingerprint: index + 1, 0 for none; linear probing */
     uint32_t table_mask;
     const struct format_jsonschema_place *other; /* of a property without a name here */
@@ -73,6 +143,8 @@ struct format_jsonschema_place {
     /* While the program is made. */
     const struct format_jsonschema_schema **set; /* what it stands for, expanded, in order */
     size_t set_count;
+    const struct format_jsonschema_keyword **made; /* choices that were made on the way here */
+    size_t made_count;
     struct format_jsonschema_place *next;
 };
 

@@ -289,7 +289,28 @@ static void both_versions_of_the_inner_loops_agree(void **state)
                          format_json_plain_end_portable(s.data, end));
         assert_ptr_equal(format_json_digits_end(s.data, end),
                          format_json_digits_end_portable(s.data, end));
+        if (size >= 16) {
+            assert_int_equal(format_json_digits_16(s.data), format_json_digits_16_portable(s.data));
+            assert_int_equal(format_json_hex_16(s.data), format_json_hex_16_portable(s.data));
+        }
         exact_free(&s);
+    }
+}
+
+static void sixteen_bytes_are_told_apart_by_their_kind(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (unsigned place = 0; place < 16; place++) {
+            uint8_t bytes[16] = {0};
+            bytes[place] = (uint8_t)byte;
+            bool digit = byte >= '0' && byte <= '9';
+            bool hex = digit || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
+            assert_int_equal(format_json_digits_16(bytes), digit ? 1U << place : 0);
+            assert_int_equal(format_json_digits_16_portable(bytes), digit ? 1U << place : 0);
+            assert_int_equal(format_json_hex_16(bytes), hex ? 1U << place : 0);
+            assert_int_equal(format_json_hex_16_portable(bytes), hex ? 1U << place : 0);
+        }
     }
 }
 
@@ -516,6 +537,7 @@ int main(void)
         cmocka_unit_test(every_byte_in_a_string_is_judged_at_every_place),
         cmocka_unit_test(sequences_are_utf8_or_refused),
         cmocka_unit_test(both_versions_of_the_inner_loops_agree),
+        cmocka_unit_test(sixteen_bytes_are_told_apart_by_their_kind),
         cmocka_unit_test(every_single_byte_stops_the_portable_loop_where_it_should),
         cmocka_unit_test(numbers_of_any_length_are_taken),
         cmocka_unit_test(nesting_is_allowed_down_to_the_limit_and_no_deeper),

@@ -47,9 +47,18 @@ static void date_times_are_both(void **state)
 {
     (void)state;
     GOOD("date-time", "1963-06-19T08:30:06.283185Z", "1998-12-31T23:59:60Z", "1985-04-12t23:20:50z",
-         "1990-12-31T15:59:50.123-08:00");
-    BAD("date-time", "1990-02-31T15:59:59.123-08:00", "1963-06-19 08:30:06Z", "1963-06-19",
-        "1963-06-19T08:30:06", "T08:30:06Z", "1963-06-19T08:30:06Z\n", "");
+         "1990-12-31T15:59:50.123-08:00", "2026-01-31T23:59:59Z", "2024-02-29T00:00:00Z",
+         "2026-04-30T00:00:00.1Z", "2026-12-31T00:00:00.123456789012345678901234Z");
+    BAD("date-time", "2026-00-01T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-00T00:00:00Z",
+        "2026-01-32T00:00:00Z", "2026-04-31T00:00:00Z", "2026-02-29T00:00:00Z",
+        "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z",
+        "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.", "2026-01-01T00:00:00ZZ",
+        "2026-01-01T00:00:0:Z", "2026/01-01T00:00:00Z", "2026-01/01T00:00:00Z",
+        "2026-01-01X00:00:00Z", "2026-01-01T00.00:00Z", "2026-01-01T00:00.00Z",
+        "202a-01-01T00:00:00Z", "2026-0a-01T00:00:00Z", "2026-01-0aT00:00:00Z",
+        "2026-01-01T0a:00:00Z", "2026-01-01T00:0a:00Z", "1990-02-31T15:59:59.123-08:00",
+        "1963-06-19 08:30:06Z", "1963-06-19", "1963-06-19T08:30:06", "T08:30:06Z",
+        "1963-06-19T08:30:06Z\n", "");
 }
 
 static void durations_name_their_units_in_order(void **state)
@@ -82,6 +91,17 @@ static void addresses_of_mail_have_a_mailbox_and_a_place(void **state)
 static void uuids_are_hexadecimal_in_five_groups(void **state)
 {
     (void)state;
+    const struct format_jsonschema_format *format =
+        format_jsonschema_format_find(SLICE_LITERAL("uuid"));
+    for (size_t i = 0; i < 36; i++) {
+        char text[] = "2eb8aa08-aa98-11ea-b4aa-73b441d16380";
+        text[i] = text[i] == '-' ? 'a' : 'g';
+        assert_int_equal(format->is(slice_string(text)), FORMAT_JSONSCHEMA_NO);
+        text[i] = '-';
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        assert_int_equal(format->is(slice_string(text)),
+                         dash ? FORMAT_JSONSCHEMA_YES : FORMAT_JSONSCHEMA_NO);
+    }
     GOOD("uuid", "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "2EB8AA08-AA98-11EA-B4AA-73B441D16380",
          "00000000-0000-0000-0000-000000000000");
     BAD("uuid", "2eb8aa08aa9811eab4aa73b441d16380", "2eb8aa08-aa98-11ea-b4aa-73b441d1638",

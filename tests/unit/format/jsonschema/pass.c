@@ -133,6 +133,90 @@ static void what_is_rare_is_left_to_the_plain_check(void **state)
     format_jsonschema_free(&schema);
 }
 
+struct random {
+    uint64_t seed;
+    struct buf out;
+};
+
+static uint32_t draw(struct random *r, uint32_t below)
+{
+    r->seed = r->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((r->seed >> 33) % below);
+}
+
+/* Values at a look and values that are walked, with bounds on either side of them. */
+static void short_numbers_and_words_are_what_the_plain_check_says(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        "{\"minimum\":-2,\"exclusiveMaximum\":7}", "{\"exclusiveMinimum\":-2,\"maximum\":7}",
+        "{\"type\":\"integer\",\"minimum\":1}",    "{\"minimum\":9999999,\"maximum\":10000000}",
+        "{\"enum\":[\"ab\",\"a\",null,7]}",        "{\"minLength\":1,\"maxLength\":2}",
+        "{\"type\":[\"boolean\",\"null\"]}",       "true"};
+    static const char *const values[] = {
+        "0",         "-0",       "7",     "-2",      "-2.0",     "-2.5",        "-1.5",
+        "6.9999999", "6.999999", "7.0",   "7.1",     "01",       "1.",          "1e1",
+        "1E1",       "1.5e1",    "-",     "9999999", "10000000", "9999999.5",   "0.0000001",
+        "1.x",       "12a",      "true",  "false",   "null",     "tru",         "falsf",
+        "nulls",     "\"\"",     "\"a\"", "\"ab\"",  "\"abc\"",  "\"\\u0061\"", "\"\xC3\xA4\"",
+        "\"a",       "[]",       "{}",    "1.25",    "-7",       "1 ",          " 1",
+        "- 1",       "1.2.3"};
+    struct format_jsonschema_scratch *scratch = NULL;
+    assert_true(err_is_ok(format_jsonschema_scratch_new(&scratch)));
+    for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++) {
+        char text[256], record[128];
+        snprintf(text, sizeof(text), "{\"properties\":{\"key\":%s}}", schemas[i]);
+        struct format_jsonschema *schema = compile_text(text);
+        for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
+            for (int spaces = 0; spaces < 3; spaces++) {
+                snprintf(record, sizeof(record), "{%*s\"key\":%*s%s,\"z\":\"%32s\"}", spaces, "",
+                         spaces, "", values[j], "");
+                struct slice r = slice_string(record);
+                bool right = err_is_ok(format_jsonschema_check_plainly(schema, scratch, r, NULL));
+                bool taken = format_jsonschema_fits(schema, scratch, r, NULL, NULL);
+                if (taken != right)
+                    fail_msg("%s: %s: %d", text, record, taken);
+            }
+        }
+        format_jsonschema_free(&schema);
+    }
+    format_jsonschema_scratch_free(&scratch);
+}
+
+static void members_are_found_in_any_order_and_however_many_are_missing(void **state)
+{
+    (void)state;
+    struct format_jsonschema_scratch *scratch = NULL;
+    struct format_jsonschema *schema = compile_text(
+        "{\"properties\":{\"a\":{\"type\":\"integer\"},\"bb\":{\"type\":\"string\"},\"c\":true,"
+        "\"d_with_a_name_of_26_bytes__\":{\"type\":\"null\"},\"d_with_a_name_of_26_bytes_2\":{"
+        "\"type\":"
+        "\"boolean\"},\"e\":{\"type\":\"array\"},\"f\":{\"type\":\"object\"}},\"required\":[\"a\"],"
+        "\"additionalProperties\":{\"type\":\"number\"},\"maxProperties\":7}");
+    static const char *const members[] = {
+        "\"a\":1",      "\"bb\":\"x\"",    "\"c\":0.5", "\"d_with_a_name_of_26_bytes__\":null",
+        "\"e\":[1,{}]", "\"f\":{\"a\":2}", "\"g\":3",   "\"d_with_a_name_of_26_bytes_2\":true"};
+    struct random r = {.seed = unit_seed()};
+    unsigned good = 0;
+    assert_true(err_is_ok(format_jsonschema_scratch_new(&scratch)));
+    for (int i = 0; i < 20000; i++) {
+        uint32_t count = 1 + draw(&r, 8);
+        buf_reset(&r.out);
+        for (uint32_t j = 0; j < count; j++)
+            buf_add_format(&r.out, "%s%s", j ? "," : "{", members[draw(&r, 8)]);
+        buf_add_string(&r.out, "}");
+        bool right =
+            err_is_ok(format_jsonschema_check_plainly(schema, scratch, buf_slice(&r.out), NULL));
+        if (format_jsonschema_fits(schema, scratch, buf_slice(&r.out), NULL, NULL) != right)
+            fail_msg("%.*s: %d", SLICE_PRINTF(buf_slice(&r.out)), !right);
+        good += right;
+    }
+    assert_true(good > 1000);
+    format_jsonschema_scratch_free(&scratch);
+    format_jsonschema_free(&schema);
+    buf_done(&r.out);
+}
+
 static void paths_are_found_in_the_same_pass(void **state)
 {
     (void)state;
@@ -148,6 +232,18 @@ static void paths_are_found_in_the_same_pass(void **state)
         schema, scratch, SLICE_LITERAL("{\"c\":[1],\"a\":{\"b\":\"x\"}}"), paths, found));
     assert_true(slice_equal_string(found[0].raw, "\"x\""));
     assert_true(slice_equal_string(found[1].raw, "[1]"));
+    format_jsonschema_free(&schema);
+    /* In the branch that holds, behind one that does not, and in a condition. */
+    schema = compile_text(
+        "{\"properties\":{\"a\":{\"oneOf\":[{\"required\":[\"z\"]},{\"required\":[\"b\"]}"
+        "]},\"c\":{\"type\":\"string\"}},\"not\":{\"required\":[\"d\"]},"
+        "\"if\":{\"required\":[\"c\"]},\"then\":{\"required\":[\"a\"]}}");
+    assert_true(format_jsonschema_fits(
+        schema, scratch, SLICE_LITERAL("{\"a\":{\"y\":[],\"b\":7},\"c\":\"1234567890123456789\"}"),
+        paths, found));
+    assert_true(slice_equal_string(found[0].raw, "7"));
+    assert_int_equal(found[1].kind, FORMAT_JSON_STRING);
+    assert_int_equal(found[1].raw.size, 21);
     assert_true(format_jsonschema_fits(schema, scratch, SLICE_LITERAL("{}"), paths, found));
     assert_int_equal(found[0].kind, FORMAT_JSON_MISSING);
     format_json_paths_free(&paths);
@@ -156,17 +252,6 @@ static void paths_are_found_in_the_same_pass(void **state)
 }
 
 /* ---- random schemas and records ---- */
-
-struct random {
-    uint64_t seed;
-    struct buf out;
-};
-
-static uint32_t draw(struct random *r, uint32_t below)
-{
-    r->seed = r->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((r->seed >> 33) % below);
-}
 
 static void add_value(struct random *r, int depth)
 {
@@ -289,6 +374,12 @@ static void compare(struct format_jsonschema *schema, struct format_jsonschema_s
 {
     struct format_jsonschema_error plain, both;
     bool taken = format_jsonschema_fits(schema, scratch, record, NULL, NULL);
+    /* With room behind it, where keys and values are taken at a look. */
+    struct buf roomy = {0};
+    buf_add_slice(&roomy, record);
+    buf_add_format(&roomy, "%48s", "");
+    taken = format_jsonschema_fits(schema, scratch, buf_slice(&roomy), NULL, NULL) || taken;
+    buf_done(&roomy);
     err_t right = format_jsonschema_check_plainly(schema, scratch, record, &plain);
     err_t joined = format_jsonschema_check(schema, scratch, record, &both);
     /* A reference to itself ends the plain check by its depth; the pass sees that it says nothing.
@@ -347,6 +438,8 @@ int main(void)
         cmocka_unit_test(each_keyword_is_held_in_the_pass),
         cmocka_unit_test(equal_keys_are_never_taken),
         cmocka_unit_test(what_is_rare_is_left_to_the_plain_check),
+        cmocka_unit_test(short_numbers_and_words_are_what_the_plain_check_says),
+        cmocka_unit_test(members_are_found_in_any_order_and_however_many_are_missing),
         cmocka_unit_test(paths_are_found_in_the_same_pass),
         cmocka_unit_test(both_halves_agree_on_random_schemas_and_records),
     };

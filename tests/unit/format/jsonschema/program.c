@@ -46,17 +46,81 @@ static void a_schema_that_holds_itself_has_one_shape_for_all_depths(void **state
     format_jsonschema_free(&schema);
 }
 
+static void a_branch_is_a_choice_between_shapes_with_all_that_is_said_in_them(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"type\":\"object\",\"required\":[\"a\"],\"anyOf\":[{\"type\":\"null\"},"
+                    "{\"required\":[\"b\"]}],\"if\":{\"minProperties\":2},\"then\":{\"required\":"
+                    "[\"c\"]},\"not\":{\"required\":[\"d\"]}}",
+                    NULL);
+    const struct format_jsonschema_choice *choice = schema->program->choice;
+    assert_int_equal(choice->rule, FORMAT_JSONSCHEMA_ANY_OF);
+    assert_int_equal(choice->count, 2);
+    assert_int_equal(choice->branches[0]->kinds, 0);
+    /* The further choices are made one after the other, in whatever order. */
+    const struct format_jsonschema_place *place = choice->branches[1];
+    int choices = 0;
+    for (; place->choice; choices++)
+        place = place->choice->branches[place->choice->branches[0] ? 0 : 1];
+    assert_int_equal(choices, 2);
+    assert_int_equal(place->property_count, 3);
+    assert_int_equal(place->required[0], 7);
+    format_jsonschema_free(&schema);
+}
+
+static void a_branch_that_leads_back_to_itself_is_no_choice(void **state)
+{
+    (void)state;
+    struct format_jsonschema *schema =
+        schema_with("{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"null\"}]}", NULL);
+    assert_null(schema->program->choice);
+    assert_int_equal(schema->program->objects.count, 1);
+    assert_false(err_is_ok(schema_check(schema, SLICE_LITERAL("[]"), NULL)));
+    format_jsonschema_free(&schema);
+    schema = schema_with("{\"not\":{\"not\":{\"$ref\":\"#\"}}}", NULL);
+    assert_false(err_is_ok(schema_check(schema, SLICE_LITERAL("[]"), NULL)));
+    format_jsonschema_free(&schema);
+}
+
+static void what_a_look_is_enough_for_is_known_beforehand(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schema;
+        uint32_t quick;
+    } cases[] = {
+        {"true", FORMAT_JSONSCHEMA_QUICK_STRING | FORMAT_JSONSCHEMA_QUICK_NUMBER |
+                     FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"string\",\"minLength\":2}",
+         FORMAT_JSONSCHEMA_QUICK_STRING | FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"string\",\"pattern\":\"a\"}", FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"string\",\"minLength\":2,\"maxLength\":1}", FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"enum\":[\"a\",\"b\"]}",
+         FORMAT_JSONSCHEMA_QUICK_WORDS | FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"number\",\"minimum\":0}",
+         FORMAT_JSONSCHEMA_QUICK_NUMBER | FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"number\",\"minimum\":0.5}", FORMAT_JSONSCHEMA_QUICK_LITERAL},
+        {"{\"type\":\"number\",\"minimum\":3,\"maximum\":2}", FORMAT_JSONSCHEMA_QUICK_LITERAL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct format_jsonschema *schema = schema_with(cases[i].schema, NULL);
+        assert_int_equal(schema->program->quick, cases[i].quick);
+        format_jsonschema_free(&schema);
+    }
+}
+
 static void what_needs_the_whole_value_stays_a_keyword(void **state)
 {
     (void)state;
     struct format_jsonschema *schema =
-        schema_with("{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"object\"}],\"uniqueItems\":true,"
+        schema_with("{\"contains\":{\"type\":\"null\"},\"uniqueItems\":true,"
                     "\"patternProperties\":{\"x\":true},\"additionalProperties\":false}",
                     NULL);
     const struct format_jsonschema_place *root = schema->program;
-    assert_int_equal(root->others.count, 1);
+    assert_int_equal(root->others.count, 0);
     assert_int_equal(root->arrays.count, 2);
-    assert_int_equal(root->objects.count, 3);
+    assert_int_equal(root->objects.count, 2);
     /* What is additional depends on the patterns, so nothing is said of it here. */
     assert_true(root->other->kinds != 0);
     format_jsonschema_free(&schema);
@@ -145,6 +209,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schemas_of_one_place_become_one_shape),
         cmocka_unit_test(a_schema_that_holds_itself_has_one_shape_for_all_depths),
+        cmocka_unit_test(a_branch_is_a_choice_between_shapes_with_all_that_is_said_in_them),
+        cmocka_unit_test(a_branch_that_leads_back_to_itself_is_no_choice),
+        cmocka_unit_test(what_a_look_is_enough_for_is_known_beforehand),
         cmocka_unit_test(what_needs_the_whole_value_stays_a_keyword),
         cmocka_unit_test(false_allows_nothing_and_true_all),
         cmocka_unit_test(a_schema_too_large_or_too_dynamic_has_no_program),

@@ -297,6 +297,8 @@ static const struct route routes[] = {
     {"/v1/topics", GETS, NET_HTTP_GET, serve_topics},
     {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_GET, serve_topic},
     {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_DELETE, admin_deletion_serve},
+    {"/v1/contracts", GETS, NET_HTTP_GET, admin_contracts_serve},
+    {"/v1/contracts/{}", GETS, NET_HTTP_GET, admin_contract_serve},
     {"/v1/reload", "POST", NET_HTTP_POST, admin_reload_serve},
     {"/v1/topics/{}/records", GETS, NET_HTTP_GET, admin_records_serve},
     {"/v1/backups", "POST", NET_HTTP_POST, admin_backup_take},
@@ -381,7 +383,7 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     else if (!route)
         net_http_reply_error(request, 404, "not_found", NULL,
                              "no such path; there are /health, /ready, /metrics, /v1/ledger, "
-                             "/v1/topics, /v1/dlq, /v1/backups and /v1/reload");
+                             "/v1/topics, /v1/contracts, /v1/dlq, /v1/backups and /v1/reload");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (head->fields.chunked || head->fields.length > 0)

@@ -79,6 +79,12 @@ void admin_dlq_cancel(struct admin *admin, struct net_http_request *request,
 void admin_reload_serve(struct admin *admin, struct net_http_request *request,
                         const struct admin_target *target);
 
+/* contracts.c: GET /v1/contracts and /v1/contracts/{}. Answer at once. */
+void admin_contracts_serve(struct admin *admin, struct net_http_request *request,
+                           const struct admin_target *target);
+void admin_contract_serve(struct admin *admin, struct net_http_request *request,
+                          const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

@@ -12,13 +12,15 @@
 
 #include "base/assert.h"
 #include "base/number.h"
+#include "cli/against.h"
 #include "cli/cli.h"
 #include "cli/reference.h"
-#include "control/catalog/catalog.h"
+#include "control/catalog/change.h"
 
 struct flags {
     const char *config; /* NULL: the defaults */
     bool json;
+    const char *against;
     const char *reference;
 };
 
@@ -31,6 +33,11 @@ const struct option cli_check_options[] = {
      .type = OPTION_BOOL,
      .offset = offsetof(struct flags, json),
      .help = "one JSON object on standard output"},
+    {.name = "against",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, against),
+     .help = "also says what a reload would do to the contracts of another directory or "
+             "configuration, or to those in force at the admin door of a server"},
     {.name = "reference",
      .type = OPTION_STRING,
      .offset = offsetof(struct flags, reference),
@@ -41,10 +48,16 @@ const struct option cli_check_options[] = {
 const char cli_check_text[] =
     "Reads the configuration and all contracts as `garner serve` would and says what is wrong,\n"
     "one `file:line:column: path.to.field: expected ...` a line, with exit code 78. Starts\n"
-    "nothing and writes nothing.\n";
+    "nothing and writes nothing.\n"
+    "\n"
+    "    garner check --against contracts.main        # contracts in a directory\n"
+    "    garner check --against http://127.0.0.1:9600 # those that a server has in force\n"
+    "\n"
+    "compares with other contracts: what a reload would do to each topic, and what it would\n"
+    "refuse (a schema that is not compatible, by its path), with exit code 78. Exit code 69 when\n"
+    "no garner answers.\n";
 
-/* One a line, as compilers do, so that editors can jump there. */
-static void add_messages(struct buf *out, const struct control_messages *messages)
+void cli_check_messages(struct buf *out, const struct control_messages *messages)
 {
     for (size_t i = 0; i < messages->count; i++) {
         control_report_print(out, &messages->items[i]);
@@ -280,33 +293,52 @@ static void add_json_config(struct buf *out, const struct control_config *config
     buf_add_byte(out, '}');
 }
 
-int cli_check_run(const struct control_config_host *host, const char *path, bool json,
-                  struct buf *out, struct buf *messages)
+static void add_json(struct buf *out, const struct control_config *config,
+                     const struct control_catalog *catalog, const struct control_report *report,
+                     const struct cli_check_how *how)
+{
+    buf_add_format(out, "{\"ok\":%s", config ? "true" : "false");
+    add_json_messages(out, "errors", &report->errors);
+    add_json_messages(out, "notes", &report->notes);
+    /* With mistakes there is nothing that `serve` would run with, and nothing to show. */
+    if (config) {
+        add_json_config(out, config);
+        add_json_topics(out, catalog);
+        add_json_sinks(out, config);
+        if (how->against) {
+            buf_add_string(out, ",\"against\":");
+            cli_against_json(how->against, how->catalog, catalog, out);
+        }
+    }
+    buf_add_string(out, "}\n");
+}
+
+int cli_check_run(const struct control_config_host *host, const char *path,
+                  const struct cli_check_how *how, struct buf *out, struct buf *messages)
 {
     struct control_report report;
     control_report_init(&report);
     struct control_config *config = NULL;
     struct control_catalog *catalog = NULL;
+    ASSERT(!how->against || how->catalog);
     err_t err = control_config_load(host, path, &config, &report);
     if (err_is_ok(err))
         /* Contracts are looked at only with a good configuration, which says where they are. */
         err = control_catalog_load(host, config, &catalog, &report);
-    add_messages(messages, &report.errors);
-    add_messages(messages, &report.notes);
-    if (json) {
-        buf_add_format(out, "{\"ok\":%s", err_is_ok(err) ? "true" : "false");
-        add_json_messages(out, "errors", &report.errors);
-        add_json_messages(out, "notes", &report.notes);
-        if (err_is_ok(err)) {
-            /* With mistakes there is nothing that `serve` would run with, and nothing to show. */
-            add_json_config(out, config);
-            add_json_topics(out, catalog);
-            add_json_sinks(out, config);
-        }
-        buf_add_string(out, "}\n");
-    } else if (err_is_ok(err)) {
+    if (err_is_ok(err) && how->against)
+        /* Held against others only when they are good by themselves. */
+        err = control_catalog_may_follow(how->catalog, catalog, config, &report);
+    if (err_is_ok(err))
+        err = control_report_verdict(&report);
+    cli_check_messages(messages, &report.errors);
+    cli_check_messages(messages, &report.notes);
+    bool good = err_is_ok(err);
+    if (how->json)
+        add_json(out, good ? config : NULL, catalog, &report, how);
+    else if (good)
         add_summary(out, config, catalog);
-    }
+    if (good && how->against && !how->json)
+        cli_against_print(how->against, how->catalog, catalog, out);
     /* In the reverse order of their making. */
     control_catalog_free(&catalog);
     control_config_free(&config);
@@ -314,7 +346,7 @@ int cli_check_run(const struct control_config_host *host, const char *path, bool
     /* A half-made summary must not pass for a verdict. */
     if (err_is(err, ERR_MEMORY) || !buf_ok(out) || !buf_ok(messages))
         return CLI_INTERNAL;
-    return err_is_ok(err) ? CLI_OK : CLI_CONFIG;
+    return good ? CLI_OK : CLI_CONFIG;
 }
 
 /* Empties `text` to `stream`. */
@@ -350,7 +382,14 @@ int cli_check(struct cli *cli, int argc, char **argv)
         return print_reference(command, cli, flags.reference);
     struct buf out = {0};
     struct buf messages = {0};
-    code = cli_check_run(cli->host, flags.config, flags.json, &out, &messages);
+    /* The other side first: without it there is no answer to what was asked. */
+    struct control_catalog *against = NULL;
+    code = flags.against ? cli_against_load(cli->host, flags.against, &against, &messages) : CLI_OK;
+    if (code == CLI_OK)
+        code = cli_check_run(cli->host, flags.config,
+                             &(struct cli_check_how){flags.json, flags.against, against}, &out,
+                             &messages);
+    control_catalog_free(&against);
     /* Mistakes first: on a terminal, where both streams meet, the summary is then the last word. */
     print(&messages, stderr);
     print(&out, stdout);

@@ -22,13 +22,8 @@
 
 #define ANSWER_BYTES_MAX (64u << 20)
 
-err_t cli_door_address(const struct cli *cli, const char *given, const char *variable,
-                       const char *fallback, char out[static CLI_DOOR_ADDRESS_SIZE],
-                       struct err_text *why)
+bool cli_door_parse(const char *text, char out[static CLI_DOOR_ADDRESS_SIZE])
 {
-    const char *text = given ? given : cli->env(variable);
-    if (!text)
-        text = fallback;
     static const struct slice scheme = SLICE_LITERAL("http://");
     struct slice address = slice_string(text);
     if (slice_starts_with(address, scheme))
@@ -38,12 +33,24 @@ err_t cli_door_address(const struct cli *cli, const char *given, const char *var
     char copy[CLI_DOOR_ADDRESS_SIZE];
     int size = snprintf(copy, sizeof(copy), "%.*s", SLICE_PRINTF(address));
     if (size < 0 || (size_t)size >= sizeof(copy) || !control_config_address_valid(copy))
-        return err_set(why, ERR_INVALID,
-                       "'%s' (%s) is no address; give an IP address or localhost and a port, such "
-                       "as %s",
-                       text, given ? "--server" : variable, fallback);
+        return false;
     memcpy(out, copy, (size_t)size + 1);
-    return err_ok();
+    return true;
+}
+
+err_t cli_door_address(const struct cli *cli, const char *given, const char *variable,
+                       const char *fallback, char out[static CLI_DOOR_ADDRESS_SIZE],
+                       struct err_text *why)
+{
+    const char *text = given ? given : cli->env(variable);
+    if (!text)
+        text = fallback;
+    if (cli_door_parse(text, out))
+        return err_ok();
+    return err_set(why, ERR_INVALID,
+                   "'%s' (%s) is no address; give an IP address or localhost and a port, such "
+                   "as %s",
+                   text, given ? "--server" : variable, fallback);
 }
 
 struct cli_door {

@@ -18,8 +18,11 @@ struct cli_door_answer {
     struct buf body;
 };
 
+/* Takes the address out of "host:port", also behind "http://" and before "/"; false, with `out`
+ * untouched, where `text` is neither. */
+bool cli_door_parse(const char *text, char out[static CLI_DOOR_ADDRESS_SIZE]);
 /* Finds the address: `given` by flag (NULL: not given), else the environment's `variable`, else
- * `fallback`. "http://host:port/" is taken as "host:port". ERR_INVALID with a detail that says
+ * `fallback`, each as cli_door_parse takes it. ERR_INVALID with a detail that says
  * what an address is. */
 err_t cli_door_address(const struct cli *cli, const char *given, const char *variable,
                        const char *fallback, char out[static CLI_DOOR_ADDRESS_SIZE],

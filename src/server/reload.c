@@ -1,8 +1,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "control/catalog/compat.h"
+#include "control/catalog/change.h"
 #include "control/config/compare.h"
-#include "format/jsonschema/compat.h"
 #include "server/server_int.h"
 
 /*
@@ -33,38 +32,6 @@ struct server_reload {
     struct err_text why;
 };
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_schema(const struct control_catalog_schema *a,
-                        const struct control_catalog_schema *b)
-{
-    if (!a->json || !b->json)
-        return a->json == b->json;
-    return a->format_assertion == b->format_assertion && format_jsonschema_same(a->json, b->json);
-}
-
-static bool same_dedup(const struct control_catalog_dedup *a, const struct control_catalog_dedup *b)
-{
-    return same(a->key, b->key) && a->window_ms == b->window_ms &&
-           a->memory_bytes == b->memory_bytes;
-}
-
-/* What a contract has the server do; a description does nothing. */
-static bool is_changed(const struct control_catalog_topic *a, const struct control_catalog_topic *b)
-{
-    return a->partitions != b->partitions || !same(a->key, b->key) ||
-           !same(a->event_time, b->event_time) || a->on_invalid != b->on_invalid ||
-           !same_dedup(&a->dedup, &b->dedup) || a->compression != b->compression ||
-           a->compatibility != b->compatibility || !same_schema(&a->schema, &b->schema) ||
-           a->dlq.retention_ms != b->dlq.retention_ms || a->dlq.size_bytes != b->dlq.size_bytes ||
-           a->dlq.when_full != b->dlq.when_full || a->retention.time_ms != b->retention.time_ms ||
-           a->retention.size_bytes != b->retention.size_bytes ||
-           a->retention.expire_undelivered != b->retention.expire_undelivered;
-}
-
 /* The names of `list` that are not in `other` (or, `both`, differ between the two). */
 static void add_names(struct buf *out, const char *title, const struct control_catalog *list,
                       const struct control_catalog *other, bool both)
@@ -75,7 +42,7 @@ static void add_names(struct buf *out, const char *title, const struct control_c
         const struct control_catalog_topic *topic = &list->topics[i];
         const struct control_catalog_topic *there =
             control_catalog_find(other, slice_string(topic->name));
-        if (both ? !there || !is_changed(there, topic) : there != NULL)
+        if (both ? !there || control_catalog_same(there, topic) : there != NULL)
             continue;
         if (any)
             buf_add_byte(out, ',');
@@ -163,6 +130,8 @@ static void in_force(struct task *task)
     struct server *server = reload->server;
     struct control_catalog *old = server->catalog;
     pipeline_check_update_apply(server->redrive_check, reload->updates[server->intake_count]);
+    /* Nobody else has it yet, so it may still be written to. */
+    control_catalog_come_into_force(reload->catalog, old, io_wall_ms(server->control));
     server->catalog = reload->catalog;
     reload->catalog = old;
     admin_set_catalog(server->admin, server->catalog);
@@ -271,43 +240,6 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     io_post(server->intakes[0].loop, &reload->task);
 }
 
-/* A sink learns its topics' partitions when it starts, and would leave further ones lying. */
-static err_t check_sinks(const struct server_reload *reload, struct err_text *why)
-{
-    const struct server *server = reload->server;
-    for (size_t i = 0; i < server->config->sink_count; i++) {
-        const struct control_config_sink *sink = &server->config->sinks[i];
-        for (size_t j = 0; j < sink->topics.count; j++) {
-            struct slice name = slice_string(sink->topics.items[j]);
-            const struct control_catalog_topic *was = control_catalog_find(server->catalog, name);
-            const struct control_catalog_topic *topic = control_catalog_find(reload->catalog, name);
-            if (was && topic && topic->partitions > was->partitions)
-                return err_set(why, ERR_CONFIG,
-                               "%s:%u:%u: partitions: sink %.80s delivers topic %.80s and takes "
-                               "further partitions at a start only, so this needs a restart",
-                               topic->file, topic->line, topic->column, sink->name, topic->name);
-        }
-    }
-    return err_ok();
-}
-
-/* Fingerprints are made on all loops and compared in the log, which do not change over at one
- * moment: a key could count under both of two rules, or under none. */
-static err_t check_dedup(const struct server_reload *reload, struct err_text *why)
-{
-    const struct control_catalog *in_force = reload->server->catalog;
-    for (size_t i = 0; i < in_force->topic_count; i++) {
-        const struct control_catalog_topic *was = &in_force->topics[i];
-        const struct control_catalog_topic *topic =
-            control_catalog_find(reload->catalog, slice_string(was->name));
-        if (topic && !same_dedup(&was->dedup, &topic->dedup))
-            return err_set(why, ERR_CONFIG,
-                           "%s: dedup of topic %.80s has changed, which needs a restart",
-                           topic->file, topic->name);
-    }
-    return err_ok();
-}
-
 /* Reads all of it, and looks at what can be seen without the log. */
 static err_t load(struct server_reload *reload)
 {
@@ -320,9 +252,10 @@ static err_t load(struct server_reload *reload)
         return err_set(&reload->why, ERR_CONFIG,
                        "%s: %s has changed, which needs a restart; only contracts are reloaded",
                        reload->config->file ? reload->config->file : "(defaults)", differs);
-    TRY(check_sinks(reload, &reload->why));
-    TRY(check_dedup(reload, &reload->why));
-    TRY(control_catalog_compat(server->catalog, reload->catalog, &reload->report));
+    /* What of it the log alone can tell, and only that, is left for the passes: everything else is
+     * said here, all at once, and by what `garner check --against` asks too. */
+    TRY(control_catalog_may_follow(server->catalog, reload->catalog, reload->config,
+                                   &reload->report));
     return control_report_verdict(&reload->report);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "control/catalog/change.h"
 #include "io/uv/uv.h"
 #include "server/faults.h"
 #include "server/server_int.h"
@@ -350,6 +351,7 @@ static err_t start(struct server *server, const struct server_options *options,
     TRY(server_new_sinks(server, why));
     TRY(give_sinks(server));
     TRY(new_intake(server));
+    control_catalog_come_into_force(server->catalog, NULL, io_wall_ms(server->control));
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
     TRY(new_admin(server, why));

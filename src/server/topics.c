@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "control/catalog/change.h"
 #include "io/uv/uv.h"
 #include "server/plugins.h"
 #include "server/server_int.h"
@@ -110,11 +111,9 @@ static err_t add_topic(struct server *server, const struct flow_snapshot *snapsh
     } else if (known->partition_count > topic->partitions) {
         /* Refused before anything was changed: with other partitions than its contract says a
          * server would misplace keys. */
-        return err_set(why, ERR_CONFIG,
-                       "%s:%u:%u: partitions: topic %s has %u partitions and cannot be lowered "
-                       "to %u, their records would be lost; expected at least %u",
-                       topic->file, topic->line, topic->column, topic->name, known->partition_count,
-                       topic->partitions, known->partition_count);
+        err_t err = control_catalog_lowered(topic, known->partition_count, why);
+        err_prefix(why, "%s:%u:%u: partitions", topic->file, topic->line, topic->column);
+        return err;
     } else if (known->partition_count < topic->partitions) {
         *change = (struct flow_topic_change){.op = FLOW_TOPIC_PARTITIONS,
                                              .topic_id = known->id,

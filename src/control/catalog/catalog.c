@@ -42,9 +42,8 @@ static void load_file(struct loader *l, const char *path)
     if (!root || !control_catalog_contract_decode(&decoder, root, contract))
         return;
     struct format_jsonschema **schema = &l->catalog->schemas[l->catalog->schema_count];
-    if (!control_catalog_schema_load(l->host->disk, contract, l->report, schema))
+    if (!control_catalog_schema_load(l->host->disk, arena, contract, l->report, schema))
         return;
-    contract->topic.schema.json = *schema;
     l->catalog->schema_count += *schema != NULL;
     l->count++;
 }
@@ -87,7 +86,8 @@ static void publish(struct loader *l)
 {
     struct control_catalog_topic *topics =
         arena_alloc(&l->catalog->arena, l->count * sizeof(*topics));
-    if (!topics) {
+    l->catalog->since_ms = arena_alloc(&l->catalog->arena, l->count * sizeof(int64_t));
+    if (!topics || !l->catalog->since_ms) {
         control_report_no_memory(l->report);
         return;
     }

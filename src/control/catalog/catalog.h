@@ -52,6 +52,8 @@ struct control_catalog_schema {
     const char *file; /* absolute; NULL: none */
     bool format_assertion;
     const struct format_jsonschema *json; /* NULL: none */
+    struct slice text;                    /* the file's bytes */
+    const char *fingerprint;              /* of them: SHA-256 in hexadecimal digits */
 };
 
 struct control_catalog_dlq {
@@ -91,6 +93,7 @@ struct control_catalog {
     size_t topic_count;
     struct format_jsonschema **schemas; /* of all contracts, to be freed */
     size_t schema_count;
+    int64_t *since_ms;  /* of each topic: when it came into force as it is, 0: it did not yet */
     struct arena arena; /* holds the rest */
 };
 

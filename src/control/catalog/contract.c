@@ -227,7 +227,7 @@ const struct option control_catalog_options[] = {
 
 /* The name becomes a directory, a label and a part of a URL: nothing that any of them would have to
  * escape. "." and ".." would be directories; the rest is Kafka's rule. */
-static const char *name_problem(const char *name)
+const char *control_catalog_name_problem(const char *name)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -249,7 +249,7 @@ static void check_name(const struct control_config_decoder *d,
                        const struct control_config_node *root, const char *name)
 {
     /* A name that is missing has its message already. */
-    const char *problem = name ? name_problem(name) : NULL;
+    const char *problem = name ? control_catalog_name_problem(name) : NULL;
     if (problem)
         control_config_node_error(control_config_node_get(root, "topic"), d->report,
                                   "expected %s, got '%.60s'", problem, name);
@@ -312,6 +312,22 @@ static void refuse_unsupported(const struct control_config_decoder *d,
                                   "expected a file too: { type: jsonschema, file: ... }");
     else if (given == CONTROL_CATALOG_SCHEMA_NONE && file)
         control_config_node_error(file, d->report, "expected only with a schema's type");
+}
+
+err_t control_catalog_contract_defaults(struct arena *arena, struct control_catalog_contract *out)
+{
+    struct control_report report;
+    control_report_init(&report);
+    *out = (struct control_catalog_contract){0};
+    /* No default is a relative path, so it does not matter where they would begin. */
+    const struct control_config_decoder decoder = {arena, &report, "/"};
+    struct control_config_part part = {control_catalog_options, out};
+    control_config_decode(&decoder, NULL, &part, 1);
+    /* The table's own values are right; what is left is a lack of memory. */
+    ASSERT(control_report_errors(&report) == 0);
+    err_t err = control_report_verdict(&report);
+    control_report_done(&report);
+    return err;
 }
 
 bool control_catalog_contract_decode(const struct control_config_decoder *decoder,

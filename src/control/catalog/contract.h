@@ -13,6 +13,10 @@ struct control_catalog_contract {
     const struct control_config_node *root;
 };
 
+/* Why no topic can be called `name`, as what was expected instead; NULL where one can. */
+const char *control_catalog_name_problem(const char *name);
+/* Each field by its default; strings live in `arena`. ERR_MEMORY. */
+err_t control_catalog_contract_defaults(struct arena *arena, struct control_catalog_contract *out);
 /*
  * Decodes and checks `root` into `out`; strings live in the decoder's arena. False where the
  * decoder's report says what is wrong with it.

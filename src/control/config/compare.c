@@ -87,6 +87,12 @@ static bool same_table(const struct option *options, const char *a, const char *
     return true;
 }
 
+bool control_config_same(const struct option *option, const void *a, const void *b)
+{
+    const char *within = NULL;
+    return same_value(option, a, b, &within);
+}
+
 const char *control_config_difference(const struct control_config *a,
                                       const struct control_config *b, char room[static 128])
 {

@@ -4,6 +4,8 @@
 
 #include "control/config/config.h"
 
+/* True when the values of `option` at `a` and `b`, each the option's own field, are the same. */
+bool control_config_same(const struct option *option, const void *a, const void *b);
 /*
  * The path of the first option that differs between two, without `contracts`; NULL when none
  * does. Written to `room`.

@@ -191,6 +191,33 @@ err_t control_config_value(const struct option *option, const char *text, const 
     UNREACHABLE("not a scalar");
 }
 
+bool control_config_value_add(const struct option *option, const void *field, struct buf *out)
+{
+    uint64_t value = 0;
+    const char *text = NULL;
+    switch (option->type) {
+    case OPTION_BOOL: buf_add_string(out, *(const bool *)field ? "true" : "false"); return true;
+    case OPTION_ENUM: buf_add_string(out, option->choices[*(const uint32_t *)field]); return true;
+    case OPTION_U32: value = *(const uint32_t *)field; break;
+    case OPTION_U64:
+    case OPTION_SIZE:
+    case OPTION_DURATION: value = *(const uint64_t *)field; break;
+    case OPTION_STRING:
+    case OPTION_PATH:
+    case OPTION_ADDRESS:
+        text = *(const char *const *)field;
+        buf_add_string(out, text ? text : "");
+        return text;
+    case OPTION_STRINGS:
+    case OPTION_TABLE: UNREACHABLE("not a scalar");
+    }
+    /* Fields without a default begin at 0, and none of them can be given as that. */
+    if (value == 0 && !option->fallback)
+        return false;
+    add_bound(out, option, value);
+    return true;
+}
+
 const char *control_config_path(struct arena *arena, const char *directory, const char *path)
 {
     ASSERT(path[0] != '\0');

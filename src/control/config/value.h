@@ -18,6 +18,10 @@
  */
 err_t control_config_value(const struct option *option, const char *text, const char *directory,
                            struct arena *arena, void *field, struct err_text *why);
+/* Appends the value at `field` as one would write it in a file, so that control_config_value reads
+ * the same from it: "7d", "64MiB". Returns false and appends nothing where none was given: NULL, or
+ * 0 of a number that has no default. */
+bool control_config_value_add(const struct option *option, const void *field, struct buf *out);
 /* `path` where it is absolute, else below `directory`; "." parts and double slashes are left
  * out. NULL without memory. */
 const char *control_config_path(struct arena *arena, const char *directory, const char *path);

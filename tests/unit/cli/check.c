@@ -8,7 +8,9 @@ static void check(struct world *w, bool json, int code, const char *out, const c
 {
     struct buf printed = {0};
     struct buf said = {0};
-    assert_int_equal(cli_check_run(&w->host, "garner.yaml", json, &printed, &said), code);
+    assert_int_equal(cli_check_run(&w->host, "garner.yaml", &(struct cli_check_how){.json = json},
+                                   &printed, &said),
+                     code);
     assert_slice(buf_slice(&printed), out);
     assert_slice(buf_slice(&said), messages);
     buf_done(&printed);
@@ -68,7 +70,8 @@ static void what_keys_take_is_said_for_a_rate(void **state)
     world_put(&w, "contracts/2.yaml",
               "topic: b\ndedup: { key: x.id, window: 24h, memory: 64MiB, rate: 1000 }\n");
     world_put(&w, "contracts/3.yaml", "topic: c\ndedup: { key: y, window: 1h, rate: 100 }\n");
-    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &printed, &said), CLI_OK);
+    assert_int_equal(
+        cli_check_run(&w.host, "garner.yaml", &(struct cli_check_how){0}, &printed, &said), CLI_OK);
     buf_add_byte(&printed, 0);
     const char *out = (const char *)printed.data;
     assert_non_null(strstr(out, "      once by id for 1d, the newest keys in 64.0 MiB\n"));
@@ -113,7 +116,8 @@ static void durability_by_interval_says_what_may_be_lost(void **state)
     world_put(&w, "garner.yaml", "durability: interval\n");
     struct buf out = {0};
     struct buf messages = {0};
-    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &out, &messages), CLI_OK);
+    assert_int_equal(
+        cli_check_run(&w.host, "garner.yaml", &(struct cli_check_how){0}, &out, &messages), CLI_OK);
     buf_add_byte(&out, '\0');
     assert_non_null(strstr((const char *)out.data,
                            "  durability  interval: acknowledged up to 100 ms and 16.0 MiB before "
@@ -155,7 +159,8 @@ static void what_is_beyond_twenty_is_counted(void **state)
     world_put(&w, "garner.yaml", (const char *)text.data);
     struct buf out = {0};
     struct buf messages = {0};
-    assert_int_equal(cli_check_run(&w.host, "garner.yaml", false, &out, &messages), 78);
+    assert_int_equal(
+        cli_check_run(&w.host, "garner.yaml", &(struct cli_check_how){0}, &out, &messages), 78);
     assert_true(slice_ends_with(buf_slice(&messages),
                                 SLICE_LITERAL("x19: unknown field 'x19'\nand 5 more\n")));
     buf_done(&out);
@@ -171,7 +176,8 @@ static void without_a_file_the_defaults_are_checked(void **state)
     world_init(&w);
     struct buf out = {0};
     struct buf messages = {0};
-    assert_int_equal(cli_check_run(&w.host, NULL, false, &out, &messages), CLI_OK);
+    assert_int_equal(cli_check_run(&w.host, NULL, &(struct cli_check_how){0}, &out, &messages),
+                     CLI_OK);
     assert_true(slice_starts_with(buf_slice(&out), SLICE_LITERAL("defaults: no mistakes\n")));
     buf_done(&out);
     buf_done(&messages);
@@ -188,7 +194,8 @@ static void every_allocation_may_fail(void **state)
         struct buf out = {0};
         struct buf messages = {0};
         mem_fail_after(n);
-        code = cli_check_run(&w.host, "garner.yaml", true, &out, &messages);
+        code = cli_check_run(&w.host, "garner.yaml", &(struct cli_check_how){.json = true}, &out,
+                             &messages);
         mem_fail_after(0);
         buf_done(&out);
         buf_done(&messages);

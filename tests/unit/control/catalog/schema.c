@@ -1,5 +1,6 @@
 #include "control/catalog/schema.h"
 
+#include "base/sha256.h"
 #include "control/config/yaml.h"
 #include "format/jsonschema/jsonschema.h"
 #include "unit/control/world.h"
@@ -22,9 +23,16 @@ static struct format_jsonschema *load(const char *contract_text, const char *tex
         control_config_yaml_parse(slice_string(contract_text), "f", &arena, &w.report);
     const struct control_config_decoder decoder = {&arena, &w.report, "/here"};
     assert_true(control_catalog_contract_decode(&decoder, root, &contract));
-    bool right = control_catalog_schema_load(&w.disk, &contract, &w.report, &schema);
+    bool right = control_catalog_schema_load(&w.disk, &arena, &contract, &w.report, &schema);
     world_expect(&w.report.errors, errors);
     assert_int_equal(right, errors[0] == '\0');
+    assert_ptr_equal(contract.topic.schema.json, schema);
+    if (schema) {
+        char digits[SHA256_TEXT_SIZE];
+        sha256_text(slice_string(text), digits);
+        assert_slice(contract.topic.schema.text, text);
+        assert_string_equal(contract.topic.schema.fingerprint, digits);
+    }
     arena_done(&arena);
     world_done(&w);
     return schema;
@@ -108,7 +116,7 @@ static void every_allocation_may_fail(void **state)
         struct format_jsonschema *schema = NULL;
         world_again(&w);
         mem_fail_after(++n);
-        right = control_catalog_schema_load(&w.disk, &contract, &w.report, &schema);
+        right = control_catalog_schema_load(&w.disk, &arena, &contract, &w.report, &schema);
         mem_fail_after(0);
         assert_int_equal(w.report.memory_failed, !right);
         assert_true((schema != NULL) == right);

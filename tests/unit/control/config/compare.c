@@ -47,11 +47,32 @@ static void each_option_is_found_by_its_path(void **state)
     expect("", "shutdown_timeout: 3s\n", "shutdown_timeout");
 }
 
+static void one_option_is_compared_by_its_kind(void **state)
+{
+    (void)state;
+    const struct option text = {.type = OPTION_STRING};
+    const struct option size = {.type = OPTION_SIZE};
+    const struct option list = {.type = OPTION_STRINGS};
+    char copy[] = "a";
+    const char *a = "a";
+    const char *same = copy;
+    const char *none = NULL;
+    assert_true(control_config_same(&text, &a, &same));
+    assert_false(control_config_same(&text, &a, &none));
+    assert_true(control_config_same(&text, &none, &none));
+    assert_false(control_config_same(&size, &(uint64_t){1}, &(uint64_t){UINT64_C(1) << 32 | 1}));
+    const struct option_strings one = {&a, 1};
+    const struct option_strings other = {&same, 1};
+    assert_true(control_config_same(&list, &one, &other));
+    assert_false(control_config_same(&list, &one, &(struct option_strings){0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_otherwise_and_means_the_same_is_the_same),
         cmocka_unit_test(each_option_is_found_by_its_path),
+        cmocka_unit_test(one_option_is_compared_by_its_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

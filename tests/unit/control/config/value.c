@@ -77,6 +77,54 @@ static void a_choice_is_stored_by_its_place(void **state)
     store(&o, "", &field, "expected none, lz4 or zstd");
 }
 
+/* A value goes out and comes in again as itself. */
+static void round_trip(const struct option *option, const char *text, const char *as_text)
+{
+    uint64_t field = 0;
+    struct arena arena = {0};
+    struct err_text why = {0};
+    struct buf out = {0};
+    assert_ok(control_config_value(option, text, "/here", &arena, &field, &why));
+    assert_true(control_config_value_add(option, &field, &out));
+    assert_slice(buf_slice(&out), as_text);
+    buf_done(&out);
+    arena_done(&arena);
+}
+
+static void a_value_is_written_as_one_would_write_it(void **state)
+{
+    (void)state;
+    static const char *const choices[] = {"none", "lz4", NULL};
+    round_trip(&(struct option){.type = OPTION_BOOL}, "true", "true");
+    round_trip(&(struct option){.type = OPTION_BOOL}, "false", "false");
+    round_trip(&(struct option){.type = OPTION_U32}, "7", "7");
+    round_trip(&(struct option){.type = OPTION_U64}, "18446744073709551615",
+               "18446744073709551615");
+    round_trip(&(struct option){.type = OPTION_SIZE}, "1024MiB", "1GiB");
+    round_trip(&(struct option){.type = OPTION_SIZE}, "1025B", "1025B");
+    round_trip(&(struct option){.type = OPTION_DURATION}, "36h", "36h");
+    round_trip(&(struct option){.type = OPTION_DURATION}, "24h", "1d");
+    round_trip(&(struct option){.type = OPTION_ENUM, .choices = choices}, "lz4", "lz4");
+    round_trip(&(struct option){.type = OPTION_STRING}, "a.b", "a.b");
+    round_trip(&(struct option){.type = OPTION_PATH}, "x", "/here/x");
+    round_trip(&(struct option){.type = OPTION_ADDRESS}, "[::1]:1", "[::1]:1");
+}
+
+static void what_was_not_given_is_not_written(void **state)
+{
+    (void)state;
+    uint64_t zero = 0;
+    struct buf out = {0};
+    assert_false(control_config_value_add(&(struct option){.type = OPTION_STRING}, &zero, &out));
+    assert_false(control_config_value_add(&(struct option){.type = OPTION_SIZE}, &zero, &out));
+    assert_int_equal(out.size, 0);
+    /* With a default 0 is a value, which somebody gave. */
+    assert_true(control_config_value_add(&(struct option){.type = OPTION_U32, .fallback = "0"},
+                                         &zero, &out));
+    assert_slice(buf_slice(&out), "0");
+    buf_done(&out);
+}
+
 static void texts_are_copied(void **state)
 {
     (void)state;
@@ -217,6 +265,8 @@ int main(void)
         cmocka_unit_test(a_number_is_held_to_its_range),
         cmocka_unit_test(a_size_and_a_duration_need_a_unit),
         cmocka_unit_test(a_choice_is_stored_by_its_place),
+        cmocka_unit_test(a_value_is_written_as_one_would_write_it),
+        cmocka_unit_test(what_was_not_given_is_not_written),
         cmocka_unit_test(texts_are_copied),
         cmocka_unit_test(a_path_begins_at_its_directory),
         cmocka_unit_test(a_directory_is_what_stands_before_the_last_slash),

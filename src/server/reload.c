@@ -25,6 +25,7 @@ struct server_reload {
     struct flow_snapshot snapshot;
     struct server_changes changes;
     struct flow_commit commit;
+    struct server_versions versions;
     unsigned pass;
     struct pipeline_check_update **updates; /* one a loop, and one for redriven letters */
     size_t applied;
@@ -86,6 +87,7 @@ static void end(struct server_reload *reload, int status)
     struct admin_reload *request = reload->request;
     flow_snapshot_done(&reload->snapshot);
     server_changes_done(&reload->changes);
+    server_versions_done(&reload->versions);
     for (size_t i = 0; reload->updates && i <= server->intake_count; i++)
         pipeline_check_update_free(&reload->updates[i]);
     mem_free(reload->updates);
@@ -199,6 +201,40 @@ static void ask_log(struct server_reload *reload)
     flow_log_snapshot(log_flow(reload->server->log), &reload->snapshot);
 }
 
+static void begin_exchange(struct server_reload *reload)
+{
+    reload->task.run = apply;
+    io_post(reload->server->intakes[0].loop, &reload->task);
+}
+
+static void versions_back(struct flow_commit *commit)
+{
+    struct server_reload *reload = CONTAINER_OF(commit, struct server_reload, commit);
+    err_t err = commit->error;
+    if (err_is_ok(err))
+        err = server_versions_note(reload->server, reload->catalog, &reload->snapshot);
+    if (err_is_ok(err))
+        begin_exchange(reload);
+    else
+        refuse(reload, err);
+}
+
+/* Before they are in force: a schema by which records were taken is never forgotten. One that a
+ * crash keeps from coming into force is only one more that later ones are held against. */
+static err_t write_versions(struct server_reload *reload)
+{
+    struct server *server = reload->server;
+    bool any = false;
+    reload->commit = (struct flow_commit){.home = server->control, .done = versions_back};
+    TRY(server_versions_collect(server, reload->catalog, &reload->snapshot, &reload->versions,
+                                &reload->commit, &any));
+    if (any)
+        flow_log_commit(log_flow(server->log), &reload->commit);
+    else
+        begin_exchange(reload);
+    return err_ok();
+}
+
 static void commit_back(struct flow_commit *commit)
 {
     struct server_reload *reload = CONTAINER_OF(commit, struct server_reload, commit);
@@ -232,12 +268,10 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     }
     if (err_is_ok(err))
         err = make_updates(reload);
-    if (!err_is_ok(err)) {
+    if (err_is_ok(err))
+        err = write_versions(reload);
+    if (!err_is_ok(err))
         refuse(reload, err);
-        return;
-    }
-    reload->task.run = apply;
-    io_post(server->intakes[0].loop, &reload->task);
 }
 
 /* Reads all of it, and looks at what can be seen without the log. */

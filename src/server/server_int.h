@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "control/catalog/catalog.h"
+#include "flow/batch.h"
 #include "flow/credit.h"
 #include "log/log.h"
 #include "pipeline/check/check.h"
@@ -111,6 +112,27 @@ err_t server_new_sinks(struct server *server, struct err_text *why);
 /* Asks the log and runs the control loop until it answers. On success `snapshot` is freed by the
  * caller. */
 err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot);
+
+/* The schemas that topics get, as records of the log (control/catalog/versions.h). */
+struct server_versions {
+    struct flow_batch_builder builder;
+    struct buf text;
+    struct flow_append append;
+    struct flow_count count;
+};
+
+/* versions.c: reads what the log has of them into the catalog, and writes what the catalog has
+ * besides. At the start, behind server_bind_topics; runs the control loop meanwhile. */
+err_t server_learn_versions(struct server *server, struct err_text *why);
+/* Collects what `catalog` gives the topics of the snapshot that those in force have not; false in
+ * `*any`: nothing. `out` is what `commit` then points to, and is freed in any case. */
+err_t server_versions_collect(const struct server *server, const struct control_catalog *catalog,
+                              const struct flow_snapshot *snapshot, struct server_versions *out,
+                              struct flow_commit *commit, bool *any);
+/* The commit is durable: the same is noted in the catalog in force. ERR_MEMORY. */
+err_t server_versions_note(struct server *server, const struct control_catalog *catalog,
+                           const struct flow_snapshot *snapshot);
+void server_versions_done(struct server_versions *versions);
 
 /* reload.c: begins to reload; `request` is answered when it is over, NULL: only logged. */
 void server_reload(struct server *server, struct admin_reload *request);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "control/catalog/change.h"
+#include "control/catalog/versions.h"
 #include "io/uv/uv.h"
 #include "server/plugins.h"
 #include "server/server_int.h"
@@ -254,6 +255,18 @@ static err_t add_config(struct server *server, const struct flow_snapshot *snaps
     return err_ok();
 }
 
+/* With the first schema: it keeps what schemas topics had, for ever. */
+static void add_versions_topic(struct server *server, const struct control_catalog *catalog,
+                               const struct flow_snapshot *snapshot, struct server_changes *changes)
+{
+    struct slice name = SLICE_LITERAL(CONTROL_CATALOG_VERSIONS_TOPIC);
+    if (catalog->schema_count > 0 && !flow_snapshot_topic(snapshot, name))
+        changes->items[changes->count++] = (struct flow_topic_change){.op = FLOW_TOPIC_CREATE,
+                                                                      .uuid = random_uuid(server),
+                                                                      .name = name,
+                                                                      .partition_count = 1};
+}
+
 typedef err_t add_fn(struct server *server, const struct flow_snapshot *snapshot,
                      const struct control_catalog_topic *topic, struct server_changes *changes,
                      struct err_text *why);
@@ -266,8 +279,10 @@ err_t server_topics_pass(struct server *server, const struct control_catalog *ca
 {
     static add_fn *const passes[SERVER_TOPIC_PASSES] = {add_topic, add_dlq, add_config};
     ASSERT(pass < SERVER_TOPIC_PASSES);
-    /* A topic's and its DLQ's. */
-    err_t err = changes_new(out, 2 * catalog->topic_count);
+    /* A topic's and its DLQ's, and one that has no contract. */
+    err_t err = changes_new(out, 2 * catalog->topic_count + 1);
+    if (err_is_ok(err) && pass == 0)
+        add_versions_topic(server, catalog, snapshot, out);
     for (size_t i = 0; i < catalog->topic_count && err_is_ok(err); i++)
         err = passes[pass](server, snapshot, &catalog->topics[i], out, why);
     return err;

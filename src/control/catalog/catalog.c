@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "control/catalog/contract.h"
 #include "control/catalog/schema.h"
+#include "control/catalog/versions.h"
 #include "control/config/read.h"
 #include "control/config/value.h"
 #include "control/suggest.h"
@@ -179,6 +180,7 @@ void control_catalog_free(struct control_catalog **catalog)
         return;
     for (size_t i = 0; i < (*catalog)->schema_count; i++)
         format_jsonschema_free(&(*catalog)->schemas[i]);
+    control_catalog_versions_free(&(*catalog)->versions);
     struct arena arena = (*catalog)->arena;
     arena_done(&arena);
     mem_free(*catalog);

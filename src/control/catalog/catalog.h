@@ -88,13 +88,16 @@ struct control_catalog_topic {
     uint32_t column;      /* who finds that the log cannot follow */
 };
 
+struct control_catalog_versions;
+
 struct control_catalog {
     const struct control_catalog_topic *topics; /* sorted by name */
     size_t topic_count;
     struct format_jsonschema **schemas; /* of all contracts, to be freed */
     size_t schema_count;
-    int64_t *since_ms;  /* of each topic: when it came into force as it is, 0: it did not yet */
-    struct arena arena; /* holds the rest */
+    int64_t *since_ms; /* of each topic: when it came into force as it is, 0: it did not yet */
+    struct control_catalog_versions *versions; /* what topics had (versions.h); NULL: not known */
+    struct arena arena;                        /* holds the rest */
 };
 
 /* The options of a contract, for the reference page; end with a NULL name. */

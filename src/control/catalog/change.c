@@ -183,7 +183,7 @@ err_t control_catalog_may_follow(const struct control_catalog *from,
 }
 
 void control_catalog_come_into_force(struct control_catalog *catalog,
-                                     const struct control_catalog *before, int64_t now_ms)
+                                     struct control_catalog *before, int64_t now_ms)
 {
     /* A catalog that was read from a server has no times, and never comes into force. */
     ASSERT(catalog->topic_count == 0 || catalog->since_ms);
@@ -194,4 +194,9 @@ void control_catalog_come_into_force(struct control_catalog *catalog,
         bool stays = was && control_catalog_same(was, topic);
         catalog->since_ms[i] = stays ? before->since_ms[was - before->topics] : now_ms;
     }
+    if (!before)
+        return;
+    ASSERT(!catalog->versions);
+    catalog->versions = before->versions;
+    before->versions = NULL;
 }

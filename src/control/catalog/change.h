@@ -56,9 +56,10 @@ err_t control_catalog_may_follow(const struct control_catalog *from,
                                  const struct control_config *config,
                                  struct control_report *report);
 /* Notes since when the contracts of `catalog`, which come into force at `now_ms`, are: those that
- * `before` (NULL: none) has too, since it had them. Before anybody else has the catalog. */
+ * `before` (NULL: none) has too, since it had them; and takes over what `before` knows of earlier
+ * schemas. Before anybody else has the catalog. */
 void control_catalog_come_into_force(struct control_catalog *catalog,
-                                     const struct control_catalog *before, int64_t now_ms);
+                                     struct control_catalog *before, int64_t now_ms);
 /* ERR_CONFIG that says that `topic`, which has `partition_count` partitions, cannot be lowered to
  * those of its contract. */
 err_t control_catalog_lowered(const struct control_catalog_topic *topic, uint32_t partition_count,

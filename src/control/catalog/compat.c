@@ -2,12 +2,16 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/buf.h"
+#include "base/time.h"
+#include "control/catalog/schema.h"
+#include "control/catalog/versions.h"
 #include "format/jsonschema/compat.h"
 
 /*
  * A schema where there was none narrows, and one that goes widens: no schema is one that allows
- * everything. The transitive kinds compare with all earlier schemas, of which the one in force is
- * the only one known.
+ * everything. The transitive kinds compare with all schemas that the topic has had, as far as the
+ * catalog in force knows them.
  */
 
 static void report_break(const struct control_catalog_topic *topic, const char *direction,
@@ -45,27 +49,89 @@ static err_t compare(const struct control_catalog_topic *topic, const char *dire
     return err;
 }
 
-static err_t compare_topics(const struct control_catalog_topic *from,
+struct kind {
+    bool backward;
+    bool forward;
+    bool transitive;
+};
+
+static const struct kind kinds[] = {
+    [CONTROL_CATALOG_ANY] = {false, false, false},
+    [CONTROL_CATALOG_BACKWARD] = {true, false, false},
+    [CONTROL_CATALOG_FORWARD] = {false, true, false},
+    [CONTROL_CATALOG_FULL] = {true, true, false},
+    [CONTROL_CATALOG_BACKWARD_TRANSITIVE] = {true, false, true},
+    [CONTROL_CATALOG_FORWARD_TRANSITIVE] = {false, true, true},
+    [CONTROL_CATALOG_FULL_TRANSITIVE] = {true, true, true},
+};
+
+/* `with`: which of the earlier ones it is; empty for the one in force. */
+static err_t compare_schemas(const struct control_catalog_topic *to, struct slice with,
+                             const struct format_jsonschema *from, struct control_report *report)
+{
+    const struct kind *kind = &kinds[to->compatibility];
+    char direction[80];
+    if (kind->backward) {
+        snprintf(direction, sizeof(direction), "BACKWARD%.*s", SLICE_PRINTF(with));
+        TRY(compare(to, direction, from, to->schema.json, report));
+    }
+    if (kind->forward) {
+        snprintf(direction, sizeof(direction), "FORWARD%.*s", SLICE_PRINTF(with));
+        TRY(compare(to, direction, to->schema.json, from, report));
+    }
+    return err_ok();
+}
+
+/* Compiled for this one comparison: it took its place in force once, so it can be. */
+static err_t compare_version(const struct control_catalog_topic *to,
+                             const struct control_catalog_version *version,
+                             struct control_report *report)
+{
+    struct control_catalog_schema schema = {.type = CONTROL_CATALOG_SCHEMA_JSON,
+                                            .format_assertion = version->format_assertion};
+    struct format_jsonschema *from = NULL;
+    struct arena arena = {0};
+    struct buf with = {0};
+    err_t err = err_ok();
+    buf_add_string(&with, " with that of ");
+    buf_add_time(&with, version->since_ms);
+    if (version->text.data)
+        err = control_catalog_schema_compile(version->text, &arena, &schema, &from, NULL);
+    if (err_is_ok(err))
+        err = buf_error(&with);
+    if (err_is_ok(err))
+        err = compare_schemas(to, buf_slice(&with), from, report);
+    format_jsonschema_free(&from);
+    arena_done(&arena);
+    buf_done(&with);
+    return err;
+}
+
+/* With what the topic had before the one in force. */
+static err_t compare_versions(const struct control_catalog_versions *versions,
+                              const struct control_catalog_topic *to, struct control_report *report)
+{
+    const struct control_catalog_version *last = control_catalog_versions_last(versions, to->name);
+    for (size_t i = 0; i < versions->count; i++) {
+        const struct control_catalog_version *version = &versions->items[i];
+        if (version != last && strcmp(version->topic, to->name) == 0)
+            TRY(compare_version(to, version, report));
+    }
+    return err_ok();
+}
+
+static err_t compare_topics(const struct control_catalog *from,
+                            const struct control_catalog_topic *was,
                             const struct control_catalog_topic *to, struct control_report *report)
 {
-    static const struct {
-        bool backward;
-        bool forward;
-    } kinds[] = {
-        [CONTROL_CATALOG_ANY] = {false, false},
-        [CONTROL_CATALOG_BACKWARD] = {true, false},
-        [CONTROL_CATALOG_FORWARD] = {false, true},
-        [CONTROL_CATALOG_FULL] = {true, true},
-        [CONTROL_CATALOG_BACKWARD_TRANSITIVE] = {true, false},
-        [CONTROL_CATALOG_FORWARD_TRANSITIVE] = {false, true},
-        [CONTROL_CATALOG_FULL_TRANSITIVE] = {true, true},
-    };
     ASSERT(to->compatibility < sizeof(kinds) / sizeof(kinds[0]));
-    if (kinds[to->compatibility].backward)
-        TRY(compare(to, "BACKWARD", from->schema.json, to->schema.json, report));
-    if (kinds[to->compatibility].forward)
-        TRY(compare(to, "FORWARD", to->schema.json, from->schema.json, report));
-    return err_ok();
+    TRY(compare_schemas(to, SLICE_LITERAL(""), was->schema.json, report));
+    /* One that stays as it is was held against the earlier ones when it came. */
+    bool stays = slice_equal(was->schema.text, to->schema.text) &&
+                 was->schema.format_assertion == to->schema.format_assertion;
+    if (!kinds[to->compatibility].transitive || !from->versions || stays)
+        return err_ok();
+    return compare_versions(from->versions, to, report);
 }
 
 err_t control_catalog_compat(const struct control_catalog *from, const struct control_catalog *to,
@@ -77,7 +143,7 @@ err_t control_catalog_compat(const struct control_catalog *from, const struct co
         const struct control_catalog_topic *was =
             control_catalog_find(from, slice_string(topic->name));
         if (was)
-            TRY(compare_topics(was, topic, report));
+            TRY(compare_topics(from, was, topic, report));
     }
     return err_ok();
 }

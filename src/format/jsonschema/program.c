@@ -19,10 +19,10 @@
  */
 
 #define SET_MAX 64
-#define SHAPES_MAX 32768
+#define SHAPES_MAX 16384
 /* Beyond, branches stay keywords: choices within choices multiply. */
-#define CHOICE_SHAPES_MAX 16384
-#define WORK_MAX (1U << 22)
+#define CHOICE_SHAPES_MAX 8192
+#define WORK_MAX (1U << 19)
 #define ALL_KINDS                                                                                  \
     (1U << FORMAT_JSON_NULL | 1U << FORMAT_JSON_FALSE | 1U << FORMAT_JSON_TRUE |                   \
      1U << FORMAT_JSON_NUMBER | 1U << FORMAT_JSON_STRING | 1U << FORMAT_JSON_OBJECT |              \
@@ -655,7 +655,8 @@ static bool fill_lengths(struct format_jsonschema_place *shape)
         const struct format_jsonschema_step_of *step = &shape->strings.items[i];
         if (step->operation == FORMAT_JSONSCHEMA_DO_LENGTH)
             narrow(&shape->length_min, &max, step->keyword);
-        else if (step->keyword->word->check == format_jsonschema_check_format && !shape->format)
+        else if (step->keyword->word->check == format_jsonschema_check_format && !shape->format &&
+                 step->keyword->format->steps == 0) /* one that costs some is paid for elsewhere */
             shape->format = step->keyword->format;
         else
             return false;

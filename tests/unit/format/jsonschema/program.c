@@ -108,6 +108,14 @@ static void what_a_look_is_enough_for_is_known_beforehand(void **state)
         assert_int_equal(schema->program->quick, cases[i].quick);
         format_jsonschema_free(&schema);
     }
+    /* A format that takes steps is asked where they are spent. */
+    const struct format_jsonschema_options options = {.assert_formats = true};
+    for (int dear = 0; dear < 2; dear++) {
+        struct format_jsonschema *schema =
+            schema_with(dear ? "{\"format\":\"regex\"}" : "{\"format\":\"uuid\"}", &options);
+        assert_int_equal((schema->program->quick & FORMAT_JSONSCHEMA_QUICK_STRING) == 0, dear);
+        format_jsonschema_free(&schema);
+    }
 }
 
 static void what_needs_the_whole_value_stays_a_keyword(void **state)

@@ -24,7 +24,7 @@
  */
 
 #define KEY_BITS 20u /* of a filter */
-#define LINE_BITS (64u * LOG_KEYS_LINE_WORDS)
+#define LINE_BITS (UINT64_C(64) * LOG_KEYS_LINE_WORDS)
 #define COPY_SIZE ((size_t)1 << 20)
 #define SORT_BITS 16u
 #define SORT_SMALL 4096u

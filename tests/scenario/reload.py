@@ -80,6 +80,38 @@ def test_a_schema_may_widen_and_may_not_narrow(make_garner):
     assert post(garner, "events", {"n": 1}).json()["dead_lettered"] == 1
 
 
+def test_transitive_kinds_remember_what_was_in_force_across_restarts(make_garner):
+    garner = make_garner(contracts={"events": with_schema(compatibility="NONE")})
+    write_schema(garner, {"properties": {"n": {"type": "integer"}}})
+    garner.start()
+    write_schema(garner, {"properties": {"n": {"type": "string"}}})
+    assert reload(garner)[0] == 0
+    garner.kill()
+    garner.contracts = {"events": with_schema(compatibility="BACKWARD_TRANSITIVE")}
+    garner.write()
+    garner.start()
+    wider = {"properties": {"n": {"type": ["string", "null"]}}}
+    write_schema(garner, wider)
+    code, _, error = reload(garner)
+    assert code == 78
+    assert "not BACKWARD with that of 20" in error and "#/properties/n/type: TYPE" in error
+    against = run("check", "--config", garner.config_file, "--against",
+                  f"127.0.0.1:{garner.admin_port}")
+    assert against.returncode == 78 and b"not BACKWARD with that of 20" in against.stderr
+    garner.contracts = {"events": with_schema(compatibility="BACKWARD")}
+    garner.write()
+    assert reload(garner)[0] == 0
+    versions = run("consume", "_contracts", "--server", f"127.0.0.1:{garner.admin_port}")
+    texts = [json.loads(json.loads(line)["schema"]) for line in versions.stdout.splitlines()]
+    assert [t["properties"]["n"]["type"] for t in texts] == \
+        ["integer", "string", ["string", "null"]]
+    # Nothing is written where nothing changes.
+    garner.stop()
+    garner.start()
+    assert garner.ledger()["topics"]["_contracts"]["accepted"] == 3
+    assert_balanced(garner.ledger())
+
+
 @pytest.mark.parametrize("change, message", [
     ({"data_dir": "./other"}, "data_dir"), ({"wal_limit": "256MiB"}, "wal_limit"),
     ({"memory_limit": "64MiB"}, "memory_limit"), ({"loops": 1}, "loops"),

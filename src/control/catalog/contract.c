@@ -190,9 +190,9 @@ const struct option control_catalog_options[] = {
      .offset = TOPIC(compatibility),
      .choices = compatibilities,
      .fallback = "BACKWARD",
-     .help = "What a schema that a reload brings must keep to, held against the one in force (the "
-             "only one that the server knows, also for the transitive ones): `BACKWARD`, what was "
-             "good stays good; `FORWARD`, what is good would have been; `FULL`, both."},
+     .help = "What a schema that a reload brings must keep to, held against the one in force and, "
+             "`_TRANSITIVE`, all that were before it: `BACKWARD`, what was good stays good; "
+             "`FORWARD`, what is good would have been; `FULL`, both."},
     {.name = "on_invalid",
      .type = OPTION_ENUM,
      .offset = TOPIC(on_invalid),

@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "control/catalog/contract.h"
 #include "control/catalog/schema.h"
+#include "control/catalog/versions.h"
 #include "control/config/value.h"
 #include "format/json/array.h"
 
@@ -68,6 +69,31 @@ static void add_table(struct buf *out, const struct option *options, const void 
     buf_add_byte(out, '}');
 }
 
+/* The newest is the one in force, which stands under `schema`. */
+static void add_earlier(const struct control_catalog_versions *versions, const char *topic,
+                        struct buf *out)
+{
+    const struct control_catalog_version *last = control_catalog_versions_last(versions, topic);
+    bool any = false;
+    buf_add_string(out, ",\"earlier_schemas\":[");
+    for (size_t i = 0; i < versions->count; i++) {
+        const struct control_catalog_version *version = &versions->items[i];
+        if (version == last || strcmp(version->topic, topic) != 0)
+            continue;
+        buf_add_string(out, any ? ",{\"since\":\"" : "{\"since\":\"");
+        buf_add_time(out, version->since_ms);
+        buf_add_format(out, "\",\"format_assertion\":%s,\"document\":",
+                       version->format_assertion ? "true" : "false");
+        if (version->text.data)
+            buf_add_slice(out, slice_trim(version->text));
+        else
+            buf_add_string(out, "null");
+        buf_add_byte(out, '}');
+        any = true;
+    }
+    buf_add_byte(out, ']');
+}
+
 void control_catalog_render_topic(const struct control_catalog *catalog,
                                   const struct control_catalog_topic *topic, struct buf *out)
 {
@@ -91,10 +117,13 @@ void control_catalog_render_topic(const struct control_catalog *catalog,
             out, ",\"schema\":{\"fingerprint\":\"%s\",\"document\":", topic->schema.fingerprint);
         /* As it was written: it has been read as JSON, so it cannot end the object early. */
         buf_add_slice(out, slice_trim(topic->schema.text));
-        buf_add_string(out, "}}");
+        buf_add_byte(out, '}');
     } else {
-        buf_add_string(out, ",\"schema\":null}");
+        buf_add_string(out, ",\"schema\":null");
     }
+    if (catalog->versions)
+        add_earlier(catalog->versions, topic->name, out);
+    buf_add_byte(out, '}');
 }
 
 void control_catalog_render(const struct control_catalog *catalog, struct buf *out)
@@ -206,6 +235,40 @@ static err_t read_schema(struct reader *r, struct slice element, struct control_
     return err_ok();
 }
 
+static err_t read_earlier_one(struct reader *r, struct slice element, const char *topic)
+{
+    struct control_catalog_version version = {.topic = topic};
+    struct format_json_value value = {0};
+    TRY(format_json_get(element, "since", &value));
+    TRY(unescape(r, &value));
+    if (!err_is_ok(time_parse_rfc3339(slice_string((const char *)r->text.data), &version.since_ms)))
+        return err_set(r->why, ERR_SYNTAX, "an earlier schema has no time");
+    TRY(format_json_get(element, "format_assertion", &value));
+    version.format_assertion = slice_equal_string(value.raw, "true");
+    TRY(format_json_get(element, "document", &value));
+    if (value.kind != FORMAT_JSON_MISSING && value.kind != FORMAT_JSON_NULL)
+        version.text = value.raw;
+    return control_catalog_versions_add(r->catalog->versions, &version);
+}
+
+/* And, behind them, the one in force. */
+static err_t read_earlier(struct reader *r, struct slice contract,
+                          const struct control_catalog_topic *t)
+{
+    struct format_json_array array;
+    struct format_json_element element;
+    struct format_json_value list = {0};
+    TRY(format_json_get(contract, "earlier_schemas", &list));
+    if (list.kind != FORMAT_JSON_ARRAY)
+        return err_ok();
+    TRY(format_json_array_begin(&array, list.raw, NULL));
+    while (format_json_array_next(&array, NULL, FORMAT_JSON_DEPTH_MAX, NULL, &element) ==
+           FORMAT_JSON_ARRAY_ELEMENT)
+        TRY(read_earlier_one(r, element.raw, t->name));
+    struct control_catalog_version version = {.topic = t->name, .text = t->schema.text};
+    return control_catalog_versions_add(r->catalog->versions, &version);
+}
+
 static err_t read_contract(struct reader *r, struct slice element)
 {
     struct control_catalog *catalog = r->catalog;
@@ -230,6 +293,7 @@ static err_t read_contract(struct reader *r, struct slice element)
         err_prefix(r->why, "%s", t->name);
         return err;
     }
+    TRY(read_earlier(r, element, t));
     TRY(format_json_get(element, "file", &value));
     TRY(unescape(r, &value));
     t->file = arena_string(&catalog->arena, slice_string((const char *)r->text.data));
@@ -275,7 +339,9 @@ err_t control_catalog_parse(struct slice document, struct control_catalog **out,
         return err_make(ERR_MEMORY);
     arena_init(&catalog->arena, 0);
     struct reader reader = {.catalog = catalog, .why = why};
-    err = read_contracts(&reader, list.raw);
+    err = control_catalog_versions_new(&catalog->versions);
+    if (err_is_ok(err))
+        err = read_contracts(&reader, list.raw);
     buf_done(&reader.text);
     if (!err_is_ok(err)) {
         control_catalog_free(&catalog);

@@ -11,6 +11,8 @@
  *   contract   each field of the contract's language with its value, written as in a file, null
  *              where none is given and there is no default
  *   schema     null, or fingerprint (SHA-256 of the file, as sha256sum prints it) and document
+ *   earlier_schemas   that the topic had before, the oldest first: since, format_assertion and
+ *              document, null where it had none. Not there where they are not known
  */
 
 #include "control/catalog/catalog.h"

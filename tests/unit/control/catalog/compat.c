@@ -1,5 +1,7 @@
 #include "control/catalog/compat.h"
 
+#include "control/catalog/versions.h"
+
 #include "unit/control/world.h"
 
 #define WIDE "{\"type\":[\"integer\",\"string\"]}"
@@ -69,11 +71,54 @@ static void no_schema_is_one_that_allows_everything(void **state)
     expect("FULL", NULL, NULL, "");
 }
 
+/* What the topic had before WIDE, which is in force: `earlier`, NULL for none. */
+static void expect_with(const char *kind, const char *earlier, const char *to, const char *error)
+{
+    struct world w;
+    world_init(&w);
+    struct control_catalog *a = load(&w, kind, WIDE);
+    struct control_catalog *b = load(&w, kind, to);
+    assert_ok(control_catalog_versions_new(&a->versions));
+    const char *const texts[] = {earlier, WIDE};
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(control_catalog_versions_add(
+            a->versions, &(struct control_catalog_version){
+                             .topic = "t",
+                             .since_ms = 1445412480000,
+                             .text = texts[i] ? slice_string(texts[i]) : slice_make(NULL, 0)}));
+    assert_ok(control_catalog_compat(a, b, &w.report));
+    assert_int_equal(w.report.errors.count, error ? 1 : 0);
+    if (error)
+        assert_string_equal(w.report.errors.items[0].text, error);
+    control_catalog_free(&a);
+    control_catalog_free(&b);
+    world_done(&w);
+}
+
+static void transitive_kinds_look_at_what_was_there_before(void **state)
+{
+    (void)state;
+    static const char wider[] = "{\"type\":[\"integer\",\"string\",\"null\"]}";
+    static const char other[] = "{\"type\":\"boolean\"}";
+    static const char error[] =
+        "topic t: not BACKWARD with that of 2015-10-21T07:28:00.000Z: #/type: TYPE_CHANGED: the "
+        "type is another one";
+    expect_with("BACKWARD_TRANSITIVE", NARROW, wider, NULL);
+    expect_with("BACKWARD", other, wider, NULL);
+    expect_with("BACKWARD_TRANSITIVE", other, wider, error);
+    /* One that stays as it is was looked at when it came. */
+    expect_with("BACKWARD_TRANSITIVE", other, WIDE, NULL);
+    expect_with("BACKWARD_TRANSITIVE", NULL, wider,
+                "topic t: not BACKWARD with that of 2015-10-21T07:28:00.000Z: #: SCHEMA_ADDED: "
+                "what was any JSON gets a schema");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_looks_its_way),
         cmocka_unit_test(no_schema_is_one_that_allows_everything),
+        cmocka_unit_test(transitive_kinds_look_at_what_was_there_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
  * mistake at once. The work is apart from the command line, so that it can be tested.
  */
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/option.h"
 #include "control/config/config.h"
@@ -13,6 +15,14 @@
 extern const struct option cli_check_options[];
 /* What --help says between usage and flags. */
 extern const char cli_check_text[];
+
+/* Appends messages as they belong on standard error, one a line. */
+void cli_check_add_messages(struct buf *out, const struct control_messages *messages);
+/* Appends `,"NAME":[...],"NAME_omitted":n`, the fields of a JSON object. */
+void cli_check_add_json_messages(struct buf *out, const char *name,
+                                 const struct control_messages *messages);
+/* Empties `text` to `stream`. */
+void cli_check_print(struct buf *text, FILE *stream);
 
 /*
  * Checks the file `path` (NULL: the defaults) and appends to `out` what belongs on standard

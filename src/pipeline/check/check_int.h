@@ -12,7 +12,7 @@
 #include "base/metric.h"
 #include "flow/batch.h"
 #include "format/json/json.h"
-#include "format/jsonschema/jsonschema.h"
+#include "format/jsonschema/judge.h"
 #include "pipeline/check/check.h"
 
 enum pipeline_check_outcome {
@@ -161,6 +161,7 @@ struct pipeline_check_pass {
     uint64_t received; /* counted where records are split; outcomes where they are judged */
     struct pipeline_check_tally tally;
     bool dry; /* judged and nothing else */
+    struct format_jsonschema_judge judge;
     bool partition_chosen;
     uint32_t partition; /* of the request's records without a key */
     struct format_json_value found[3];
@@ -173,7 +174,7 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass);
 err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record);
 /* A record that did not: a dead letter or a refusal, as the contract says. */
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
-                                 const char *reason, struct slice detail);
+                                 const struct format_jsonschema_refusal *refusal);
 
 /* cap.c. To be called once, before the first request. */
 void pipeline_check_cap_init(struct pipeline_check *check);

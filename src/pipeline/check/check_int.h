@@ -23,10 +23,18 @@ enum pipeline_check_outcome {
     PIPELINE_CHECK_OUTCOMES,  /* how many there are */
 };
 
-/* Records and their bytes (as sent, the value alone) by outcome. */
+/* Why a record was refused though it would have become a dead letter, beside the reasons of
+ * format/jsonschema. */
+#define PIPELINE_CHECK_DLQ_FULL FORMAT_JSONSCHEMA_REASONS
+#define PIPELINE_CHECK_REASONS (FORMAT_JSONSCHEMA_REASONS + 1)
+
+/* Records and their bytes (as sent, the value alone) by outcome, and those that failed by reason
+ * too. */
 struct pipeline_check_tally {
     uint64_t records[PIPELINE_CHECK_OUTCOMES];
     uint64_t bytes[PIPELINE_CHECK_OUTCOMES];
+    uint64_t dead_letters[FORMAT_JSONSCHEMA_REASONS];
+    uint64_t refusals[PIPELINE_CHECK_REASONS];
 };
 
 void pipeline_check_tally_add(struct pipeline_check_tally *into,

@@ -181,8 +181,12 @@ err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice 
         if (!pass->dry)
             TRY(dead_letter(pass, original, reason, detail));
     }
-    /* The one thing that may be missing for want of memory: it is counted then. */
     count(pass, outcome, original.size);
+    if (outcome == PIPELINE_CHECK_DEAD_LETTERED)
+        pass->tally.dead_letters[refusal->reason]++;
+    else
+        pass->tally.refusals[full ? PIPELINE_CHECK_DLQ_FULL : refusal->reason]++;
+    /* The one thing that may be missing for want of memory: it is counted then. */
     if (full)
         add_full_error(pass, reason, detail);
     else

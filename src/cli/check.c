@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/reference.h"
 #include "control/catalog/change.h"
+#include "control/catalog/examples.h"
 
 struct flags {
     const char *config; /* NULL: the defaults */
@@ -169,8 +170,40 @@ static void add_dedup(struct buf *out, const struct control_catalog_dedup *d)
     buf_add_byte(out, '\n');
 }
 
+/* Files of examples by kind; false where they cannot be told. They are neither read nor needed by
+ * `serve`, so that is no mistake here; `garner contract test` says what is wrong. */
+static bool count_examples(struct buf *out, struct io_disk *disk,
+                           const struct control_catalog_topic *t,
+                           size_t counts[static CONTROL_CATALOG_EXAMPLE_KINDS])
+{
+    struct arena arena;
+    struct control_report report;
+    struct control_catalog_example_files files = {0};
+    arena_init(&arena, 0);
+    control_report_init(&report);
+    bool found = control_catalog_examples_find(disk, t, &arena, &report, &files);
+    /* The summary is not whole then. */
+    out->failed = out->failed || report.memory_failed;
+    for (size_t i = 0; i < CONTROL_CATALOG_EXAMPLE_KINDS; i++)
+        counts[i] = files.of[i].count;
+    control_report_done(&report);
+    arena_done(&arena);
+    return found;
+}
+
+static void add_examples(struct buf *out, struct io_disk *disk,
+                         const struct control_catalog_topic *t)
+{
+    size_t counts[CONTROL_CATALOG_EXAMPLE_KINDS];
+    if (!count_examples(out, disk, t, counts))
+        buf_add_string(out, "      examples that cannot be found, see `garner contract test`\n");
+    else if (counts[CONTROL_CATALOG_VALID] + counts[CONTROL_CATALOG_INVALID] > 0)
+        buf_add_format(out, "      examples in files: %zu valid, %zu invalid\n",
+                       counts[CONTROL_CATALOG_VALID], counts[CONTROL_CATALOG_INVALID]);
+}
+
 /* What a contract leaves out is said too: people look here for what the defaults mean. */
-static void add_topics(struct buf *out, const struct control_catalog *catalog)
+static void add_topics(struct buf *out, struct io_disk *disk, const struct control_catalog *catalog)
 {
     buf_add_format(out, "  topics      %zu\n", catalog->topic_count);
     for (size_t i = 0; i < catalog->topic_count; i++) {
@@ -184,6 +217,7 @@ static void add_topics(struct buf *out, const struct control_catalog *catalog)
         if (t->schema.file)
             buf_add_format(out, "      schema %s%s\n", t->schema.file,
                            t->schema.format_assertion ? ", with its formats" : "");
+        add_examples(out, disk, t);
         add_retention(out, t);
         add_dedup(out, &t->dedup);
     }
@@ -202,7 +236,7 @@ static void add_sinks(struct buf *out, const struct control_config *config)
 }
 
 /* For people: what `serve` would do with it. Scripts ask for JSON. */
-static void add_summary(struct buf *out, const struct control_config *config,
+static void add_summary(struct buf *out, struct io_disk *disk, const struct control_config *config,
                         const struct control_catalog *catalog)
 {
     buf_add_format(out, "%s: no mistakes\n", config->file ? config->file : "defaults");
@@ -214,7 +248,7 @@ static void add_summary(struct buf *out, const struct control_config *config,
     buf_add_size(out, config->wal_limit);
     buf_add_format(out, "\n  intake      %s\n  admin       %s\n", config->intake.listen,
                    config->admin.listen);
-    add_topics(out, catalog);
+    add_topics(out, disk, catalog);
     add_sinks(out, config);
 }
 
@@ -227,8 +261,8 @@ static void add_json_field(struct buf *out, const char *name, const char *value)
 
 /* The report keeps only the first so many; how many were left out stands beside them, so that a
  * script does not take a full list for a whole one. */
-static void add_json_messages(struct buf *out, const char *name,
-                              const struct control_messages *messages)
+void cli_check_add_json_messages(struct buf *out, const char *name,
+                                 const struct control_messages *messages)
 {
     buf_add_format(out, ",\"%s\":[", name);
     for (size_t i = 0; i < messages->count; i++) {
@@ -244,7 +278,8 @@ static void add_json_messages(struct buf *out, const char *name,
     buf_add_format(out, "],\"%s_omitted\":%zu", name, messages->omitted);
 }
 
-static void add_json_topics(struct buf *out, const struct control_catalog *catalog)
+static void add_json_topics(struct buf *out, struct io_disk *disk,
+                            const struct control_catalog *catalog)
 {
     buf_add_string(out, ",\"topics\":[");
     for (size_t i = 0; i < catalog->topic_count; i++) {
@@ -252,7 +287,12 @@ static void add_json_topics(struct buf *out, const struct control_catalog *catal
         add_json_field(out, "name", catalog->topics[i].name);
         buf_add_format(out, ",\"partitions\":%u,", catalog->topics[i].partitions);
         add_json_field(out, "file", catalog->topics[i].file);
-        buf_add_byte(out, '}');
+        size_t counts[CONTROL_CATALOG_EXAMPLE_KINDS];
+        if (count_examples(out, disk, &catalog->topics[i], counts))
+            buf_add_format(out, ",\"examples\":{\"valid\":%zu,\"invalid\":%zu}}",
+                           counts[CONTROL_CATALOG_VALID], counts[CONTROL_CATALOG_INVALID]);
+        else
+            buf_add_string(out, ",\"examples\":null}");
     }
     buf_add_byte(out, ']');
 }
@@ -293,17 +333,17 @@ static void add_json_config(struct buf *out, const struct control_config *config
     buf_add_byte(out, '}');
 }
 
-static void add_json(struct buf *out, const struct control_config *config,
+static void add_json(struct buf *out, struct io_disk *disk, const struct control_config *config,
                      const struct control_catalog *catalog, const struct control_report *report,
                      const struct cli_check_how *how)
 {
     buf_add_format(out, "{\"ok\":%s", config ? "true" : "false");
-    add_json_messages(out, "errors", &report->errors);
-    add_json_messages(out, "notes", &report->notes);
+    cli_check_add_json_messages(out, "errors", &report->errors);
+    cli_check_add_json_messages(out, "notes", &report->notes);
     /* With mistakes there is nothing that `serve` would run with, and nothing to show. */
     if (config) {
         add_json_config(out, config);
-        add_json_topics(out, catalog);
+        add_json_topics(out, disk, catalog);
         add_json_sinks(out, config);
         if (how->against) {
             buf_add_string(out, ",\"against\":");
@@ -334,9 +374,9 @@ int cli_check_run(const struct control_config_host *host, const char *path,
     cli_check_messages(messages, &report.notes);
     bool good = err_is_ok(err);
     if (how->json)
-        add_json(out, good ? config : NULL, catalog, &report, how);
+        add_json(out, host->disk, good ? config : NULL, catalog, &report, how);
     else if (good)
-        add_summary(out, config, catalog);
+        add_summary(out, host->disk, config, catalog);
     if (good && how->against && !how->json)
         cli_against_print(how->against, how->catalog, catalog, out);
     /* In the reverse order of their making. */
@@ -350,7 +390,7 @@ int cli_check_run(const struct control_config_host *host, const char *path,
 }
 
 /* Empties `text` to `stream`. */
-static void print(struct buf *text, FILE *stream)
+void cli_check_print(struct buf *text, FILE *stream)
 {
     if (text->size > 0)
         fwrite(text->data, 1, text->size, stream);
@@ -365,7 +405,7 @@ static int print_reference(const struct cli_command *command, const struct cli *
     if (!cli_reference(&out, page, cli->host->sink_types))
         return cli_fail(command, CLI_USAGE, "expected configuration or contracts, got '%s'", page);
     int code = buf_ok(&out) ? CLI_OK : CLI_INTERNAL;
-    print(&out, stdout);
+    cli_check_print(&out, stdout);
     return code;
 }
 
@@ -391,7 +431,7 @@ int cli_check(struct cli *cli, int argc, char **argv)
                              &messages);
     control_catalog_free(&against);
     /* Mistakes first: on a terminal, where both streams meet, the summary is then the last word. */
-    print(&messages, stderr);
-    print(&out, stdout);
+    cli_check_print(&messages, stderr);
+    cli_check_print(&out, stdout);
     return code;
 }

@@ -5,6 +5,8 @@
  * mistake at once. The work is apart from the command line, so that it can be tested.
  */
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/option.h"
 #include "control/catalog/catalog.h"
@@ -20,6 +22,12 @@ struct cli_check_how {
     const char *against;                   /* NULL: compared with nothing */
     const struct control_catalog *catalog; /* what stands there */
 };
+
+/* Appends `,"NAME":[...],"NAME_omitted":n`, the fields of a JSON object. */
+void cli_check_add_json_messages(struct buf *out, const char *name,
+                                 const struct control_messages *messages);
+/* Empties `text` to `stream`. */
+void cli_check_print(struct buf *text, FILE *stream);
 
 /*
  * Checks the file `path` (NULL: the defaults) and appends to `out` what belongs on standard

@@ -12,6 +12,7 @@
 #include "cli/backup.h"
 #include "cli/check.h"
 #include "cli/consume.h"
+#include "cli/contract.h"
 #include "cli/dlq.h"
 #include "cli/fsck.h"
 #include "cli/gen.h"
@@ -52,6 +53,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_consume_text,
      .run = cli_consume,
      .options = cli_consume_options},
+    {.name = "contract",
+     .summary = "test contracts by their examples",
+     .arguments = "test [TOPIC...]",
+     .text = cli_contract_text,
+     .run = cli_contract,
+     .options = cli_contract_options},
     {.name = "dlq",
      .summary = "list, show, redrive and purge dead letters",
      .arguments = "list | show TOPIC | redrive TOPIC | purge TOPIC",

@@ -78,7 +78,8 @@ def test_json_is_one_object(folder):
     assert code == 0 and answer["ok"] and answer["errors"] == []
     assert answer["data_dir"] == str(folder / "garner-data")
     assert answer["topics"] == [
-        {"name": "flights", "partitions": 3, "file": "contracts/flights.yaml"}]
+        {"name": "flights", "partitions": 3, "file": "contracts/flights.yaml",
+         "examples": {"valid": 0, "invalid": 0}}]
     assert answer["sinks"] == [{"name": "lake", "type": "file", "topics": ["flights"]}]
 
 

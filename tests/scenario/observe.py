@@ -77,6 +77,29 @@ def test_promtool_finds_nothing_to_say_of_the_metrics(server, promtool):
         assert re.search(rf"^{name}[{{ ]", text, re.M), name
 
 
+def test_what_fails_is_counted_by_its_reason(make_garner):
+    garner = make_garner(contracts={"events": {}, "strict": {"on_invalid": "reject"}})
+    garner.config["intake"]["record_limit"] = "64B"
+    garner.write()
+    garner.start()
+    with garner.client() as client:
+        for topic in ("events", "strict"):
+            client.post_ndjson(topic, [b"{}", b"bad", b"worse", b'"' + b"x" * 100 + b'"'])
+    text = garner.metrics()
+    rows = dict(re.findall(r"^(garner_\w+_total\{topic=.*\}) (\S+)$", text, re.M))
+    for family, topic, other in (("dead_letters", "events", "strict"),
+                                 ("refusals", "strict", "events")):
+        row = 'garner_%s_total{topic="%s",reason="%s"}'
+        assert [rows[row % (family, topic, reason)]
+                for reason in ("json", "oversize", "schema", "complexity")] == ["2", "1", "0", "0"]
+        assert {v for k, v in rows.items() if k.startswith(f"garner_{family}_total") and
+                f'"{other}"' in k} == {"0"}
+    assert rows['garner_records_total{topic="events",outcome="dead_lettered"}'] == "3"
+    assert rows['garner_records_total{topic="strict",outcome="refused"}'] == "3"
+    assert rows['garner_refusals_total{topic="events",reason="dlq_full"}'] == "0"
+    assert garner.ledger()["topics"]["events"]["dead_lettered"] == 3
+
+
 def test_metrics_only_grow_where_they_say_they_do(server):
     def counters():
         text = server.metrics()

@@ -11,6 +11,7 @@
 #include "control/config/config.h"
 #include "control/report.h"
 
+struct control_config_node;
 struct format_jsonschema;
 
 /* Longest name of a topic that is declared: its dead-letter topic is four bytes longer, and that
@@ -56,6 +57,14 @@ struct control_catalog_schema {
     const char *fingerprint;              /* of them: SHA-256 in hexadecimal digits */
 };
 
+/* Patterns of files with records that the contract lets pass and that it does not
+ * (control/catalog/examples.h). */
+struct control_catalog_examples {
+    struct option_strings valid;
+    struct option_strings invalid;
+    const struct control_config_node *node; /* where they stand, for messages; NULL: none given */
+};
+
 struct control_catalog_dlq {
     uint64_t retention_ms;
     uint64_t size_bytes;
@@ -79,6 +88,7 @@ struct control_catalog_topic {
     struct control_catalog_schema schema;
     uint32_t compatibility; /* enum control_catalog_compatibility */
     uint32_t on_invalid;    /* enum control_catalog_on_invalid */
+    struct control_catalog_examples examples;
     struct control_catalog_dedup dedup;
     struct control_catalog_dlq dlq;
     struct control_catalog_retention retention;

@@ -49,6 +49,21 @@ static const struct option schema_options[] = {
     {0},
 };
 
+#define EXAMPLES(field) offsetof(struct control_catalog_examples, field)
+
+static const struct option examples_options[] = {
+    {.name = "valid",
+     .type = OPTION_STRINGS,
+     .offset = EXAMPLES(valid),
+     .help = "Files of records that pass, or patterns of files with `*` and `?`: NDJSON, or one "
+             "record where the name ends in `.json`."},
+    {.name = "invalid",
+     .type = OPTION_STRINGS,
+     .offset = EXAMPLES(invalid),
+     .help = "Files of records that become dead letters (or are refused)."},
+    {0},
+};
+
 /* A hundred years: a longer time would only be another way to write for ever, and the log subtracts
  * it from a clock. */
 #define KEPT_MS_MAX (UINT64_C(36500) * 86400000)
@@ -200,6 +215,12 @@ const struct option control_catalog_options[] = {
      .fallback = "dlq",
      .help = "`dlq`: a broken record becomes a dead letter. `reject`: it is refused, and the "
              "request is answered 422."},
+    {.name = "examples",
+     .type = OPTION_TABLE,
+     .offset = TOPIC(examples),
+     .table = examples_options,
+     .help = "Records for `garner contract test`, which holds them against the contract as the "
+             "server would. The server does not read them."},
     {.name = "dedup",
      .type = OPTION_TABLE,
      .offset = TOPIC(dedup),
@@ -347,6 +368,7 @@ bool control_catalog_contract_decode(const struct control_config_decoder *decode
     check_path(decoder, root, "event_time", out->topic.event_time);
     check_dedup(decoder, root, out->topic.dedup.key);
     refuse_unsupported(decoder, root, out);
+    out->topic.examples.node = control_config_node_get(root, "examples");
     /* Kept for messages that come after the tree is gone: partitions are compared with the log's,
      * which is not open yet. */
     const struct control_config_node *place = control_config_node_get(root, "partitions");

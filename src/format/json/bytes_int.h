@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "format/json/lines.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -25,12 +27,6 @@ static inline bool format_json_is_plain(uint8_t byte)
 static inline bool format_json_is_digit(uint8_t byte)
 {
     return (uint8_t)(byte - '0') < 10;
-}
-
-/* White space of the grammar (RFC 8259 section 2). */
-static inline bool format_json_is_space(uint8_t byte)
-{
-    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
 }
 
 /* The first byte from `at` on that is not plain, or `end`. Eight bytes at a time: a byte of

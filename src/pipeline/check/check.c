@@ -166,10 +166,15 @@ static struct pipeline_check_pass begin_pass(struct pipeline_check *check,
     ASSERT(request->topic && request->topic->index < check->topic_count);
     ASSERT(!list_linked(&request->link) && request->error_count == 0);
     buf_reset(&check->time);
+    struct flow_inlet_topic *topic = check->topics[request->topic->index];
     return (struct pipeline_check_pass){
         .check = check,
-        .topic = check->topics[request->topic->index],
+        .topic = topic,
         .request = request,
+        .judge = {.schema = topic->schema,
+                  .scratch = check->schema_scratch,
+                  .paths = topic->paths,
+                  .size_max = check->record_size_max},
         /* A record that comes again arrived when it first came. */
         .arrival_ms = request->history ? request->history->received_ms : io_wall_ms(check->loop),
     };

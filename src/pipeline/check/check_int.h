@@ -12,7 +12,7 @@
 #include "base/metric.h"
 #include "flow/batch.h"
 #include "format/json/json.h"
-#include "format/jsonschema/jsonschema.h"
+#include "format/jsonschema/judge.h"
 #include "pipeline/check/check.h"
 
 enum pipeline_check_outcome {
@@ -23,10 +23,18 @@ enum pipeline_check_outcome {
     PIPELINE_CHECK_OUTCOMES,  /* how many there are */
 };
 
-/* Records and their bytes (as sent, the value alone) by outcome. */
+/* Why a record was refused though it would have become a dead letter, beside the reasons of
+ * format/jsonschema. */
+#define PIPELINE_CHECK_DLQ_FULL FORMAT_JSONSCHEMA_REASONS
+#define PIPELINE_CHECK_REASONS (FORMAT_JSONSCHEMA_REASONS + 1)
+
+/* Records and their bytes (as sent, the value alone) by outcome, and those that failed by reason
+ * too. */
 struct pipeline_check_tally {
     uint64_t records[PIPELINE_CHECK_OUTCOMES];
     uint64_t bytes[PIPELINE_CHECK_OUTCOMES];
+    uint64_t dead_letters[FORMAT_JSONSCHEMA_REASONS];
+    uint64_t refusals[PIPELINE_CHECK_REASONS];
 };
 
 void pipeline_check_tally_add(struct pipeline_check_tally *into,
@@ -166,6 +174,7 @@ struct pipeline_check_pass {
     uint64_t received; /* counted where records are split; outcomes where they are judged */
     struct pipeline_check_tally tally;
     bool dry; /* judged and nothing else */
+    struct format_jsonschema_judge judge;
     bool partition_chosen;
     uint32_t partition; /* of the request's records without a key */
     struct format_json_value found[3];
@@ -178,7 +187,7 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass);
 err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record);
 /* A record that did not: a dead letter or a refusal, as the contract says. */
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
-                                 const char *reason, struct slice detail);
+                                 const struct format_jsonschema_refusal *refusal);
 
 /* answer.c: what is kept of a request's answer, FLOW_ANSWER_MAX bytes at the most: where they are
  * not enough, without the errors. ERR_MEMORY. */

@@ -45,6 +45,12 @@ static const struct metric_family records_family = {
 static const struct metric_family bytes_family = {
     "garner_record_bytes_total", "Bytes of records that came in, by what became of them.",
     METRIC_COUNTER};
+static const struct metric_family letters_family = {
+    "garner_dead_letters_total", "Records that became dead letters at the intake, by the reason.",
+    METRIC_COUNTER};
+static const struct metric_family refusals_family = {
+    "garner_refusals_total", "Records that were refused and kept nowhere, by the reason.",
+    METRIC_COUNTER};
 static const struct metric_family full_family = {
     "garner_dlq_full",
     "1 while a topic's dead-letter queue is full, so that broken records are refused.",
@@ -69,6 +75,26 @@ void pipeline_check_tally_add(struct pipeline_check_tally *into,
         into->records[i] += from->records[i];
         into->bytes[i] += from->bytes[i];
     }
+    for (int i = 0; i < FORMAT_JSONSCHEMA_REASONS; i++)
+        into->dead_letters[i] += from->dead_letters[i];
+    for (int i = 0; i < PIPELINE_CHECK_REASONS; i++)
+        into->refusals[i] += from->refusals[i];
+}
+
+/* All reasons, also those that were not met yet: a rate needs the zero that it rises from. */
+static void write_reasons(struct metric_set *set, const struct flow_inlet_topic *topic,
+                          const struct pipeline_check_tally *tally)
+{
+    for (int i = 0; i < PIPELINE_CHECK_REASONS; i++) {
+        bool full = i == PIPELINE_CHECK_DLQ_FULL;
+        const char *reason = full ? "dlq_full" : format_jsonschema_reason_name(i);
+        /* A dead letter that the queue had no room for is a refusal. */
+        if (!full)
+            metric_add(set, &letters_family, (double)tally->dead_letters[i],
+                       "topic=\"%s\",reason=\"%s\"", topic->name, reason);
+        metric_add(set, &refusals_family, (double)tally->refusals[i], "topic=\"%s\",reason=\"%s\"",
+                   topic->name, reason);
+    }
 }
 
 static void write_topic(struct metric_set *set, const struct flow_inlet_topic *topic,
@@ -82,6 +108,7 @@ static void write_topic(struct metric_set *set, const struct flow_inlet_topic *t
         metric_add(set, &bytes_family, (double)tally->bytes[i], "topic=\"%s\",outcome=\"%s\"",
                    topic->name, outcome_names[i]);
     }
+    write_reasons(set, topic, tally);
     if (topic->on_invalid == PIPELINE_CHECK_DEAD_LETTER && topic->dlq_size_max)
         metric_add(set, &full_family, sum->dlq_full, "topic=\"%s\"", topic->name);
 }

@@ -122,7 +122,7 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
 }
 
 static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original,
-                         const char *reason, struct slice detail)
+                         const char *reason, const char *detail)
 {
     struct pipeline_check *check = pass->check;
     const struct flow_inlet_history *history = pass->request->history;
@@ -139,7 +139,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
     }
     const struct flow_header headers[] = {
         {SLICE_LITERAL("garner.reason"), slice_string(reason)},
-        {SLICE_LITERAL("garner.detail"), detail},
+        {SLICE_LITERAL("garner.detail"), slice_string(detail)},
         {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
         {SLICE_LITERAL("garner.source"),
          history ? history->source : slice_string(pass->request->source)},
@@ -157,19 +157,20 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
 }
 
 /* What is wrong with the record is told too: once it is mended, the queue does not matter. */
-static void add_full_error(struct pipeline_check_pass *pass, const char *reason,
-                           struct slice detail)
+static void add_full_error(struct pipeline_check_pass *pass, const char *reason, const char *detail)
 {
     ASSERT(pass->received > 0);
     struct err_text text;
-    (void)err_set(&text, ERR_INVALID, "%s: %.*s", reason, SLICE_PRINTF(detail));
+    (void)err_set(&text, ERR_INVALID, "%s: %s", reason, detail);
     flow_inlet_add_error(pass->request, pass->received - 1, "dlq_full", slice_string(text.text));
 }
 
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
-                                 const char *reason, struct slice detail)
+                                 const struct format_jsonschema_refusal *refusal)
 {
     ASSERT(pass->received > 0);
+    const char *reason = format_jsonschema_reason_name(refusal->reason);
+    const char *detail = refusal->detail.text;
     enum pipeline_check_outcome outcome = PIPELINE_CHECK_REFUSED;
     /* A redriven letter takes its own place: refused it would be lost. */
     bool again = pass->request->history;
@@ -180,11 +181,15 @@ err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice 
         if (!pass->dry)
             TRY(dead_letter(pass, original, reason, detail));
     }
-    /* The one thing that may be missing for want of memory: it is counted then. */
     count(pass, outcome, original.size);
+    if (outcome == PIPELINE_CHECK_DEAD_LETTERED)
+        pass->tally.dead_letters[refusal->reason]++;
+    else
+        pass->tally.refusals[full ? PIPELINE_CHECK_DLQ_FULL : refusal->reason]++;
+    /* The one thing that may be missing for want of memory: it is counted then. */
     if (full)
         add_full_error(pass, reason, detail);
     else
-        flow_inlet_add_error(pass->request, pass->received - 1, reason, detail);
+        flow_inlet_add_error(pass->request, pass->received - 1, reason, slice_string(detail));
     return err_ok();
 }

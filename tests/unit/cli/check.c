@@ -23,7 +23,12 @@ static void a_right_configuration(struct world *w)
     world_put(w, "garner.yaml",
               "data_dir: /data\nkafka: {}\nmemory_limit: 64MiB\n"
               "sinks: { lake: { type: file, topics: [flights, events.dlq], path: x } }\n");
-    world_put(w, "contracts/1.yaml", "topic: flights\npartitions: 3\nkey: carrier\n");
+    world_put(w, "contracts/1.yaml",
+              "topic: flights\npartitions: 3\nkey: carrier\n"
+              "examples: { valid: [v*.ndjson], invalid: [x.json] }\n");
+    world_put(w, "contracts/v1.ndjson", "1");
+    world_put(w, "contracts/v2.ndjson", "");
+    world_put(w, "contracts/x.json", "not looked at");
     world_put(w, "contracts/2.yaml",
               "topic: events\nevent_time: at\non_invalid: reject\ncompression: zstd\n"
               "retention: { time: 36h, size: 10GiB, expire_undelivered: true }\n"
@@ -51,6 +56,7 @@ static void a_right_configuration_is_summed_up(void **state)
           "90s, 2.0 MiB at the most, then the oldest go\n"
           "    flights: 3 partitions, key carrier, time of arrival, broken records become dead "
           "letters (contracts/1.yaml)\n"
+          "      examples in files: 2 valid, 1 invalid\n"
           "      kept 7d; dead letters 7d, 1.0 GiB at the most, then broken records are refused\n"
           "  sinks       1\n"
           "    lake: file of flights, events.dlq\n",
@@ -88,6 +94,29 @@ static void what_keys_take_is_said_for_a_rate(void **state)
     world_done(&w);
 }
 
+static void examples_that_are_missing_are_no_mistake_of_the_configuration(void **state)
+{
+    (void)state;
+    struct world w;
+    for (int json = 0; json < 2; json++) {
+        struct buf printed = {0};
+        struct buf said = {0};
+        world_init(&w);
+        world_put(&w, "garner.yaml", "data_dir: /data\n");
+        world_put(&w, "contracts/1.yaml", "topic: a\nexamples: { valid: [gone.ndjson] }\n");
+        assert_int_equal(cli_check_run(&w.host, "garner.yaml", json, &printed, &said), CLI_OK);
+        assert_int_equal(said.size, 0);
+        buf_add_byte(&printed, 0);
+        assert_non_null(strstr((const char *)printed.data,
+                               json ? ",\"examples\":null}"
+                                    : "      examples that cannot be found, see `garner contract "
+                                      "test`\n"));
+        buf_done(&printed);
+        buf_done(&said);
+        world_done(&w);
+    }
+}
+
 static void json_says_the_same(void **state)
 {
     (void)state;
@@ -100,8 +129,10 @@ static void json_says_the_same(void **state)
           "\"data_dir\":\"/data\",\"durability\":\"fsync\",\"memory_limit\":67108864,"
           "\"wal_limit\":4294967296,"
           "\"doors\":{\"intake\":\"127.0.0.1:8080\",\"admin\":\"127.0.0.1:9600\"},"
-          "\"topics\":[{\"name\":\"events\",\"partitions\":1,\"file\":\"contracts/2.yaml\"},"
-          "{\"name\":\"flights\",\"partitions\":3,\"file\":\"contracts/1.yaml\"}],"
+          "\"topics\":[{\"name\":\"events\",\"partitions\":1,\"file\":\"contracts/2.yaml\","
+          "\"examples\":{\"valid\":0,\"invalid\":0}},"
+          "{\"name\":\"flights\",\"partitions\":3,\"file\":\"contracts/1.yaml\","
+          "\"examples\":{\"valid\":2,\"invalid\":1}}],"
           "\"sinks\":[{\"name\":\"lake\",\"type\":\"file\","
           "\"topics\":[\"flights\",\"events.dlq\"]}]}\n",
           "garner.yaml:2:8: kafka: known, not served by this version\n");
@@ -209,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_configuration_is_summed_up),
         cmocka_unit_test(what_keys_take_is_said_for_a_rate),
+        cmocka_unit_test(examples_that_are_missing_are_no_mistake_of_the_configuration),
         cmocka_unit_test(json_says_the_same),
         cmocka_unit_test(durability_by_interval_says_what_may_be_lost),
         cmocka_unit_test(mistakes_end_with_78_and_their_places),

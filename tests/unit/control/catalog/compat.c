@@ -102,7 +102,7 @@ static void transitive_kinds_look_at_what_was_there_before(void **state)
     static const char other[] = "{\"type\":\"boolean\"}";
     static const char error[] =
         "topic t: not BACKWARD with that of 2015-10-21T07:28:00.000Z: #/type: TYPE_CHANGED: the "
-        "type is another one";
+        "types are others";
     expect_with("BACKWARD_TRANSITIVE", NARROW, wider, NULL);
     expect_with("BACKWARD", other, wider, NULL);
     expect_with("BACKWARD_TRANSITIVE", other, wider, error);

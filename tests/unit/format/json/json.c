@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "format/json/bytes_int.h"
+#include "format/json/lines.h"
 
 #include "lib/unit.h"
 #include "unit/format/json/exact.h"
@@ -525,6 +526,45 @@ static void a_lookup_in_no_object_finds_nothing_and_in_no_json_fails(void **stat
     assert_int_equal(value.kind, FORMAT_JSON_MISSING);
 }
 
+/* Walks `text` and asserts its lines and records, `count` of each. */
+static void expect_lines(const char *text, const char *const (*expected)[2], size_t count)
+{
+    struct slice rest = slice_string(text);
+    struct slice line;
+    struct slice record;
+    size_t i = 0;
+    for (; format_json_next_line(&rest, &line, &record); i++) {
+        assert_true(i < count);
+        assert_true(slice_equal_string(line, expected[i][0]));
+        assert_true(slice_equal_string(record, expected[i][1]));
+    }
+    assert_int_equal(i, count);
+    assert_int_equal(rest.size, 0);
+}
+
+static void lines_end_with_lf_or_crlf_and_the_last_with_neither(void **state)
+{
+    (void)state;
+    static const char *const three[][2] = {{"1", "1"}, {" {} ", "{}"}, {"x", "x"}};
+    expect_lines("1\n {} \r\nx", three, 3);
+    expect_lines("1\n {} \r\nx\n", three, 3);
+}
+
+static void a_blank_line_is_a_line_without_a_record(void **state)
+{
+    (void)state;
+    static const char *const lines[][2] = {{"", ""}, {" \t", ""}, {"\r", ""}, {"1", "1"}};
+    expect_lines("\n \t\n\r\r\n1", lines, 4);
+    expect_lines("", lines, 0);
+}
+
+static void only_the_white_space_of_json_is_trimmed(void **state)
+{
+    (void)state;
+    assert_true(slice_equal_string(format_json_trim(SLICE_LITERAL(" \t\r\n\fx\v \n")), "\fx\v"));
+    assert_int_equal(format_json_trim(SLICE_LITERAL(" \n ")).size, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +590,9 @@ int main(void)
         cmocka_unit_test(an_explanation_names_the_place_and_shows_no_byte_of_the_text),
         cmocka_unit_test(a_key_is_looked_up_in_an_object),
         cmocka_unit_test(a_lookup_in_no_object_finds_nothing_and_in_no_json_fails),
+        cmocka_unit_test(lines_end_with_lf_or_crlf_and_the_last_with_neither),
+        cmocka_unit_test(a_blank_line_is_a_line_without_a_record),
+        cmocka_unit_test(only_the_white_space_of_json_is_trimmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #include "pipeline/check/check.h"
 
-#include "unit/pipeline/check/fixture.h"
+#include "unit/pipeline/check/schema.h"
 
 struct collector {
     struct flow_report report;
@@ -138,6 +138,103 @@ static void a_queue_that_is_full_for_one_loop_is_full(void **state)
     fixture_done(&loops[1]);
 }
 
+static double sum_of(const struct flow_report *report, const char *family, const char *topic)
+{
+    double sum = 0;
+    for (size_t i = 0; i < report->metrics.count; i++) {
+        const struct metric_sample *s = &report->metrics.samples[i];
+        if (strcmp(s->family->name, family) == 0 && strstr(s->labels, topic))
+            sum += s->value;
+    }
+    return sum;
+}
+
+static void expect_reason(const struct flow_report *report, const char *topic, const char *reason,
+                          uint64_t letters, uint64_t refusals)
+{
+    char labels[64];
+    snprintf(labels, sizeof(labels), "topic=\"%s\",reason=\"%s\"", topic, reason);
+    if (strcmp(reason, "dlq_full") != 0)
+        assert_value(report, "garner_dead_letters_total", labels, letters);
+    assert_value(report, "garner_refusals_total", labels, refusals);
+}
+
+/* What failed is counted by its reason, and all reasons together are the outcome. */
+static void assert_sums(const struct flow_report *report, const char *topic)
+{
+    char labels[64];
+    snprintf(labels, sizeof(labels), "topic=\"%s\",outcome=\"dead_lettered\"", topic);
+    assert_int_equal((uint64_t)sum_of(report, "garner_dead_letters_total", topic),
+                     (uint64_t)value_of(report, "garner_records_total", labels));
+    snprintf(labels, sizeof(labels), "topic=\"%s\",outcome=\"refused\"", topic);
+    assert_int_equal((uint64_t)sum_of(report, "garner_refusals_total", topic),
+                     (uint64_t)value_of(report, "garner_records_total", labels));
+}
+
+static void collect_one(struct fixture *f, struct collector *c)
+{
+    struct flow_exporter *exporter;
+    assert_true(err_is_ok(pipeline_check_exporter_new(&f->check, 1, &exporter)));
+    collector_init(c);
+    exporter->collect(exporter, &c->report);
+    fixture_run(f);
+    fixture_run(&c->home);
+    assert_int_equal(c->answers, 1);
+    pipeline_check_exporter_free(&exporter);
+}
+
+static void what_fails_is_counted_by_its_reason(void **state)
+{
+    (void)state;
+    static const char records[] =
+        "{}\n7\n[1,2,3,4,5,6,7,8,9]\n{\n{\"a\":\"0123456789012345678901\"}\n7";
+    static const char schema[] = "{\"type\":[\"object\",\"array\"],\"items\":{\"not\":{}}}";
+    struct schema_fixture s;
+    schema_init(&s, schema, 6);
+    s.f.check->record_size_max = 24;
+    send(&s.f, "events", records);
+    send(&s.f, "orders", records);
+    send(&s.f, "orders", "{");
+    struct collector c;
+    collect_one(&s.f, &c);
+    expect_reason(&c.report, "events", "json", 1, 0);
+    expect_reason(&c.report, "events", "schema", 2, 0);
+    expect_reason(&c.report, "events", "oversize", 1, 0);
+    expect_reason(&c.report, "events", "complexity", 1, 0);
+    expect_reason(&c.report, "events", "dlq_full", 0, 0);
+    expect_reason(&c.report, "orders", "json", 0, 2);
+    expect_reason(&c.report, "orders", "schema", 0, 2);
+    expect_reason(&c.report, "orders", "oversize", 0, 1);
+    expect_reason(&c.report, "orders", "complexity", 0, 1);
+    assert_sums(&c.report, "events");
+    assert_sums(&c.report, "orders");
+    metric_set_done(&c.report.metrics);
+    schema_done(&s);
+}
+
+static void what_a_full_queue_refuses_is_counted_as_that(void **state)
+{
+    (void)state;
+    struct pipeline_check_topic topics[] = {fixture_topics[0], fixture_topics[1]};
+    topics[0].dlq_size_max = 1;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.topics = topics;
+    fixture_start(&f, &options);
+    send(&f, "events", "{");
+    f.dlq_wal_bytes = 1;
+    fixture_snapshot_answer(&f);
+    send(&f, "events", "{\n{}");
+    struct collector c;
+    collect_one(&f, &c);
+    expect_reason(&c.report, "events", "json", 1, 0);
+    expect_reason(&c.report, "events", "dlq_full", 0, 1);
+    assert_sums(&c.report, "events");
+    metric_set_done(&c.report.metrics);
+    pipeline_check_stop(f.check);
+    fixture_done(&f);
+}
+
 static void only_commits_that_came_back_well_count(void **state)
 {
     (void)state;
@@ -159,6 +256,7 @@ static void only_commits_that_came_back_well_count(void **state)
     fixture_run(&f);
     fixture_run(&c.home);
     assert_value(&c.report, "garner_records_total", "topic=\"events\",outcome=\"accepted\"", 0);
+    assert_value(&c.report, "garner_dead_letters_total", "topic=\"events\",reason=\"json\"", 0);
     assert_value(&c.report, "garner_commits_failed_total", "", 1);
     assert_value(&c.report, "garner_commit_duration_seconds", "", 1);
     assert_true(value_of(&c.report, "garner_commit_bytes", "") > FLOW_BATCH_HEADER_SIZE);
@@ -204,6 +302,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_of_all_loops_are_one_sum),
         cmocka_unit_test(a_queue_that_is_full_for_one_loop_is_full),
+        cmocka_unit_test(what_fails_is_counted_by_its_reason),
+        cmocka_unit_test(what_a_full_queue_refuses_is_counted_as_that),
         cmocka_unit_test(only_commits_that_came_back_well_count),
         cmocka_unit_test(without_memory_a_report_says_that_it_is_not_whole),
     };

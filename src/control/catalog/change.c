@@ -32,7 +32,8 @@ bool control_catalog_changes_next(struct control_catalog_changes *walk,
 /* For people, or what the walk is along. */
 static bool has_no_effect(const char *name)
 {
-    static const char *const names[] = {"topic", "description", "owner", "dedup.rate"};
+    static const char *const names[] = {"topic",      "description",    "owner",
+                                        "dedup.rate", "examples.valid", "examples.invalid"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)
             return true;

@@ -261,6 +261,8 @@ static err_t read_earlier(struct reader *r, struct slice contract,
     TRY(format_json_get(contract, "earlier_schemas", &list));
     if (list.kind != FORMAT_JSON_ARRAY)
         return err_ok();
+    if (!r->catalog->versions)
+        TRY(control_catalog_versions_new(&r->catalog->versions));
     TRY(format_json_array_begin(&array, list.raw, NULL));
     while (format_json_array_next(&array, NULL, FORMAT_JSON_DEPTH_MAX, NULL, &element) ==
            FORMAT_JSON_ARRAY_ELEMENT)
@@ -339,9 +341,7 @@ err_t control_catalog_parse(struct slice document, struct control_catalog **out,
         return err_make(ERR_MEMORY);
     arena_init(&catalog->arena, 0);
     struct reader reader = {.catalog = catalog, .why = why};
-    err = control_catalog_versions_new(&catalog->versions);
-    if (err_is_ok(err))
-        err = read_contracts(&reader, list.raw);
+    err = read_contracts(&reader, list.raw);
     buf_done(&reader.text);
     if (!err_is_ok(err)) {
         control_catalog_free(&catalog);

@@ -104,7 +104,9 @@ static void examples_that_are_missing_are_no_mistake_of_the_configuration(void *
         world_init(&w);
         world_put(&w, "garner.yaml", "data_dir: /data\n");
         world_put(&w, "contracts/1.yaml", "topic: a\nexamples: { valid: [gone.ndjson] }\n");
-        assert_int_equal(cli_check_run(&w.host, "garner.yaml", json, &printed, &said), CLI_OK);
+        assert_int_equal(cli_check_run(&w.host, "garner.yaml",
+                                       &(struct cli_check_how){.json = json}, &printed, &said),
+                         CLI_OK);
         assert_int_equal(said.size, 0);
         buf_add_byte(&printed, 0);
         assert_non_null(strstr((const char *)printed.data,

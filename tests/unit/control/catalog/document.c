@@ -1,5 +1,7 @@
 #include "control/catalog/document.h"
 
+#include "control/catalog/versions.h"
+
 #include "control/catalog/change.h"
 #include "format/json/json.h"
 #include "format/jsonschema/compat.h"
@@ -50,6 +52,7 @@ static void every_field_is_there_with_its_value(void **state)
         "t\",\"schema\":{\"type\":\"jsonschema\","
         "\"file\":\"/here/contracts/s.json\",\"format_assertion\":true},"
         "\"compatibility\":\"FULL_TRANSITIVE\",\"on_invalid\":\"reject\","
+        "\"examples\":{\"valid\":[],\"invalid\":[]},"
         "\"dedup\":{\"key\":\"id\",\"window\":\"36h\",\"memory\":\"1025KiB\",\"rate\":5},"
         "\"dlq\":{\"retention\":\"90s\",\"size\":\"2MiB\",\"when_full\":\"drop_oldest\"},"
         "\"retention\":{\"time\":\"36h\",\"size\":\"10GiB\",\"expire_undelivered\":true},"
@@ -65,6 +68,7 @@ static void every_field_is_there_with_its_value(void **state)
                  "\"partitions\":1,\"key\":null,\"event_time\":null,\"schema\":{\"type\":\"none\","
                  "\"file\":null,\"format_assertion\":false},"
                  "\"compatibility\":\"BACKWARD\",\"on_invalid\":\"dlq\","
+                 "\"examples\":{\"valid\":[],\"invalid\":[]},"
                  "\"dedup\":{\"key\":null,\"window\":\"1d\",\"memory\":\"64MiB\",\"rate\":null},"
                  "\"dlq\":{\"retention\":\"7d\",\"size\":\"1GiB\",\"when_full\":\"refuse\"},"
                  "\"retention\":{\"time\":\"7d\",\"size\":null,\"expire_undelivered\":false},"
@@ -111,6 +115,16 @@ static void what_is_read_back_is_the_same(void **state)
     struct err_text why = {0};
     struct control_catalog *catalog = three(&w);
     struct control_catalog *back = NULL;
+    assert_ok(control_catalog_versions_new(&catalog->versions));
+    static const char *const texts[] = {"{\"type\": [\"object\"]}", NULL, "{\"type\": \"object\"}"};
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(control_catalog_versions_add(
+            catalog->versions,
+            &(struct control_catalog_version){.topic = "all",
+                                              .since_ms = 1445412480000 + (int64_t)i,
+                                              .format_assertion = i == 0,
+                                              .text = texts[i] ? slice_string(texts[i])
+                                                               : slice_make(NULL, 0)}));
     control_catalog_render(catalog, &out);
     assert_ok(format_json_check(buf_slice(&out), NULL, 8, NULL, NULL));
     assert_ok(control_catalog_parse(buf_slice(&out), &back, &why));
@@ -124,6 +138,11 @@ static void what_is_read_back_is_the_same(void **state)
     assert_true(
         format_jsonschema_same(catalog->topics[0].schema.json, back->topics[0].schema.json));
     assert_slice(back->topics[0].schema.text, "{\"type\": \"object\"}");
+    /* Two earlier ones of one topic, and of each topic the one in force. */
+    assert_int_equal(back->versions->count, 5);
+    assert_slice(back->versions->items[0].text, texts[0]);
+    assert_true(back->versions->items[0].format_assertion);
+    assert_null(back->versions->items[1].text.data);
     control_catalog_render(back, &again);
     buf_add_byte(&out, '\0');
     buf_add_byte(&again, '\0');

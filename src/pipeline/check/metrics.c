@@ -87,7 +87,8 @@ static void write_reasons(struct metric_set *set, const struct flow_inlet_topic 
 {
     for (int i = 0; i < PIPELINE_CHECK_REASONS; i++) {
         bool full = i == PIPELINE_CHECK_DLQ_FULL;
-        const char *reason = full ? "dlq_full" : format_jsonschema_reason_name(i);
+        const char *reason =
+            full ? "dlq_full" : format_jsonschema_reason_name((enum format_jsonschema_reason)i);
         /* A dead letter that the queue had no room for is a refusal. */
         if (!full)
             metric_add(set, &letters_family, (double)tally->dead_letters[i],

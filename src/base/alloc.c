@@ -3,7 +3,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include <sys/mman.h>
+
 #include "base/assert.h"
+
+#define CACHE_LINE 64u
+#define LARGE_PAGE ((size_t)2 << 20)
+/* Less is not worth what rounding costs. */
+#define LARGE_PAGES_MIN (2 * LARGE_PAGE)
 
 /*
  * The system's allocator, or jemalloc linked over it, behind one gate: `fails`. What asks for
@@ -64,6 +71,19 @@ void *mem_alloc_aligned(size_t align, size_t size)
     if (posix_memalign(&ptr, least, size ? size : 1) != 0)
         return NULL;
     ASSERT(((uintptr_t)ptr & (align - 1)) == 0);
+    return ptr;
+}
+
+void *mem_alloc_table(size_t size)
+{
+    bool large = size >= LARGE_PAGES_MIN && size <= PTRDIFF_MAX - LARGE_PAGE;
+    if (!large)
+        return mem_alloc_aligned(CACHE_LINE, size);
+    size_t rounded = (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *ptr = mem_alloc_aligned(LARGE_PAGE, rounded);
+    /* A hint: without large pages it is only slower. */
+    if (ptr)
+        (void)madvise(ptr, rounded, MADV_HUGEPAGE);
     return ptr;
 }
 

@@ -17,6 +17,10 @@ void *mem_zalloc(size_t count, size_t size);
 void *mem_realloc(void *ptr, size_t count, size_t size);
 /* `size` bytes aligned to `align` (a power of two), for direct I/O. Freed with mem_free. */
 void *mem_alloc_aligned(size_t align, size_t size);
+/* `size` bytes, aligned to a line of the cache, for a table that is looked into at random: from
+ * megabytes on, on large pages where the system has them, so that a look misses the cache alone and
+ * not the page table as well. Freed with mem_free. */
+void *mem_alloc_table(size_t size);
 /* A zero-terminated copy of `size` bytes. */
 char *mem_string(const void *data, size_t size);
 /* Frees `ptr`; NULL is fine. */

@@ -174,7 +174,7 @@ static err_t filter_init(struct log_keys_file *file, uint64_t number, uint32_t c
     file->count = count;
     file->line_count = (uint32_t)((uint64_t)count * KEY_BITS / LINE_BITS) + 1;
     size_t size = file->line_count * sizeof *file->lines;
-    file->lines = mem_alloc_aligned(sizeof *file->lines, size);
+    file->lines = mem_alloc_table(size);
     file->fences = mem_alloc(block_count(count) * sizeof *file->fences);
     if (!file->lines || !file->fences)
         return err_make(ERR_MEMORY);

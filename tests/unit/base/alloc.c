@@ -150,6 +150,25 @@ static void freeing_nothing_is_harmless(void **state)
     mem_free(NULL);
 }
 
+static void tables_are_aligned_whatever_their_size(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 100, (4u << 20) - 1, 4u << 20, (5u << 20) + 7};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint8_t *table = mem_alloc_table(sizes[i]);
+        assert_non_null(table);
+        size_t align = sizes[i] >= 4u << 20 ? 2u << 20 : 64;
+        assert_int_equal((uintptr_t)table % align, 0);
+        if (sizes[i])
+            memset(table, 1, sizes[i]);
+        mem_free(table);
+        mem_fail_after(1);
+        assert_null(mem_alloc_table(sizes[i]));
+        mem_fail_after(0);
+    }
+    assert_null(mem_alloc_table(SIZE_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_allocation_can_fail),
         cmocka_unit_test(zero_counts_without_failing),
         cmocka_unit_test(freeing_nothing_is_harmless),
+        cmocka_unit_test(tables_are_aligned_whatever_their_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,3 +119,15 @@ def test_a_wrong_schema_is_told_by_check_and_no_server_starts(make_garner, schem
     assert done.returncode == 78
     assert b"contracts/events.yaml:" in done.stderr and message.encode() in done.stderr
     assert garner.start(ready=False).wait_exit() == 78
+
+
+def test_letters_of_records_that_are_json_are_found_by_their_key(start):
+    garner = start(key="id")
+    with garner.client() as client:
+        client.post_ndjson("events", [WRONG, b'{"id":"cd","distance":1.5}', b'{"id":"ab"', GOOD])
+    for key, count in (("ab", 1), ("cd", 1), ("ef", 0)):
+        done = run("dlq", "redrive", "events", "--dry-run", "--json", "--key", key, "--server",
+                   f"127.0.0.1:{garner.admin_port}")
+        assert json.loads(done.stdout)["done"] == count
+    letters = consume(garner, "events.dlq", "--json").splitlines()
+    assert [json.loads(line)["key"] for line in letters] == ["ab", "cd", None]

@@ -121,10 +121,20 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
     return err_ok();
 }
 
+/* What is JSON has the key that its path leads to, by which it can be found among the letters; what
+ * is none has no path that could be trusted. */
+static err_t letter_key(struct pipeline_check_pass *pass, enum format_jsonschema_reason reason,
+                        struct slice *key)
+{
+    bool is_json = reason == FORMAT_JSONSCHEMA_SCHEMA || reason == FORMAT_JSONSCHEMA_COMPLEXITY;
+    return key_at(pass, is_json ? pass->topic->key_at : -1, key);
+}
+
 static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original,
-                         const char *reason, const char *detail)
+                         const struct format_jsonschema_refusal *refusal)
 {
     struct pipeline_check *check = pass->check;
+    const char *reason = format_jsonschema_reason_name(refusal->reason);
     const struct flow_inlet_history *history = pass->request->history;
     char attempts[12];
     snprintf(attempts, sizeof(attempts), "%u", history ? history->attempts : 1u);
@@ -139,7 +149,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
     }
     const struct flow_header headers[] = {
         {SLICE_LITERAL("garner.reason"), slice_string(reason)},
-        {SLICE_LITERAL("garner.detail"), slice_string(detail)},
+        {SLICE_LITERAL("garner.detail"), slice_string(refusal->detail.text)},
         {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
         {SLICE_LITERAL("garner.source"),
          history ? history->source : slice_string(pass->request->source)},
@@ -147,9 +157,11 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
         {SLICE_LITERAL("garner.received_at"),
          history ? history->received_at : buf_slice(&check->time)},
     };
-    /* No key: it would have to be trusted, and the record is broken. */
+    struct slice key;
+    TRY(letter_key(pass, refusal->reason, &key));
     const struct flow_record letter = {
         .timestamp_ms = pass->arrival_ms,
+        .key = key,
         .value = original,
         .header_count = sizeof(headers) / sizeof(headers[0]),
     };
@@ -179,7 +191,7 @@ err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice 
     if (wanted && !full) {
         outcome = PIPELINE_CHECK_DEAD_LETTERED;
         if (!pass->dry)
-            TRY(dead_letter(pass, original, reason, detail));
+            TRY(dead_letter(pass, original, refusal));
     }
     count(pass, outcome, original.size);
     if (outcome == PIPELINE_CHECK_DEAD_LETTERED)

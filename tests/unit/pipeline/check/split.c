@@ -404,6 +404,8 @@ static void a_line_that_its_schema_refuses_is_a_dead_letter_as_sent(void **state
     assert_non_null(strstr(letter->headers, "garner.reason=schema\n"));
     assert_non_null(
         strstr(letter->headers, "garner.detail=/n: expected integer, got string (type)\n"));
+    assert_string_equal(letter->key, "a");
+    assert_null(assert_seen(&x.f, 4, EVENTS_DLQ, "{\"n\"}")->key);
     sent_done(s);
     schema_done(&x);
 }

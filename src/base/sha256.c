@@ -102,6 +102,6 @@ void sha256_text(struct slice data, char out[static SHA256_TEXT_SIZE])
         out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
         out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
     }
-    out[2 * SHA256_SIZE] = '\0';
-    ASSERT(strlen(out) == 2 * SHA256_SIZE);
+    out[SHA256_TEXT_SIZE - 1] = '\0';
+    ASSERT(strlen(out) == SHA256_TEXT_SIZE - 1);
 }

@@ -228,6 +228,7 @@ void cli_against_print(const char *where, const struct control_catalog *from,
 static void add_json_change(const struct control_catalog_change *change, struct buf *out)
 {
     struct fields fields = {.out = out, .from = change->from, .to = change->to, .json = true};
+    ASSERT(change->from || change->to);
     const char *kind = !change->from                                    ? "added"
                        : !change->to                                    ? "removed"
                        : control_catalog_same(change->from, change->to) ? "same"

@@ -62,7 +62,8 @@ static bool add(const struct search *s, const struct control_config_node *node,
     }
     if (files->count > 0)
         memcpy(all, files->items, files->count * sizeof(*all));
-    memcpy(all + files->count, found.items, found.count * sizeof(*all));
+    if (found.count > 0)
+        memcpy(all + files->count, found.items, found.count * sizeof(*all));
     *files = (struct option_strings){all, files->count + found.count};
     return true;
 }

@@ -86,9 +86,11 @@ control_catalog_versions_last(const struct control_catalog_versions *versions, c
 
 static bool same(const struct control_catalog_version *a, const struct control_catalog_version *b)
 {
-    return uuid_equal(&a->topic_uuid, &b->topic_uuid) &&
-           a->format_assertion == b->format_assertion &&
-           (a->text.data != NULL) == (b->text.data != NULL) && slice_equal(a->text, b->text);
+    if (!uuid_equal(&a->topic_uuid, &b->topic_uuid) || a->format_assertion != b->format_assertion)
+        return false;
+    if (!a->text.data || !b->text.data)
+        return a->text.data == b->text.data;
+    return slice_equal(a->text, b->text);
 }
 
 bool control_catalog_versions_next(const struct control_catalog_versions *versions,

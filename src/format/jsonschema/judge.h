@@ -36,8 +36,8 @@ struct format_jsonschema_refusal {
 
 /*
  * Judges `record`, which is `original` without white space around it; offsets in the detail count
- * from `original`. With OK, and where the reason is SCHEMA or COMPLEXITY, `found` has a value for each
- * path (NULL without paths). ERR_RECORD_REFUSED with `out`; ERR_MEMORY.
+ * from `original`. With OK, and where the reason is SCHEMA or COMPLEXITY, `found` has a value for
+ * each path (NULL without paths). ERR_RECORD_REFUSED with `out`; ERR_MEMORY.
  */
 err_t format_jsonschema_judge(const struct format_jsonschema_judge *by, struct slice original,
                               struct slice record, struct format_json_value *found,

@@ -3,6 +3,10 @@
 #include "base/alloc.h"
 #include "lib/unit.h"
 
+#define SCHEMA_NO_STRING                                                                           \
+    "{\"topic\":\"a\",\"topic_uuid\":\"01000000-0000-0000-0000-000000000000\","                    \
+    "\"time\":\"2015-10-21T07:28:00Z\",\"schema\":7}"
+
 static const struct uuid first = {{1}};
 static const struct uuid second = {{2}};
 
@@ -68,8 +72,7 @@ static void what_is_no_record_is_an_error_and_adds_nothing(void **state)
         "{\"topic\":\"a\\u0000b\"}",
         "{\"topic\":\"a\",\"topic_uuid\":\"x\"}",
         "{\"topic\":\"a\",\"topic_uuid\":\"01000000-0000-0000-0000-000000000000\",\"time\":\"no\"}",
-        "{\"topic\":\"a\",\"topic_uuid\":\"01000000-0000-0000-0000-000000000000\","
-        "\"time\":\"2015-10-21T07:28:00Z\",\"schema\":7}",
+        SCHEMA_NO_STRING,
     };
     struct control_catalog_versions *versions = make();
     for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++)

@@ -367,6 +367,17 @@ void log_keys_saved(struct log_keys *keys)
     }
 }
 
+/* What lies there was left by a crash, or by a flush that failed: the system may take it for
+ * written, and never write it. Cut off first, the bytes and the size are to be flushed like any
+ * other. */
+static err_t cut_behind(struct io_file *file, uint64_t at)
+{
+    uint64_t size = 0;
+    ASSERT(at % LOG_KEY_SIZE == 0);
+    TRY(io_file_size(file, &size));
+    return size > at ? io_file_truncate(file, at) : err_ok();
+}
+
 err_t log_keys_write_raw(struct io_disk *disk, const char *topic_directory, uint64_t number,
                          uint32_t from, struct slice keys, struct err_text *why)
 {
@@ -383,7 +394,10 @@ err_t log_keys_write_raw(struct io_disk *disk, const char *topic_directory, uint
         flags |= IO_OPEN_CREATE | IO_OPEN_TRUNCATE;
     }
     TRY(io_disk_open(disk, path, flags, &file, why));
-    err_t err = io_file_write(file, keys.data, keys.size, (uint64_t)from * LOG_KEY_SIZE);
+    uint64_t at = (uint64_t)from * LOG_KEY_SIZE;
+    err_t err = cut_behind(file, at);
+    if (err_is_ok(err))
+        err = io_file_write(file, keys.data, keys.size, at);
     if (err_is_ok(err))
         err = io_file_sync(file);
     err_t closed = io_file_close(file);

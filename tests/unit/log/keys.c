@@ -289,6 +289,45 @@ static void what_a_checkpoint_names_is_what_a_start_loads(void **state)
     sim_disk_free(&disk);
 }
 
+static void what_a_failed_flush_left_is_written_again_whole(void **state)
+{
+    (void)state;
+    struct uuid topic = {{1}};
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        for (uint64_t failing = 1; failing <= 5; failing++) {
+            struct sim_disk *disk = sim_disk_new(seed);
+            struct io_disk *io = sim_disk_io(disk);
+            struct log_keys *keys = log_keys_new(1);
+            turn(keys, 1000);
+            for (uint64_t first = 1; first < 600; first += 300) {
+                struct buf bytes = {0};
+                uint32_t from = 0;
+                add(keys, first, first + 300);
+                settle(keys, first, first + 300, 1000);
+                log_keys_bucket_gather(keys->buckets[0], &bytes, &from);
+                sim_disk_fail_after(disk, first > 1 ? failing : 0, ERR_IO);
+                err_t err = log_keys_write_raw(io, "data/t", 1, from, buf_slice(&bytes), NULL);
+                sim_disk_fail_after(disk, 0, ERR_IO);
+                if (!err_is_ok(err))
+                    err = log_keys_write_raw(io, "data/t", 1, from, buf_slice(&bytes), NULL);
+                assert_code(err, OK);
+                log_keys_saved(keys);
+                buf_done(&bytes);
+            }
+            sim_disk_crash(disk);
+            struct log_keys *other = log_keys_new(1);
+            struct log_keys_bucket *bucket = log_keys_add_bucket(other);
+            bucket->saving = keys->buckets[0]->saving;
+            bucket->saving_crc = keys->buckets[0]->saving_crc;
+            assert_code(log_keys_bucket_load(io, "data/t", &topic, bucket, NULL), OK);
+            assert_int_equal(bucket->durable, 600);
+            log_keys_free(&other);
+            log_keys_free(&keys);
+            sim_disk_free(&disk);
+        }
+    }
+}
+
 static void without_memory_everything_is_as_it_was(void **state)
 {
     (void)state;
@@ -321,6 +360,7 @@ int main(void)
         cmocka_unit_test(recovery_makes_buckets_by_the_times_of_frames),
         cmocka_unit_test(files_are_asked_for_all_keys_that_are_open_questions),
         cmocka_unit_test(what_a_checkpoint_names_is_what_a_start_loads),
+        cmocka_unit_test(what_a_failed_flush_left_is_written_again_whole),
         cmocka_unit_test(without_memory_everything_is_as_it_was),
     };
     return cmocka_run_group_tests_name("log/keys", tests, NULL, NULL);

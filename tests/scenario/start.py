@@ -1,4 +1,5 @@
 """What keeps a server from starting, each with a clear word and an exit code; nothing is harmed."""
+import re
 import socket
 
 import pytest
@@ -126,10 +127,11 @@ def test_a_directory_of_a_newer_format_is_refused_untouched(make_garner):
     assert garner.stop() == 0
     meta = garner.data_dir / "garner.meta"
     text = meta.read_text()
-    assert "format 3\n" in text
-    meta.write_text(text.replace("format 3\n", "format 4\n"))
-    check_start_fails(garner, IO, "format 4", "newer")
-    assert meta.read_text() == text.replace("format 3\n", "format 4\n")
+    written = int(re.search(r"^format (\d+)$", text, re.M)[1])
+    newer = text.replace(f"format {written}\n", f"format {written + 1}\n")
+    meta.write_text(newer)
+    check_start_fails(garner, IO, f"format {written + 1}", "newer")
+    assert meta.read_text() == newer
     meta.write_text(text)
     garner.start()
 

@@ -478,8 +478,14 @@ static void settle(struct model *model, uint32_t number)
 {
     struct model_commit *commit = &model->commits[number];
     uint32_t traces[TRACE_MISSING + 1] = {0};
-    if (commit->append_count == 0 || commit->state == MODEL_NOT || commit->state == MODEL_HIDDEN)
+    if (commit->state == MODEL_NOT || commit->state == MODEL_HIDDEN)
         return;
+    /* Counts alone leave no trace by which to tell whether they were in the frame that is gone. */
+    if (commit->append_count == 0) {
+        bool any = model->loss_allowed_from[commit->topic][0] >= 0;
+        commit->state = commit->state == MODEL_OK && any ? MODEL_HIDDEN : commit->state;
+        return;
+    }
     bool may_lose = true;
     for (uint32_t i = 0; i < commit->append_count; i++) {
         struct model_append *append = &commit->appends[i];

@@ -57,12 +57,15 @@ static bool is_blocked(const struct net_http_conn *conn)
  * waits. */
 static void update_reading(struct net_http_conn *conn)
 {
+    const struct net_http_server *server = conn->server;
     bool wanted = false;
     switch (conn->state) {
     case CONN_HEAD: wanted = !is_blocked(conn); break;
     case CONN_BODY:
-    case CONN_SKIP:
-    case CONN_LINGER: wanted = true; break;
+    case CONN_SKIP: wanted = true; break;
+    /* Who still sends is read from for a while only, and not closed on before his time is up: a
+     * reset would take the answer that he has not come to. */
+    case CONN_LINGER: wanted = conn->window_bytes <= server->limits.skip_bytes_max; break;
     case CONN_WAIT:
     case CONN_DONE: break;
     case CONN_CLOSED: return;
@@ -72,9 +75,9 @@ static void update_reading(struct net_http_conn *conn)
         return;
     conn->reading = wanted;
     if (wanted)
-        io_tcp_read_start(conn->server->loop, conn->tcp);
+        io_tcp_read_start(server->loop, conn->tcp);
     else
-        io_tcp_read_stop(conn->server->loop, conn->tcp);
+        io_tcp_read_stop(server->loop, conn->tcp);
 }
 
 /* Tells the handler that the body will not come; the request is then ours to answer or free. */
@@ -469,11 +472,6 @@ static void on_read(void *owner, size_t size)
     struct net_http_server *server = conn->server;
     server->counters.bytes_in += size;
     conn->window_bytes += size;
-    /* Lingering is a courtesy to who was still sending; it does not last for 100 GB. */
-    if (conn->state == CONN_LINGER && conn->window_bytes > server->limits.skip_bytes_max) {
-        net_http_conn_close(conn);
-        return;
-    }
     if (conn->direct)
         read_direct(conn, size);
     else

@@ -27,7 +27,7 @@ struct net_http_limits {
     uint32_t pipeline_max;    /* 64 requests in flight on a connection; then reading stops */
     size_t read_size;         /* 64 KiB: the loop's shared read buffer */
     size_t held_bytes_max;    /* 32 MiB: read but not yet parsed, over all connections; then 503 */
-    size_t skip_bytes_max;    /* 64 KiB: read and dropped behind an early answer */
+    size_t skip_bytes_max;    /* 64 KiB: read and dropped behind an early answer; then not read */
     size_t queued_bytes_max;  /* 256 KiB of answers not sent; then reading stops */
     uint64_t tick_ms;         /* 1000: how often times are looked at */
     uint64_t head_ms;         /* 10000 from a head's first byte to its last; then 408 */

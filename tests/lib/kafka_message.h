@@ -26,8 +26,8 @@ static inline void kafka_random_value(struct kafka_random *r, const struct proto
         *(bool *)at = unit_random(&r->seed) & 1;
     } else if (field->type >= PROTO_KAFKA_STRING) {
         bool null = r->version >= field->nullable && unit_random(&r->seed) % 4 == 0;
-        size_t size = unit_random(&r->seed) % 8 ? unit_random(&r->seed) % 20
-                                                : unit_random(&r->seed) % 400;
+        size_t size =
+            unit_random(&r->seed) % 8 ? unit_random(&r->seed) % 20 : unit_random(&r->seed) % 400;
         uint8_t *bytes = arena_alloc(r->arena, size);
         assert_non_null(bytes);
         for (size_t i = 0; i < size; i++)

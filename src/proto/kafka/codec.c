@@ -5,8 +5,8 @@
 
 /*
  * What every request and response begins with, and how their structs begin. A header is read before
- * it is known whether its message is: a client may ask ApiVersions in a version from after our time,
- * and is then answered in one that all know (KIP-511).
+ * it is known whether its message is: a client may ask ApiVersions in a version from after our
+ * time, and is then answered in one that all know (KIP-511).
  */
 
 const struct proto_kafka_api *proto_kafka_api(int16_t key)

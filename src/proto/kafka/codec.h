@@ -44,8 +44,8 @@ struct proto_kafka_field {
     bool array;
     int8_t first; /* versions that have it */
     int8_t last;
-    int8_t nullable; /* null is a value from this version on */
-    int8_t tag;      /* -1: not a tagged field */
+    int8_t nullable;  /* null is a value from this version on */
+    int8_t tag;       /* -1: not a tagged field */
     int64_t fallback; /* what it is in versions that lack it, and where a tagged one is not sent */
     const struct proto_kafka_layout *layout; /* of a STRUCT */
 };
@@ -92,7 +92,8 @@ static inline bool proto_kafka_is_flexible(const struct proto_kafka_api *api, in
 }
 
 /* Takes the header off the front of a request; `*bytes` is then the message. Of an API or version
- * that is not known, only what all versions share is read: there `*bytes` means nothing. ERR_SYNTAX. */
+ * that is not known, only what all versions share is read: there `*bytes` means nothing.
+ * ERR_SYNTAX. */
 err_t proto_kafka_read_header(struct slice *bytes, struct proto_kafka_request_header *out,
                               struct err_text *why);
 /* Decodes a whole message: `layout` is the api's request or response, `version` one that it has,

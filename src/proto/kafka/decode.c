@@ -2,13 +2,13 @@
 #include "proto/kafka/codec_int.h"
 
 /*
- * Reading walks the layout's fields in order. The cursor latches what is cut off; what else is wrong
- * is latched in `error`, and whoever finds either stops at its next look. Recursion goes as deep as
- * the layouts are nested, whatever the peer says.
+ * Reading walks the layout's fields in order. The cursor latches what is cut off; what else is
+ * wrong is latched in `error`, and whoever finds either stops at its next look. Recursion goes as
+ * deep as the layouts are nested, whatever the peer says.
  *
- * A count that lies can ask for much memory with few bytes: an element may take a hundred bytes here
- * and one on the wire. So the arena has a limit, and an array is held against what is left of the
- * bytes and of the limit before anything is allocated.
+ * A count that lies can ask for much memory with few bytes: an element may take a hundred bytes
+ * here and one on the wire. So the arena has a limit, and an array is held against what is left of
+ * the bytes and of the limit before anything is allocated.
  */
 
 struct reader {
@@ -193,5 +193,6 @@ err_t proto_kafka_decode(const struct proto_kafka_api *api, const struct proto_k
         return err_ok();
     if (err_is_ok(r.error))
         fail(&r, ERR_SYNTAX, "it is cut off");
-    return err_set(why, (enum err_code)r.error.code, "%s version %d: %s", api->name, version, r.what);
+    return err_set(why, (enum err_code)r.error.code, "%s version %d: %s", api->name, version,
+                   r.what);
 }

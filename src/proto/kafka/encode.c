@@ -119,8 +119,7 @@ static void write_tag(struct writer *w, const struct proto_kafka_field *field, c
     memcpy(data, length, length_size);
 }
 
-static void write_tags(struct writer *w, const struct proto_kafka_layout *layout,
-                       const uint8_t *in)
+static void write_tags(struct writer *w, const struct proto_kafka_layout *layout, const uint8_t *in)
 {
     uint32_t count = 0;
     int tag_max = -1;

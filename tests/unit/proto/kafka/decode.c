@@ -90,15 +90,15 @@ static void counts_and_lengths_that_lie_allocate_nothing(void **state)
 static void tagged_fields_that_are_not_known_are_passed_over(void **state)
 {
     (void)state;
-    assert_true(err_is_ok(decode(metadata(), metadata()->request, 9, "\0\1\0\0\2\0\2ab\5\0", 11,
-                                 DECODED_MAX, NULL)));
+    assert_true(err_is_ok(
+        decode(metadata(), metadata()->request, 9, "\0\1\0\0\2\0\2ab\5\0", 11, DECODED_MAX, NULL)));
     assert_refused(9, "\0\1\0\0\2\5\2ab\5\0", 11, ERR_SYNTAX,
                    "metadata version 9: tagged fields are not in order");
     const struct proto_kafka_api *api = proto_kafka_api(PROTO_KAFKA_API_VERSIONS);
     struct err_text why = {0};
-    assert_true(err_is(decode(api, api->response, 3, "\0\0\1\0\0\0\0\1\3\2\1\1", 12, DECODED_MAX,
-                              &why),
-                       ERR_SYNTAX));
+    assert_true(
+        err_is(decode(api, api->response, 3, "\0\0\1\0\0\0\0\1\3\2\1\1", 12, DECODED_MAX, &why),
+               ERR_SYNTAX));
     assert_string_equal(why.text, "api_versions version 3: a tagged field is longer than what it "
                                   "holds");
 }
@@ -113,9 +113,9 @@ static void fields_of_other_versions_have_their_defaults(void **state)
                                              &request, NULL)));
     assert_true(request.allow_auto_topic_creation);
     assert_null(request.topics.items);
-    assert_true(err_is_ok(proto_kafka_decode(metadata(), metadata()->request, 1,
-                                             slice_make("\0\0\0\0", 4), &arena, 100, &request,
-                                             NULL)));
+    assert_true(
+        err_is_ok(proto_kafka_decode(metadata(), metadata()->request, 1, slice_make("\0\0\0\0", 4),
+                                     &arena, 100, &request, NULL)));
     assert_non_null(request.topics.items);
     arena_done(&arena);
 }
@@ -124,8 +124,8 @@ static void without_memory_it_says_so(void **state)
 {
     (void)state;
     mem_fail_after(1);
-    err_t err = proto_kafka_decode(metadata(), metadata()->request, 1,
-                                   slice_make("\0\0\0\0", 4), &(struct arena){0}, 100,
+    err_t err = proto_kafka_decode(metadata(), metadata()->request, 1, slice_make("\0\0\0\0", 4),
+                                   &(struct arena){0}, 100,
                                    &(struct proto_kafka_metadata_request){0}, NULL);
     mem_fail_after(0);
     assert_true(err_is(err, ERR_MEMORY));

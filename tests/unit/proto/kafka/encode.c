@@ -77,8 +77,8 @@ static void tagged_fields_are_sent_in_order_unless_they_are_their_defaults(void 
     assert_encoded(api, api->response, 3, &response, "\0\0\1\0\0\0\0\0", 8);
     response.zk_migration_ready = true;
     response.finalized_features_epoch = 7;
-    assert_encoded(api, api->response, 3, &response,
-                   "\0\0\1\0\0\0\0\2\1\x8\0\0\0\0\0\0\0\7\3\1\1", 21);
+    assert_encoded(api, api->response, 3, &response, "\0\0\1\0\0\0\0\2\1\x8\0\0\0\0\0\0\0\7\3\1\1",
+                   21);
 }
 
 int main(void)

@@ -1,0 +1,431 @@
+/*
+ * Bytes in, bytes out. Small requests are read into the loop's shared buffer and copied out of it,
+ * many at a time; what is left of a larger one is read straight to where it stays. Its buffer has
+ * the declared size from the start, which the handler has agreed to, so nothing moves and no peer
+ * takes more than it said.
+ *
+ * Kafka has no error answer below its messages: what cannot be followed ends the connection, behind
+ * the answers that are owed. Half a request commits nothing.
+ *
+ * A connection whose peer has gone lives on while the handler has requests of it, since those reach
+ * for its session.
+ */
+
+#include "net/kafka/server_int.h"
+
+#include "base/alloc.h"
+#include "base/cursor.h"
+
+/* A request whose rest is larger is read straight into its bytes. */
+#define DIRECT_MIN 16384u
+/* The most that one read takes, so that one fast peer does not hold the loop. */
+#define DIRECT_MAX 262144u
+/* Answers that one write takes together. */
+#define FLUSH_PARTS 64u
+#define SIZE_BYTES 4u
+
+static void enter(struct net_kafka_conn *conn, enum net_kafka_conn_state state)
+{
+    bool again = conn->state == CONN_READ && state == CONN_SIZE;
+    ASSERT(state > conn->state || again);
+    conn->state = state;
+    /* Every state has its own time limit, which begins here. */
+    conn->since_ns = io_now_ns(conn->server->loop);
+    conn->window_bytes = 0;
+}
+
+/* True while no request may begin: the peer has to take answers first. */
+static bool is_blocked(const struct net_kafka_conn *conn)
+{
+    const struct net_kafka_limits *limits = &conn->server->limits;
+    return conn->request_count >= limits->pipeline_max ||
+           io_tcp_write_queued(conn->server->loop, conn->tcp) > limits->queued_bytes_max;
+}
+
+static void update_reading(struct net_kafka_conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    bool wanted = conn->state == CONN_READ || (conn->state == CONN_SIZE && !is_blocked(conn));
+    wanted = wanted && !conn->peer_ended;
+    if (wanted == conn->reading)
+        return;
+    conn->reading = wanted;
+    if (wanted)
+        io_tcp_read_start(conn->server->loop, conn->tcp);
+    else
+        io_tcp_read_stop(conn->server->loop, conn->tcp);
+}
+
+static void free_request(struct net_kafka_request *request)
+{
+    ASSERT(request->conn->request_count > 0 && request->conn->current != request);
+    request->conn->request_count--;
+    list_remove(&request->link);
+    buf_done(&request->bytes);
+    buf_done(&request->answer);
+    mem_free(request);
+}
+
+/* The request that is coming in will not come whole. */
+static void drop_current(struct net_kafka_conn *conn)
+{
+    struct net_kafka_request *request = conn->current;
+    if (!request)
+        return;
+    ASSERT(request->step == REQUEST_WAITS || request->step == REQUEST_READ);
+    conn->current = NULL;
+    conn->server->handler->on_abort(conn->server->owner, request);
+    free_request(request);
+}
+
+void net_kafka_conn_finish(struct net_kafka_conn *conn)
+{
+    if (conn->state >= CONN_DONE)
+        return;
+    drop_current(conn);
+    enter(conn, CONN_DONE);
+    net_kafka_server_turn(conn);
+}
+
+/* What the peer sent is not the protocol. */
+static void refuse(struct net_kafka_conn *conn)
+{
+    conn->server->counters.refused++;
+    net_kafka_conn_finish(conn);
+}
+
+void net_kafka_conn_close(struct net_kafka_conn *conn)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    drop_current(conn);
+    enter(conn, CONN_CLOSED);
+    io_tcp_close(conn->server->loop, conn->tcp);
+    LIST_EACH_SAFE (link, &conn->requests) {
+        struct net_kafka_request *request = CONTAINER_OF(link, struct net_kafka_request, link);
+        if (request->step == REQUEST_ANSWERED)
+            free_request(request);
+    }
+    /* Not in one walk: a handler that is told may end other requests of the same connection. */
+    struct list gone;
+    list_init(&gone);
+    for (struct list *link = list_pop(&conn->requests); link; link = list_pop(&conn->requests))
+        list_add_tail(&gone, link);
+    for (struct list *link = list_pop(&gone); link; link = list_pop(&gone)) {
+        list_add_tail(&conn->requests, link);
+        conn->server->handler->on_gone(conn->server->owner,
+                                       CONTAINER_OF(link, struct net_kafka_request, link));
+    }
+    net_kafka_server_turn(conn);
+}
+
+void net_kafka_conn_check_free(struct net_kafka_conn *conn)
+{
+    struct net_kafka_server *server = conn->server;
+    if (conn->state != CONN_CLOSED || conn->tcp || conn->request_count > 0)
+        return;
+    server->handler->on_close(server->owner, conn->session);
+    server->counters.connections_open--;
+    buf_done(&conn->held);
+    list_remove(&conn->turn_link);
+    list_remove(&conn->link);
+    mem_free(conn);
+}
+
+static void deliver(struct net_kafka_conn *conn)
+{
+    struct net_kafka_request *request = conn->current;
+    ASSERT(request->step == REQUEST_READ && request->bytes.size == request->size);
+    conn->current = NULL;
+    request->step = REQUEST_HANDED;
+    conn->server->counters.requests++;
+    enter(conn, CONN_SIZE);
+    /* Last: the handler may answer from within, and the request may be gone after that. */
+    conn->server->handler->on_request(conn->server->owner, request, buf_slice(&request->bytes));
+}
+
+static void start_reading(struct net_kafka_conn *conn)
+{
+    struct net_kafka_request *request = conn->current;
+    if (request->size && !buf_reserve(&request->bytes, request->size)) {
+        refuse(conn);
+        return;
+    }
+    request->step = REQUEST_READ;
+    enter(conn, CONN_READ);
+    if (request->size == 0)
+        deliver(conn);
+}
+
+static void begin_request(struct net_kafka_conn *conn, uint32_t size)
+{
+    struct net_kafka_server *server = conn->server;
+    if (size > server->limits.request_size_max) {
+        refuse(conn);
+        return;
+    }
+    struct net_kafka_request *request =
+        mem_zalloc(1, sizeof(*request) + server->handler->state_size);
+    if (!request) {
+        refuse(conn);
+        return;
+    }
+    request->conn = conn;
+    request->size = size;
+    list_add_tail(&conn->requests, &request->link);
+    conn->request_count++;
+    conn->current = request;
+    if (server->handler->on_size(server->owner, request, size))
+        start_reading(conn);
+    else
+        enter(conn, CONN_WAIT);
+}
+
+static void take_size(struct net_kafka_conn *conn, struct slice *in)
+{
+    while (in->size && conn->size_have < SIZE_BYTES) {
+        conn->size[conn->size_have++] = in->data[0];
+        *in = slice_sub(*in, 1, in->size);
+    }
+    if (conn->size_have < SIZE_BYTES)
+        return;
+    conn->size_have = 0;
+    begin_request(conn, get_u32be(conn->size));
+}
+
+static void take_bytes(struct net_kafka_conn *conn, struct slice *in)
+{
+    struct net_kafka_request *request = conn->current;
+    struct slice part = slice_sub(*in, 0, request->size - request->bytes.size);
+    *in = slice_sub(*in, part.size, in->size);
+    buf_add_slice(&request->bytes, part);
+    if (request->bytes.size == request->size)
+        deliver(conn);
+}
+
+/* Takes `in` as far as the state lets it and holds the rest: at most what one read brings. */
+static void process(struct net_kafka_conn *conn, struct slice in)
+{
+    while (in.size && (conn->state == CONN_READ || (conn->state == CONN_SIZE && !is_blocked(conn))))
+        if (conn->state == CONN_READ)
+            take_bytes(conn, &in);
+        else
+            take_size(conn, &in);
+    if (conn->state >= CONN_DONE)
+        return;
+    buf_add_slice(&conn->held, in);
+    if (!buf_ok(&conn->held))
+        refuse(conn);
+}
+
+void net_kafka_conn_resume(struct net_kafka_conn *conn)
+{
+    if (conn->held.size && (conn->state == CONN_SIZE || conn->state == CONN_READ)) {
+        struct buf held = conn->held;
+        conn->held = (struct buf){0};
+        process(conn, buf_slice(&held));
+        buf_done(&held);
+    }
+    if (conn->peer_ended && conn->state < CONN_DONE &&
+        (conn->state != CONN_SIZE || !is_blocked(conn)))
+        net_kafka_conn_finish(conn);
+    if (conn->state == CONN_DONE && list_empty(&conn->requests) &&
+        io_tcp_write_queued(conn->server->loop, conn->tcp) == 0)
+        net_kafka_conn_close(conn);
+    update_reading(conn);
+}
+
+static struct io_room on_room(void *owner)
+{
+    struct net_kafka_conn *conn = owner;
+    struct net_kafka_request *request = conn->current;
+    size_t left = conn->state == CONN_READ ? request->size - request->bytes.size : 0;
+    conn->direct = left >= DIRECT_MIN;
+    if (conn->direct)
+        return (struct io_room){request->bytes.data + request->bytes.size,
+                                left < DIRECT_MAX ? left : DIRECT_MAX};
+    return (struct io_room){conn->server->buffer, conn->server->limits.read_size};
+}
+
+static void on_read(void *owner, size_t size)
+{
+    struct net_kafka_conn *conn = owner;
+    ASSERT(conn->held.size == 0 || conn->state >= CONN_DONE);
+    conn->server->counters.bytes_in += size;
+    conn->window_bytes += size;
+    if (conn->direct) {
+        buf_advance(&conn->current->bytes, size);
+        if (conn->current->bytes.size == conn->current->size)
+            deliver(conn);
+    } else {
+        process(conn, slice_make(conn->server->buffer, size));
+    }
+    net_kafka_server_turn(conn);
+}
+
+/* ERR_END is half a close: answers can still be sent. Anything else means nobody listens. */
+static void on_ended(void *owner, err_t err)
+{
+    struct net_kafka_conn *conn = owner;
+    conn->peer_ended = true;
+    conn->reading = false;
+    if (err_is(err, ERR_END))
+        net_kafka_server_turn(conn);
+    else
+        net_kafka_conn_close(conn);
+}
+
+static void on_drained(void *owner)
+{
+    struct net_kafka_conn *conn = owner;
+    conn->write_since_ns = 0;
+    if (conn->state != CONN_CLOSED)
+        net_kafka_server_turn(conn);
+}
+
+static void on_closed(void *owner)
+{
+    struct net_kafka_conn *conn = owner;
+    conn->tcp = NULL;
+    net_kafka_server_turn(conn);
+}
+
+const struct io_tcp_events net_kafka_conn_events = {
+    .room = on_room,
+    .read = on_read,
+    .ended = on_ended,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+void net_kafka_conn_check_time(struct net_kafka_conn *conn, uint64_t now_ns)
+{
+    const struct net_kafka_limits *limits = &conn->server->limits;
+    bool late = false;
+    if (conn->state == CONN_CLOSED)
+        return;
+    if (conn->write_since_ns) {
+        size_t left = io_tcp_write_queued(conn->server->loop, conn->tcp);
+        /* Any progress counts: a slow reader is fine, one that has stopped is not. */
+        if (left != conn->write_left) {
+            conn->write_left = left;
+            conn->write_since_ns = now_ns;
+        }
+        late = now_ns - conn->write_since_ns >= limits->write_ms * IO_MS;
+    }
+    bool begun = conn->state == CONN_READ || (conn->state == CONN_SIZE && conn->size_have);
+    /* Time in which an answer is owed, or we do not read, is not the peer's idleness. */
+    if (!begun && (conn->request_count || !conn->reading))
+        conn->since_ns = now_ns;
+    uint64_t spent_ns = now_ns - conn->since_ns;
+    if (begun && spent_ns >= limits->window_ms * IO_MS) {
+        late = late || conn->window_bytes * 1000 < limits->rate_min * limits->window_ms;
+        conn->since_ns = now_ns;
+        conn->window_bytes = 0;
+    }
+    late = late || (!begun && spent_ns >= limits->idle_ms * IO_MS);
+    if (late) {
+        conn->server->counters.timeouts++;
+        net_kafka_conn_close(conn);
+    }
+}
+
+/* One write for all answers at the front that are there. */
+void net_kafka_conn_flush(struct net_kafka_conn *conn)
+{
+    while (conn->state != CONN_CLOSED && !list_empty(&conn->requests)) {
+        uint8_t sizes[FLUSH_PARTS / 2][SIZE_BYTES];
+        struct slice parts[FLUSH_PARTS];
+        size_t count = 0, bytes = 0;
+        bool last = false;
+        struct list *link = conn->requests.next;
+        for (; link != &conn->requests && count < FLUSH_PARTS && !last; link = link->next) {
+            const struct net_kafka_request *request =
+                CONTAINER_OF(link, struct net_kafka_request, link);
+            if (request->step != REQUEST_ANSWERED)
+                break;
+            last = request->last;
+            if (request->answer.size == 0 || conn->cut)
+                continue;
+            put_u32be(sizes[count / 2], (uint32_t)request->answer.size);
+            parts[count] = slice_make(sizes[count / 2], SIZE_BYTES);
+            parts[count + 1] = buf_slice(&request->answer);
+            bytes += SIZE_BYTES + request->answer.size;
+            count += 2;
+        }
+        if (link == conn->requests.next)
+            return;
+        err_t err = count ? io_tcp_write(conn->server->loop, conn->tcp, parts, count) : err_ok();
+        conn->server->counters.bytes_out += bytes;
+        while (conn->requests.next != link)
+            free_request(CONTAINER_OF(conn->requests.next, struct net_kafka_request, link));
+        if (!err_is_ok(err)) {
+            net_kafka_conn_close(conn);
+            return;
+        }
+        conn->write_left = io_tcp_write_queued(conn->server->loop, conn->tcp);
+        if (conn->write_left && !conn->write_since_ns)
+            conn->write_since_ns = io_now_ns(conn->server->loop);
+        if (last) {
+            conn->cut = true;
+            refuse(conn);
+        }
+    }
+}
+
+void *net_kafka_request_state(struct net_kafka_request *request)
+{
+    return request->state;
+}
+
+void *net_kafka_request_session(struct net_kafka_request *request)
+{
+    return request->conn->session;
+}
+
+bool net_kafka_request_gone(const struct net_kafka_request *request)
+{
+    return request->conn->state == CONN_CLOSED;
+}
+
+void net_kafka_request_start(struct net_kafka_request *request)
+{
+    struct net_kafka_conn *conn = request->conn;
+    ASSERT(conn->state == CONN_WAIT && conn->current == request);
+    start_reading(conn);
+    net_kafka_server_turn(conn);
+}
+
+static void end(struct net_kafka_request *request, bool last)
+{
+    struct net_kafka_conn *conn = request->conn;
+    ASSERT(request->step == REQUEST_HANDED);
+    request->step = REQUEST_ANSWERED;
+    request->last = last;
+    /* Its bytes are not needed while the answer waits for its turn. */
+    buf_done(&request->bytes);
+    if (conn->state == CONN_CLOSED)
+        free_request(request);
+    net_kafka_server_turn(conn);
+}
+
+void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
+{
+    bool failed = !buf_ok(answer) || answer->size == 0 || answer->size > INT32_MAX;
+    if (failed)
+        buf_done(answer);
+    request->answer = *answer;
+    *answer = (struct buf){0};
+    end(request, failed);
+}
+
+void net_kafka_reply_none(struct net_kafka_request *request)
+{
+    end(request, false);
+}
+
+void net_kafka_refuse(struct net_kafka_request *request)
+{
+    end(request, true);
+}

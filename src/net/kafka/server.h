@@ -1,0 +1,105 @@
+#pragma once
+
+/*
+ * The server side of Kafka's framing on one loop: connections given to it, requests taken off them
+ * (four bytes of size, then the request), answers sent back in the order of the requests, as
+ * clients rely on. No meaning: what a request says is its handler's. One server a loop
+ * (net/listener.h spreads sockets over them); everything here runs on that loop, except new and
+ * free, which run on any thread while the loop has no work for the server.
+ *
+ * A request's life. Its size has come: on_size decides whether there is memory for it, or that it
+ * waits until net_kafka_request_start, the connection not being read meanwhile. Then exactly one of
+ * on_request, with all of its bytes, and on_abort follows. After on_request the handler ends it
+ * with one of net_kafka_reply, net_kafka_reply_none and net_kafka_refuse, in that callback or any
+ * later one of the loop, in any order over requests, also when the peer has gone in the meantime
+ * (on_gone says so). Until then the request and its bytes live.
+ */
+
+#include "base/buf.h"
+#include "io/tcp.h"
+
+struct net_kafka_server;
+struct net_kafka_request;
+
+/* Limits; times in milliseconds. See net_kafka_limits_init for the defaults. */
+struct net_kafka_limits {
+    uint32_t connections_max;  /* 20000; over it: closed */
+    uint32_t pipeline_max;     /* 64 requests in flight on a connection; then reading stops */
+    uint32_t request_size_max; /* 100 MiB, as Kafka's socket.request.max.bytes; over it: closed */
+    size_t read_size;          /* 64 KiB: the loop's shared read buffer */
+    size_t queued_bytes_max;   /* 1 MiB of answers not sent; then reading stops */
+    uint64_t tick_ms;          /* 1000: how often times are looked at */
+    uint64_t idle_ms;          /* 600000 without a request, as Kafka's connections.max.idle.ms */
+    uint64_t window_ms;        /* 10000: in each window of a request ... */
+    uint64_t rate_min;         /* 1024: ... so many bytes a second at least; else closed */
+    uint64_t write_ms;         /* 30000 without the peer taking anything; then closed */
+};
+
+/* Sets the defaults above. */
+void net_kafka_limits_init(struct net_kafka_limits *limits);
+
+struct net_kafka_handler {
+    /* Bytes of the handler's own, zeroed: in every connection (net_kafka_request_session) and in
+     * every request (net_kafka_request_state). */
+    size_t session_size;
+    size_t state_size;
+    /* A request of `size` bytes begins. True: it is read; false: it waits. */
+    bool (*on_size)(void *owner, struct net_kafka_request *request, uint32_t size);
+    void (*on_request)(void *owner, struct net_kafka_request *request, struct slice bytes);
+    /* The rest will not come: the handler lets go of what on_size took. No reply. */
+    void (*on_abort)(void *owner, struct net_kafka_request *request);
+    /* The peer of a request that is not answered has gone: nobody will read the answer. */
+    void (*on_gone)(void *owner, struct net_kafka_request *request);
+    /* A connection is over, and so are all its requests. */
+    void (*on_close)(void *owner, void *session);
+};
+
+/* What a server counts; each only grows, except connections_open. */
+struct net_kafka_counters {
+    uint64_t connections_total;
+    uint64_t connections_open;
+    uint64_t connections_refused; /* over connections_max */
+    uint64_t refused;             /* connections ended for what they sent */
+    uint64_t timeouts;            /* and for being slow or idle */
+    uint64_t requests;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+
+/* Adds `from` to `into`. */
+void net_kafka_counters_merge(struct net_kafka_counters *into,
+                              const struct net_kafka_counters *from);
+
+/* A server without connections. `limits` NULL takes the defaults. The handler is constant; all of
+ * its callbacks are there. ERR_MEMORY. */
+err_t net_kafka_server_new(struct io_loop *loop, const struct net_kafka_limits *limits,
+                           const struct net_kafka_handler *handler, void *owner,
+                           struct net_kafka_server **out);
+/* Frees a server that was stopped or never given a socket. */
+void net_kafka_server_free(struct net_kafka_server **server);
+/* Takes a socket and serves it; it is closed here when it cannot be served. */
+void net_kafka_server_adopt(struct net_kafka_server *server, struct io_socket socket);
+/* Ends: nothing more is read, requests that are there are answered for up to `deadline_ms`, then
+ * all connections close. `stopped` is called once, when no connection and no request is left: the
+ * handler has to end those that it has. */
+void net_kafka_server_stop(struct net_kafka_server *server, uint64_t deadline_ms,
+                           void (*stopped)(void *owner), void *owner);
+const struct net_kafka_counters *net_kafka_server_counters(const struct net_kafka_server *server);
+
+/* The handler's bytes, aligned for any type. */
+void *net_kafka_request_state(struct net_kafka_request *request);
+void *net_kafka_request_session(struct net_kafka_request *request);
+/* True once the peer has gone: the answer will be dropped. */
+bool net_kafka_request_gone(const struct net_kafka_request *request);
+/* Ends a wait: the request is read. on_request does not run inside. */
+void net_kafka_request_start(struct net_kafka_request *request);
+
+/* Answers with the content of `answer`, which is taken over and left empty; the size in front is
+ * put there here. An answer that failed (buf_ok) closes the connection. The request is no longer
+ * the caller's, as after the other two. */
+void net_kafka_reply(struct net_kafka_request *request, struct buf *answer);
+/* There is no answer to this one (a produce request with acks=0). */
+void net_kafka_reply_none(struct net_kafka_request *request);
+/* What it says is not the protocol, or must not be answered: the connection closes once the answers
+ * owed before it are sent. */
+void net_kafka_refuse(struct net_kafka_request *request);

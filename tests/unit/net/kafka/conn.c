@@ -1,0 +1,297 @@
+#include "unit/net/kafka/fixture.h"
+
+static void requests_are_taken_off_the_bytes_wherever_they_are_cut(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 12; piece++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        tcp->piece = piece;
+        fixture_request(tcp, "e one");
+        fixture_request(tcp, "");
+        fixture_send(f, tcp, "e three");
+        assert_int_equal(f->requests, 3);
+        assert_answered(tcp, "e one", "e three");
+        fixture_free(f);
+    }
+}
+
+static void many_requests_in_one_read_are_answered_in_one_write(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    for (int i = 0; i < 20; i++)
+        fixture_request(tcp, "e");
+    fake_run(f->fake);
+    assert_int_equal(tcp->writes, 1);
+    assert_int_equal(tcp->out.size, 20 * 5);
+    assert_int_equal(fixture_counters(f)->bytes_in, 20 * 5);
+    assert_int_equal(fixture_counters(f)->bytes_out, 20 * 5);
+    fixture_free(f);
+}
+
+static void answers_keep_the_order_of_the_requests(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_send(f, tcp, "later 1");
+    fixture_send(f, tcp, "e 2");
+    fixture_send(f, tcp, "none");
+    fixture_send(f, tcp, "later 4");
+    fixture_reply(f, 1, "4");
+    assert_int_equal(tcp->out.size, 0);
+    fixture_reply(f, 0, "1");
+    assert_answered(tcp, "1", "e 2", "4");
+    fixture_free(f);
+}
+
+static void a_large_request_is_read_where_it_stays(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    size_t size = 3 << 20;
+    char *large = malloc(size + 1);
+    assert_non_null(large);
+    memset(large, 'e', size);
+    large[size] = '\0';
+    fixture_request(tcp, large);
+    fixture_send(f, tcp, "e small");
+    assert_answered(tcp, large, "e small");
+    free(large);
+    fixture_free(f);
+}
+
+static void a_request_waits_for_memory_and_what_is_behind_it_too(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    f->wait_size = 5;
+    fixture_request(tcp, "e one");
+    fixture_send(f, tcp, "e second");
+    assert_int_equal(f->requests, 0);
+    assert_false(tcp->reading);
+    f->wait_size = 0;
+    net_kafka_request_start(f->waiting);
+    assert_int_equal(f->requests, 0);
+    fake_run(f->fake);
+    assert_answered(tcp, "e one", "e second");
+    assert_true(tcp->reading);
+    fixture_free(f);
+}
+
+static void a_peer_that_goes_while_its_request_waits_is_told_of(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    f->wait_size = 5;
+    fixture_send(f, tcp, "e one");
+    assert_non_null(f->waiting);
+    /* Nothing is read, so that the end is not seen; closing shows it. */
+    fixture_free(f);
+}
+
+static void a_size_over_the_limit_ends_the_connection_behind_its_answers(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_request(tcp, "later");
+    fake_send(tcp, "\xff\xff\xff\xff", 4);
+    fixture_send(f, tcp, "e");
+    assert_int_equal(f->requests, 1);
+    assert_int_equal(fixture_counters(f)->refused, 1);
+    assert_false(tcp->closed);
+    fixture_reply(f, 0, "last");
+    assert_answered(tcp, "last");
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void nothing_is_answered_behind_what_was_refused(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_request(tcp, "e 1");
+    fixture_request(tcp, "r 2");
+    fixture_request(tcp, "e 3");
+    fixture_send(f, tcp, "later 4");
+    assert_answered(tcp, "e 1");
+    fixture_reply(f, 0, "4");
+    assert_answered(tcp, "e 1");
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void an_answer_without_memory_ends_the_connection(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_send(f, tcp, "later");
+    struct buf answer = {0};
+    mem_fail_after(1);
+    buf_add_string(&answer, "this finds no room");
+    mem_fail_after(0);
+    assert_false(buf_ok(&answer));
+    net_kafka_reply(f->later[0], &answer);
+    fake_run(f->fake);
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void without_memory_a_request_ends_its_connection_only(void **state)
+{
+    (void)state;
+    for (unsigned at = 1; at <= 2; at++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        struct io_tcp *other = fixture_connect(f);
+        fixture_request(tcp, "e one");
+        mem_fail_after(at);
+        fake_run(f->fake);
+        mem_fail_after(0);
+        assert_true(tcp->closed);
+        fixture_send(f, other, "e two");
+        assert_answered(other, "e two");
+        fixture_free(f);
+    }
+}
+
+static void half_a_request_comes_to_nothing(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_request(tcp, "later");
+    fake_send(tcp,
+              "\0\0\0\x9"
+              "half",
+              8);
+    fake_end(tcp, ERR_END);
+    fake_run(f->fake);
+    assert_int_equal(f->requests, 1);
+    assert_int_equal(f->aborts, 1);
+    assert_int_equal(f->gone, 0);
+    fixture_reply(f, 0, "whole");
+    assert_answered(tcp, "whole");
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void a_peer_that_breaks_off_leaves_its_requests_with_the_handler(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_request(tcp, "later 1");
+    fixture_request(tcp, "e 2");
+    fixture_request(tcp, "later 3");
+    fake_end(tcp, ERR_CLOSED);
+    fake_run(f->fake);
+    assert_true(tcp->closed);
+    assert_int_equal(f->gone, 2);
+    assert_int_equal(f->closes, 0);
+    fixture_reply(f, 0, "nobody");
+    assert_int_equal(f->closes, 0);
+    fixture_reply(f, 1, "hears");
+    assert_int_equal(f->closes, 1);
+    assert_int_equal(tcp->out.size, 0);
+    fixture_free(f);
+}
+
+static void a_peer_that_does_not_read_is_not_read_from(void **state)
+{
+    (void)state;
+    struct net_kafka_limits limits;
+    net_kafka_limits_init(&limits);
+    limits.queued_bytes_max = 10;
+    struct fixture *f = fixture_new(&limits);
+    struct io_tcp *tcp = fixture_connect(f);
+    tcp->stuck = true;
+    fixture_send(f, tcp, "e first");
+    fixture_send(f, tcp, "e second");
+    assert_int_equal(f->requests, 1);
+    assert_false(tcp->reading);
+    fake_drain(tcp);
+    fake_run(f->fake);
+    assert_answered(tcp, "e first", "e second");
+    fixture_free(f);
+}
+
+static void so_many_requests_are_in_flight_at_the_most(void **state)
+{
+    (void)state;
+    struct net_kafka_limits limits;
+    net_kafka_limits_init(&limits);
+    limits.pipeline_max = 2;
+    struct fixture *f = fixture_new(&limits);
+    struct io_tcp *tcp = fixture_connect(f);
+    for (int i = 0; i < 4; i++)
+        fixture_request(tcp, "later");
+    fake_run(f->fake);
+    assert_int_equal(f->requests, 2);
+    assert_false(tcp->reading);
+    fixture_reply(f, 0, "a");
+    assert_int_equal(f->requests, 3);
+    fixture_reply(f, 1, "b");
+    fixture_reply(f, 2, "c");
+    fixture_reply(f, 3, "d");
+    assert_answered(tcp, "a", "b", "c", "d");
+    fixture_free(f);
+}
+
+static void slow_and_idle_peers_are_let_go_and_slow_answers_are_not(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *idle = fixture_connect(f);
+    struct io_tcp *slow = fixture_connect(f);
+    struct io_tcp *patient = fixture_connect(f);
+    struct io_tcp *deaf = fixture_connect(f);
+    fake_send(slow, "\0\0\x10\0e", 5);
+    fixture_send(f, patient, "later");
+    deaf->stuck = true;
+    fixture_send(f, deaf, "e");
+    fake_advance(f->fake, 25000);
+    assert_true(slow->closed);
+    assert_int_equal(f->aborts, 1);
+    assert_false(deaf->closed);
+    fake_advance(f->fake, 10000);
+    assert_true(deaf->closed);
+    assert_false(idle->closed);
+    fake_advance(f->fake, 600000);
+    assert_true(idle->closed);
+    assert_false(patient->closed);
+    assert_int_equal(fixture_counters(f)->timeouts, 3);
+    fixture_reply(f, 0, "at last");
+    assert_answered(patient, "at last");
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_are_taken_off_the_bytes_wherever_they_are_cut),
+        cmocka_unit_test(many_requests_in_one_read_are_answered_in_one_write),
+        cmocka_unit_test(answers_keep_the_order_of_the_requests),
+        cmocka_unit_test(a_large_request_is_read_where_it_stays),
+        cmocka_unit_test(a_request_waits_for_memory_and_what_is_behind_it_too),
+        cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),
+        cmocka_unit_test(a_size_over_the_limit_ends_the_connection_behind_its_answers),
+        cmocka_unit_test(nothing_is_answered_behind_what_was_refused),
+        cmocka_unit_test(an_answer_without_memory_ends_the_connection),
+        cmocka_unit_test(without_memory_a_request_ends_its_connection_only),
+        cmocka_unit_test(half_a_request_comes_to_nothing),
+        cmocka_unit_test(a_peer_that_breaks_off_leaves_its_requests_with_the_handler),
+        cmocka_unit_test(a_peer_that_does_not_read_is_not_read_from),
+        cmocka_unit_test(so_many_requests_are_in_flight_at_the_most),
+        cmocka_unit_test(slow_and_idle_peers_are_let_go_and_slow_answers_are_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

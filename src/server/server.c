@@ -20,13 +20,14 @@
 #define SHARE_BODIES 4u
 #define SHARE_BATCHES 4u
 #define SHARE_TAIL 8u
+#define SHARE_FETCHES 16u
 #define SHARE_INDEX 8u
 #define REQUEST_SIZE_MAX (UINT64_C(64) << 20)
 /* Sinks that keep up read from the tail: too small, and they read the disk; beyond 64 MiB it only
  * holds what nobody reads twice. */
 #define TAIL_MIN (UINT64_C(16) << 20)
 #define TAIL_MAX (UINT64_C(64) << 20)
-#define ADMIN_EXPORTERS 4u
+#define ADMIN_EXPORTERS 5u
 /* Letters that are being redriven and not answered; what is over waits in its queue. */
 #define REDRIVE_BYTES (UINT64_C(16) << 20)
 
@@ -225,6 +226,28 @@ static err_t new_intake(struct server *server)
     return err;
 }
 
+static err_t new_kafka(struct server *server)
+{
+    const struct control_config *config = server->config;
+    struct serve_kafka_loop *loops = mem_zalloc(server->intake_count, sizeof *loops);
+    if (!loops)
+        return err_make(ERR_MEMORY);
+    for (size_t i = 0; i < server->intake_count; i++)
+        loops[i] = (struct serve_kafka_loop){
+            .loop = server->intakes[i].loop,
+            .inlet = pipeline_check_inlet(server->intakes[i].check),
+            .credit = &server->intakes[i].credit,
+            .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
+        };
+    err_t err = serve_kafka_new(&(struct serve_kafka_options){.address = config->kafka.listen,
+                                                              .log = log_flow(server->log),
+                                                              .loops = loops,
+                                                              .loop_count = server->intake_count},
+                                &server->kafka);
+    mem_free(loops);
+    return err;
+}
+
 static void ask_reload(void *owner, struct admin_reload *request)
 {
     server_reload(owner, request);
@@ -247,6 +270,7 @@ static err_t new_admin(struct server *server, struct err_text *why)
     *out++ = log_exporter(server->log);
     *out++ = server->check_exporter;
     *out++ = sources_http_exporter(server->http);
+    *out++ = serve_kafka_exporter(server->kafka);
     *out++ = &server->process.exporter;
     for (size_t i = 0; i < server->sink_count; i++)
         *out++ = sinks_runner_exporter(server->sinks[i].runner);
@@ -272,30 +296,43 @@ struct opening {
     struct err_text *why;
     err_t error;
     uint16_t port;
+    uint16_t kafka_port;
 };
 
+static void doors_opened(void *owner)
+{
+    struct server *server = owner;
+    io_uv_loop_stop(server->control);
+}
+
+/* The intake last, so that no record comes in by a start that fails. */
 static void open_intake(struct task *task)
 {
     struct opening *opening = CONTAINER_OF(task, struct opening, task);
     struct server *server = opening->server;
-    opening->error = sources_http_start(server->http, opening->why);
-    if (err_is_ok(opening->error))
+    opening->error = serve_kafka_start(server->kafka, opening->why);
+    if (err_is_ok(opening->error)) {
+        opening->kafka_port = serve_kafka_port(server->kafka);
+        opening->error = sources_http_start(server->http, opening->why);
+        if (!err_is_ok(opening->error)) {
+            serve_kafka_stop(server->kafka, 0, doors_opened, server);
+            return;
+        }
         opening->port = sources_http_port(server->http);
-    io_uv_loop_stop(server->control);
+    }
+    doors_opened(server);
 }
 
-static err_t start_intakes(struct server *server, uint16_t *port, struct err_text *why)
+static err_t start_intakes(struct server *server, struct opening *opening)
 {
     for (size_t i = 0; i < server->intake_count; i++) {
         TRY(io_uv_loop_start(server->intakes[i].loop, "intake"));
         server->intakes[i].started = true;
     }
-    /* On the stack: this thread waits in the loop until the task has run. */
-    struct opening opening = {.task = {.run = open_intake}, .server = server, .why = why};
-    io_post(server->intakes[0].loop, &opening.task);
+    opening->task.run = open_intake;
+    io_post(server->intakes[0].loop, &opening->task);
     io_uv_loop_run(server->control);
-    *port = opening.port;
-    return opening.error;
+    return opening->error;
 }
 
 static void admin_closed(void *owner)
@@ -317,16 +354,18 @@ static void close_admin(struct server *server)
 
 /* Says where the doors are: with port 0 only the system knows. Scripts and tests wait for this
  * line; it comes when all doors take connections. */
-static void say_serving(struct server *server, uint16_t intake_port)
+static void say_serving(struct server *server, const struct opening *opening)
 {
     const struct control_config *config = server->config;
     const char *intake = config->intake.listen;
+    const char *kafka = config->kafka.listen;
     const char *admin = config->admin.listen;
     logger_write(&server->logger.logger, LOG_LEVEL_INFO, "serving",
-                 "garner %s: intake on %.*s:%u, admin on %.*s:%u, %zu topics, %zu sinks, data in "
-                 "%s",
-                 GARNER_VERSION, (int)(strrchr(intake, ':') - intake), intake, intake_port,
+                 "garner %s: intake on %.*s:%u, admin on %.*s:%u, kafka on %.*s:%u, %zu topics, "
+                 "%zu sinks, data in %s",
+                 GARNER_VERSION, (int)(strrchr(intake, ':') - intake), intake, opening->port,
                  (int)(strrchr(admin, ':') - admin), admin, admin_port(server->admin),
+                 (int)(strrchr(kafka, ':') - kafka), kafka, opening->kafka_port,
                  server->catalog->topic_count, server->sink_count, config->data_dir);
 }
 
@@ -356,8 +395,9 @@ static err_t start(struct server *server, const struct server_options *options,
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
     TRY(new_admin(server, why));
-    uint16_t intake_port = 0;
-    err = start_intakes(server, &intake_port, why);
+    /* On the stack: this thread waits in the loop until the task has run. */
+    struct opening opening = {.server = server, .why = why};
+    err = start_intakes(server, &opening);
     if (!err_is_ok(err)) {
         close_admin(server);
         return err;
@@ -366,7 +406,7 @@ static err_t start(struct server *server, const struct server_options *options,
     for (size_t i = 0; i < server->sink_count && !server->stopping; i++)
         sinks_runner_start(server->sinks[i].runner);
     server->serving = true;
-    say_serving(server, intake_port);
+    say_serving(server, &opening);
     return err_ok();
 }
 
@@ -381,6 +421,7 @@ static void free_intakes(struct server *server)
         }
     }
     sources_http_free(&server->http);
+    serve_kafka_free(&server->kafka);
     sources_redrive_free(&server->redrive);
     pipeline_check_exporter_free(&server->check_exporter);
     for (size_t i = 0; i < server->intake_count; i++)

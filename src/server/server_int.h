@@ -10,6 +10,7 @@
 #include "flow/credit.h"
 #include "log/log.h"
 #include "pipeline/check/check.h"
+#include "serve/kafka/kafka.h"
 #include "server/logline.h"
 #include "server/process.h"
 #include "server/server.h"
@@ -55,6 +56,7 @@ struct server {
     struct sources_redrive *redrive;
     struct flow_exporter *check_exporter;
     struct sources_http *http;
+    struct serve_kafka *kafka;
     struct server_sink *sinks;
     size_t sink_count;
     struct admin *admin;

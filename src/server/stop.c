@@ -12,8 +12,8 @@
  * of it the process ends where it stands: what was acknowledged is on disk, the next start goes on.
  */
 
-#define INTAKE_SHARE 3u /* of shutdown_timeout: a third for requests under way */
-#define GRACE_MS 5000u  /* beyond shutdown_timeout, before giving up */
+#define DOORS_SHARE 6u /* of shutdown_timeout: a sixth a door for requests under way */
+#define GRACE_MS 5000u /* beyond shutdown_timeout, before giving up */
 
 /* The last line: who reads the log finds here whether anything was left to the next start. */
 static void log_stopped(struct task *task)
@@ -53,10 +53,10 @@ static void sink_stopped(void *context, err_t err)
 
 static void stop_sinks(struct server *server)
 {
-    /* What the intake did not need of its third is not given on: a stop that is announced as 30 s
+    /* What the intake did not need of its share is not given on: a stop that is announced as 30 s
      * long may be shorter, never longer. */
-    uint64_t timeout_ms =
-        server->config->shutdown_timeout_ms - server->config->shutdown_timeout_ms / INTAKE_SHARE;
+    uint64_t timeout_ms = server->config->shutdown_timeout_ms -
+                          2 * (server->config->shutdown_timeout_ms / DOORS_SHARE);
     server->sinks_left = server->sink_count;
     for (size_t i = 0; i < server->sink_count; i++)
         sinks_runner_stop(server->sinks[i].runner, timeout_ms, sink_stopped, server);
@@ -93,18 +93,26 @@ static void stop_check(struct task *task)
 }
 
 /* On the first intake loop. */
-static void intake_stopped(void *owner)
+static void kafka_stopped(void *owner)
 {
     struct server *server = owner;
     server->step_task.run = stop_check;
     io_post(server->intakes[0].loop, &server->step_task);
 }
 
+/* On the first intake loop. */
+static void intake_stopped(void *owner)
+{
+    struct server *server = owner;
+    serve_kafka_stop(server->kafka, server->config->shutdown_timeout_ms / DOORS_SHARE,
+                     kafka_stopped, server);
+}
+
 /* On the first intake loop, where the intake is stopped. */
 static void stop_intake(struct task *task)
 {
     struct server *server = CONTAINER_OF(task, struct server, step_task);
-    sources_http_stop(server->http, server->config->shutdown_timeout_ms / INTAKE_SHARE,
+    sources_http_stop(server->http, server->config->shutdown_timeout_ms / DOORS_SHARE,
                       intake_stopped, server);
 }
 

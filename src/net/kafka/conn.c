@@ -57,9 +57,18 @@ static void update_reading(struct net_kafka_conn *conn)
         io_tcp_read_stop(conn->server->loop, conn->tcp);
 }
 
+/* What is with the kernel's queue, and so still in our memory, as it was when last looked at. */
+static void note_queued(struct net_kafka_conn *conn, size_t queued)
+{
+    conn->server->counters.bytes_unsent += queued;
+    conn->server->counters.bytes_unsent -= conn->write_left;
+    conn->write_left = queued;
+}
+
 static void free_request(struct net_kafka_request *request)
 {
     ASSERT(request->conn->request_count > 0 && request->conn->current != request);
+    request->conn->server->counters.bytes_unsent -= request->answer.size;
     request->conn->request_count--;
     list_remove(&request->link);
     buf_done(&request->bytes);
@@ -101,6 +110,7 @@ void net_kafka_conn_close(struct net_kafka_conn *conn)
         return;
     drop_current(conn);
     enter(conn, CONN_CLOSED);
+    note_queued(conn, 0);
     io_tcp_close(conn->server->loop, conn->tcp);
     LIST_EACH_SAFE (link, &conn->requests) {
         struct net_kafka_request *request = CONTAINER_OF(link, struct net_kafka_request, link);
@@ -280,8 +290,10 @@ static void on_drained(void *owner)
 {
     struct net_kafka_conn *conn = owner;
     conn->write_since_ns = 0;
-    if (conn->state != CONN_CLOSED)
-        net_kafka_server_turn(conn);
+    if (conn->state == CONN_CLOSED)
+        return;
+    note_queued(conn, 0);
+    net_kafka_server_turn(conn);
 }
 
 static void on_closed(void *owner)
@@ -308,10 +320,9 @@ void net_kafka_conn_check_time(struct net_kafka_conn *conn, uint64_t now_ns)
     if (conn->write_since_ns) {
         size_t left = io_tcp_write_queued(conn->server->loop, conn->tcp);
         /* Any progress counts: a slow reader is fine, one that has stopped is not. */
-        if (left != conn->write_left) {
-            conn->write_left = left;
+        if (left != conn->write_left)
             conn->write_since_ns = now_ns;
-        }
+        note_queued(conn, left);
         late = now_ns - conn->write_since_ns >= limits->write_ms * IO_MS;
     }
     bool begun = conn->state == CONN_READ || (conn->state == CONN_SIZE && conn->size_have);
@@ -364,7 +375,7 @@ void net_kafka_conn_flush(struct net_kafka_conn *conn)
             net_kafka_conn_close(conn);
             return;
         }
-        conn->write_left = io_tcp_write_queued(conn->server->loop, conn->tcp);
+        note_queued(conn, io_tcp_write_queued(conn->server->loop, conn->tcp));
         if (conn->write_left && !conn->write_since_ns)
             conn->write_since_ns = io_now_ns(conn->server->loop);
         if (last) {
@@ -417,6 +428,7 @@ void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
         buf_done(answer);
     request->answer = *answer;
     *answer = (struct buf){0};
+    request->conn->server->counters.bytes_unsent += request->answer.size;
     end(request, failed);
 }
 

@@ -37,6 +37,7 @@ void net_kafka_counters_merge(struct net_kafka_counters *into,
     into->requests += from->requests;
     into->bytes_in += from->bytes_in;
     into->bytes_out += from->bytes_out;
+    into->bytes_unsent += from->bytes_unsent;
 }
 
 static void defer_turn(struct net_kafka_server *server)

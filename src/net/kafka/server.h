@@ -54,7 +54,7 @@ struct net_kafka_handler {
     void (*on_close)(void *owner, void *session);
 };
 
-/* What a server counts; each only grows, except connections_open. */
+/* What a server counts; each only grows, except connections_open and bytes_unsent. */
 struct net_kafka_counters {
     uint64_t connections_total;
     uint64_t connections_open;
@@ -64,6 +64,7 @@ struct net_kafka_counters {
     uint64_t requests;
     uint64_t bytes_in;
     uint64_t bytes_out;
+    uint64_t bytes_unsent; /* answers that the peers have not taken: not growing only */
 };
 
 /* Adds `from` to `into`. */

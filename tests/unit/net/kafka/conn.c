@@ -217,10 +217,12 @@ static void a_peer_that_does_not_read_is_not_read_from(void **state)
     fixture_send(f, tcp, "e first");
     fixture_send(f, tcp, "e second");
     assert_int_equal(f->requests, 1);
+    assert_int_equal(fixture_counters(f)->bytes_unsent, 11);
     assert_false(tcp->reading);
     fake_drain(tcp);
     fake_run(f->fake);
     assert_answered(tcp, "e first", "e second");
+    assert_int_equal(fixture_counters(f)->bytes_unsent, 0);
     fixture_free(f);
 }
 

@@ -129,6 +129,7 @@ static inline void fixture_free(struct fixture *f)
     }
     assert_int_equal(f->stopped, 1);
     assert_int_equal(fixture_counters(f)->connections_open, 0);
+    assert_int_equal(fixture_counters(f)->bytes_unsent, 0);
     assert_int_equal(f->closes, fixture_counters(f)->connections_total);
     net_kafka_server_free(&f->server);
     assert_null(f->server);

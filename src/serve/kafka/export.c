@@ -1,0 +1,132 @@
+/*
+ * Counters are read on the loop that changes them: a visit goes from loop to loop, adds up what it
+ * finds, and comes home with the sum.
+ */
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "serve/kafka/kafka_int.h"
+
+enum family {
+    REQUESTS,
+    CONNECTIONS,
+    CONNECTIONS_TOTAL,
+    CONNECTIONS_REFUSED,
+    PROTOCOL_ERRORS,
+    TIMEOUTS,
+    BYTES_IN,
+    BYTES_OUT,
+    UNSENT,
+    WAITING,
+};
+
+static const struct metric_family families[] = {
+    [REQUESTS] = {"garner_kafka_requests_total", "Requests of the Kafka door by API.",
+                  METRIC_COUNTER},
+    [CONNECTIONS] = {"garner_kafka_connections", "Open connections of the Kafka door.",
+                     METRIC_GAUGE},
+    [CONNECTIONS_TOTAL] = {"garner_kafka_connections_total", "Connections taken by the Kafka door.",
+                           METRIC_COUNTER},
+    [CONNECTIONS_REFUSED] = {"garner_kafka_connections_refused_total",
+                             "Connections over the limit of the Kafka door.", METRIC_COUNTER},
+    [PROTOCOL_ERRORS] = {"garner_kafka_protocol_errors_total",
+                         "Connections ended because what came was not the protocol.",
+                         METRIC_COUNTER},
+    [TIMEOUTS] = {"garner_kafka_timeouts_total",
+                  "Connections ended because the peer was idle, or too slow within a request.",
+                  METRIC_COUNTER},
+    [BYTES_IN] = {"garner_kafka_received_bytes_total", "Bytes that the Kafka door has read.",
+                  METRIC_COUNTER},
+    [BYTES_OUT] = {"garner_kafka_sent_bytes_total", "Bytes that the Kafka door has answered with.",
+                   METRIC_COUNTER},
+    [UNSENT] = {"garner_kafka_unsent_bytes", "Answers that clients have not taken yet.",
+                METRIC_GAUGE},
+    [WAITING] = {"garner_kafka_waiting_fetches", "Fetches that wait for records.", METRIC_GAUGE},
+};
+
+struct visit {
+    struct task task;
+    struct serve_kafka *kafka;
+    struct flow_report *report;
+    size_t next; /* door to visit */
+    bool listening;
+    uint64_t waiting;
+    uint64_t requests[PROTO_KAFKA_APIS];
+    struct net_kafka_counters counters;
+};
+
+static void come_home(struct task *task)
+{
+    struct visit *visit = CONTAINER_OF(task, struct visit, task);
+    struct flow_report *report = visit->report;
+    struct metric_set *set = &report->metrics;
+    const struct net_kafka_counters *counters = &visit->counters;
+    const struct {
+        enum family family;
+        uint64_t value;
+    } values[] = {
+        {CONNECTIONS, counters->connections_open},
+        {CONNECTIONS_TOTAL, counters->connections_total},
+        {CONNECTIONS_REFUSED, counters->connections_refused},
+        {PROTOCOL_ERRORS, counters->refused},
+        {TIMEOUTS, counters->timeouts},
+        {BYTES_IN, counters->bytes_in},
+        {BYTES_OUT, counters->bytes_out},
+        {UNSENT, counters->bytes_unsent},
+        {WAITING, visit->waiting},
+    };
+    for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
+        if (visit->requests[i])
+            metric_add(set, &families[REQUESTS], (double)visit->requests[i], "api=\"%s\"",
+                       proto_kafka_apis[i].name);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        metric_add(set, &families[values[i].family], (double)values[i].value, "%s", "");
+    if (!visit->listening)
+        snprintf(report->not_ready, sizeof(report->not_ready), "the Kafka door does not listen");
+    mem_free(visit);
+    /* Last: the asker may be waiting for this one to free everything. */
+    report->done(report);
+}
+
+static void visit_door(struct task *task)
+{
+    struct visit *visit = CONTAINER_OF(task, struct visit, task);
+    struct serve_kafka *kafka = visit->kafka;
+    const struct serve_kafka_door *door = &kafka->doors[visit->next];
+    if (visit->next == 0)
+        visit->listening = kafka->listening;
+    net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
+    LIST_EACH (link, &door->polls)
+        visit->waiting++;
+    for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
+        visit->requests[i] += door->requests[i];
+    visit->next++;
+    bool last = visit->next == kafka->door_count;
+    if (last)
+        visit->task.run = come_home;
+    /* Behind this the visit is another thread's. */
+    io_post(last ? visit->report->home : kafka->doors[visit->next].loop, &visit->task);
+}
+
+static void report_failure(struct task *task)
+{
+    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
+    report->metrics.failed = true;
+    report->done(report);
+}
+
+void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *report)
+{
+    struct serve_kafka *kafka = CONTAINER_OF(exporter, struct serve_kafka, exporter);
+    struct visit *visit = mem_zalloc(1, sizeof(*visit));
+    /* Answered without a visit: the asker counts answers. */
+    if (!visit) {
+        report->task.run = report_failure;
+        io_post(report->home, &report->task);
+        return;
+    }
+    visit->task.run = visit_door;
+    visit->kafka = kafka;
+    visit->report = report;
+    io_post(kafka->doors[0].loop, &visit->task);
+}

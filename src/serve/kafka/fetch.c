@@ -1,0 +1,378 @@
+#include "serve/kafka/kafka_int.h"
+
+#include "base/assert.h"
+
+/*
+ * Fetch: a round reads the partitions one after the other in the order of the request, until the
+ * bytes that the client allows are there (KIP-74), and copies each batch once, so that the log has
+ * its memory back at once. A round that brings less than min_bytes is thrown away; then every
+ * partition is watched, and the first that has more, or the time, starts another one.
+ *
+ * A fetch gets whole batches, also where its offset lies inside of one, and the first batch
+ * whatever its size: a client would stand still before it otherwise.
+ *
+ * Failure modes: each partition has its own error. What many clients fetch and do not take from us
+ * is memory that is gone for the others: over a limit they get nothing and are told to come later.
+ */
+
+#define BUSY_MS 100
+/* Longest that a client waits for records, whatever it asks for; it asks again then. */
+#define WAIT_MS_MAX 60000
+
+struct fetching;
+
+/* Tells when a partition has more than the last round saw. */
+struct watch {
+    struct flow_read read;
+    struct fetching *fetching;
+    bool home;
+};
+
+struct part {
+    uint32_t topic_id; /* 0: there is none */
+    uint32_t partition;
+    int64_t offset;
+    uint32_t size_max;
+    int64_t next_offset; /* behind what the last round read */
+    size_t data_at;      /* its batches in `data` */
+    size_t data_size;
+    struct proto_kafka_fetch_response_partition *answer;
+};
+
+struct fetching {
+    struct serve_kafka_call *call;
+    struct proto_kafka_fetch_response response;
+    struct part *parts;
+    uint32_t part_count;
+    uint32_t at; /* the part whose turn it is, in a round */
+    size_t size_max;
+    struct buf data;
+    struct flow_read read;
+    bool failed; /* a partition has an error: the client is to know at once */
+    /* Between rounds. */
+    struct watch *watches; /* one a part */
+    uint32_t watching;     /* that have not come home */
+    bool woken;            /* one has seen more */
+    bool over;             /* no further wait */
+    bool timed;
+    struct io_timer timer;
+};
+
+static void begin_round(struct fetching *f);
+
+static const struct proto_kafka_fetch_request *request_of(const struct fetching *f)
+{
+    ASSERT(f->call->header.key == PROTO_KAFKA_FETCH);
+    return f->call->message;
+}
+
+static void answer(struct fetching *f)
+{
+    struct serve_kafka_call *call = f->call;
+    struct buf data = f->data;
+    io_timer_stop(call->door->loop, &f->timer);
+    call->door->fetch_bytes -= data.size;
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        struct part *part = &f->parts[i];
+        /* Never null, which some clients take for an error. */
+        part->answer->records = part->data_size
+                                    ? slice_make(data.data + part->data_at, part->data_size)
+                                    : SLICE_LITERAL("");
+    }
+    /* The arena ends in there, and `f` with it. */
+    serve_kafka_reply(call, &f->response);
+    buf_done(&data);
+}
+
+/* Ends the wait of all that still watch; each comes home. */
+static void cancel_watches(struct fetching *f)
+{
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        struct watch *watch = &f->watches[i];
+        if (!watch->home && !watch->read.cancelled)
+            flow_log_cancel(f->call->door->kafka->log, &watch->read);
+    }
+}
+
+static void watch_home(struct flow_read *read)
+{
+    struct watch *watch = CONTAINER_OF(read, struct watch, read);
+    struct fetching *f = watch->fetching;
+    ASSERT(!watch->home && f->watching > 0);
+    watch->home = true;
+    f->woken = f->woken || !err_is(read->error, ERR_CANCELLED);
+    flow_log_release(f->call->door->kafka->log, read);
+    if (--f->watching > 0) {
+        cancel_watches(f);
+        return;
+    }
+    list_remove(&f->call->poll_link);
+    if (f->woken)
+        begin_round(f);
+    else
+        answer(f);
+}
+
+static void end_wait(struct fetching *f)
+{
+    f->over = true;
+    cancel_watches(f);
+}
+
+static void time_is_up(struct io_timer *timer)
+{
+    struct fetching *f = CONTAINER_OF(timer, struct fetching, timer);
+    /* Within a round it is enough that the next wait does not begin. */
+    f->over = true;
+    if (f->watching > 0)
+        cancel_watches(f);
+}
+
+/* False when there is nothing to watch, or no memory to do it. */
+static bool begin_wait(struct fetching *f)
+{
+    struct serve_kafka_door *door = f->call->door;
+    if (!f->watches)
+        f->watches = arena_alloc(&f->call->arena, f->part_count * sizeof(*f->watches));
+    if (!f->watches || f->part_count == 0)
+        return false;
+    if (!f->timed) {
+        int32_t wait_ms = request_of(f)->max_wait_ms;
+        f->timed = true;
+        f->timer.run = time_is_up;
+        io_timer_start(door->loop, &f->timer,
+                       (uint64_t)(wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX) * IO_MS);
+    }
+    f->woken = false;
+    f->watching = f->part_count;
+    list_add_tail(&door->polls, &f->call->poll_link);
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        const struct part *part = &f->parts[i];
+        struct watch *watch = &f->watches[i];
+        watch->fetching = f;
+        watch->home = false;
+        watch->read = (struct flow_read){
+            .home = door->loop,
+            .done = watch_home,
+            .topic_id = part->topic_id,
+            .partition = part->partition,
+            .offset = part->next_offset,
+            .size_max = 1,
+            .wait = true,
+        };
+        flow_log_read(door->kafka->log, &watch->read);
+    }
+    return true;
+}
+
+static void end_round(struct fetching *f)
+{
+    const struct proto_kafka_fetch_request *request = request_of(f);
+    bool enough = f->failed || f->over || request->max_wait_ms <= 0 ||
+                  (request->min_bytes <= 0 || f->data.size >= (size_t)request->min_bytes);
+    if (f->call->door->stopping || net_kafka_request_gone(f->call->request) || enough ||
+        !begin_wait(f))
+        answer(f);
+}
+
+static void keep_batches(struct fetching *f, struct part *part)
+{
+    size_t before = f->data.size;
+    for (uint32_t i = 0; i < f->read.batch_count; i++)
+        buf_add_slice(&f->data, f->read.batches[i]);
+    if (!buf_ok(&f->data)) {
+        /* What was read is read again when the client asks again. */
+        buf_reset(&f->data);
+        f->data.size = before;
+        part->answer->error_code = SERVE_KAFKA_UNKNOWN_SERVER_ERROR;
+        f->failed = true;
+        return;
+    }
+    f->call->door->fetch_bytes += f->data.size - before;
+    part->data_at = before;
+    part->data_size = f->data.size - before;
+    part->next_offset = f->read.next_offset;
+}
+
+static void read_next(struct fetching *f);
+
+static void was_read(struct flow_read *read)
+{
+    struct fetching *f = CONTAINER_OF(read, struct fetching, read);
+    struct part *part = &f->parts[f->at];
+    if (err_is_ok(read->error)) {
+        part->answer->high_watermark = read->end_offset;
+        part->answer->last_stable_offset = read->end_offset;
+        keep_batches(f, part);
+    } else {
+        part->answer->error_code = serve_kafka_error_code(read->error);
+        f->failed = true;
+        /* A topic that was deleted may be there again, as another. */
+        f->call->door->view.doubted |= err_is(read->error, ERR_NOT_FOUND);
+    }
+    flow_log_release(f->call->door->kafka->log, read);
+    f->at++;
+    read_next(f);
+}
+
+static void read_next(struct fetching *f)
+{
+    struct serve_kafka_door *door = f->call->door;
+    while (f->at < f->part_count && f->parts[f->at].topic_id == 0)
+        f->at++;
+    size_t left = f->data.size < f->size_max ? f->size_max - f->data.size : 0;
+    /* What finds no room is at the front the next time, if the client does as Kafka's does. */
+    if (f->at == f->part_count || left == 0) {
+        end_round(f);
+        return;
+    }
+    const struct part *part = &f->parts[f->at];
+    f->read = (struct flow_read){
+        .home = door->loop,
+        .done = was_read,
+        .topic_id = part->topic_id,
+        .partition = part->partition,
+        .offset = part->offset,
+        .size_max = part->size_max < left ? part->size_max : (uint32_t)left,
+    };
+    flow_log_read(door->kafka->log, &f->read);
+}
+
+static void begin_round(struct fetching *f)
+{
+    struct serve_kafka_door *door = f->call->door;
+    door->fetch_bytes -= f->data.size;
+    buf_reset(&f->data);
+    f->at = 0;
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        f->parts[i].next_offset = f->parts[i].offset;
+        f->parts[i].data_size = 0;
+    }
+    uint64_t held = door->fetch_bytes + net_kafka_server_counters(door->server)->bytes_unsent;
+    if (held >= door->fetch_bytes_max) {
+        f->response.throttle_time_ms = BUSY_MS;
+        answer(f);
+        return;
+    }
+    read_next(f);
+}
+
+static uint32_t positive(int32_t value)
+{
+    return value > 0 ? (uint32_t)value : 1;
+}
+
+/* True when the view has the topic and the partition. */
+static bool resolve(struct fetching *f, struct slice name, struct part *part)
+{
+    const struct flow_topic_state *topic = serve_kafka_view_topic(&f->call->door->view, name);
+    bool there = topic && part->partition < topic->partition_count;
+    part->topic_id = there ? topic->id : 0;
+    part->answer->error_code = there ? SERVE_KAFKA_NONE : SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    f->failed = f->failed || !there;
+    return there;
+}
+
+/* True when all are known. */
+static bool resolve_all(struct fetching *f)
+{
+    const struct proto_kafka_fetch_request *request = request_of(f);
+    struct part *part = f->parts;
+    f->failed = false;
+    for (uint32_t t = 0; t < request->topics.count; t++)
+        for (uint32_t p = 0; p < request->topics.items[t].partitions.count; p++)
+            resolve(f, request->topics.items[t].topic, part++);
+    ASSERT(part == f->parts + f->part_count);
+    return !f->failed;
+}
+
+static void viewed(struct serve_kafka_call *call)
+{
+    struct fetching *f = call->work;
+    resolve_all(f);
+    begin_round(f);
+}
+
+static bool make_parts(struct fetching *f, const struct proto_kafka_fetch_request_topic *asked,
+                       struct proto_kafka_fetch_response_topic *out, struct part *part)
+{
+    uint32_t count = asked->partitions.count;
+    out->topic = asked->topic;
+    out->partitions.items = serve_kafka_alloc(f->call, count, sizeof(*out->partitions.items));
+    if (!out->partitions.items)
+        return false;
+    out->partitions.count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct proto_kafka_fetch_request_partition *want = &asked->partitions.items[i];
+        out->partitions.items[i] = (struct proto_kafka_fetch_response_partition){
+            .partition_index = want->partition,
+            .high_watermark = -1,
+            .last_stable_offset = -1,
+            .log_start_offset = -1,
+            .preferred_read_replica = -1,
+        };
+        part[i] = (struct part){
+            .partition = want->partition >= 0 ? (uint32_t)want->partition : UINT32_MAX,
+            .offset = want->fetch_offset,
+            .size_max = positive(want->partition_max_bytes),
+            .answer = &out->partitions.items[i],
+        };
+    }
+    return true;
+}
+
+/* Room for every answer, so that only batches need more behind this. */
+static struct fetching *begin(struct serve_kafka_call *call)
+{
+    const struct proto_kafka_fetch_request *request = call->message;
+    uint32_t part_count = 0;
+    for (uint32_t i = 0; i < request->topics.count; i++)
+        part_count += request->topics.items[i].partitions.count;
+    struct fetching *f = serve_kafka_alloc(call, 1, sizeof(*f));
+    if (!f)
+        return NULL;
+    call->work = f;
+    f->call = call;
+    f->size_max = positive(request->max_bytes);
+    if (f->size_max > SERVE_KAFKA_FETCH_BYTES_MAX)
+        f->size_max = SERVE_KAFKA_FETCH_BYTES_MAX;
+    proto_kafka_init(call->api->response, &f->response);
+    f->response.responses.items =
+        serve_kafka_alloc(call, request->topics.count, sizeof(*f->response.responses.items));
+    if (!f->response.responses.items)
+        return NULL;
+    f->response.responses.count = request->topics.count;
+    f->parts = serve_kafka_alloc(call, part_count, sizeof(*f->parts));
+    if (!f->parts)
+        return NULL;
+    for (uint32_t i = 0; i < request->topics.count; i++) {
+        if (!make_parts(f, &request->topics.items[i], &f->response.responses.items[i],
+                        f->parts + f->part_count))
+            return NULL;
+        f->part_count += request->topics.items[i].partitions.count;
+    }
+    return f;
+}
+
+void serve_kafka_fetch(struct serve_kafka_call *call)
+{
+    struct fetching *f = begin(call);
+    if (!f)
+        return;
+    if (resolve_all(f) && !call->door->view.doubted)
+        begin_round(f);
+    else
+        serve_kafka_view_refresh(call, viewed);
+}
+
+void serve_kafka_fetch_gone(struct serve_kafka_call *call)
+{
+    ASSERT(list_linked(&call->poll_link));
+    end_wait(call->work);
+}
+
+void serve_kafka_fetch_stop(struct serve_kafka_door *door)
+{
+    LIST_EACH (link, &door->polls)
+        end_wait(CONTAINER_OF(link, struct serve_kafka_call, poll_link)->work);
+}

@@ -1,0 +1,145 @@
+#pragma once
+
+/*
+ * The inside of the Kafka door: kafka.c starts and stops it, session.c takes requests and gives
+ * answers, view.c knows which topics there are; the rest is a file an API or a family of them.
+ *
+ * A call is one request on its way. Its message and whatever its answer is made of lie in its
+ * arena, which lives until the answer has been encoded.
+ */
+
+#include "base/map.h"
+#include "net/listener.h"
+#include "proto/kafka/messages.h"
+#include "serve/kafka/kafka.h"
+
+/* The one broker that there is. */
+#define SERVE_KAFKA_NODE_ID 1
+/* Answers hold so many bytes of batches at the most, and one batch more where nothing else fits. */
+#define SERVE_KAFKA_FETCH_BYTES_MAX (8u << 20)
+
+/* Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes). */
+enum serve_kafka_error {
+    SERVE_KAFKA_UNKNOWN_SERVER_ERROR = -1,
+    SERVE_KAFKA_NONE = 0,
+    SERVE_KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    SERVE_KAFKA_INVALID_TOPIC = 17,
+    SERVE_KAFKA_UNSUPPORTED_VERSION = 35,
+    SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+};
+
+struct serve_kafka_door;
+struct serve_kafka_call;
+
+/* What serves one API, in the versions that are advertised. */
+struct serve_kafka_service {
+    int16_t key;
+    int16_t first;
+    int16_t last;
+    void (*run)(struct serve_kafka_call *call);
+};
+
+struct serve_kafka_call {
+    struct serve_kafka_door *door;
+    struct net_kafka_request *request;
+    const struct serve_kafka_service *service;
+    const struct proto_kafka_api *api;
+    struct proto_kafka_request_header header;
+    struct arena arena;
+    void *message; /* api->request's struct */
+    uint64_t reserved_bytes;
+    struct flow_credit_waiter waiter;
+    struct list view_link;
+    void (*viewed)(struct serve_kafka_call *call);
+    struct list poll_link; /* the door's, while it waits for records */
+    void *work;            /* the service's own */
+};
+
+/* Topics as the log said last, with where they begin and end. One a loop. */
+struct serve_kafka_view {
+    struct serve_kafka_door *door;
+    struct flow_snapshot snapshot; /* the last answer */
+    struct flow_snapshot asked;    /* on its way */
+    struct map by_name;            /* of `snapshot`: struct flow_topic_state */
+    bool valid;
+    bool doubted; /* the log has said that something in it is not so any more */
+    bool asking;
+    struct list waiting; /* calls that wait for the one on its way */
+    struct list next;    /* and for the one behind it */
+};
+
+/* What one loop has. Touched on that loop only. */
+struct serve_kafka_door {
+    struct serve_kafka *kafka;
+    struct io_loop *loop;
+    struct flow_inlet *inlet;
+    struct flow_credit *credit;
+    struct net_kafka_server *server;
+    struct serve_kafka_view view;
+    struct list polls;        /* calls that wait for records */
+    uint64_t fetch_bytes;     /* batches in answers that are being made */
+    uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken */
+    bool stopping;
+    uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
+    struct task stop_task;
+    struct task stopped_task; /* on the first loop */
+};
+
+struct serve_kafka {
+    struct flow_exporter exporter;
+    const char *address;
+    const char *advertised;
+    char host[256]; /* that clients are told */
+    int32_t port;
+    struct flow_log *log;
+    struct net_listener *listener;
+    bool listening;
+    uint64_t stop_deadline_ms;
+    size_t doors_open;
+    void (*stopped)(void *owner);
+    void *stopped_owner;
+    size_t door_count;
+    struct serve_kafka_door doors[];
+};
+
+/* session.c */
+
+/* The server's owner is a struct serve_kafka_door. */
+extern const struct net_kafka_handler serve_kafka_handler;
+/* Answers the call with its api->response's struct, and ends it. */
+void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
+/* Ends the call without an answer: the connection closes. */
+void serve_kafka_refuse(struct serve_kafka_call *call);
+/* `count` zeroed structs of `size` in the call's arena; NULL, with the call refused, when there is
+ * no memory. */
+void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
+/* The code that says `err` to a client. */
+int16_t serve_kafka_error_code(err_t err);
+
+/* view.c */
+
+void serve_kafka_view_init(struct serve_kafka_view *view, struct serve_kafka_door *door);
+/* Nothing is asked any more. */
+void serve_kafka_view_done(struct serve_kafka_view *view);
+/* Has `viewed` called with a view of a moment behind this call, on this loop, not within; without
+ * memory it is the last one, or none. */
+void serve_kafka_view_refresh(struct serve_kafka_call *call,
+                              void (*viewed)(struct serve_kafka_call *call));
+/* The topic, as far as the view knows; NULL. */
+const struct flow_topic_state *serve_kafka_view_topic(const struct serve_kafka_view *view,
+                                                      struct slice name);
+
+/* One a service. */
+void serve_kafka_api_versions(struct serve_kafka_call *call);
+void serve_kafka_metadata(struct serve_kafka_call *call);
+void serve_kafka_list_offsets(struct serve_kafka_call *call);
+void serve_kafka_fetch(struct serve_kafka_call *call);
+
+/* fetch.c: the peer of a call that waits has gone: it ends soon. */
+void serve_kafka_fetch_gone(struct serve_kafka_call *call);
+/* Has every waiting fetch answered with what there is. */
+void serve_kafka_fetch_stop(struct serve_kafka_door *door);
+
+/* export.c: the exporter's collect. */
+void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *report);

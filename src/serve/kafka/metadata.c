@@ -1,0 +1,110 @@
+#include "serve/kafka/kafka_int.h"
+
+#include "base/assert.h"
+#include "base/uuid.h"
+
+/*
+ * Metadata: one broker, which leads all partitions of all topics. A topic that is asked for and not
+ * there is an error of its own in the answer.
+ */
+
+static const int32_t node_id = SERVE_KAFKA_NODE_ID;
+
+/* Names that begin so are garner's own. */
+static bool is_internal(struct slice name)
+{
+    return name.size > 0 && name.data[0] == '_';
+}
+
+/* False when the call has been refused. */
+static bool describe_partitions(struct serve_kafka_call *call, uint32_t count,
+                                struct proto_kafka_metadata_response_topic *out)
+{
+    out->partitions.items = serve_kafka_alloc(call, count, sizeof(*out->partitions.items));
+    if (!out->partitions.items)
+        return false;
+    out->partitions.count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct proto_kafka_metadata_response_partition *partition = &out->partitions.items[i];
+        partition->partition_index = (int32_t)i;
+        partition->leader_id = node_id;
+        partition->replica_nodes.items = partition->isr_nodes.items =
+            (int32_t *)(uintptr_t)&node_id;
+        partition->replica_nodes.count = partition->isr_nodes.count = 1;
+    }
+    return true;
+}
+
+/* `topic` NULL: there is none of the name. */
+static bool describe_topic(struct serve_kafka_call *call, struct slice name,
+                           const struct flow_topic_state *topic,
+                           struct proto_kafka_metadata_response_topic *out)
+{
+    out->name = name;
+    out->topic_authorized_operations = INT32_MIN;
+    out->is_internal = is_internal(name);
+    if (topic)
+        return describe_partitions(call, topic->partition_count, out);
+    out->error_code = SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    return true;
+}
+
+/* Version 0 has no null: there no topic means all of them. */
+static bool wants_all(const struct serve_kafka_call *call)
+{
+    const struct proto_kafka_metadata_request *request = call->message;
+    return !request->topics.items || (call->header.version == 0 && request->topics.count == 0);
+}
+
+static bool describe_topics(struct serve_kafka_call *call,
+                            struct proto_kafka_metadata_response *response)
+{
+    const struct proto_kafka_metadata_request *request = call->message;
+    const struct serve_kafka_view *view = &call->door->view;
+    bool all = wants_all(call);
+    size_t known = view->valid ? view->snapshot.topic_count : 0;
+    size_t count = all ? known : request->topics.count;
+    struct proto_kafka_metadata_response_topic *topics =
+        serve_kafka_alloc(call, count, sizeof(*topics));
+    if (!topics)
+        return false;
+    response->topics.items = topics;
+    response->topics.count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const struct flow_topic_state *topic =
+            all ? &view->snapshot.topics[i]
+                : serve_kafka_view_topic(view, request->topics.items[i].name);
+        struct slice name = all ? slice_string(topic->name) : request->topics.items[i].name;
+        if (!describe_topic(call, name, topic, &topics[i]))
+            return false;
+    }
+    return true;
+}
+
+static void viewed(struct serve_kafka_call *call)
+{
+    const struct serve_kafka *kafka = call->door->kafka;
+    const struct serve_kafka_view *view = &call->door->view;
+    struct proto_kafka_metadata_response response;
+    struct proto_kafka_metadata_response_broker broker = {
+        .node_id = SERVE_KAFKA_NODE_ID,
+        .host = slice_string(kafka->host),
+        .port = kafka->port,
+    };
+    char cluster_id[UUID_TEXT_SIZE + 1];
+    proto_kafka_init(call->api->response, &response);
+    response.brokers.items = &broker;
+    response.brokers.count = 1;
+    response.controller_id = SERVE_KAFKA_NODE_ID;
+    if (view->valid) {
+        uuid_format(&view->snapshot.log_uuid, cluster_id);
+        response.cluster_id = slice_string(cluster_id);
+    }
+    if (describe_topics(call, &response))
+        serve_kafka_reply(call, &response);
+}
+
+void serve_kafka_metadata(struct serve_kafka_call *call)
+{
+    serve_kafka_view_refresh(call, viewed);
+}

@@ -1,0 +1,188 @@
+/*
+ * A request is decoded by its table, served, and answered. What cannot be decoded closes the
+ * connection, as Kafka does: there is no answer that a client of another version could read, but
+ * for ApiVersions, whose clients ask to find out (KIP-511).
+ *
+ * Memory for a request and for what its message becomes is reserved before it is read. What does
+ * not fit then is not read until others have been answered: pressure goes back as TCP has it.
+ */
+
+#include "serve/kafka/kafka_int.h"
+
+#include "base/assert.h"
+
+/* What a message may take in memory, beside its bytes: arrays are larger there than on the wire. */
+#define MESSAGE_FACTOR 8u
+#define MESSAGE_EXTRA ((size_t)64 << 10)
+
+static const struct serve_kafka_service services[] = {
+    {PROTO_KAFKA_FETCH, 4, 12, serve_kafka_fetch},
+    {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},
+    {PROTO_KAFKA_METADATA, 0, 9, serve_kafka_metadata},
+    {PROTO_KAFKA_API_VERSIONS, 0, 4, serve_kafka_api_versions},
+};
+
+#define SERVICES (sizeof(services) / sizeof(services[0]))
+
+static const struct serve_kafka_service *find_service(int16_t key)
+{
+    for (size_t i = 0; i < SERVICES; i++)
+        if (services[i].key == key)
+            return &services[i];
+    return NULL;
+}
+
+int16_t serve_kafka_error_code(err_t err)
+{
+    return (int16_t)err_kafka_code(err);
+}
+
+static void end_call(struct serve_kafka_call *call)
+{
+    uint64_t bytes = call->reserved_bytes;
+    ASSERT(!list_linked(&call->view_link) && !list_linked(&call->poll_link));
+    arena_done(&call->arena);
+    call->reserved_bytes = 0;
+    flow_credit_give(call->door->credit, bytes);
+}
+
+void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
+{
+    struct buf answer = {0};
+    proto_kafka_write_response_header(call->api, call->header.version, call->header.correlation_id,
+                                      &answer);
+    proto_kafka_encode(call->api, call->api->response, call->header.version, response, &answer);
+    end_call(call);
+    net_kafka_reply(call->request, &answer);
+}
+
+void serve_kafka_refuse(struct serve_kafka_call *call)
+{
+    end_call(call);
+    net_kafka_refuse(call->request);
+}
+
+void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
+{
+    ASSERT(size > 0 && count <= SIZE_MAX / size);
+    void *out = arena_alloc(&call->arena, count * size);
+    if (!out)
+        serve_kafka_refuse(call);
+    return out;
+}
+
+static void list_services(struct serve_kafka_call *call, int16_t error_code)
+{
+    struct proto_kafka_api_versions_response response;
+    struct proto_kafka_api_versions_response_api_key keys[SERVICES];
+    proto_kafka_init(call->api->response, &response);
+    for (size_t i = 0; i < SERVICES; i++)
+        keys[i] = (struct proto_kafka_api_versions_response_api_key){
+            services[i].key, services[i].first, services[i].last};
+    response.error_code = error_code;
+    response.api_keys.items = keys;
+    response.api_keys.count = SERVICES;
+    serve_kafka_reply(call, &response);
+}
+
+void serve_kafka_api_versions(struct serve_kafka_call *call)
+{
+    list_services(call, SERVE_KAFKA_NONE);
+}
+
+/* A version from after our time: the answer is in version 0, which every client reads. */
+static void refuse_version(struct serve_kafka_call *call)
+{
+    call->header.version = 0;
+    list_services(call, SERVE_KAFKA_UNSUPPORTED_VERSION);
+}
+
+static void on_granted(struct flow_credit_waiter *waiter)
+{
+    struct serve_kafka_call *call = CONTAINER_OF(waiter, struct serve_kafka_call, waiter);
+    call->reserved_bytes = waiter->bytes;
+    net_kafka_request_start(call->request);
+}
+
+/* A request that would never fit is read all the same when nothing else is: it is within the
+ * connection's limit. */
+static bool on_size(void *owner, struct net_kafka_request *request, uint32_t size)
+{
+    struct serve_kafka_door *door = owner;
+    struct serve_kafka_call *call = net_kafka_request_state(request);
+    uint64_t bytes = size < door->credit->limit_bytes ? size : door->credit->limit_bytes;
+    call->door = door;
+    call->request = request;
+    if (flow_credit_take(door->credit, bytes)) {
+        call->reserved_bytes = bytes;
+        return true;
+    }
+    call->waiter = (struct flow_credit_waiter){.bytes = bytes, .granted = on_granted};
+    flow_credit_wait(door->credit, &call->waiter);
+    return false;
+}
+
+static void on_abort(void *owner, struct net_kafka_request *request)
+{
+    struct serve_kafka_call *call = net_kafka_request_state(request);
+    (void)owner;
+    flow_credit_cancel(&call->waiter);
+    end_call(call);
+}
+
+static bool decode(struct serve_kafka_call *call, struct slice bytes)
+{
+    size_t size_max = bytes.size * MESSAGE_FACTOR + MESSAGE_EXTRA;
+    call->message = arena_alloc(&call->arena, call->api->request->size);
+    return call->message &&
+           err_is_ok(proto_kafka_decode(call->api, call->api->request, call->header.version, bytes,
+                                        &call->arena, size_max, call->message, NULL));
+}
+
+static void on_request(void *owner, struct net_kafka_request *request, struct slice bytes)
+{
+    struct serve_kafka_door *door = owner;
+    struct serve_kafka_call *call = net_kafka_request_state(request);
+    if (!err_is_ok(proto_kafka_read_header(&bytes, &call->header, NULL))) {
+        serve_kafka_refuse(call);
+        return;
+    }
+    call->service = find_service(call->header.key);
+    call->api = proto_kafka_api(call->header.key);
+    bool known = call->service && call->header.version >= call->service->first &&
+                 call->header.version <= call->service->last;
+    if (call->service && !known && call->header.key == PROTO_KAFKA_API_VERSIONS) {
+        refuse_version(call);
+        return;
+    }
+    if (!known || !decode(call, bytes)) {
+        serve_kafka_refuse(call);
+        return;
+    }
+    door->requests[call->api - proto_kafka_apis]++;
+    call->service->run(call);
+}
+
+/* Whoever is served for a peer that has gone ends by itself; only waiting would be in vain. */
+static void on_gone(void *owner, struct net_kafka_request *request)
+{
+    (void)owner;
+    struct serve_kafka_call *call = net_kafka_request_state(request);
+    if (list_linked(&call->poll_link))
+        serve_kafka_fetch_gone(call);
+}
+
+static void on_close(void *owner, void *session)
+{
+    (void)owner;
+    (void)session;
+}
+
+const struct net_kafka_handler serve_kafka_handler = {
+    .state_size = sizeof(struct serve_kafka_call),
+    .on_size = on_size,
+    .on_request = on_request,
+    .on_abort = on_abort,
+    .on_gone = on_gone,
+    .on_close = on_close,
+};

@@ -355,7 +355,8 @@ static uint8_t *put_moved(uint8_t *out, const struct flow_batch *batch, uint32_t
     return out + raw->rest.size;
 }
 
-size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, uint8_t *out)
+size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, bool holes,
+                          uint8_t *out)
 {
     ASSERT(left_out && out);
     ASSERT(flow_batch_codec(batch) == FLOW_CODEC_NONE);
@@ -370,13 +371,16 @@ size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_ou
     for (uint32_t i = 0; err_is_ok(err = flow_batch_next_raw(&it, &record, &raw)); i++) {
         if (flow_bit(left_out, i))
             continue;
-        end = put_moved(end, batch, kept++, &record, &raw);
+        uint32_t delta = holes ? (uint32_t)(record.offset - batch->base_offset) : kept;
+        end = put_moved(end, batch, delta, &record, &raw);
+        kept++;
         if (record.timestamp_ms > max_timestamp_ms)
             max_timestamp_ms = record.timestamp_ms;
     }
     size_t size = (size_t)(end - out);
     ASSERT(err_is(err, ERR_END) && kept > 0 && size <= batch->bytes.size);
-    put_u32be(out + AT_LAST_OFFSET_DELTA, kept - 1);
+    if (!holes)
+        put_u32be(out + AT_LAST_OFFSET_DELTA, kept - 1);
     put_u64be(out + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp_ms);
     put_u32be(out + AT_RECORD_COUNT, kept);
     flow_batch_seal(out, size);

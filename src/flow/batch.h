@@ -83,10 +83,12 @@ err_t flow_batch_parse(struct slice bytes, struct flow_batch *out);
 /* ERR_CORRUPT unless the CRC fits. */
 err_t flow_batch_check(const struct flow_batch *batch);
 /* Writes the batch without the records whose bit is set in `left_out` to `out`, which has room for
- * as many bytes as the batch has, and returns the size. Offsets have no hole where they were; base
- * offset, times and producer stay. The batch is not compressed and well-formed (whoever built it is
- * one of us), and a record is left in it. */
-size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, uint8_t *out);
+ * as many bytes as the batch has, and returns the size. `holes`: the others keep their offsets, as
+ * after compaction; else there is none where they were. Base offset, times and producer stay. The
+ * batch is not compressed and well-formed (whoever built it is one of us, or has walked it), and a
+ * record is left in it. */
+size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, bool holes,
+                          uint8_t *out);
 /* Patches the base offset of a finished batch. */
 void flow_batch_set_base_offset(uint8_t *batch, int64_t offset);
 

@@ -43,6 +43,7 @@ struct flow_append {
     uint32_t record_count; /* true count of records in `batch` */
     uint8_t *batch;        /* one batch (flow/batch.h) */
     size_t batch_size;
+    bool holes; /* what is left out of it leaves a hole in its offsets: they are the producer's */
     int64_t base_offset; /* result */
     /* Of each record in its order, or NULL: none has a key. What repeats a key of the topic is left
      * out and counted by the log, in the commit's counts of the topic, which has to be there. */

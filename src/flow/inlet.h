@@ -17,6 +17,10 @@ enum flow_framing {
     FLOW_FRAMING_JSON,   /* one JSON value: an array is a batch, anything else one record */
     FLOW_FRAMING_NDJSON, /* a record a line */
     FLOW_FRAMING_RECORD, /* one record, whatever it is */
+    FLOW_FRAMING_BATCH,  /* one record batch (flow/batch.h), whole, its CRC looked at. Its records
+                            keep  their order and offsets; one that is not accepted leaves a hole.
+                            Where a  contract refuses one, all of them are refused: the batch has one
+                            answer */
 };
 
 #define FLOW_INLET_ERRORS_MAX 100u
@@ -58,7 +62,8 @@ struct flow_inlet_request {
     const struct flow_inlet_topic *topic;
     const char *source; /* name of the source, for dead letters: "http" */
     enum flow_framing framing;
-    struct slice body; /* needed only during flow_inlet_submit, as what `history` points to */
+    uint32_t partition; /* BATCH: where it goes */
+    struct slice body;  /* needed only during flow_inlet_submit, as what `history` points to */
     const struct flow_inlet_history *history; /* NULL: it comes for the first time */
     const struct flow_inlet_once *once; /* NULL: it counts each time it comes; needed as `body` */
     void (*done)(struct flow_inlet_request *request);
@@ -75,8 +80,9 @@ struct flow_inlet_request {
     uint64_t errors_truncated; /* not listed */
     /* Of a request that counts once. One that repeats a number has only duplicates; one that
      * repeats a key has the first one's answer. */
-    bool replayed;     /* it repeats a key */
-    uint64_t expected; /* with ERR_SEQUENCE_GAP: the number that comes next */
+    int64_t base_offset; /* BATCH: that of its first record; -1: none was appended */
+    bool replayed;       /* it repeats a key */
+    uint64_t expected;   /* with ERR_SEQUENCE_GAP: the number that comes next */
 };
 
 struct flow_inlet_ops {

@@ -343,7 +343,7 @@ static void add_rest(struct log_frame *frame, const struct flow_append *append,
     size_t head = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
     uint8_t *room = entry_room(frame, head + append->batch_size);
     ASSERT(append->duplicate_count < append->record_count);
-    rest.batch_size = flow_batch_without(batch, append->duplicates, room + head);
+    rest.batch_size = flow_batch_without(batch, append->duplicates, append->holes, room + head);
     rest.record_count = append->record_count - append->duplicate_count;
     entry_added(frame, log_entry_put_batch_head(room, &rest) + rest.batch_size);
 }
@@ -381,7 +381,8 @@ static void add_append(struct log *log, struct log_frame *frame, struct flow_app
     size_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
     if (append->duplicate_count > 0) {
         add_rest(frame, append, &batch);
-        partition->next_offset += append->record_count - append->duplicate_count;
+        partition->next_offset += append->holes ? (int64_t)batch.last_offset_delta + 1
+                                                : append->record_count - append->duplicate_count;
     } else {
         entry_added(frame, log_entry_put_batch(entry_room(frame, size), append));
         partition->next_offset += (int64_t)batch.last_offset_delta + 1;

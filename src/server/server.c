@@ -392,6 +392,7 @@ static err_t start(struct server *server, const struct server_options *options,
     TRY(new_intake(server));
     control_catalog_come_into_force(server->catalog, NULL, io_wall_ms(server->control));
     TRY(server_learn_versions(server, why));
+    TRY(new_kafka(server));
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
     TRY(new_admin(server, why));

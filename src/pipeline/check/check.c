@@ -190,6 +190,7 @@ static void fill_answer(const struct pipeline_check_pass *pass, err_t err)
     ASSERT(pass->received > 0 || pass->tally.records[PIPELINE_CHECK_ACCEPTED] == 0);
     request->error = err;
     request->replayed = false;
+    request->base_offset = -1;
     request->accepted = pass->tally.records[PIPELINE_CHECK_ACCEPTED];
     request->duplicates = 0;
     request->dead_lettered = pass->tally.records[PIPELINE_CHECK_DEAD_LETTERED];
@@ -392,6 +393,10 @@ void pipeline_check_free(struct pipeline_check **check_pointer)
     map_done(&check->topics_by_name);
     format_jsonschema_scratch_free(&check->schema_scratch);
     buf_done(&check->scratch);
+    buf_done(&check->unpacked);
+    buf_done(&check->left_out);
+    buf_done(&check->rest);
+    buf_done(&check->keys);
     buf_done(&check->time);
     mem_free(check);
     *check_pointer = NULL;

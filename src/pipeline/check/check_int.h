@@ -83,7 +83,8 @@ struct pipeline_check_slot {
     struct flow_batch_mark mark; /* as it was before request `mark_request` */
     uint64_t mark_request;
     uint32_t topic_index;
-    uint32_t place; /* a partition, or partition_count: dead letters */
+    uint32_t place;                   /* a partition, or partition_count: dead letters */
+    struct flow_inlet_request *whole; /* the request whose one batch this is, or NULL */
 };
 
 /* What a commit holds of one topic. */
@@ -154,8 +155,12 @@ struct pipeline_check {
     struct task turn_end;
     bool turn_end_queued;
     struct format_jsonschema_scratch *schema_scratch;
-    struct buf scratch; /* a key or time without its escapes */
-    struct buf time;    /* arrival of the current request, as text; empty until needed */
+    struct buf scratch;  /* a key or time without its escapes */
+    struct buf unpacked; /* a batch without its compression */
+    struct buf left_out; /* bits of its records that are not appended */
+    struct buf rest;     /* the batch without those */
+    struct buf keys;     /* of those that are: struct flow_fingerprint */
+    struct buf time;     /* arrival of the current request, as text; empty until needed */
     struct histogram commit_duration;
     uint64_t commits_failed;
     enum pipeline_check_cap_state cap_state;
@@ -183,8 +188,15 @@ struct pipeline_check_pass {
 /* split.c: finds the records of the body and has each judged. What fails, fails the request. */
 err_t pipeline_check_split(struct pipeline_check_pass *pass);
 
+/* batch.c: the same for a body that is one record batch. */
+err_t pipeline_check_batch(struct pipeline_check_pass *pass);
+
 /* record.c: a record that passed, with what was found in it in pass->found. */
 err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record);
+/* The fingerprint of the idempotency key of the record whose values are in pass->found; all zero
+ * for none. ERR_MEMORY. */
+err_t pipeline_check_record_fingerprint(struct pipeline_check_pass *pass,
+                                        struct flow_fingerprint *out);
 /* A record that did not: a dead letter or a refusal, as the contract says. */
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
                                  const struct format_jsonschema_refusal *refusal);
@@ -221,6 +233,10 @@ err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t pl
                                    const struct flow_record *record,
                                    const struct flow_header *headers,
                                    const struct flow_fingerprint *key);
+/* Adds the current request's one batch, with its records' idempotency keys (or NULL). ERR_MEMORY,
+ * ERR_TOO_LARGE. */
+err_t pipeline_check_commit_whole(struct pipeline_check_pass *pass, struct slice batch,
+                                  uint32_t record_count, const struct flow_fingerprint *keys);
 /* The current request is a redriven letter's, which is settled with it: the last step before it is
  * kept. ERR_MEMORY. */
 err_t pipeline_check_commit_settle(struct pipeline_check *check, const struct flow_settle *settle);

@@ -121,6 +121,30 @@ err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inle
     return ensure_part(commit, topic);
 }
 
+/* One more slot, which no record has touched yet. */
+static err_t add_slot(struct pipeline_check_commit *commit, const struct flow_inlet_topic *topic,
+                      uint32_t place, struct pipeline_check_slot **out)
+{
+    if (commit->slot_count == commit->slot_capacity)
+        TRY(grow_slots(commit));
+    struct pipeline_check_slot *fresh = &commit->slots[commit->slot_count++];
+    /* Builders of earlier uses keep their memory; only those never used have to be made. */
+    if (commit->slot_count > commit->slot_ready) {
+        flow_batch_builder_init(&fresh->builder);
+        buf_init(&fresh->keys, 0);
+        buf_init(&fresh->spans, 0);
+        buf_init(&fresh->duplicates, 0);
+        commit->slot_ready = commit->slot_count;
+    }
+    ASSERT(fresh->builder.record_count == 0);
+    fresh->topic_index = topic->index;
+    fresh->place = place;
+    fresh->mark_request = 0;
+    fresh->whole = NULL;
+    *out = fresh;
+    return err_ok();
+}
+
 /* The slot for `place`, marked for the current request. */
 static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *topic,
                         uint32_t place, struct pipeline_check_slot **out)
@@ -130,21 +154,7 @@ static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *t
     /* The table makes this one look for every record but the first of a place; a search over
      * thousands of partitions would cost more than the record itself. */
     if (!topic->slot_at[place]) {
-        if (commit->slot_count == commit->slot_capacity)
-            TRY(grow_slots(commit));
-        struct pipeline_check_slot *fresh = &commit->slots[commit->slot_count++];
-        /* Builders of earlier uses keep their memory; only those never used have to be made. */
-        if (commit->slot_count > commit->slot_ready) {
-            flow_batch_builder_init(&fresh->builder);
-            buf_init(&fresh->keys, 0);
-            buf_init(&fresh->spans, 0);
-            buf_init(&fresh->duplicates, 0);
-            commit->slot_ready = commit->slot_count;
-        }
-        ASSERT(fresh->builder.record_count == 0);
-        fresh->topic_index = topic->index;
-        fresh->place = place;
-        fresh->mark_request = 0;
+        TRY(add_slot(commit, topic, place, out));
         topic->slot_at[place] = commit->slot_count;
     }
     struct pipeline_check_slot *slot = &commit->slots[topic->slot_at[place] - 1];
@@ -205,6 +215,39 @@ err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t pl
                                headers, record->header_count));
     commit->size += slot->builder.bytes.size - before;
     /* Looked at after the fact: one record over is little, and is rolled back with the rest. */
+    if (commit->size - commit->mark_size > check->request_size_max)
+        return err_make(ERR_TOO_LARGE);
+    return err_ok();
+}
+
+/* In a slot of its own, behind those that hold what came before it for the same partition: the log
+ * takes them in their order. */
+err_t pipeline_check_commit_whole(struct pipeline_check_pass *pass, struct slice batch,
+                                  uint32_t record_count, const struct flow_fingerprint *keys)
+{
+    struct pipeline_check *check = pass->check;
+    struct pipeline_check_commit *commit = check->open;
+    struct flow_inlet_topic *topic = pass->topic;
+    struct pipeline_check_slot *slot;
+    uint32_t place = pass->request->partition;
+    ASSERT(record_count > 0 && place < topic->partition_count);
+    TRY(add_slot(commit, topic, place, &slot));
+    slot->mark = flow_batch_builder_mark(&slot->builder);
+    slot->mark_request = check->request_number;
+    slot->whole = pass->request;
+    TRY(add_or_undo(&slot->builder.bytes, batch.data, batch.size));
+    if (keys) {
+        const struct pipeline_check_span span = {pass->request, 0};
+        TRY(add_or_undo(&slot->keys, keys, record_count * sizeof(*keys)));
+        TRY(add_or_undo(&slot->spans, &span, sizeof(span)));
+        if (!buf_reserve(&slot->duplicates, record_count / 8 + 1))
+            return err_make(ERR_MEMORY);
+        buf_advance(&slot->duplicates, record_count / 8 + 1);
+    }
+    slot->builder.record_count = record_count;
+    /* What comes for the partition behind it has to lie behind it. */
+    topic->slot_at[place] = 0;
+    commit->size += batch.size + slot->keys.size;
     if (commit->size - commit->mark_size > check->request_size_max)
         return err_make(ERR_TOO_LARGE);
     return err_ok();
@@ -288,7 +331,8 @@ static void forget_places(struct pipeline_check_commit *commit, uint32_t slot, u
 {
     struct flow_inlet_topic *const *topics = commit->check->topics;
     for (uint32_t i = slot; i < commit->slot_count; i++)
-        topics[commit->slots[i].topic_index]->slot_at[commit->slots[i].place] = 0;
+        if (!commit->slots[i].whole)
+            topics[commit->slots[i].topic_index]->slot_at[commit->slots[i].place] = 0;
     for (uint32_t i = part; i < commit->part_count; i++)
         topics[commit->parts[i].topic_index]->part_at = 0;
 }
@@ -343,7 +387,8 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
         const struct flow_inlet_topic *topic = check->topics[slot->topic_index];
         /* The place behind the last partition is that of the dead letters. */
         bool dead = slot->place == topic->partition_count;
-        struct slice batch = flow_batch_builder_finish(&slot->builder);
+        struct slice batch = slot->whole ? buf_slice(&slot->builder.bytes)
+                                         : flow_batch_builder_finish(&slot->builder);
         commit->appends[i] = (struct flow_append){
             .topic_id = dead ? topic->dlq_id : topic->topic_id,
             .partition = dead ? 0 : slot->place,
@@ -351,6 +396,7 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
             .record_count = slot->builder.record_count,
             .batch = slot->builder.bytes.data,
             .batch_size = batch.size,
+            .holes = slot->whole,
             .keys = slot->keys.size > 0 ? (const void *)slot->keys.data : NULL,
             .duplicates = slot->duplicates.data,
         };
@@ -448,9 +494,11 @@ void pipeline_check_commit_learn(struct pipeline_check_commit *commit)
     }
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         const struct flow_append *append = &commit->appends[i];
+        const struct pipeline_check_slot *slot = &commit->slots[i];
+        if (slot->whole && append->duplicate_count < append->record_count)
+            slot->whole->base_offset = append->base_offset;
         if (append->duplicate_count == 0)
             continue;
-        const struct pipeline_check_slot *slot = &commit->slots[i];
         learn_slot(slot, append);
         uint64_t bytes = duplicate_bytes(append);
         for (uint32_t p = 0; p < commit->part_count; p++) {

@@ -86,7 +86,8 @@ static void count(struct pipeline_check_pass *pass, enum pipeline_check_outcome 
 }
 
 /* The fingerprint of the idempotency key; all zero for none. */
-static err_t record_fingerprint(struct pipeline_check_pass *pass, struct flow_fingerprint *out)
+err_t pipeline_check_record_fingerprint(struct pipeline_check_pass *pass,
+                                        struct flow_fingerprint *out)
 {
     const struct flow_inlet_topic *topic = pass->topic;
     struct slice key;
@@ -113,7 +114,7 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
     /* The key last: it may stay in the scratch buffer until it has been appended. */
     TRY(record_time(pass, &entry.timestamp_ms));
     if (dedup)
-        TRY(record_fingerprint(pass, &fingerprint));
+        TRY(pipeline_check_record_fingerprint(pass, &fingerprint));
     TRY(key_at(pass, pass->topic->key_at, &entry.key));
     uint32_t partition = record_partition(pass, entry.key);
     TRY(pipeline_check_commit_append(pass, partition, &entry, NULL, dedup ? &fingerprint : NULL));

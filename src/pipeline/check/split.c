@@ -68,6 +68,8 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass)
 {
     ASSERT(pass->received == 0);
     struct slice body = pass->request->body;
+    if (pass->request->framing == FLOW_FRAMING_BATCH)
+        return pipeline_check_batch(pass);
     if (pass->request->framing == FLOW_FRAMING_NDJSON)
         return split_lines(pass, body);
     /* Also where it is nothing but white space: then it fails as such. */

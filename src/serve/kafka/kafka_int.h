@@ -23,10 +23,13 @@ enum serve_kafka_error {
     SERVE_KAFKA_UNKNOWN_SERVER_ERROR = -1,
     SERVE_KAFKA_NONE = 0,
     SERVE_KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    SERVE_KAFKA_CORRUPT_MESSAGE = 2,
     SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
     SERVE_KAFKA_INVALID_TOPIC = 17,
     SERVE_KAFKA_UNSUPPORTED_VERSION = 35,
     SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+    SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
+    SERVE_KAFKA_INVALID_RECORD = 87,
 };
 
 struct serve_kafka_door;
@@ -109,6 +112,8 @@ struct serve_kafka {
 extern const struct net_kafka_handler serve_kafka_handler;
 /* Answers the call with its api->response's struct, and ends it. */
 void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
+/* Ends the call, to which there is no answer. */
+void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
 void serve_kafka_refuse(struct serve_kafka_call *call);
 /* `count` zeroed structs of `size` in the call's arena; NULL, with the call refused, when there is
@@ -135,6 +140,7 @@ void serve_kafka_api_versions(struct serve_kafka_call *call);
 void serve_kafka_metadata(struct serve_kafka_call *call);
 void serve_kafka_list_offsets(struct serve_kafka_call *call);
 void serve_kafka_fetch(struct serve_kafka_call *call);
+void serve_kafka_produce(struct serve_kafka_call *call);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);

@@ -16,6 +16,9 @@
 #define MESSAGE_EXTRA ((size_t)64 << 10)
 
 static const struct serve_kafka_service services[] = {
+    /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
+     * (KAFKA-18659). What those versions carry is message formats 0 and 1, which are refused. */
+    {PROTO_KAFKA_PRODUCE, 0, 11, serve_kafka_produce},
     {PROTO_KAFKA_FETCH, 4, 12, serve_kafka_fetch},
     {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},
     {PROTO_KAFKA_METADATA, 0, 9, serve_kafka_metadata},
@@ -54,6 +57,12 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
     proto_kafka_encode(call->api, call->api->response, call->header.version, response, &answer);
     end_call(call);
     net_kafka_reply(call->request, &answer);
+}
+
+void serve_kafka_reply_none(struct serve_kafka_call *call)
+{
+    end_call(call);
+    net_kafka_reply_none(call->request);
 }
 
 void serve_kafka_refuse(struct serve_kafka_call *call)
@@ -149,7 +158,8 @@ static void on_request(void *owner, struct net_kafka_request *request, struct sl
     }
     call->service = find_service(call->header.key);
     call->api = proto_kafka_api(call->header.key);
-    bool known = call->service && call->header.version >= call->service->first &&
+    bool known = call->service && proto_kafka_has_version(call->api, call->header.version) &&
+                 call->header.version >= call->service->first &&
                  call->header.version <= call->service->last;
     if (call->service && !known && call->header.key == PROTO_KAFKA_API_VERSIONS) {
         refuse_version(call);

@@ -1,0 +1,189 @@
+#include "serve/kafka/kafka_int.h"
+
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "flow/batch.h"
+
+/*
+ * Produce: each partition's batch is one request to the inlet, which judges its records by the
+ * contract and commits it; the answer goes out when the last of them is on disk (acks 1 and -1;
+ * with acks=0 there is none). What can be seen in a batch's header is looked at here, so that
+ * nothing of a batch that no log could hold comes further.
+ */
+
+/* Where the message format's version stands in a batch, whatever it is (magic 0 to 2). */
+#define AT_MAGIC 16u
+#define ATTRIBUTE_TRANSACTIONAL 0x10u
+#define ATTRIBUTE_CONTROL 0x20u
+
+struct producing;
+
+struct part {
+    struct producing *producing;
+    struct flow_inlet_request inlet;
+    struct proto_kafka_produce_response_partition *answer;
+};
+
+struct producing {
+    struct serve_kafka_call *call;
+    struct proto_kafka_produce_response response;
+    struct part *parts;
+    uint32_t part_count;
+    uint32_t left; /* parts without an answer, and one for whoever hands them out */
+};
+
+static void finish(struct producing *p)
+{
+    const struct proto_kafka_produce_request *request = p->call->message;
+    if (--p->left > 0)
+        return;
+    bool silent = request->acks == 0;
+    bool failed = false;
+    for (uint32_t i = 0; i < p->part_count; i++)
+        failed = failed || p->parts[i].answer->error_code != SERVE_KAFKA_NONE;
+    /* A client that wants no answers learns of a failure by the end of its connection. */
+    if (silent && failed)
+        serve_kafka_refuse(p->call);
+    else if (silent)
+        serve_kafka_reply_none(p->call);
+    else
+        serve_kafka_reply(p->call, &p->response);
+}
+
+/* Each record that its contract refused, by its place in the batch (KIP-467). */
+static void tell_refused(struct part *part)
+{
+    const struct flow_inlet_request *inlet = &part->inlet;
+    struct proto_kafka_produce_response_partition *out = part->answer;
+    struct arena *arena = &part->producing->call->arena;
+    out->error_code = SERVE_KAFKA_INVALID_RECORD;
+    out->error_message = SLICE_LITERAL("refused by the contract of the topic");
+    out->record_errors.items =
+        arena_alloc(arena, inlet->error_count * sizeof(*out->record_errors.items));
+    if (!out->record_errors.items)
+        return;
+    for (uint32_t i = 0; i < inlet->error_count; i++) {
+        const struct flow_inlet_error *error = &inlet->errors[i];
+        const char *text = arena_string(arena, slice_string(error->detail));
+        out->record_errors.items[i] = (struct proto_kafka_produce_response_record_error){
+            .batch_index = (int32_t)error->index,
+            .batch_index_error_message = text ? slice_string(text) : slice_make(NULL, 0)};
+    }
+    out->record_errors.count = inlet->error_count;
+}
+
+static void committed(struct flow_inlet_request *inlet)
+{
+    struct part *part = CONTAINER_OF(inlet, struct part, inlet);
+    if (!err_is_ok(inlet->error))
+        part->answer->error_code = serve_kafka_error_code(inlet->error);
+    else if (inlet->refused > 0)
+        tell_refused(part);
+    else
+        part->answer->base_offset = inlet->base_offset;
+    flow_inlet_request_done(inlet);
+    finish(part->producing);
+}
+
+/* What the header alone tells; OK to go on. */
+static int16_t look(struct slice records, struct flow_batch *batch)
+{
+    if (records.size <= AT_MAGIC)
+        return SERVE_KAFKA_CORRUPT_MESSAGE;
+    if (records.data[AT_MAGIC] < 2)
+        return SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
+    /* Exactly one batch a partition (Kafka protocol, Produce version 3 and up). */
+    if (!err_is_ok(flow_batch_parse(records, batch)) || batch->bytes.size != records.size)
+        return SERVE_KAFKA_INVALID_RECORD;
+    if (!err_is_ok(flow_batch_check(batch)))
+        return SERVE_KAFKA_CORRUPT_MESSAGE;
+    if (batch->attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) ||
+        batch->base_offset != 0)
+        return SERVE_KAFKA_INVALID_RECORD;
+    return batch->producer_id >= 0 ? SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING : SERVE_KAFKA_NONE;
+}
+
+static int16_t submit(struct producing *p, struct part *part, struct slice topic_name,
+                      const struct proto_kafka_produce_request_partition *asked)
+{
+    struct flow_inlet *inlet = p->call->door->inlet;
+    struct flow_batch batch;
+    const struct flow_inlet_topic *topic = flow_inlet_topic(inlet, topic_name);
+    if (!topic || asked->index < 0)
+        return SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t code = look(asked->records, &batch);
+    if (code != SERVE_KAFKA_NONE)
+        return code;
+    part->inlet = (struct flow_inlet_request){
+        .topic = topic,
+        .source = "kafka",
+        .framing = FLOW_FRAMING_BATCH,
+        .partition = (uint32_t)asked->index,
+        .body = asked->records,
+        .done = committed,
+    };
+    p->left++;
+    flow_inlet_submit(inlet, &part->inlet);
+    return SERVE_KAFKA_NONE;
+}
+
+static void submit_topic(struct producing *p, const struct proto_kafka_produce_request_topic *asked,
+                         struct proto_kafka_produce_response_topic *out)
+{
+    uint32_t count = asked->partition_data.count;
+    out->name = asked->name;
+    for (uint32_t i = 0; i < count; i++) {
+        struct part *part = &p->parts[p->part_count++];
+        struct proto_kafka_produce_response_partition *answer = &out->partition_responses.items[i];
+        *answer = (struct proto_kafka_produce_response_partition){
+            .index = asked->partition_data.items[i].index,
+            .base_offset = -1,
+            .log_append_time_ms = -1,
+            .log_start_offset = -1,
+        };
+        part->producing = p;
+        part->answer = answer;
+        answer->error_code = submit(p, part, asked->name, &asked->partition_data.items[i]);
+    }
+}
+
+/* Room for every answer, before anything is handed over: nothing fails behind that. */
+static bool make_room(struct producing *p)
+{
+    struct serve_kafka_call *call = p->call;
+    const struct proto_kafka_produce_request *request = call->message;
+    uint32_t count = 0;
+    proto_kafka_init(call->api->response, &p->response);
+    p->response.responses.items =
+        serve_kafka_alloc(call, request->topic_data.count, sizeof(*p->response.responses.items));
+    if (!p->response.responses.items)
+        return false;
+    p->response.responses.count = request->topic_data.count;
+    for (uint32_t i = 0; i < request->topic_data.count; i++) {
+        struct proto_kafka_produce_response_topic *topic = &p->response.responses.items[i];
+        uint32_t partitions = request->topic_data.items[i].partition_data.count;
+        topic->partition_responses.items =
+            serve_kafka_alloc(call, partitions, sizeof(*topic->partition_responses.items));
+        if (!topic->partition_responses.items)
+            return false;
+        topic->partition_responses.count = partitions;
+        count += partitions;
+    }
+    p->parts = serve_kafka_alloc(call, count, sizeof(*p->parts));
+    return p->parts;
+}
+
+void serve_kafka_produce(struct serve_kafka_call *call)
+{
+    const struct proto_kafka_produce_request *request = call->message;
+    struct producing *p = serve_kafka_alloc(call, 1, sizeof(*p));
+    if (!p)
+        return;
+    p->call = call;
+    if (!make_room(p))
+        return;
+    p->left = 1;
+    for (uint32_t i = 0; i < request->topic_data.count; i++)
+        submit_topic(p, &request->topic_data.items[i], &p->response.responses.items[i]);
+    finish(p);
+}

@@ -59,12 +59,13 @@ class Garner:
         self.data_dir = self.folder / "data"
         self.env = dict(env or {})
         self.process = None
-        self.intake_port, self.admin_port = free_ports(2)
+        self.intake_port, self.admin_port, self.kafka_port = free_ports(3)
         self.config = {
             "data_dir": "./data",
             "wal_limit": "512MiB",
             "intake": {"listen": f"127.0.0.1:{self.intake_port}"},
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
+            "kafka": {"listen": f"127.0.0.1:{self.kafka_port}"},
             "contracts": ["contracts/*.yaml"],
             "sinks": sinks or {},
             **(config or {}),

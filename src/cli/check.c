@@ -110,7 +110,8 @@ static void add_kept(struct buf *out, uint64_t ms, uint64_t bytes)
 /* When records go, and which: what an operator should learn before it happens. */
 static void add_retention(struct buf *out, const struct control_catalog_topic *t)
 {
-    static const char *const compressions[] = {"", ", compressed with lz4",
+    static const char *const compressions[] = {"", ", compressed with gzip",
+                                               ", compressed with snappy", ", compressed with lz4",
                                                ", compressed with zstd"};
     buf_add_string(out, "      kept ");
     add_kept(out, t->retention.time_ms, t->retention.size_bytes);

@@ -1,5 +1,7 @@
 #include "base/assert.h"
+#include "base/compress/gzip.h"
 #include "base/compress/lz4.h"
+#include "base/compress/snappy.h"
 #include "base/compress/zstd.h"
 #include "base/cursor.h"
 #include "flow/batch_int.h"
@@ -19,6 +21,8 @@ struct codec {
 };
 
 static const struct codec codecs[CODEC_MASK + 1] = {
+    [FLOW_CODEC_GZIP] = {gzip_compress, gzip_decompress},
+    [FLOW_CODEC_SNAPPY] = {snappy_pack, snappy_unpack},
     [FLOW_CODEC_LZ4] = {lz4_compress, lz4_decompress},
     [FLOW_CODEC_ZSTD] = {zstd_compress, zstd_decompress},
 };

@@ -282,7 +282,7 @@ static err_t close_group(struct seal_append *a)
     }
     a->group_count = 0;
     a->group_bytes = 0;
-    if (codec == FLOW_CODEC_LZ4 || codec == FLOW_CODEC_ZSTD)
+    if (codec != FLOW_CODEC_NONE)
         return flow_batch_pack(&batch, codec, &sealer->out);
     buf_add_slice(&sealer->out, batch.bytes);
     return buf_error(&sealer->out);

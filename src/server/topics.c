@@ -162,8 +162,8 @@ static err_t add_dlq(struct server *server, const struct flow_snapshot *snapshot
 static enum flow_codec codec_of(const struct control_catalog_topic *topic)
 {
     static const enum flow_codec codecs[] = {
-        [CONTROL_CATALOG_NONE] = FLOW_CODEC_NONE,
-        [CONTROL_CATALOG_LZ4] = FLOW_CODEC_LZ4,
+        [CONTROL_CATALOG_NONE] = FLOW_CODEC_NONE,     [CONTROL_CATALOG_GZIP] = FLOW_CODEC_GZIP,
+        [CONTROL_CATALOG_SNAPPY] = FLOW_CODEC_SNAPPY, [CONTROL_CATALOG_LZ4] = FLOW_CODEC_LZ4,
         [CONTROL_CATALOG_ZSTD] = FLOW_CODEC_ZSTD,
     };
     ASSERT(topic->compression < sizeof(codecs) / sizeof(codecs[0]));

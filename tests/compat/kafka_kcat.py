@@ -33,7 +33,7 @@ def check_schema(make_garner, **contract):
     return garner.start()
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
 def test_what_is_produced_is_consumed_with_keys_in_order(make_garner, codec):
     garner = make_garner(contracts={"events": {"partitions": 3}}).start()
     lines = [b"k%d:%s" % (n % 7, b"value %d " % n * 20) for n in range(5000)]

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/compress/room.h"
 
 /*
  * Compressing takes one call: with independent blocks the library keeps its tables on the stack
@@ -16,12 +17,8 @@
  * library keeps the last 64 KiB itself where blocks depend on each other, so the result may move
  * between steps.
  *
- * Failure modes: a frame that ends early, or is followed by anything, is corrupt. What was appended
- * to a half is taken out again.
+ * Failure modes: a frame that ends early, or is followed by anything, is corrupt.
  */
-
-/* Room for a step of decompression at the least: the smallest block. */
-#define STEP_SIZE ((size_t)64 << 10)
 
 static const LZ4F_preferences_t preferences = {
     .frameInfo =
@@ -34,24 +31,12 @@ static const LZ4F_preferences_t preferences = {
         },
 };
 
-/* The content of `out` as it was before, the failure not latched: who appends goes on. */
-static void take_back(struct buf *out, size_t size)
-{
-    ASSERT(size <= out->size);
-    out->size = size;
-    out->failed = out->capped = false;
-}
-
 err_t lz4_compress(struct slice plain, struct buf *out)
 {
     ASSERT(buf_ok(out));
     size_t bound = LZ4F_compressFrameBound(plain.size, &preferences);
-    uint8_t *room = buf_reserve(out, bound);
-    if (!room) {
-        err_t err = buf_error(out);
-        take_back(out, out->size);
-        return err;
-    }
+    uint8_t *room;
+    TRY(compress_room(out, bound, &room));
     size_t size = LZ4F_compressFrame(room, bound, plain.data, plain.size, &preferences);
     /* It has nothing to fail with: the room is enough and nothing is allocated. */
     ASSERT(!LZ4F_isError(size) && size <= bound);
@@ -79,50 +64,36 @@ static err_t error_of(LZ4F_errorCode_t code)
     return err_make(memory ? ERR_MEMORY : ERR_CORRUPT);
 }
 
-/* The cap of `out` lies one byte behind the limit, so that a content that is too large is told from
- * one that just fits. */
-static err_t decompress_frame(LZ4F_dctx *context, struct slice packed, struct buf *out)
+static err_t decompress_frame(LZ4F_dctx *context, struct slice packed,
+                              const struct compress_result *result)
 {
-    ASSERT(out->size < out->size_max);
     for (;;) {
-        size_t left = out->size_max - out->size;
-        if (left == 0)
-            return err_make(ERR_TOO_LARGE);
-        uint8_t *room = buf_reserve(out, left < STEP_SIZE ? left : STEP_SIZE);
-        if (!room)
-            return buf_error(out);
-        size_t unpacked = out->capacity - out->size;
-        unpacked = unpacked < left ? unpacked : left;
+        uint8_t *room;
+        size_t unpacked;
+        TRY(compress_step(result, &room, &unpacked));
         size_t used = packed.size;
         size_t hint = LZ4F_decompress(context, room, &unpacked, packed.data, &used, NULL);
         if (LZ4F_isError(hint))
             return error_of(hint);
         packed = slice_sub(packed, used, packed.size);
-        buf_advance(out, unpacked);
+        buf_advance(result->out, unpacked);
         if (hint == 0)
-            break;
+            return err_make(packed.size == 0 ? ERR_OK : ERR_CORRUPT);
         /* It wants more than there is. */
         if (used == 0 && unpacked == 0)
             return err_make(ERR_CORRUPT);
     }
-    if (out->size == out->size_max)
-        return err_make(ERR_TOO_LARGE);
-    return packed.size == 0 ? err_ok() : err_make(ERR_CORRUPT);
 }
 
 err_t lz4_decompress(struct slice packed, size_t size_max, struct buf *out)
 {
-    ASSERT(buf_ok(out) && out->size_max == 0 && size_max < SIZE_MAX - out->size);
     static const LZ4F_CustomMem memory = {.customAlloc = allocate, .customFree = release};
-    size_t size_before = out->size;
     LZ4F_dctx *context = LZ4F_createDecompressionContext_advanced(memory, LZ4F_VERSION);
     if (!context)
         return err_make(ERR_MEMORY);
-    out->size_max = size_before + size_max + 1;
-    err_t err = decompress_frame(context, packed, out);
-    out->size_max = 0;
+    struct compress_result result = compress_begin(out, size_max);
+    ASSERT(result.out == out);
+    err_t err = decompress_frame(context, packed, &result);
     (void)LZ4F_freeDecompressionContext(context);
-    if (!err_is_ok(err))
-        take_back(out, size_before);
-    return err;
+    return compress_end(&result, err);
 }

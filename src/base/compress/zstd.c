@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/compress/room.h"
 #include "base/cursor.h"
 
 /*
@@ -48,24 +49,12 @@ static err_t error_of(size_t result)
     return err_make(code == ZSTD_error_dstSize_tooSmall ? ERR_TOO_LARGE : ERR_CORRUPT);
 }
 
-/* `size` bytes behind the content; a failure is not latched, since who appends goes on. */
-static err_t reserve(struct buf *out, size_t size, uint8_t **room)
-{
-    ASSERT(buf_ok(out));
-    uint8_t *reserved = buf_reserve(out, size);
-    err_t err = buf_error(out);
-    out->failed = out->capped = false;
-    if (err_is_ok(err))
-        *room = reserved;
-    return err;
-}
-
 err_t zstd_compress(struct slice plain, struct buf *out)
 {
     ASSERT(buf_ok(out));
     size_t bound = ZSTD_compressBound(plain.size);
     uint8_t *room;
-    TRY(reserve(out, bound, &room));
+    TRY(compress_room(out, bound, &room));
     ZSTD_CCtx *context = ZSTD_createCCtx_advanced(memory);
     if (!context)
         return err_make(ERR_MEMORY);
@@ -96,7 +85,7 @@ err_t zstd_decompress(struct slice packed, size_t size_max, struct buf *out)
         return err_make(ERR_CORRUPT);
     size_t room_size = bound < size_max ? (size_t)bound : size_max;
     uint8_t *room;
-    TRY(reserve(out, room_size, &room));
+    TRY(compress_room(out, room_size, &room));
     ZSTD_DCtx *context = ZSTD_createDCtx_advanced(memory);
     if (!context)
         return err_make(ERR_MEMORY);

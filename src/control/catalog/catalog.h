@@ -35,6 +35,8 @@ enum control_catalog_compatibility {
 };
 enum control_catalog_compression {
     CONTROL_CATALOG_NONE,
+    CONTROL_CATALOG_GZIP,
+    CONTROL_CATALOG_SNAPPY,
     CONTROL_CATALOG_LZ4,
     CONTROL_CATALOG_ZSTD,
 };

@@ -17,7 +17,7 @@ _Static_assert(CONTROL_CATALOG_NAME_MAX + 4 == FLOW_TOPIC_NAME_MAX,
 /* The order of each list is that of its enum in catalog.h. */
 static const char *const on_invalid[] = {"dlq", "reject", NULL};
 static const char *const when_full[] = {"refuse", "drop_oldest", NULL};
-static const char *const compressions[] = {"none", "lz4", "zstd", NULL};
+static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 static const char *const schema_types[] = {"none", "jsonschema", "avro", "protobuf", NULL};
 static const char *const compatibilities[] = {"NONE",
                                               "BACKWARD",

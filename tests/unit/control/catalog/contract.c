@@ -199,8 +199,8 @@ static void what_is_kept_has_bounds(void **state)
     refuse("topic: a\ndlq: { retention: 0s, size: 0B }\n",
            "f:2:19: dlq.retention: expected a duration such as 30s from 1ms to 36500d, got '0s'\n"
            "f:2:29: dlq.size: expected a size such as 64MiB of at least 1B, got '0B'\n");
-    refuse("topic: a\ncompression: gzip\n",
-           "f:2:14: compression: expected none, lz4 or zstd, got 'gzip'\n");
+    refuse("topic: a\ncompression: brotli\n",
+           "f:2:14: compression: expected none, gzip, snappy, lz4 or zstd, got 'brotli'\n");
     refuse("topic: a\nretention: 7d\n", "f:2:12: retention: expected a mapping, got '7d'\n");
 }
 

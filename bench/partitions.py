@@ -32,13 +32,14 @@ class Server:
     def __init__(self, folder, partitions):
         (folder / "contracts").mkdir(parents=True)
         self.folder, self.process = folder, None
-        self.intake, self.admin = free_ports(2)
+        self.intake, self.admin, kafka = free_ports(3)
         contract = {"topic": "events", "partitions": partitions, "key": "user.id"}
         (folder / "contracts" / "events.yaml").write_text(json.dumps(contract))
         config = {"data_dir": "./data", "wal_limit": "1GiB", "check_every": "0s",
                   "memory_limit": "1GiB",
                   "intake": {"listen": f"127.0.0.1:{self.intake}"},
-                  "admin": {"listen": f"127.0.0.1:{self.admin}"}}
+                  "admin": {"listen": f"127.0.0.1:{self.admin}"},
+                  "kafka": {"listen": f"127.0.0.1:{kafka}"}}
         (folder / "garner.yaml").write_text(json.dumps(config))
 
     def start(self):

@@ -77,7 +77,7 @@ class Server:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "contracts").mkdir(parents=True)
         self.folder = folder
-        self.intake, self.admin = free_ports(2)
+        self.intake, self.admin, kafka = free_ports(3)
         contract = {"topic": "events", "key": "user.id", "event_time": "event_time"}
         if schema:
             (folder / "contracts" / "events.json").write_text(json.dumps(schema))
@@ -89,6 +89,7 @@ class Server:
         config = {"data_dir": "./data", "wal_limit": WAL_LIMIT,
                   "intake": {"listen": f"127.0.0.1:{self.intake}"},
                   "admin": {"listen": f"127.0.0.1:{self.admin}"},
+                  "kafka": {"listen": f"127.0.0.1:{kafka}"},
                   "contracts": ["contracts/*.yaml"], "sinks": {"files": files} if sink else {}}
         (folder / "garner.yaml").write_text(json.dumps(config))
         self.peak = 0

@@ -24,7 +24,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GARNER = pathlib.Path(os.environ.get("GARNER_BIN", ROOT / "build" / "garner")).resolve()
 RECORD_BYTES = 500
-INTAKE, ADMIN = "127.0.0.1:18180", "127.0.0.1:19700"
+INTAKE, ADMIN, KAFKA = "127.0.0.1:18180", "127.0.0.1:19700", "127.0.0.1:19192"
 
 
 DISK_BYTES = 14 << 30     # the log, its segments, files on their way
@@ -39,6 +39,7 @@ data_dir: ./data
 memory_limit: 512MiB
 intake: {{ listen: {INTAKE} }}
 admin: {{ listen: {ADMIN} }}
+kafka: {{ listen: {KAFKA} }}
 contracts: [ contracts/*.yaml ]
 sinks:
   lake: {{ type: file, topics: [ events ], path: ./lake, roll: {{ size: 64MiB, time: 10s }} }}

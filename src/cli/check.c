@@ -247,8 +247,11 @@ static void add_summary(struct buf *out, struct io_disk *disk, const struct cont
     buf_add_size(out, config->memory_limit);
     buf_add_string(out, "\n  log         ");
     buf_add_size(out, config->wal_limit);
-    buf_add_format(out, "\n  intake      %s\n  admin       %s\n", config->intake.listen,
-                   config->admin.listen);
+    buf_add_format(out, "\n  intake      %s\n  admin       %s\n  kafka       %s",
+                   config->intake.listen, config->admin.listen, config->kafka.listen);
+    if (config->kafka.advertised)
+        buf_add_format(out, ", for clients %s", config->kafka.advertised);
+    buf_add_byte(out, '\n');
     add_topics(out, disk, catalog);
     add_sinks(out, config);
 }
@@ -331,6 +334,8 @@ static void add_json_config(struct buf *out, const struct control_config *config
     add_json_field(out, "intake", config->intake.listen);
     buf_add_byte(out, ',');
     add_json_field(out, "admin", config->admin.listen);
+    buf_add_byte(out, ',');
+    add_json_field(out, "kafka", config->kafka.listen);
     buf_add_byte(out, '}');
 }
 

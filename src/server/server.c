@@ -239,11 +239,13 @@ static err_t new_kafka(struct server *server)
             .credit = &server->intakes[i].credit,
             .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
         };
-    err_t err = serve_kafka_new(&(struct serve_kafka_options){.address = config->kafka.listen,
-                                                              .log = log_flow(server->log),
-                                                              .loops = loops,
-                                                              .loop_count = server->intake_count},
-                                &server->kafka);
+    err_t err =
+        serve_kafka_new(&(struct serve_kafka_options){.address = config->kafka.listen,
+                                                      .advertised = config->kafka.advertised,
+                                                      .log = log_flow(server->log),
+                                                      .loops = loops,
+                                                      .loop_count = server->intake_count},
+                        &server->kafka);
     mem_free(loops);
     return err;
 }

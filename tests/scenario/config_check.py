@@ -54,7 +54,7 @@ def replace(folder, name, old, new):
 def test_a_right_configuration_is_summed_up(folder):
     code, out, errors = check(folder)
     assert (code, errors) == (0, [])
-    for part in ("fsync", "127.0.0.1:8080", "127.0.0.1:9600", "flights: 3 partitions",
+    for part in ("fsync", "127.0.0.1:8080", "127.0.0.1:9600", "127.0.0.1:9092", "flights: 3 partitions",
                  "lake: file"):
         assert part in out
     assert sorted(p.name for p in folder.iterdir()) == ["contracts", "garner.yaml"]
@@ -153,7 +153,8 @@ def test_values_come_from_the_environment_and_from_files(folder):
     answer = json.loads(out)
     assert code == 0
     assert answer["data_dir"] == "/var/lib/garner/data"
-    assert answer["doors"]["intake"] == "127.0.0.1:18080"
+    assert answer["doors"] == {"intake": "127.0.0.1:18080", "admin": "127.0.0.1:9600",
+                               "kafka": "127.0.0.1:9092"}
 
 
 def test_without_a_file_the_defaults_of_the_directory_are_checked(tmp_path):

@@ -1,6 +1,8 @@
 """What keeps a server from starting, each with a clear word and an exit code; nothing is harmed."""
+import json
 import re
 import socket
+import subprocess
 
 import pytest
 
@@ -96,7 +98,7 @@ def test_partitions_cannot_be_lowered_and_nothing_is_lost_by_trying(make_garner,
     assert sorted(r["n"] for r in delivered(garner)) == list(range(40))
 
 
-@pytest.mark.parametrize("door", ["intake", "admin"])
+@pytest.mark.parametrize("door", ["intake", "admin", "kafka"])
 def test_a_port_in_use_is_told_with_its_address(make_garner, door):
     garner = make_garner(config=SMALL)
     port = getattr(garner, f"{door}_port")
@@ -188,6 +190,19 @@ def test_an_address_for_everybody_needs_a_word(make_garner):
     garner.config["allow_open"] = True
     garner.write()
     garner.start()
+
+
+def test_kafka_clients_are_told_an_address_of_their_own(make_garner):
+    ports = free_ports(1)
+    garner = make_garner(config={**SMALL, "kafka": {"listen": f"0.0.0.0:{ports[0]}",
+                                                    "allow_open": True}})
+    check_start_fails(garner, CONFIG, "kafka.listen", "`advertised`")
+    garner.config["kafka"]["advertised"] = "localhost:29092"
+    garner.write()
+    garner.start()
+    listed = subprocess.run(["kcat", "-L", "-J", "-b", f"127.0.0.1:{ports[0]}"],
+                            capture_output=True, timeout=30, check=True)
+    assert [b["name"] for b in json.loads(listed.stdout)["brokers"]] == ["localhost:29092"]
 
 
 def test_what_a_fault_says_wrongly_is_told(make_garner):

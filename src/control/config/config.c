@@ -84,7 +84,26 @@ static const struct option intake_options[] = {
     {0},
 };
 
-/* Three doors, one language: what is said of one goes for all. */
+static const struct option kafka_options[] = {
+    {.name = "listen",
+     .type = OPTION_ADDRESS,
+     .offset = offsetof(struct control_config_kafka, listen),
+     .fallback = "127.0.0.1:9092",
+     .help = "Where the Kafka protocol is served. Port 0 takes a free one."},
+    {.name = "allow_open",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_config_kafka, allow_open),
+     .fallback = "false",
+     .help = ALLOW_OPEN_HELP},
+    {.name = "advertised",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct control_config_kafka, advertised),
+     .help = "Host and port that clients are told to connect to, such as garner.example.com:9092; "
+             "where it listens by default. Needed where that is all addresses of the machine."},
+    {0},
+};
+
+/* Two doors, one language: what is said of one goes for both. */
 #define DOOR_OPTIONS(address, text)                                                                \
     {                                                                                              \
         {.name = "listen",                                                                         \
@@ -104,8 +123,6 @@ static const struct option intake_options[] = {
 
 static const struct option admin_options[] =
     DOOR_OPTIONS("127.0.0.1:9600", "Where health, metrics and the admin API are served.");
-static const struct option kafka_options[] =
-    DOOR_OPTIONS("127.0.0.1:9092", "Where the Kafka protocol will be served.");
 static const struct option registry_options[] =
     DOOR_OPTIONS("127.0.0.1:8081", "Where the schema registry will be served.");
 
@@ -154,7 +171,7 @@ const struct option control_config_options[] = {
      .type = OPTION_TABLE,
      .offset = offsetof(struct control_config, kafka),
      .table = kafka_options,
-     .help = "Known and checked, not served by this version."},
+     .help = "The door for Kafka clients."},
     {.name = "registry",
      .type = OPTION_TABLE,
      .offset = offsetof(struct control_config, registry),
@@ -253,12 +270,26 @@ static void check_doors(const struct loader *l)
                                           "twice",
                                           doors[j].name, door->name, door->listen);
     }
-    static const char *const unserved[] = {"kafka", "registry"};
-    for (size_t i = 0; i < 2; i++) {
-        const struct control_config_node *node = control_config_node_get(l->root, unserved[i]);
-        if (node)
-            control_config_node_note(node, l->report, "known, not served by this version");
-    }
+    const struct control_config_node *registry = control_config_node_get(l->root, "registry");
+    if (registry)
+        control_config_node_note(registry, l->report, "known, not served by this version");
+}
+
+/* A client asks any broker for the addresses of all, and goes on with those: what it cannot reach
+ * looks to it like a server that is down. */
+static void check_advertised(const struct loader *l)
+{
+    const struct control_config_kafka *kafka = &l->config->kafka;
+    if (kafka->advertised && !control_config_advertised_valid(kafka->advertised))
+        control_config_node_error(node_at(l, "kafka", "advertised"), l->report,
+                                  "expected a host and a port that clients can connect to, such "
+                                  "as garner.example.com:9092, got '%.300s'",
+                                  kafka->advertised);
+    if (kafka->listen && !kafka->advertised && control_config_address_is_wildcard(kafka->listen))
+        control_config_node_error(node_at(l, "kafka", "listen"), l->report,
+                                  "expected `advertised` beside '%s': clients are told where to "
+                                  "connect to, and no client can connect to all addresses",
+                                  kafka->listen);
 }
 
 static void check_limits(const struct loader *l)
@@ -388,6 +419,7 @@ static void decode(struct loader *l)
     bool readable = l->root && l->root->kind == CONTROL_CONFIG_MAPPING && !l->report->memory_failed;
     if (readable) {
         check_doors(l);
+        check_advertised(l);
         check_limits(l);
     }
 }

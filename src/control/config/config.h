@@ -32,6 +32,12 @@ struct control_config_intake {
     uint64_t record_bytes_max;
 };
 
+struct control_config_kafka {
+    const char *listen;
+    bool allow_open;
+    const char *advertised; /* "host:port" that clients are told; NULL: where it listens */
+};
+
 /* A door without limits of its own. */
 struct control_config_door {
     const char *listen;
@@ -55,7 +61,7 @@ struct control_config {
     uint64_t check_every_ms; /* between two checks of the disk; 0: none */
     struct control_config_intake intake;
     struct control_config_door admin;
-    struct control_config_door kafka;
+    struct control_config_kafka kafka;
     struct control_config_door registry;
     bool allow_open;
     uint32_t loops; /* 0: one a core */

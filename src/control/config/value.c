@@ -14,6 +14,9 @@
  * cleaned of "." and doubled slashes, but ".." stays: across a link it is not the directory above.
  */
 
+/* Of a name in the DNS (RFC 1035 section 3.1), as text. */
+#define HOST_NAME_SIZE_MAX 253
+
 struct unit {
     const char *name;
     uint64_t value;
@@ -305,4 +308,44 @@ bool control_config_address_is_loopback(const char *address)
                (inet_pton(AF_INET, host, bytes) == 1 && bytes[0] == 127);
     static const uint8_t loopback[16] = {[15] = 1};
     return inet_pton(AF_INET6, host, bytes) == 1 && memcmp(bytes, loopback, sizeof(bytes)) == 0;
+}
+
+bool control_config_address_is_wildcard(const char *address)
+{
+    char host[INET6_ADDRSTRLEN];
+    bool bracketed;
+    uint8_t bytes[16] = {0};
+    static const uint8_t all[16] = {0};
+    ASSERT(control_config_address_valid(address));
+    if (!host_of(address, host, &bracketed))
+        return false;
+    return inet_pton(bracketed ? AF_INET6 : AF_INET, host, bytes) == 1 &&
+           memcmp(bytes, all, sizeof(bytes)) == 0;
+}
+
+/* Letters, digits, hyphens and dots (RFC 1123 section 2.1), and the underscore, which networks of
+ * containers have in their names. */
+static bool host_name_valid(struct slice name)
+{
+    if (name.size == 0 || name.size > HOST_NAME_SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = (char)name.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && !strchr("-._", c))
+            return false;
+    }
+    return true;
+}
+
+bool control_config_advertised_valid(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+    if (!colon || !err_is_ok(number_parse_u64(slice_string(colon + 1), &port)) || port == 0 ||
+        port > UINT16_MAX)
+        return false;
+    if (control_config_address_valid(text))
+        return !control_config_address_is_wildcard(text);
+    return host_name_valid(slice_make(text, (size_t)(colon - text)));
 }

@@ -32,6 +32,11 @@ const char *control_config_directory(struct arena *arena, const char *path);
 bool control_config_address_valid(const char *address);
 /* True when only this machine can reach it: 127.0.0.0/8, ::1, localhost. `address` is valid. */
 bool control_config_address_is_loopback(const char *address);
+/* True for the address that stands for all of the machine: 0.0.0.0 and [::]. `address` is valid. */
+bool control_config_address_is_wildcard(const char *address);
+/* True for "host:port" as a client could connect to it: a name or a literal address, which is not
+ * the one for all, and a port from 1. Names are not looked up: they are the clients'. */
+bool control_config_advertised_valid(const char *text);
 /* Appends what `option` takes, for messages and the reference page: "a size such as 64MiB from
  * 32MiB to 1TiB". */
 void control_config_expected(const struct option *option, struct buf *out);

@@ -21,7 +21,7 @@ static void a_right_configuration(struct world *w)
 {
     world_init(w);
     world_put(w, "garner.yaml",
-              "data_dir: /data\nkafka: {}\nmemory_limit: 64MiB\n"
+              "data_dir: /data\nregistry: {}\nmemory_limit: 64MiB\n"
               "sinks: { lake: { type: file, topics: [flights, events.dlq], path: x } }\n");
     world_put(w, "contracts/1.yaml",
               "topic: flights\npartitions: 3\nkey: carrier\n"
@@ -48,6 +48,7 @@ static void a_right_configuration_is_summed_up(void **state)
           "  log         4.0 GiB\n"
           "  intake      127.0.0.1:8080\n"
           "  admin       127.0.0.1:9600\n"
+          "  kafka       127.0.0.1:9092\n"
           "  topics      2\n"
           "    events: 1 partition, key none, time at, broken records are refused "
           "(contracts/2.yaml)\n"
@@ -60,7 +61,7 @@ static void a_right_configuration_is_summed_up(void **state)
           "      kept 7d; dead letters 7d, 1.0 GiB at the most, then broken records are refused\n"
           "  sinks       1\n"
           "    lake: file of flights, events.dlq\n",
-          "garner.yaml:2:8: kafka: known, not served by this version\n");
+          "garner.yaml:2:11: registry: known, not served by this version\n");
     world_done(&w);
 }
 
@@ -126,18 +127,19 @@ static void json_says_the_same(void **state)
     a_right_configuration(&w);
     check(&w, true, CLI_OK,
           "{\"ok\":true,\"errors\":[],\"errors_omitted\":0,"
-          "\"notes\":[{\"file\":\"garner.yaml\",\"line\":2,\"column\":8,\"path\":\"kafka\","
+          "\"notes\":[{\"file\":\"garner.yaml\",\"line\":2,\"column\":11,\"path\":\"registry\","
           "\"message\":\"known, not served by this version\"}],\"notes_omitted\":0,"
           "\"data_dir\":\"/data\",\"durability\":\"fsync\",\"memory_limit\":67108864,"
           "\"wal_limit\":4294967296,"
-          "\"doors\":{\"intake\":\"127.0.0.1:8080\",\"admin\":\"127.0.0.1:9600\"},"
+          "\"doors\":{\"intake\":\"127.0.0.1:8080\",\"admin\":\"127.0.0.1:9600\","
+          "\"kafka\":\"127.0.0.1:9092\"},"
           "\"topics\":[{\"name\":\"events\",\"partitions\":1,\"file\":\"contracts/2.yaml\","
           "\"examples\":{\"valid\":0,\"invalid\":0}},"
           "{\"name\":\"flights\",\"partitions\":3,\"file\":\"contracts/1.yaml\","
           "\"examples\":{\"valid\":2,\"invalid\":1}}],"
           "\"sinks\":[{\"name\":\"lake\",\"type\":\"file\","
           "\"topics\":[\"flights\",\"events.dlq\"]}]}\n",
-          "garner.yaml:2:8: kafka: known, not served by this version\n");
+          "garner.yaml:2:11: registry: known, not served by this version\n");
     world_done(&w);
 }
 
@@ -168,13 +170,13 @@ static void mistakes_end_with_78_and_their_places(void **state)
     world_put(&w, "contracts/1.yaml", "topic: flights\npartitions: 0\n");
     const char *messages = "contracts/1.yaml:2:13: partitions: expected a whole number from 1 to "
                            "10000, got '0'\n"
-                           "garner.yaml:2:8: kafka: known, not served by this version\n";
+                           "garner.yaml:2:11: registry: known, not served by this version\n";
     check(&w, false, 78, "", messages);
     check(&w, true, 78,
           "{\"ok\":false,\"errors\":[{\"file\":\"contracts/1.yaml\",\"line\":2,\"column\":13,"
           "\"path\":\"partitions\",\"message\":\"expected a whole number from 1 to 10000, got "
           "'0'\"}],\"errors_omitted\":0,\"notes\":[{\"file\":\"garner.yaml\",\"line\":2,"
-          "\"column\":8,\"path\":\"kafka\",\"message\":\"known, not served by this version\"}],"
+          "\"column\":11,\"path\":\"registry\",\"message\":\"known, not served by this version\"}],"
           "\"notes_omitted\":0}\n",
           messages);
     world_done(&w);

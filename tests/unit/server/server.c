@@ -79,28 +79,32 @@ static void with_port_0_the_log_says_where_the_doors_are(void **state)
     world_init(&w);
     world_write(&w, "garner.yaml",
                 "wal_limit: 64MiB\nintake: { listen: '127.0.0.1:0' }\nadmin: { listen: "
-                "'localhost:0' }\ncontracts: []\n");
+                "'localhost:0' }\nkafka: { listen: '127.0.0.1:0' }\ncontracts: []\n");
     struct world_capture capture;
     world_capture_begin(&capture);
     assert_int_equal(pthread_create(&w.thread, NULL, world_run, &w), 0);
-    unsigned intake = 0, admin = 0;
+    unsigned intake = 0, admin = 0, kafka = 0;
     struct world_wait wait = {0};
     while (admin == 0) {
         char *log = world_read(capture.path);
         const char *line = strstr(log, "intake on 127.0.0.1:");
         if (line && strstr(line, ", 0 topics"))
             assert_int_equal(
-                sscanf(line, "intake on 127.0.0.1:%u, admin on localhost:%u", &intake, &admin), 2);
+                sscanf(line, "intake on 127.0.0.1:%u, admin on localhost:%u, kafka on 127.0.0.1:%u",
+                       &intake, &admin, &kafka),
+                3);
         free(log);
         world_pause(&wait, "the line that it serves");
     }
     free(world_capture_end(&capture));
     assert_int_not_equal(intake, 0);
     assert_int_not_equal(admin, 0);
-    assert_int_not_equal(admin, intake);
+    assert_int_not_equal(kafka, 0);
+    assert_true(admin != intake && admin != kafka && kafka != intake);
     snprintf(w.address, sizeof(w.address), "127.0.0.1");
     world_until_door(&w, (uint16_t)intake, true);
     world_until_door(&w, (uint16_t)admin, true);
+    world_until_door(&w, (uint16_t)kafka, true);
     w.running = true;
     world_stop(&w);
     world_done(&w);
@@ -140,17 +144,18 @@ static void a_taken_port_names_the_door_and_leaves_all_closed(void **state)
     static const struct {
         uint16_t port;
         const char *door;
-    } doors[] = {{INTAKE_PORT, "intake"}, {ADMIN_PORT, "admin"}};
+    } doors[] = {{INTAKE_PORT, "intake"}, {ADMIN_PORT, "admin"}, {KAFKA_PORT, "kafka"}};
     struct world w;
     world_init(&w);
     world_configure(&w, LAKE);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         int taken = take_door(&w, doors[i].port);
         assert_string_equal(err_name(world_fail(&w)), "IN_USE");
         assert_has(w.why.text, doors[i].door);
         assert_has(w.why.text, "address already in use");
         close(taken);
-        assert_int_equal(world_connect(&w, doors[1 - i].port), -1);
+        for (size_t j = 0; j < 3; j++)
+            assert_int_equal(world_connect(&w, doors[j].port), -1);
     }
     world_start(&w);
     world_stop(&w);
@@ -176,9 +181,9 @@ static void mistakes_of_the_configuration_are_printed_with_their_places(void **s
     world_init(&w);
     world_configure(&w, "durabilty: fsync\nsinks: many\n");
     char *printed = config_error(&w);
-    assert_has(printed, "garner.yaml:8:");
-    assert_has(printed, "durability");
     assert_has(printed, "garner.yaml:9:");
+    assert_has(printed, "durability");
+    assert_has(printed, "garner.yaml:10:");
     free(printed);
     world_configure(&w, "");
     world_write(&w, "orders.topic", "topic: orders\npartitions: 0\n");

@@ -29,6 +29,7 @@
 #define WORLD_SECONDS 30
 #define INTAKE_PORT 8080
 #define ADMIN_PORT 9600
+#define KAFKA_PORT 9092
 #define assert_ok(expression) assert_string_equal(err_name(expression), "OK")
 
 struct world {
@@ -83,11 +84,12 @@ static inline char *world_read(const char *path)
 static inline void world_configure(const struct world *w, const char *more)
 {
     char text[2048];
-    int size = snprintf(text, sizeof(text),
-                        "data_dir: ./data\nmemory_limit: 64MiB\nwal_limit: 64MiB\nloops: 2\n"
-                        "intake: { listen: '%s:%d' }\nadmin: { listen: '%s:%d' }\n"
-                        "contracts: [ '*.topic' ]\n%s",
-                        w->address, INTAKE_PORT, w->address, ADMIN_PORT, more);
+    int size =
+        snprintf(text, sizeof(text),
+                 "data_dir: ./data\nmemory_limit: 64MiB\nwal_limit: 64MiB\nloops: 2\n"
+                 "intake: { listen: '%s:%d' }\nadmin: { listen: '%s:%d' }\n"
+                 "kafka: { listen: '%s:%d' }\ncontracts: [ '*.topic' ]\n%s",
+                 w->address, INTAKE_PORT, w->address, ADMIN_PORT, w->address, KAFKA_PORT, more);
     assert_in_range(size, 1, sizeof(text) - 1);
     world_write(w, "garner.yaml", text);
 }

@@ -51,8 +51,10 @@ static void look_at_defaults(const struct world *w, struct control_config *c)
     assert_int_equal(c->intake.record_bytes_max, 1 << 20);
     assert_string_equal(c->admin.listen, "127.0.0.1:9600");
     assert_string_equal(c->kafka.listen, "127.0.0.1:9092");
+    assert_null(c->kafka.advertised);
     assert_string_equal(c->registry.listen, "127.0.0.1:8081");
-    assert_false(c->allow_open || c->intake.allow_open || c->admin.allow_open);
+    assert_false(c->allow_open || c->intake.allow_open || c->admin.allow_open ||
+                 c->kafka.allow_open);
     assert_int_equal(c->loops, 0);
     assert_int_equal(c->shutdown_timeout_ms, 30000);
     assert_int_equal(c->contracts.count, 1);
@@ -122,7 +124,10 @@ static void look_at_everything(const struct world *w, struct control_config *c)
     assert_string_equal(c->sinks[0].topics.items[0], "flights");
     const struct world_sink *sink = c->sinks[0].options;
     assert_string_equal(sink->path, "/here/lake/{topic}/dt={event_time:%Y-%m-%d}");
-    world_expect(&w->report.notes, "garner.yaml:9:11: kafka: known, not served by this version\n");
+    assert_string_equal(c->kafka.listen, "127.0.0.1:9093");
+    assert_string_equal(c->kafka.advertised, "garner.example.com:19093");
+    world_expect(&w->report.notes,
+                 "garner.yaml:10:11: registry: known, not served by this version\n");
 }
 
 static void every_field_is_read(void **state)
@@ -136,7 +141,8 @@ static void every_field_is_read(void **state)
            "intake: { listen: \"[::1]:0\", body_limit: 1MiB, record_limit: 1KiB }\n"
            "admin:\n"
            "  listen: localhost:${PORT}\n"
-           "kafka:    { listen: 127.0.0.1:9093 }\n"
+           "kafka:    { listen: 127.0.0.1:9093, advertised: garner.example.com:19093 }\n"
+           "registry: { listen: 127.0.0.1:8082 }\n"
            "loops: 2\n"
            "shutdown_timeout: 0\n"
            "sinks:\n"
@@ -201,6 +207,42 @@ static void an_open_door_is_refused(void **state)
     refuse("admin: { listen: \"[::]:9600\" }\n",
            "garner.yaml:1:18: admin.listen: expected a loopback address such as 127.0.0.1:8080, "
            "got '[::]:9600': whoever reaches it is let in; `allow_open: true` permits that\n");
+}
+
+static void an_open_kafka_door_is_refused(void **state)
+{
+    (void)state;
+    refuse("kafka: { listen: 10.0.0.1:9092, advertised: 10.0.0.1:9092 }\n",
+           "garner.yaml:1:18: kafka.listen: expected a loopback address such as 127.0.0.1:8080, "
+           "got '10.0.0.1:9092': whoever reaches it is let in; `allow_open: true` permits that\n");
+}
+
+static void look_at_kafka(const struct world *w, struct control_config *c)
+{
+    (void)w;
+    assert_true(c->kafka.allow_open);
+    assert_string_equal(c->kafka.listen, "0.0.0.0:9092");
+    assert_string_equal(c->kafka.advertised, "10.0.0.1:29092");
+}
+
+/* What such a server would tell its clients is an address that leads each of them to itself. */
+static void all_addresses_need_one_that_clients_are_told(void **state)
+{
+    (void)state;
+    refuse("kafka: { listen: 0.0.0.0:9092, allow_open: true }\n",
+           "garner.yaml:1:18: kafka.listen: expected `advertised` beside '0.0.0.0:9092': clients "
+           "are told where to connect to, and no client can connect to all addresses\n");
+    refuse("kafka: { listen: \"[0:0::0]:9092\", allow_open: true }\n",
+           "garner.yaml:1:18: kafka.listen: expected `advertised` beside '[0:0::0]:9092': clients "
+           "are told where to connect to, and no client can connect to all addresses\n");
+    refuse("kafka: { listen: 0.0.0.0:9092, allow_open: true, advertised: 0.0.0.0:9092 }\n",
+           "garner.yaml:1:62: kafka.advertised: expected a host and a port that clients can "
+           "connect to, such as garner.example.com:9092, got '0.0.0.0:9092'\n");
+    refuse("kafka: { advertised: garner.example.com }\n",
+           "garner.yaml:1:22: kafka.advertised: expected a host and a port that clients can "
+           "connect to, such as garner.example.com:9092, got 'garner.example.com'\n");
+    accept("kafka: { listen: 0.0.0.0:9092, allow_open: true, advertised: 10.0.0.1:29092 }\n",
+           look_at_kafka);
 }
 
 static void look_at_open(const struct world *w, struct control_config *c)
@@ -332,7 +374,7 @@ static void every_allocation_may_fail(void **state)
     world_put(
         &w, "garner.yaml",
         "data_dir: ${DIR}/x\n"
-        "kafka: {}\n"
+        "registry: {}\n"
         "contracts: [ contracts/*.yaml ]\n"
         "sinks: { a: { type: file, topics: [t], path: p }, b: { type: null_, topics: [] } }\n");
     err_t err = err_make(ERR_MEMORY);
@@ -361,6 +403,8 @@ int main(void)
         cmocka_unit_test(limits_of_interval_need_that_mode),
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(an_open_door_is_refused),
+        cmocka_unit_test(an_open_kafka_door_is_refused),
+        cmocka_unit_test(all_addresses_need_one_that_clients_are_told),
         cmocka_unit_test(an_open_door_can_be_allowed),
         cmocka_unit_test(two_doors_cannot_share_an_address),
         cmocka_unit_test(a_body_must_fit_the_log_and_a_record_the_body),

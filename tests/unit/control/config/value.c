@@ -230,6 +230,45 @@ static void loopback_is_what_only_this_machine_reaches(void **state)
     assert_false(control_config_address_is_loopback("[fe80::1]:1"));
 }
 
+static void all_addresses_of_the_machine_are_one_of_zeros(void **state)
+{
+    (void)state;
+    assert_true(control_config_address_is_wildcard("0.0.0.0:1"));
+    assert_true(control_config_address_is_wildcard("[::]:1"));
+    assert_true(control_config_address_is_wildcard("[0:0::0]:1"));
+    assert_true(control_config_address_is_wildcard("[::0.0.0.0]:1"));
+    assert_false(control_config_address_is_wildcard("localhost:1"));
+    assert_false(control_config_address_is_wildcard("127.0.0.1:1"));
+    assert_false(control_config_address_is_wildcard("0.0.0.1:1"));
+    assert_false(control_config_address_is_wildcard("[::1]:1"));
+    assert_false(control_config_address_is_wildcard("[1::]:1"));
+}
+
+static void advertised_is_what_a_client_could_connect_to(void **state)
+{
+    (void)state;
+    static const char *const right[] = {
+        "localhost:9092", "garner:1", "garner.example.com:65535", "10.0.0.1:9092", "[fe80::1]:9092",
+        "my_host:80",     "a-b.c:80",
+    };
+    static const char *const wrong[] = {
+        "",      ":",      ":9092", "garner",     "garner:",    "garner:0", "g:65536",
+        "g:+1",  "g: 1",   "a b:1", "a/b:1",      "http://g:1", "[::]:1",   "0.0.0.0:1",
+        "::1:1", "[::1:1", "[x]:1", "\xc3\xa4:1", "a:1:2",      "a\tb:1",
+    };
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
+        assert_true(control_config_advertised_valid(right[i]));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(control_config_advertised_valid(wrong[i]));
+    char name[260];
+    for (size_t size = 253; size <= 254; size++) {
+        memset(name, 'a', size);
+        memcpy(name + size, ":9", 3);
+        /* As long as a name in the DNS can be, and no longer. */
+        assert_true(control_config_advertised_valid(name) == (size == 253));
+    }
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -272,6 +311,8 @@ int main(void)
         cmocka_unit_test(a_directory_is_what_stands_before_the_last_slash),
         cmocka_unit_test(an_address_is_a_literal_and_a_port),
         cmocka_unit_test(loopback_is_what_only_this_machine_reaches),
+        cmocka_unit_test(all_addresses_of_the_machine_are_one_of_zeros),
+        cmocka_unit_test(advertised_is_what_a_client_could_connect_to),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

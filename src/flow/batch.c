@@ -269,6 +269,13 @@ void flow_batch_set_base_offset(uint8_t *batch, int64_t offset)
     put_u64be(batch + AT_BASE_OFFSET, (uint64_t)offset);
 }
 
+void flow_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms)
+{
+    ASSERT(batch && size >= FLOW_BATCH_HEADER_SIZE);
+    put_u64be(batch + AT_MAX_TIMESTAMP, (uint64_t)timestamp_ms);
+    flow_batch_seal(batch, size);
+}
+
 struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch)
 {
     ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);

@@ -91,6 +91,8 @@ size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_ou
                           uint8_t *out);
 /* Patches the base offset of a finished batch. */
 void flow_batch_set_base_offset(uint8_t *batch, int64_t offset);
+/* Patches the largest time of a finished batch of `size` bytes, and its CRC. */
+void flow_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms);
 
 struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch);
 /* The next record: OK, ERR_END after the last, ERR_CORRUPT; ERR_UNSUPPORTED when the batch is

@@ -18,8 +18,8 @@ enum flow_framing {
     FLOW_FRAMING_NDJSON, /* a record a line */
     FLOW_FRAMING_RECORD, /* one record, whatever it is */
     FLOW_FRAMING_BATCH,  /* one record batch (flow/batch.h), whole, its CRC looked at. Its records
-                            keep  their order and offsets; one that is not accepted leaves a hole.
-                            Where a  contract refuses one, all of them are refused: the batch has one
+                            keep their order and offsets; one that is not accepted leaves a hole.
+                            Where a contract refuses one, all of them are refused: the batch has one
                             answer */
 };
 
@@ -78,11 +78,11 @@ struct flow_inlet_request {
     struct flow_inlet_error *errors;
     uint32_t error_count;
     uint64_t errors_truncated; /* not listed */
+    int64_t base_offset;       /* BATCH: that of its first record; -1: none was appended */
     /* Of a request that counts once. One that repeats a number has only duplicates; one that
      * repeats a key has the first one's answer. */
-    int64_t base_offset; /* BATCH: that of its first record; -1: none was appended */
-    bool replayed;       /* it repeats a key */
-    uint64_t expected;   /* with ERR_SEQUENCE_GAP: the number that comes next */
+    bool replayed;     /* it repeats a key */
+    uint64_t expected; /* with ERR_SEQUENCE_GAP: the number that comes next */
 };
 
 struct flow_inlet_ops {

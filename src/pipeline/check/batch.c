@@ -1,21 +1,30 @@
 #include "pipeline/check/check_int.h"
 
 /*
- * A batch that a producer has built passes as it is, compressed as it came, when its topic has
- * nothing to say of records. Else it is unpacked and walked: each value is judged like any other
- * record, and what is not accepted is left out, so that the others keep their offsets. Without a
- * schema a value is any bytes.
+ * A batch that a producer has built is unpacked and walked: each value is judged like any other
+ * record, and what is not accepted is left out, so that the others keep their offsets. Where
+ * nothing is left out and no key is looked for, the bytes are appended as they came, compressed.
+ * Without a schema a value is any bytes.
  *
- * Failure modes: a count or a size that lies fails the request (ERR_CORRUPT) before anything is
- * appended. One record that a contract refuses outright refuses all of them, since the producer has
- * one answer for the batch, and would send those again that had been taken.
+ * Failure modes: a count or a size that lies, in the batch or in one of its records, fails the
+ * request (ERR_CORRUPT) before anything is appended: whoever reads the log later could not. So does
+ * what unpacks to more than a request may take (ERR_TOO_LARGE). The largest time is put right: some
+ * producers leave it out, and searches by time go by it. One record that a contract refuses
+ * outright refuses all of them, since the producer has one answer for the batch, and would send
+ * those again that had been taken.
  */
+
+/* Bits of the attributes that only a broker sets: time of append, and when deletions end. */
+#define ATTRIBUTES_OF_BROKERS 0x48u
+/* Memory that is kept for the next batch. */
+#define KEPT_BYTES ((size_t)1 << 20)
 
 struct walk {
     struct pipeline_check_pass *pass;
-    struct flow_batch batch;
+    struct flow_batch batch; /* unpacked */
     bool dedup;
     uint32_t left_out;
+    int64_t max_timestamp_ms;
 };
 
 static err_t bits_for(struct buf *bits, uint32_t count)
@@ -71,6 +80,17 @@ static err_t take_record(struct walk *w, uint32_t index, const struct flow_recor
     return w->dedup ? add_fingerprint(w, !refused) : err_ok();
 }
 
+/* Headers are skipped by most readers, so that nobody else would find out before a client does. */
+static bool headers_fit(const struct flow_record *record)
+{
+    struct slice rest = record->headers;
+    struct flow_header header;
+    uint32_t count = 0;
+    while (flow_record_header(&rest, &header))
+        count++;
+    return rest.size == 0 && count == record->header_count;
+}
+
 static err_t walk_records(struct walk *w)
 {
     struct pipeline_check *check = w->pass->check;
@@ -78,21 +98,20 @@ static err_t walk_records(struct walk *w)
     struct flow_record record;
     TRY(bits_for(&check->left_out, w->batch.record_count));
     buf_reset(&check->keys);
-    int64_t max_timestamp_ms = INT64_MIN;
+    w->max_timestamp_ms = INT64_MIN;
     err_t err = flow_batch_next(&it, &record);
     for (uint32_t i = 0; err_is_ok(err); err = flow_batch_next(&it, &record), i++) {
         /* Readers count by what the header says. */
-        if (record.offset != w->batch.base_offset + (int64_t)i)
+        if (record.offset != w->batch.base_offset + (int64_t)i || !headers_fit(&record))
             return err_make(ERR_CORRUPT);
-        if (record.timestamp_ms > max_timestamp_ms)
-            max_timestamp_ms = record.timestamp_ms;
+        if (record.timestamp_ms > w->max_timestamp_ms)
+            w->max_timestamp_ms = record.timestamp_ms;
         TRY(take_record(w, i, &record));
     }
     if (!err_is(err, ERR_END))
         return err;
-    bool told = w->batch.last_offset_delta == (int32_t)w->batch.record_count - 1 &&
-                w->batch.max_timestamp_ms == max_timestamp_ms;
-    return err_make(told ? ERR_OK : ERR_CORRUPT);
+    bool whole = (uint64_t)w->batch.last_offset_delta + 1 == w->batch.record_count;
+    return err_make(whole ? ERR_OK : ERR_CORRUPT);
 }
 
 /* Nothing of it is kept, and all of it counts as refused. */
@@ -106,42 +125,71 @@ static void refuse_all(struct pipeline_check_pass *pass)
     tally->bytes[PIPELINE_CHECK_ACCEPTED] = 0;
 }
 
+/* The batch without what is left out, or with its largest time put right, in check->rest. */
+static err_t mend(struct walk *w, struct slice *bytes)
+{
+    struct buf *rest = &w->pass->check->rest;
+    buf_reset(rest);
+    uint8_t *room = buf_reserve(rest, bytes->size);
+    if (!room)
+        return err_make(ERR_MEMORY);
+    size_t size = bytes->size;
+    if (w->left_out > 0) {
+        size = flow_batch_without(&w->batch, w->pass->check->left_out.data, true, room);
+    } else {
+        memcpy(room, bytes->data, size);
+        flow_batch_set_max_timestamp(room, size, w->max_timestamp_ms);
+    }
+    *bytes = slice_make(room, size);
+    return err_ok();
+}
+
 static err_t append_rest(struct walk *w)
 {
-    struct pipeline_check *check = w->pass->check;
-    struct slice bytes = w->batch.bytes;
+    struct slice bytes = w->pass->request->body;
     uint32_t count = w->batch.record_count - w->left_out;
     if (count == 0)
         return err_ok();
-    if (w->left_out > 0) {
-        buf_reset(&check->rest);
-        uint8_t *room = buf_reserve(&check->rest, bytes.size);
-        if (!room)
-            return err_make(ERR_MEMORY);
-        bytes = slice_make(room, flow_batch_without(&w->batch, check->left_out.data, true, room));
-    }
+    /* The log leaves out what repeats a key, and unpacks nothing. */
+    if (w->left_out > 0 || w->dedup)
+        bytes = w->batch.bytes;
+    if (w->left_out > 0 || w->batch.max_timestamp_ms != w->max_timestamp_ms)
+        TRY(mend(w, &bytes));
     return pipeline_check_commit_whole(w->pass, bytes, count,
-                                       w->dedup ? (const void *)check->keys.data : NULL);
+                                       w->dedup ? (const void *)w->pass->check->keys.data : NULL);
 }
 
-err_t pipeline_check_batch(struct pipeline_check_pass *pass)
+static err_t take_batch(struct pipeline_check_pass *pass)
 {
-    const struct flow_inlet_topic *topic = pass->topic;
-    struct walk w = {.pass = pass, .dedup = topic->dedup_at >= 0};
+    struct walk w = {.pass = pass, .dedup = pass->topic->dedup_at >= 0};
     struct slice body = pass->request->body;
-    ASSERT(!pass->dry);
-    if (pass->request->partition >= topic->partition_count)
-        return err_make(ERR_NOT_FOUND);
-    TRY(flow_batch_parse(body, &w.batch));
-    /* Walked in any case: a count that lies never comes into the log. */
-    TRY(flow_batch_unpack(&w.batch, FLOW_BATCH_UNPACKED_SIZE_MAX, &pass->check->unpacked));
+    size_t size_max = FLOW_BATCH_UNPACKED_SIZE_MAX;
+    if (size_max > pass->check->request_size_max)
+        size_max = (size_t)pass->check->request_size_max;
+    err_t err = flow_batch_parse(body, &w.batch);
+    if (!err_is_ok(err) || w.batch.bytes.size != body.size ||
+        (w.batch.attributes & ATTRIBUTES_OF_BROKERS))
+        return err_make(ERR_CORRUPT);
+    TRY(flow_batch_unpack(&w.batch, size_max, &pass->check->unpacked));
     TRY(walk_records(&w));
     if (pass->tally.records[PIPELINE_CHECK_REFUSED] > 0) {
         refuse_all(pass);
         return err_ok();
     }
-    bool as_sent = w.left_out == 0 && !w.dedup;
-    if (as_sent)
-        w.batch.bytes = body;
     return append_rest(&w);
+}
+
+err_t pipeline_check_batch(struct pipeline_check_pass *pass)
+{
+    struct pipeline_check *check = pass->check;
+    struct buf *const used[] = {&check->unpacked, &check->left_out, &check->rest, &check->keys};
+    ASSERT(!pass->dry);
+    if (pass->request->partition >= pass->topic->partition_count)
+        return err_make(ERR_NOT_FOUND);
+    err_t err = take_batch(pass);
+    /* What one large batch has needed is not held against all that come later. */
+    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+        if (used[i]->capacity > KEPT_BYTES)
+            buf_done(used[i]);
+    return err;
 }

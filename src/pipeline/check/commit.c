@@ -240,9 +240,8 @@ err_t pipeline_check_commit_whole(struct pipeline_check_pass *pass, struct slice
         const struct pipeline_check_span span = {pass->request, 0};
         TRY(add_or_undo(&slot->keys, keys, record_count * sizeof(*keys)));
         TRY(add_or_undo(&slot->spans, &span, sizeof(span)));
-        if (!buf_reserve(&slot->duplicates, record_count / 8 + 1))
-            return err_make(ERR_MEMORY);
-        buf_advance(&slot->duplicates, record_count / 8 + 1);
+        while (slot->duplicates.size * 8 < record_count)
+            TRY(add_or_undo(&slot->duplicates, "", 1));
     }
     slot->builder.record_count = record_count;
     /* What comes for the partition behind it has to lie behind it. */

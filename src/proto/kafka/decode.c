@@ -1,3 +1,5 @@
+#include <stdalign.h>
+
 #include "base/cursor.h"
 #include "proto/kafka/codec_int.h"
 
@@ -48,9 +50,14 @@ static int64_t read_length(struct reader *r, bool narrow)
 
 static void read_bytes(struct reader *r, const struct proto_kafka_field *field, struct slice *out)
 {
-    int64_t size = read_length(r, field->type == PROTO_KAFKA_STRING);
+    bool narrow = field->type == PROTO_KAFKA_STRING;
+    int64_t size = read_length(r, narrow);
     *out = slice_make(NULL, 0);
-    if (size >= 0)
+    /* Compact lengths could be larger; what is echoed in an answer of an older version could not,
+     * and Kafka refuses them too. */
+    if (narrow && size > INT16_MAX)
+        fail(r, ERR_SYNTAX, "a string is too long");
+    else if (size >= 0)
         *out = cursor_bytes(&r->c, (size_t)size);
     else if (size < -1)
         fail(r, ERR_SYNTAX, "a length is negative");
@@ -101,11 +108,15 @@ static void read_array(struct reader *r, const struct proto_kafka_field *field,
         fail(r, ERR_SYNTAX, "a count is larger than the message");
         return;
     }
-    if ((uint64_t)count * size > r->size_max - r->arena->size) {
+    /* Pieces of an arena are rounded up, and one of no bytes takes room too: many empty arrays are
+     * a way to ask for much as well. */
+    size_t left = r->size_max - r->arena->size;
+    if (left < alignof(max_align_t) || (uint64_t)count * size > left - alignof(max_align_t)) {
         fail(r, ERR_TOO_LARGE, "the message would take too much memory");
         return;
     }
     uint8_t *items = arena_alloc(r->arena, (size_t)count * size);
+    ASSERT(r->arena->size <= r->size_max);
     if (!items) {
         fail(r, ERR_MEMORY, "no memory for the message");
         return;

@@ -49,6 +49,60 @@ static void what_is_left_is_read_without_a_hole(void **state)
     world_done(&w);
 }
 
+/* What a producer has built: its offsets are its own, so the last one counts also where its record
+ * is left out. */
+static void what_is_left_of_a_batch_with_holes_keeps_its_offsets(void **state)
+{
+    (void)state;
+    struct world w;
+    struct keyed keyed;
+    struct asked_read read;
+    struct flow_batch batch;
+    struct flow_record record;
+    begin(&w, 12);
+    assert_int_equal(keyed_commit(&w, (const uint64_t[]){1}, 1), 0);
+    keyed_init(&keyed, &w, (const uint64_t[]){5, 1, 6, 5, 1}, 5);
+    keyed.asked.appends[0].holes = true;
+    asked_send(&keyed.asked);
+    assert_int_equal(keyed_end(&keyed), 3);
+    assert_int_equal(keyed.asked.appends[0].base_offset, 1);
+    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(log_state_partition(&w.log->state, 1, 0)->records, 3);
+    /* All of it was there: no offset is used up. */
+    keyed_init(&keyed, &w, (const uint64_t[]){5, 6}, 2);
+    keyed.asked.appends[0].holes = true;
+    asked_send(&keyed.asked);
+    assert_int_equal(keyed_end(&keyed), 2);
+    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(keyed_commit(&w, (const uint64_t[]){7}, 1), 0);
+    assert_int_equal(world_end(&w, 1, 0), 7);
+    for (int life = 0; life < 3; life++) {
+        assert_code(world_read(&w, &read, 1, 100000), OK);
+        assert_int_equal(read.read.batch_count, 2);
+        assert_code(flow_batch_parse(read.read.batches[0], &batch), OK);
+        assert_code(flow_batch_check(&batch), OK);
+        assert_int_equal(batch.last_offset_delta, 4);
+        struct flow_batch_iterator it = flow_batch_records(&batch);
+        for (int64_t offset = 1; offset <= 3; offset += 2) {
+            assert_code(flow_batch_next(&it, &record), OK);
+            assert_int_equal(record.offset, offset);
+        }
+        assert_code(flow_batch_next(&it, &record), END);
+        world_release(&w, &read);
+        /* Where there is no record, what comes next is found. */
+        assert_code(world_read(&w, &read, 5, 100000), OK);
+        assert_true(read.read.batch_count > 0);
+        world_release(&w, &read);
+        assert_balanced(&w);
+        if (life == 0)
+            world_lose_power(&w);
+        else
+            world_stop(&w);
+        world_open(&w);
+    }
+    world_done(&w);
+}
+
 /* Two commits of one key, while the first of them is being flushed. */
 static void two_in_flight(struct world *w, struct keyed two[static 2])
 {
@@ -217,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_counts_once_in_one_commit_and_over_commits),
         cmocka_unit_test(what_is_left_is_read_without_a_hole),
+        cmocka_unit_test(what_is_left_of_a_batch_with_holes_keeps_its_offsets),
         cmocka_unit_test(a_duplicate_waits_for_the_flush_of_what_it_repeats),
         cmocka_unit_test(a_duplicate_fails_with_what_it_repeats_and_the_key_is_free_again),
         cmocka_unit_test(keys_are_known_after_a_crash_and_after_a_stop),

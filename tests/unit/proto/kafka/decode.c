@@ -87,6 +87,39 @@ static void counts_and_lengths_that_lie_allocate_nothing(void **state)
     assert_string_equal(why.text, "metadata version 4: the message would take too much memory");
 }
 
+/* Each takes room in the arena, though it has no element. */
+static void many_empty_arrays_stay_within_the_memory_allowed(void **state)
+{
+    (void)state;
+    const struct proto_kafka_api *api = proto_kafka_api(PROTO_KAFKA_LIST_OFFSETS);
+    /* Topics, of which each has no name and no partition. */
+    uint8_t bytes[8 + 100 * 6] = {[7] = 100};
+    size_t topics = 100 * sizeof(struct proto_kafka_list_offsets_request_topic);
+    enum err_code code = ERR_TOO_LARGE;
+    size_t size_max = topics;
+    for (; code != ERR_OK; size_max += 8) {
+        err_t err = decode(api, api->request, 1, bytes, sizeof(bytes), size_max, NULL);
+        assert_true(err_is_ok(err) || err_is(err, ERR_TOO_LARGE));
+        code = err.code;
+    }
+    assert_in_range(size_max, topics + 100 * 16, topics + 102 * 16);
+}
+
+/* What comes in is echoed in answers, some of which have two bytes for a length. */
+static void a_string_is_never_longer_than_an_answer_could_say(void **state)
+{
+    (void)state;
+    const struct proto_kafka_api *api = metadata();
+    static uint8_t bytes[4 + 32768 + 5] = {2, 0x81, 0x80, 2};
+    struct err_text why = {0};
+    assert_true(
+        err_is(decode(api, api->request, 9, bytes, sizeof(bytes), DECODED_MAX, &why), ERR_SYNTAX));
+    assert_string_equal(why.text, "metadata version 9: a string is too long");
+    bytes[1] = 0x80;
+    assert_true(
+        err_is_ok(decode(api, api->request, 9, bytes, sizeof(bytes) - 1, DECODED_MAX, NULL)));
+}
+
 static void tagged_fields_that_are_not_known_are_passed_over(void **state)
 {
     (void)state;
@@ -136,6 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_cut_off_or_too_long_or_damaged_is_an_error),
         cmocka_unit_test(counts_and_lengths_that_lie_allocate_nothing),
+        cmocka_unit_test(many_empty_arrays_stay_within_the_memory_allowed),
+        cmocka_unit_test(a_string_is_never_longer_than_an_answer_could_say),
         cmocka_unit_test(tagged_fields_that_are_not_known_are_passed_over),
         cmocka_unit_test(fields_of_other_versions_have_their_defaults),
         cmocka_unit_test(without_memory_it_says_so),

@@ -56,10 +56,10 @@ def test_what_comes_over_http_is_read_as_kafka_and_the_other_way_round(make_garn
     garner = make_garner().start()
     with garner.client() as client:
         assert client.post_ndjson("events", [{"n": 1}]).status == 200
-    produce(garner, "events", [b'{"n":2}'])
-    assert consume(garner, "events") == [b'{"n":1}', b'{"n":2}']
+    produce(garner, "events", [b'{"n": 2}'])
+    assert consume(garner, "events") == [b'{"n": 1}', b'{"n": 2}']
     done = run("consume", "events", "--server", f"127.0.0.1:{garner.admin_port}")
-    assert done.stdout.splitlines() == [b'{"n":1}', b'{"n":2}']
+    assert done.stdout.splitlines() == [b'{"n": 1}', b'{"n": 2}']
 
 
 def test_what_a_contract_refuses_is_a_dead_letter_and_leaves_a_hole(make_garner):

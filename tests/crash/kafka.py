@@ -13,7 +13,7 @@ SEED = int(os.environ.get("GARNER_TEST_SEED", random.randrange(1 << 32)))
 
 
 class Producer(threading.Thread):
-    """Sends numbered records, a batch a process; one that kcat says was delivered is acknowledged."""
+    """Sends numbered records, a batch a process; what kcat says was delivered is acknowledged."""
 
     def __init__(self, port):
         super().__init__(daemon=True)

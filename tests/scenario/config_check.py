@@ -54,8 +54,8 @@ def replace(folder, name, old, new):
 def test_a_right_configuration_is_summed_up(folder):
     code, out, errors = check(folder)
     assert (code, errors) == (0, [])
-    for part in ("fsync", "127.0.0.1:8080", "127.0.0.1:9600", "127.0.0.1:9092", "flights: 3 partitions",
-                 "lake: file"):
+    for part in ("fsync", "127.0.0.1:8080", "127.0.0.1:9600", "127.0.0.1:9092",
+                 "flights: 3 partitions", "lake: file"):
         assert part in out
     assert sorted(p.name for p in folder.iterdir()) == ["contracts", "garner.yaml"]
 

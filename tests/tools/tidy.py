@@ -8,6 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 CONFIG = """
 exceptions_max = {exceptions}
+made_headers = ["log/made.h"]
 [bars]
 function_lines = 70
 function_lines_p90 = 40
@@ -132,6 +133,13 @@ def test_includes_are_from_the_source_root(project):
     project.write("src/base/a.h", "#pragma once\n")
     project.write("src/base/a.c", '#include "a.h"\n')
     assert project.finds("write includes from src/")
+
+
+def test_a_header_that_the_build_makes_stands_in_its_folder_all_the_same(project):
+    project.write("src/log/a.c", '#include "log/made.h"\n')
+    assert project.findings() == []
+    project.write("src/base/a.c", '#include "log/made.h"\n')
+    assert project.finds("src/base/a.c:1: [layers]", "base may not include log")
 
 
 def test_an_include_in_a_comment_is_none(project):

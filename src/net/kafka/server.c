@@ -40,6 +40,7 @@ void net_kafka_counters_merge(struct net_kafka_counters *into,
     into->bytes_unsent += from->bytes_unsent;
 }
 
+/* At the end of the turn and not at once: what a hundred answers of one turn need is done once. */
 static void defer_turn(struct net_kafka_server *server)
 {
     if (server->turn_deferred)
@@ -136,6 +137,7 @@ void net_kafka_server_adopt(struct net_kafka_server *server, struct io_socket so
     bool over = counters->connections_open >= server->limits.connections_max;
     counters->connections_refused += over;
     struct net_kafka_conn *conn = NULL;
+    /* Closed without a word: the protocol has none that a client would read before it has asked. */
     if (!server->stopping && !over)
         conn = mem_zalloc(1, sizeof(*conn) + server->handler->session_size);
     if (!conn) {
@@ -148,6 +150,7 @@ void net_kafka_server_adopt(struct net_kafka_server *server, struct io_socket so
         mem_free(conn);
         return;
     }
+    /* Idle from here on: who never sends anything is gone after as long as who has stopped. */
     conn->since_ns = io_now_ns(server->loop);
     list_add_tail(&server->connections, &conn->link);
     counters->connections_total++;
@@ -167,8 +170,10 @@ void net_kafka_server_stop(struct net_kafka_server *server, uint64_t deadline_ms
     server->stopped = stopped;
     server->stopped_owner = owner;
     server->stop_ns = io_now_ns(server->loop) + deadline_ms * IO_MS;
+    /* What they owe is answered first; those that owe nothing close with the turn. */
     LIST_EACH_SAFE (link, &server->connections)
         net_kafka_conn_finish(CONTAINER_OF(link, struct net_kafka_conn, link));
+    /* Where nobody was connected, nothing else would ever say that it is over. */
     defer_turn(server);
 }
 

@@ -9,6 +9,8 @@
  * time, and is then answered in one that all know (KIP-511).
  */
 
+/* Some thirty, of which the busy ones come first: looking through them costs less than a message
+ * does. */
 const struct proto_kafka_api *proto_kafka_api(int16_t key)
 {
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
@@ -17,6 +19,7 @@ const struct proto_kafka_api *proto_kafka_api(int16_t key)
     return NULL;
 }
 
+/* No client sends any there; one that will must not be shut out for it (KIP-482). */
 static void skip_tags(struct cursor *c)
 {
     for (uint32_t left = cursor_uvarint(c); left > 0 && cursor_ok(c); left--) {
@@ -69,6 +72,8 @@ void proto_kafka_write_response_header(const struct proto_kafka_api *api, int16_
 {
     ASSERT(api && out);
     add_u32be(out, (uint32_t)correlation_id);
+    /* Whoever asks for the versions cannot know yet whether the one it asks in is known here, and
+     * reads the header as it always was (KIP-511). */
     if (proto_kafka_is_flexible(api, version) && api->key != PROTO_KAFKA_API_VERSIONS)
         buf_add_byte(out, 0);
 }
@@ -81,6 +86,8 @@ void proto_kafka_write_request_header(const struct proto_kafka_api *api,
     add_u16be(out, (uint16_t)header->key);
     add_u16be(out, (uint16_t)header->version);
     add_u32be(out, (uint32_t)header->correlation_id);
+    /* The one string that never got a compact length: it stands before what says whether lengths
+     * are (KIP-482). */
     add_u16be(out, header->client_id.data ? (uint16_t)header->client_id.size : UINT16_MAX);
     buf_add_slice(out, header->client_id);
     if (proto_kafka_is_flexible(api, header->version))

@@ -17,6 +17,7 @@ static void write_struct(struct writer *w, const struct proto_kafka_layout *layo
 
 static void write_be(struct writer *w, uint64_t value, size_t size)
 {
+    /* The low bytes of eight are the value in every smaller size, signed ones too. */
     uint8_t bytes[8];
     put_u64be(bytes, value);
     buf_add(w->out, bytes + 8 - size, size);
@@ -26,6 +27,7 @@ static void write_be(struct writer *w, uint64_t value, size_t size)
 static void write_length(struct writer *w, bool null, uint64_t length, bool narrow)
 {
     ASSERT(!null || length == 0);
+    /* Compact ones are one more than the length, so that null needs no sign (KIP-482). */
     if (w->flexible)
         buf_add_uvarint(w->out, null ? 0 : length + 1);
     else
@@ -73,6 +75,8 @@ static void write_field(struct writer *w, const struct proto_kafka_field *field,
         write_value(w, field, (const uint8_t *)array->items + i * size);
 }
 
+/* A tagged field that is left out is read as its default: sent, that would say nothing. Null and
+ * empty are one here, as no tagged field has both. */
 static bool is_default(const struct proto_kafka_field *field, const uint8_t *in)
 {
     const uint8_t *at = in + field->offset;
@@ -131,6 +135,8 @@ static void write_tags(struct writer *w, const struct proto_kafka_layout *layout
         }
     }
     buf_add_uvarint(w->out, count);
+    /* In the order of their tags, on which readers insist; descriptions may have another. There are
+     * a few at the most, so each is looked for. */
     for (int tag = 0; tag <= tag_max; tag++)
         for (uint16_t i = 0; i < layout->count; i++)
             if (is_sent(w, &layout->fields[i], (uint32_t)tag, in))

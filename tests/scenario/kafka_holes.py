@@ -1,0 +1,93 @@
+"""Batches with holes, from the door through segments: what is left of them is there once, under the
+offsets that it came with, for every reader and after every start."""
+import json
+import subprocess
+
+import pytest
+
+from lib.server import assert_balanced, run
+from lib.wait import until
+
+FILE_SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": "50ms"}}
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+# Files of the log are small, so that some are sealed while others are written.
+SMALL = {"wal_limit": "32MiB", "check_every": "1s"}
+PAD = "x" * 400
+COUNT = 60000
+
+
+def kcat(garner, *words, stdin=b""):
+    return subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", *map(str, words)],
+                          input=stdin, capture_output=True, timeout=120, check=True).stdout
+
+
+def line(n):
+    """Each fifth has no integer, each seventh repeats the key of the one before."""
+    value = str(n) if n % 5 == 3 else n
+    return json.dumps({"id": n - (n % 7 == 6), "n": value, "pad": PAD}).encode()
+
+
+def is_left(n):
+    """Broken ones claim no key: what repeats the key of one is the first of it."""
+    return n % 5 != 3 and not (n % 7 == 6 and (n - 1) % 5 != 3)
+
+
+def produce(garner, numbers, codec):
+    kcat(garner, "-P", "-t", "events", "-p", 0, "-z", codec,
+         stdin=b"".join(line(n) + b"\n" for n in numbers))
+
+
+def check(garner, wanted):
+    """All readers have these numbers; each stands at its own offset."""
+    text = kcat(garner, "-C", "-t", "events", "-o", "beginning", "-e", "-q", "-f", "%o %s\n")
+    read = [(int(offset), int(json.loads(value)["n"])) for offset, value in
+            (row.split(b" ", 1) for row in text.splitlines())]
+    assert read == [(n, n) for n in wanted]
+    lines = run("consume", "events", "--server", f"127.0.0.1:{garner.admin_port}").stdout
+    assert [json.loads(row)["n"] for row in lines.splitlines()] == wanted
+    # From a hole on, the next one that is there is read.
+    for hole in (3, 6, 33333, COUNT - 2):
+        row = kcat(garner, "-C", "-t", "events", "-o", hole, "-c", 1, "-q", "-f", "%o\n")
+        assert int(row) == next(n for n in wanted if n >= hole)
+    ledger = garner.wait_delivered("files")
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"] | {"damaged": 0} == {
+        "received": COUNT, "accepted": len(wanted), "damaged": 0, "refused": 0,
+        "duplicates": sum(not is_left(n) and n % 5 != 3 for n in range(COUNT)),
+        "dead_lettered": sum(n % 5 == 3 for n in range(COUNT))}
+    assert sorted(json.loads(row)["n"] for row in garner.sink_lines("out")) == wanted
+
+
+def metric(garner, name):
+    return next(float(row.split()[1]) for row in garner.metrics().splitlines()
+                if row.startswith(name + " "))
+
+
+@pytest.mark.parametrize("stored", ["none", "zstd"])
+def test_what_is_left_of_batches_is_there_once_under_its_offset(make_garner, stored):
+    garner = make_garner(sinks={"files": FILE_SINK}, config=SMALL, contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}, "compression": stored,
+        "dedup": {"key": "id", "window": "1h"}}})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    garner.start()
+    wanted = [n for n in range(COUNT) if is_left(n)]
+    codecs = ["none", "lz4", "zstd"]
+    for i in range(6):
+        produce(garner, range(i * COUNT // 6, (i + 1) * COUNT // 6), codecs[i % 3])
+        if i == 2:
+            garner.kill()
+            garner.start()
+    check(garner, wanted)
+    garner.kill()
+    garner.start()
+    check(garner, wanted)
+    assert metric(garner, "garner_log_segments") > 0
+    seen = metric(garner, "garner_log_check_completed_timestamp_seconds")
+    until(lambda: metric(garner, "garner_log_check_completed_timestamp_seconds") > seen,
+          "a whole check", 60)
+    assert metric(garner, "garner_log_check_differences") == 0
+    garner.stop()
+    found = run("fsck", garner.data_dir)
+    assert found.returncode == 0, found.stdout
+    garner.start()
+    check(garner, wanted)

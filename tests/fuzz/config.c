@@ -163,6 +163,8 @@ static void expect_config(const struct control_config *c)
     FUZZ_EXPECT(c->intake.body_bytes_max <= c->wal_limit / 4);
     FUZZ_EXPECT(c->allow_open || c->intake.allow_open ||
                 control_config_address_is_loopback(c->intake.listen));
+    FUZZ_EXPECT(c->kafka.advertised ? control_config_advertised_valid(c->kafka.advertised)
+                                    : !control_config_address_is_wildcard(c->kafka.listen));
     for (size_t i = 0; i < c->sink_count; i++)
         FUZZ_EXPECT(c->sinks[i].type == sink_types && c->sinks[i].topics.count > 0);
 }

@@ -119,6 +119,7 @@ def test_transitive_kinds_remember_what_was_in_force_across_restarts(make_garner
     ({"shutdown_timeout": "9s"}, "shutdown_timeout"),
     ({"intake": {"listen": "127.0.0.1:1"}}, "intake.listen"),
     ({"admin": {"listen": "127.0.0.1:1"}}, "admin.listen"), ({"check_every": "2h"}, "check_every"),
+    ({"kafka": {"listen": "127.0.0.1:1"}}, "kafka.listen"),
     ({"sinks": {"lake": {"type": "file", "topics": ["events"], "path": "./lake"}}}, "sinks"),
 ])
 def test_what_needs_a_restart_is_refused_by_name(make_garner, change, message):

@@ -8,6 +8,10 @@
  * high enough is known from memory; a segment's time index then says where in it to begin; from
  * there batches are read as any reader reads them, until a record has the timestamp.
  *
+ * The highest timestamp is known from memory too and is then searched for like any other. It may be
+ * that of a record before the partition's start, in a segment or batch that the start lies in: then
+ * nothing has it, and all that is left is read once.
+ *
  * Failure modes: those of a read. When the segment that was searched has expired meanwhile, the
  * search begins again; it then begins in a later one, so it ends.
  */
@@ -24,6 +28,8 @@ struct log_finding {
     struct flow_read read;
     struct log_segment_place place;
     struct log_segment segment;
+    int64_t timestamp_ms; /* wanted */
+    bool scanning;        /* for one that is higher than the last found */
     int64_t offset;
     err_t error;
 };
@@ -65,23 +71,25 @@ static void read_on(struct log_finding *finding, int64_t offset)
     log_reader_submit(log, &finding->read);
 }
 
-/* The first record of the batch with the timestamp; ERR_END when it has none. */
-static err_t look_into(struct flow_batch *batch, struct buf *unpacked, int64_t offset_min,
-                       struct flow_find *find)
+/* The first record of the batch with the timestamp; ERR_END when it has none, or a scan goes on. */
+static err_t look_into(struct log_finding *finding, struct flow_batch *batch, struct buf *unpacked)
 {
+    struct flow_find *find = finding->find;
     struct flow_record record;
-    ASSERT(batch->max_timestamp_ms >= find->timestamp_ms);
+    ASSERT(batch->max_timestamp_ms >= finding->timestamp_ms);
     TRY(flow_batch_unpack(batch, UNPACK_SIZE_MAX, unpacked));
     /* Within a batch times come in any order, so each record is looked at; those before the offset
      * where the search may begin are passed over. */
     struct flow_batch_iterator it = flow_batch_records(batch);
     for (;;) {
         TRY(flow_batch_next(&it, &record));
-        if (record.timestamp_ms < find->timestamp_ms || record.offset < offset_min)
+        if (record.timestamp_ms < finding->timestamp_ms || record.offset < finding->read.offset)
             continue;
         find->offset = record.offset;
         find->found_timestamp_ms = record.timestamp_ms;
-        return err_ok();
+        if (!finding->scanning || record.timestamp_ms == INT64_MAX)
+            return err_ok();
+        finding->timestamp_ms = record.timestamp_ms + 1;
     }
 }
 
@@ -96,10 +104,10 @@ static err_t look_at_read(struct log_finding *finding)
     for (uint32_t i = 0; i < read->batch_count && err_is(err, ERR_END); i++) {
         struct flow_batch batch;
         err = flow_batch_parse(read->batches[i], &batch);
-        if (err_is_ok(err) && batch.max_timestamp_ms < finding->find->timestamp_ms)
+        if (err_is_ok(err) && batch.max_timestamp_ms < finding->timestamp_ms)
             err = err_make(ERR_END);
         else if (err_is_ok(err))
-            err = look_into(&batch, &unpacked, read->offset, finding->find);
+            err = look_into(finding, &batch, &unpacked);
     }
     buf_done(&unpacked);
     return err;
@@ -112,6 +120,24 @@ static void find_nothing(struct log_finding *finding, int64_t end_offset)
     finding->find->offset = end_offset;
     finding->find->found_timestamp_ms = -1;
     finish(finding, err_ok());
+}
+
+/* Behind the last record that could have it. */
+static void find_no_more(struct log_finding *finding, int64_t end_offset)
+{
+    const struct log_partition *partition = log_state_partition(
+        &finding->log->state, finding->find->topic_id, finding->find->partition);
+    bool scans = finding->find->timestamp_ms == FLOW_FIND_MAX;
+    if (finding->scanning && finding->find->found_timestamp_ms >= 0) {
+        finish(finding, err_ok());
+    } else if (scans && !finding->scanning && partition && partition->start_offset < end_offset) {
+        finding->scanning = true;
+        finding->timestamp_ms = 0;
+        finding->find->found_timestamp_ms = -1;
+        read_on(finding, partition->start_offset);
+    } else {
+        find_nothing(finding, end_offset);
+    }
 }
 
 static void read_done(struct flow_read *read)
@@ -127,7 +153,7 @@ static void read_done(struct flow_read *read)
     if (at_end)
         /* All was read from where the time could first be: only what lies before the start has it,
          * in the same batch or segment. */
-        find_nothing(finding, next);
+        find_no_more(finding, next);
     else if (err_is(err, ERR_OFFSET_RANGE))
         search(finding);
     else if (err_is(err, ERR_END))
@@ -142,7 +168,7 @@ static void index_work(struct io_job *job)
     ASSERT(finding->segment.size > 0);
     finding->error =
         log_segment_find_time(finding->log->options.disk, &finding->place, &finding->segment,
-                              finding->find->timestamp_ms, &finding->offset);
+                              finding->timestamp_ms, &finding->offset);
 }
 
 static void index_done(struct io_job *job)
@@ -195,6 +221,21 @@ static void search_segment(struct log_finding *finding, const struct log_segment
     io_offload(log->options.reader, &finding->job);
 }
 
+/* Of all that is known in memory; 0 where no record has one. */
+static int64_t highest_timestamp(const struct log_partition *partition)
+{
+    int64_t highest_ms = 0;
+    uint32_t first = log_partition_segments_before(partition, partition->start_offset);
+    ASSERT(first <= partition->segment_count);
+    for (uint32_t i = first; i < partition->segment_count; i++)
+        if (partition->segments[i].max_timestamp_ms > highest_ms)
+            highest_ms = partition->segments[i].max_timestamp_ms;
+    for (size_t i = 0; i < partition->index_count; i++)
+        if (partition->index[i].max_timestamp_ms > highest_ms)
+            highest_ms = partition->index[i].max_timestamp_ms;
+    return highest_ms;
+}
+
 static void search(struct log_finding *finding)
 {
     struct log *log = finding->log;
@@ -205,14 +246,17 @@ static void search(struct log_finding *finding)
         finish(finding, err_make(partition ? ERR_CANCELLED : ERR_NOT_FOUND));
         return;
     }
-    const struct log_segment *segment = segment_with(partition, find->timestamp_ms);
+    finding->scanning = false;
+    finding->timestamp_ms =
+        find->timestamp_ms == FLOW_FIND_MAX ? highest_timestamp(partition) : find->timestamp_ms;
+    const struct log_segment *segment = segment_with(partition, finding->timestamp_ms);
     if (segment) {
         search_segment(finding, segment);
         return;
     }
     for (size_t i = 0; i < partition->index_count; i++) {
         ASSERT(partition->index[i].size > 0);
-        if (partition->index[i].max_timestamp_ms >= find->timestamp_ms) {
+        if (partition->index[i].max_timestamp_ms >= finding->timestamp_ms) {
             int64_t base = partition->index[i].base_offset;
             read_on(finding, base > partition->start_offset ? base : partition->start_offset);
             return;

@@ -118,6 +118,40 @@ def test_offsets_are_found_by_time(make_garner):
         assert found.split()[-1] == b"%d" % offset, wanted
 
 
+def test_many_small_batches_come_in_one_fetch(make_garner):
+    garner = make_garner().start()
+    with garner.client() as client:
+        for n in range(300):
+            assert client.post_ndjson("events", [{"n": n}]).status == 200
+    words = ["-X", "fetch.min.bytes=100000", "-X", "fetch.wait.max.ms=1000"]
+    read = consume(garner, "events", "%o %s\n", *words)
+    assert [line.split(b" ", 1) for line in read] == \
+        [[b"%d" % n, json.dumps({"n": n}).encode()] for n in range(300)]
+    fetches = [line for line in garner.metrics().splitlines()
+               if line.startswith('garner_kafka_requests_total{api="fetch"}')]
+    # One with all of them, and those that wait at the end.
+    assert int(fetches[0].split()[-1]) < 10
+
+
+def test_a_message_over_the_limit_is_refused_and_others_pass(make_garner):
+    garner = make_garner().start()
+    done = subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-P", "-t", "events",
+                           "-X", "message.max.bytes=4000000"],
+                          input=b"x" * 2000000 + b"\n", capture_output=True, timeout=60,
+                          check=False)
+    assert b"Message size too large" in done.stderr
+    produce(garner, "events", [b"y" * 900000])
+    assert consume(garner, "events", "%S\n") == [b"900000"]
+
+
+def test_what_takes_nothing_from_outside_is_told_at_once(make_garner):
+    garner = check_schema(make_garner)
+    done = subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-P", "-t",
+                           "events.dlq"], input=b"x\n", capture_output=True, timeout=60,
+                          check=False)
+    assert b"Invalid topic" in done.stderr
+
+
 def test_topics_are_listed_with_their_partitions(make_garner):
     garner = make_garner(contracts={"events": {"partitions": 4}}).start()
     listed = json.loads(kcat(garner, "-L", "-J"))

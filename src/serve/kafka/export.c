@@ -18,6 +18,8 @@ enum family {
     BYTES_OUT,
     UNSENT,
     WAITING,
+    CALL_BYTES,
+    FETCH_BYTES,
 };
 
 static const struct metric_family families[] = {
@@ -42,6 +44,11 @@ static const struct metric_family families[] = {
     [UNSENT] = {"garner_kafka_unsent_bytes", "Answers that clients have not taken yet.",
                 METRIC_GAUGE},
     [WAITING] = {"garner_kafka_waiting_fetches", "Fetches that wait for records.", METRIC_GAUGE},
+    [CALL_BYTES] = {"garner_kafka_call_bytes",
+                    "Memory of requests whose messages or answers are larger than usual.",
+                    METRIC_GAUGE},
+    [FETCH_BYTES] = {"garner_kafka_fetch_bytes", "Batches in answers that are being made.",
+                     METRIC_GAUGE},
 };
 
 struct visit {
@@ -51,6 +58,8 @@ struct visit {
     size_t next; /* door to visit */
     bool listening;
     uint64_t waiting;
+    uint64_t call_bytes;
+    uint64_t fetch_bytes;
     uint64_t requests[PROTO_KAFKA_APIS];
     struct net_kafka_counters counters;
 };
@@ -74,6 +83,8 @@ static void come_home(struct task *task)
         {BYTES_OUT, counters->bytes_out},
         {UNSENT, counters->bytes_unsent},
         {WAITING, visit->waiting},
+        {CALL_BYTES, visit->call_bytes},
+        {FETCH_BYTES, visit->fetch_bytes},
     };
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         if (visit->requests[i])
@@ -98,6 +109,8 @@ static void visit_door(struct task *task)
     net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
     LIST_EACH (link, &door->polls)
         visit->waiting++;
+    visit->call_bytes += door->call_bytes;
+    visit->fetch_bytes += door->fetch_bytes;
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         visit->requests[i] += door->requests[i];
     visit->next++;

@@ -1,14 +1,16 @@
 #include "serve/kafka/kafka_int.h"
 
 #include "base/assert.h"
+#include "flow/batch.h"
 
 /*
  * Fetch: a round reads the partitions one after the other in the order of the request, until the
  * bytes that the client allows are there (KIP-74), and copies each batch once, so that the log has
  * its memory back at once. A round that brings less than min_bytes is thrown away; then every
- * partition is watched, and the first that has more, or the time, starts another one.
+ * partition is watched, and the first that has more, or the time, starts another one. A round that
+ * left something unread for want of room is never followed by another: that would bring the same.
  *
- * A fetch gets whole batches, also where its offset lies inside of one, and the first batch
+ * A fetch gets whole batches, also where its offset lies inside of one, and the first batch of all
  * whatever its size: a client would stand still before it otherwise.
  *
  * Failure modes: each partition has its own error. What many clients fetch and do not take from us
@@ -18,6 +20,8 @@
 #define BUSY_MS 100
 /* Longest that a client waits for records, whatever it asks for; it asks again then. */
 #define WAIT_MS_MAX 60000
+/* Clients know zstd from this version on (KIP-110). */
+#define ZSTD_VERSION 10
 
 struct fetching;
 
@@ -29,9 +33,11 @@ struct watch {
 };
 
 struct part {
+    struct slice topic;
     uint32_t topic_id; /* 0: there is none */
     uint32_t partition;
     int64_t offset;
+    int32_t leader_epoch; /* as the client believes */
     uint32_t size_max;
     int64_t next_offset; /* behind what the last round read */
     size_t data_at;      /* its batches in `data` */
@@ -49,6 +55,7 @@ struct fetching {
     struct buf data;
     struct flow_read read;
     bool failed; /* a partition has an error: the client is to know at once */
+    bool full;   /* there is more than there is room for */
     /* Between rounds. */
     struct watch *watches; /* one a part */
     uint32_t watching;     /* that have not come home */
@@ -133,9 +140,12 @@ static bool begin_wait(struct fetching *f)
 {
     struct serve_kafka_door *door = f->call->door;
     if (!f->watches)
-        f->watches = arena_alloc(&f->call->arena, f->part_count * sizeof(*f->watches));
-    if (!f->watches || f->part_count == 0)
+        f->watches = serve_kafka_try_alloc(f->call, f->part_count, sizeof(*f->watches));
+    if (!f->watches || f->part_count == 0) {
+        /* It would be back at once. */
+        f->response.throttle_time_ms = BUSY_MS;
         return false;
+    }
     if (!f->timed) {
         int32_t wait_ms = request_of(f)->max_wait_ms;
         f->timed = true;
@@ -168,30 +178,68 @@ static bool begin_wait(struct fetching *f)
 static void end_round(struct fetching *f)
 {
     const struct proto_kafka_fetch_request *request = request_of(f);
-    bool enough = f->failed || f->over || request->max_wait_ms <= 0 ||
+    bool enough = f->failed || f->full || f->over || request->max_wait_ms <= 0 ||
                   (request->min_bytes <= 0 || f->data.size >= (size_t)request->min_bytes);
     if (f->call->door->stopping || net_kafka_request_gone(f->call->request) || enough ||
         !begin_wait(f))
         answer(f);
 }
 
-static void keep_batches(struct fetching *f, struct part *part)
+/* How much more of the partition finds room. */
+static size_t room_for(const struct fetching *f, const struct part *part)
+{
+    size_t left = f->data.size < f->size_max ? f->size_max - f->data.size : 0;
+    size_t part_left = part->data_size < part->size_max ? part->size_max - part->data_size : 0;
+    return part_left < left ? part_left : left;
+}
+
+static void fail(struct fetching *f, struct part *part, int16_t error_code)
+{
+    part->answer->error_code = error_code;
+    f->failed = true;
+}
+
+static bool is_readable(const struct fetching *f, struct slice bytes)
+{
+    struct flow_batch batch;
+    return f->call->header.version >= ZSTD_VERSION || !err_is_ok(flow_batch_parse(bytes, &batch)) ||
+           flow_batch_codec(&batch) != FLOW_CODEC_ZSTD;
+}
+
+/* The batches of the last read as far as they are the client's; false when it gets no more. */
+static bool keep_batches(struct fetching *f, struct part *part)
 {
     size_t before = f->data.size;
-    for (uint32_t i = 0; i < f->read.batch_count; i++)
-        buf_add_slice(&f->data, f->read.batches[i]);
+    size_t room = room_for(f, part);
+    uint32_t count = 0;
+    for (; count < f->read.batch_count; count++) {
+        struct slice batch = f->read.batches[count];
+        if (!is_readable(f, batch))
+            break;
+        bool fits = f->data.size == 0 || batch.size <= room - (f->data.size - before);
+        f->full = f->full || !fits;
+        if (!fits)
+            break;
+        buf_add_slice(&f->data, batch);
+        /* The first of all takes what it needs. */
+        if (f->data.size - before > room)
+            room = f->data.size - before;
+    }
     if (!buf_ok(&f->data)) {
         /* What was read is read again when the client asks again. */
         buf_reset(&f->data);
         f->data.size = before;
-        part->answer->error_code = SERVE_KAFKA_UNKNOWN_SERVER_ERROR;
-        f->failed = true;
-        return;
+        fail(f, part, SERVE_KAFKA_KAFKA_STORAGE_ERROR);
+        return false;
     }
-    f->call->door->fetch_bytes += f->data.size - before;
-    part->data_at = before;
-    part->data_size = f->data.size - before;
+    size_t size = f->data.size - before;
+    f->call->door->fetch_bytes += size;
+    part->data_size += size;
     part->next_offset = f->read.next_offset;
+    /* Behind those that it can read it is told by the next fetch. */
+    if (count < f->read.batch_count && !f->full && part->data_size == 0)
+        fail(f, part, SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+    return count > 0 && count == f->read.batch_count && f->read.next_offset < f->read.end_offset;
 }
 
 static void read_next(struct fetching *f);
@@ -200,18 +248,21 @@ static void was_read(struct flow_read *read)
 {
     struct fetching *f = CONTAINER_OF(read, struct fetching, read);
     struct part *part = &f->parts[f->at];
+    bool goes_on = false;
     if (err_is_ok(read->error)) {
         part->answer->high_watermark = read->end_offset;
         part->answer->last_stable_offset = read->end_offset;
-        keep_batches(f, part);
-    } else {
-        part->answer->error_code = serve_kafka_error_code(read->error);
-        f->failed = true;
+        goes_on = keep_batches(f, part);
+    } else if (part->data_size == 0) {
+        fail(f, part, serve_kafka_error_code(read->error));
         /* A topic that was deleted may be there again, as another. */
         f->call->door->view.doubted |= err_is(read->error, ERR_NOT_FOUND);
     }
     flow_log_release(f->call->door->kafka->log, read);
-    f->at++;
+    /* One read brings so many batches and no more. */
+    goes_on = goes_on && room_for(f, part) > 0;
+    f->full = f->full || (part->data_size > 0 && room_for(f, part) == 0);
+    f->at += !goes_on;
     read_next(f);
 }
 
@@ -220,20 +271,21 @@ static void read_next(struct fetching *f)
     struct serve_kafka_door *door = f->call->door;
     while (f->at < f->part_count && f->parts[f->at].topic_id == 0)
         f->at++;
-    size_t left = f->data.size < f->size_max ? f->size_max - f->data.size : 0;
     /* What finds no room is at the front the next time, if the client does as Kafka's does. */
-    if (f->at == f->part_count || left == 0) {
+    if (f->at == f->part_count || f->data.size >= f->size_max) {
         end_round(f);
         return;
     }
-    const struct part *part = &f->parts[f->at];
+    struct part *part = &f->parts[f->at];
+    if (part->data_size == 0)
+        part->data_at = f->data.size;
     f->read = (struct flow_read){
         .home = door->loop,
         .done = was_read,
         .topic_id = part->topic_id,
         .partition = part->partition,
-        .offset = part->offset,
-        .size_max = part->size_max < left ? part->size_max : (uint32_t)left,
+        .offset = part->next_offset,
+        .size_max = (uint32_t)room_for(f, part),
     };
     flow_log_read(door->kafka->log, &f->read);
 }
@@ -244,6 +296,7 @@ static void begin_round(struct fetching *f)
     door->fetch_bytes -= f->data.size;
     buf_reset(&f->data);
     f->at = 0;
+    f->full = false;
     for (uint32_t i = 0; i < f->part_count; i++) {
         f->parts[i].next_offset = f->parts[i].offset;
         f->parts[i].data_size = 0;
@@ -262,28 +315,37 @@ static uint32_t positive(int32_t value)
     return value > 0 ? (uint32_t)value : 1;
 }
 
-/* True when the view has the topic and the partition. */
-static bool resolve(struct fetching *f, struct slice name, struct part *part)
+/* False when the view lacks the topic or the partition. What it says of the ends is for parts that
+ * are not read, and may be old: nobody has read behind the true end. */
+static bool resolve(struct fetching *f, struct part *part)
 {
-    const struct flow_topic_state *topic = serve_kafka_view_topic(&f->call->door->view, name);
+    const struct flow_topic_state *topic =
+        serve_kafka_view_topic(&f->call->door->view, part->topic);
     bool there = topic && part->partition < topic->partition_count;
-    part->topic_id = there ? topic->id : 0;
-    part->answer->error_code = there ? SERVE_KAFKA_NONE : SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    f->failed = f->failed || !there;
+    part->topic_id = 0;
+    part->answer->error_code = SERVE_KAFKA_NONE;
+    if (!there) {
+        fail(f, part, SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    } else if (part->leader_epoch > SERVE_KAFKA_LEADER_EPOCH) {
+        fail(f, part, SERVE_KAFKA_UNKNOWN_LEADER_EPOCH);
+    } else {
+        int64_t end_offset = topic->end_offset[part->partition];
+        part->topic_id = topic->id;
+        part->answer->high_watermark = part->answer->last_stable_offset =
+            part->offset > end_offset ? part->offset : end_offset;
+        part->answer->log_start_offset = topic->start_offset[part->partition];
+    }
     return there;
 }
 
 /* True when all are known. */
 static bool resolve_all(struct fetching *f)
 {
-    const struct proto_kafka_fetch_request *request = request_of(f);
-    struct part *part = f->parts;
+    bool known = true;
     f->failed = false;
-    for (uint32_t t = 0; t < request->topics.count; t++)
-        for (uint32_t p = 0; p < request->topics.items[t].partitions.count; p++)
-            resolve(f, request->topics.items[t].topic, part++);
-    ASSERT(part == f->parts + f->part_count);
-    return !f->failed;
+    for (uint32_t i = 0; i < f->part_count; i++)
+        known = resolve(f, &f->parts[i]) && known;
+    return known;
 }
 
 static void viewed(struct serve_kafka_call *call)
@@ -312,8 +374,10 @@ static bool make_parts(struct fetching *f, const struct proto_kafka_fetch_reques
             .preferred_read_replica = -1,
         };
         part[i] = (struct part){
+            .topic = asked->topic,
             .partition = want->partition >= 0 ? (uint32_t)want->partition : UINT32_MAX,
             .offset = want->fetch_offset,
+            .leader_epoch = want->current_leader_epoch,
             .size_max = positive(want->partition_max_bytes),
             .answer = &out->partitions.items[i],
         };

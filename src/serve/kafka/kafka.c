@@ -12,6 +12,9 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+/* Kafka's default: a mebibyte and what stands in front of a batch. */
+#define MESSAGE_BYTES_MAX 1048588u
+
 /* On the first loop, so that the count of open doors has one thread. */
 static void report_stopped(struct task *task)
 {
@@ -68,6 +71,8 @@ err_t serve_kafka_new(const struct serve_kafka_options *options, struct serve_ka
     kafka->address = options->address;
     kafka->advertised = options->advertised;
     kafka->log = options->log;
+    kafka->message_bytes_max =
+        options->message_bytes_max ? options->message_bytes_max : MESSAGE_BYTES_MAX;
     kafka->door_count = options->loop_count;
     for (size_t i = 0; i < kafka->door_count; i++) {
         err_t err = open_door(kafka, options, &kafka->doors[i], &options->loops[i]);

@@ -31,6 +31,8 @@ struct serve_kafka_options {
     struct flow_log *log;
     const struct serve_kafka_loop *loops;
     size_t loop_count;
+    size_t
+        message_bytes_max; /* a larger batch is refused; 0: 1048588, as Kafka's message.max.bytes */
     const struct net_kafka_limits *limits; /* a loop each; NULL: the defaults */
 };
 

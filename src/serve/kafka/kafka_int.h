@@ -15,6 +15,8 @@
 
 /* The one broker that there is. */
 #define SERVE_KAFKA_NODE_ID 1
+/* And which leads every partition for good. */
+#define SERVE_KAFKA_LEADER_EPOCH 0
 /* Answers hold so many bytes of batches at the most, and one batch more where nothing else fits. */
 #define SERVE_KAFKA_FETCH_BYTES_MAX (8u << 20)
 
@@ -25,10 +27,18 @@ enum serve_kafka_error {
     SERVE_KAFKA_OFFSET_OUT_OF_RANGE = 1,
     SERVE_KAFKA_CORRUPT_MESSAGE = 2,
     SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    SERVE_KAFKA_NOT_LEADER_OR_FOLLOWER = 6,
+    SERVE_KAFKA_REQUEST_TIMED_OUT = 7,
+    SERVE_KAFKA_MESSAGE_TOO_LARGE = 10,
     SERVE_KAFKA_INVALID_TOPIC = 17,
+    SERVE_KAFKA_INVALID_REQUIRED_ACKS = 21,
+    SERVE_KAFKA_INVALID_TIMESTAMP = 32,
     SERVE_KAFKA_UNSUPPORTED_VERSION = 35,
     SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
     SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
+    SERVE_KAFKA_KAFKA_STORAGE_ERROR = 56,
+    SERVE_KAFKA_UNKNOWN_LEADER_EPOCH = 75,
+    SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
     SERVE_KAFKA_INVALID_RECORD = 87,
 };
 
@@ -50,8 +60,9 @@ struct serve_kafka_call {
     const struct proto_kafka_api *api;
     struct proto_kafka_request_header header;
     struct arena arena;
-    void *message; /* api->request's struct */
-    uint64_t reserved_bytes;
+    void *message;           /* api->request's struct */
+    uint64_t reserved_bytes; /* of the door's credit, for the request */
+    uint64_t charged_bytes;  /* in the door's call_bytes */
     struct flow_credit_waiter waiter;
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);
@@ -81,8 +92,10 @@ struct serve_kafka_door {
     struct net_kafka_server *server;
     struct serve_kafka_view view;
     struct list polls;        /* calls that wait for records */
+    uint64_t call_bytes;      /* what calls take that are larger than usual */
     uint64_t fetch_bytes;     /* batches in answers that are being made */
-    uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken */
+    uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken; and of
+                                 call_bytes */
     bool stopping;
     uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
     struct task stop_task;
@@ -96,6 +109,7 @@ struct serve_kafka {
     char host[256]; /* that clients are told */
     int32_t port;
     struct flow_log *log;
+    size_t message_bytes_max;
     struct net_listener *listener;
     bool listening;
     uint64_t stop_deadline_ms;
@@ -117,8 +131,10 @@ void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
 void serve_kafka_refuse(struct serve_kafka_call *call);
 /* `count` zeroed structs of `size` in the call's arena; NULL, with the call refused, when there is
- * no memory. */
+ * no memory, or no more for such calls. */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
+/* The same where the call can do without. */
+void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The code that says `err` to a client. */
 int16_t serve_kafka_error_code(err_t err);
 
@@ -128,7 +144,7 @@ void serve_kafka_view_init(struct serve_kafka_view *view, struct serve_kafka_doo
 /* Nothing is asked any more. */
 void serve_kafka_view_done(struct serve_kafka_view *view);
 /* Has `viewed` called with a view of a moment behind this call, on this loop, not within; without
- * memory it is the last one, or none. */
+ * memory it is the last one, or, where there is none, the call is refused. */
 void serve_kafka_view_refresh(struct serve_kafka_call *call,
                               void (*viewed)(struct serve_kafka_call *call));
 /* The topic, as far as the view knows; NULL. */

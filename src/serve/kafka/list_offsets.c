@@ -11,7 +11,8 @@
 /* Times that stand for something else (Kafka protocol, ListOffsets). */
 #define LATEST (-1)
 #define EARLIEST (-2)
-#define MAX_TIMESTAMP (-3)
+/* FLOW_FIND_MAX is -3 there too, from this version on (KIP-734). */
+#define MAX_VERSION 7
 
 /* The walk over the partitions that are asked about. */
 struct listing {
@@ -76,7 +77,12 @@ static bool list_partition(struct listing *listing)
         out->error_code = SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         return false;
     }
-    if (want->timestamp >= 0) {
+    if (want->current_leader_epoch > SERVE_KAFKA_LEADER_EPOCH) {
+        out->error_code = SERVE_KAFKA_UNKNOWN_LEADER_EPOCH;
+        return false;
+    }
+    bool by_max = want->timestamp == FLOW_FIND_MAX && call->header.version >= MAX_VERSION;
+    if (want->timestamp >= 0 || by_max) {
         begin_find(listing, topic->id, partition, want->timestamp);
         return true;
     }

@@ -62,8 +62,7 @@ static bool describe_topics(struct serve_kafka_call *call,
     const struct proto_kafka_metadata_request *request = call->message;
     const struct serve_kafka_view *view = &call->door->view;
     bool all = wants_all(call);
-    size_t known = view->valid ? view->snapshot.topic_count : 0;
-    size_t count = all ? known : request->topics.count;
+    size_t count = all ? view->snapshot.topic_count : request->topics.count;
     struct proto_kafka_metadata_response_topic *topics =
         serve_kafka_alloc(call, count, sizeof(*topics));
     if (!topics)
@@ -96,10 +95,8 @@ static void viewed(struct serve_kafka_call *call)
     response.brokers.items = &broker;
     response.brokers.count = 1;
     response.controller_id = SERVE_KAFKA_NODE_ID;
-    if (view->valid) {
-        uuid_format(&view->snapshot.log_uuid, cluster_id);
-        response.cluster_id = slice_string(cluster_id);
-    }
+    uuid_format(&view->snapshot.log_uuid, cluster_id);
+    response.cluster_id = slice_string(cluster_id);
     if (describe_topics(call, &response))
         serve_kafka_reply(call, &response);
 }

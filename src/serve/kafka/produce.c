@@ -13,6 +13,9 @@
 
 /* Where the message format's version stands in a batch, whatever it is (magic 0 to 2). */
 #define AT_MAGIC 16u
+/* Brokers take zstd from this version on (KIP-110). */
+#define ZSTD_VERSION 7
+#define ATTRIBUTE_LOG_APPEND_TIME 0x08u
 #define ATTRIBUTE_TRANSACTIONAL 0x10u
 #define ATTRIBUTE_CONTROL 0x20u
 
@@ -55,16 +58,16 @@ static void tell_refused(struct part *part)
 {
     const struct flow_inlet_request *inlet = &part->inlet;
     struct proto_kafka_produce_response_partition *out = part->answer;
-    struct arena *arena = &part->producing->call->arena;
+    struct serve_kafka_call *call = part->producing->call;
     out->error_code = SERVE_KAFKA_INVALID_RECORD;
     out->error_message = SLICE_LITERAL("refused by the contract of the topic");
     out->record_errors.items =
-        arena_alloc(arena, inlet->error_count * sizeof(*out->record_errors.items));
+        serve_kafka_try_alloc(call, inlet->error_count, sizeof(*out->record_errors.items));
     if (!out->record_errors.items)
         return;
     for (uint32_t i = 0; i < inlet->error_count; i++) {
         const struct flow_inlet_error *error = &inlet->errors[i];
-        const char *text = arena_string(arena, slice_string(error->detail));
+        const char *text = arena_string(&call->arena, slice_string(error->detail));
         out->record_errors.items[i] = (struct proto_kafka_produce_response_record_error){
             .batch_index = (int32_t)error->index,
             .batch_index_error_message = text ? slice_string(text) : slice_make(NULL, 0)};
@@ -72,11 +75,20 @@ static void tell_refused(struct part *part)
     out->record_errors.count = inlet->error_count;
 }
 
+/* Its CRC fits, so a batch that is corrupt was made so: it would be the same a second time. */
+static int16_t code_of(err_t err)
+{
+    if (err_is(err, ERR_CORRUPT))
+        return SERVE_KAFKA_INVALID_RECORD;
+    return err_is(err, ERR_UNSUPPORTED) ? SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE
+                                        : serve_kafka_error_code(err);
+}
+
 static void committed(struct flow_inlet_request *inlet)
 {
     struct part *part = CONTAINER_OF(inlet, struct part, inlet);
     if (!err_is_ok(inlet->error))
-        part->answer->error_code = serve_kafka_error_code(inlet->error);
+        part->answer->error_code = code_of(inlet->error);
     else if (inlet->refused > 0)
         tell_refused(part);
     else
@@ -86,32 +98,45 @@ static void committed(struct flow_inlet_request *inlet)
 }
 
 /* What the header alone tells; OK to go on. */
-static int16_t look(struct slice records, struct flow_batch *batch)
+static int16_t look(const struct serve_kafka_call *call, struct slice records)
 {
+    struct flow_batch batch;
     if (records.size <= AT_MAGIC)
-        return SERVE_KAFKA_CORRUPT_MESSAGE;
+        return SERVE_KAFKA_INVALID_RECORD;
     if (records.data[AT_MAGIC] < 2)
         return SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
     /* Exactly one batch a partition (Kafka protocol, Produce version 3 and up). */
-    if (!err_is_ok(flow_batch_parse(records, batch)) || batch->bytes.size != records.size)
+    if (!err_is_ok(flow_batch_parse(records, &batch)) || batch.bytes.size != records.size)
         return SERVE_KAFKA_INVALID_RECORD;
-    if (!err_is_ok(flow_batch_check(batch)))
+    if (batch.bytes.size > call->door->kafka->message_bytes_max)
+        return SERVE_KAFKA_MESSAGE_TOO_LARGE;
+    if (!err_is_ok(flow_batch_check(&batch)))
         return SERVE_KAFKA_CORRUPT_MESSAGE;
-    if (batch->attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) ||
-        batch->base_offset != 0)
+    if (call->header.version < ZSTD_VERSION && flow_batch_codec(&batch) == FLOW_CODEC_ZSTD)
+        return SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    /* Times are the producer's; that they were the log's it cannot know. */
+    if (batch.attributes & ATTRIBUTE_LOG_APPEND_TIME)
+        return SERVE_KAFKA_INVALID_TIMESTAMP;
+    if (batch.attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) || batch.base_offset != 0)
         return SERVE_KAFKA_INVALID_RECORD;
-    return batch->producer_id >= 0 ? SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING : SERVE_KAFKA_NONE;
+    return batch.producer_id >= 0 ? SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING : SERVE_KAFKA_NONE;
 }
 
 static int16_t submit(struct producing *p, struct part *part, struct slice topic_name,
                       const struct proto_kafka_produce_request_partition *asked)
 {
-    struct flow_inlet *inlet = p->call->door->inlet;
-    struct flow_batch batch;
+    struct serve_kafka_door *door = p->call->door;
+    struct flow_inlet *inlet = door->inlet;
+    const struct proto_kafka_produce_request *request = p->call->message;
     const struct flow_inlet_topic *topic = flow_inlet_topic(inlet, topic_name);
+    if (request->acks < -1 || request->acks > 1)
+        return SERVE_KAFKA_INVALID_REQUIRED_ACKS;
+    /* What is there and takes nothing from outside will not do so later either. */
+    if (!topic && serve_kafka_view_topic(&door->view, topic_name))
+        return SERVE_KAFKA_INVALID_TOPIC;
     if (!topic || asked->index < 0)
         return SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    int16_t code = look(asked->records, &batch);
+    int16_t code = look(p->call, asked->records);
     if (code != SERVE_KAFKA_NONE)
         return code;
     part->inlet = (struct flow_inlet_request){

@@ -3,21 +3,27 @@
  * connection, as Kafka does: there is no answer that a client of another version could read, but
  * for ApiVersions, whose clients ask to find out (KIP-511).
  *
- * Memory for a request and for what its message becomes is reserved before it is read. What does
- * not fit then is not read until others have been answered: pressure goes back as TCP has it.
+ * Memory for a request is reserved before it is read. What does not fit then is not read until
+ * others have been answered: pressure goes back as TCP has it. One whose message or answer would
+ * take more than there is for those closes its connection; its client comes again.
  */
 
 #include "serve/kafka/kafka_int.h"
 
 #include "base/assert.h"
 
-/* What a message may take in memory, beside its bytes: arrays are larger there than on the wire. */
+/* What a message may take in memory, beside its bytes: arrays are larger there than on the wire.
+ * What is large in a request are records, which stay where they are. */
 #define MESSAGE_FACTOR 8u
-#define MESSAGE_EXTRA ((size_t)64 << 10)
+#define MESSAGE_MAX ((size_t)4 << 20)
+/* Of a call's arena, which what it asks about may make many times as large as its request: so much
+ * is every call's, and what goes over it counts with all that there is (`call_bytes`). */
+#define CALL_FREE ((size_t)64 << 10)
 
 static const struct serve_kafka_service services[] = {
     /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
-     * (KAFKA-18659). What those versions carry is message formats 0 and 1, which are refused. */
+     * (KAFKA-18659). What versions 0 to 2 carry is message formats 0 and 1; they are not known, and
+     * no client in use sends them. */
     {PROTO_KAFKA_PRODUCE, 0, 11, serve_kafka_produce},
     {PROTO_KAFKA_FETCH, 4, 12, serve_kafka_fetch},
     {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},
@@ -35,9 +41,16 @@ static const struct serve_kafka_service *find_service(int16_t key)
     return NULL;
 }
 
+/* Clients end at a code that they do not expect of an API, so what is to be tried again is said in
+ * those that all of them try again: 56 when nothing was done, 7 where that is not known. */
 int16_t serve_kafka_error_code(err_t err)
 {
-    return (int16_t)err_kafka_code(err);
+    if (err_is(err, ERR_FENCED) || err_is(err, ERR_TIMEOUT))
+        return SERVE_KAFKA_REQUEST_TIMED_OUT;
+    /* The server is going down. */
+    if (err_is(err, ERR_CANCELLED))
+        return SERVE_KAFKA_NOT_LEADER_OR_FOLLOWER;
+    return err_retriable(err) ? SERVE_KAFKA_KAFKA_STORAGE_ERROR : (int16_t)err_kafka_code(err);
 }
 
 static void end_call(struct serve_kafka_call *call)
@@ -45,6 +58,8 @@ static void end_call(struct serve_kafka_call *call)
     uint64_t bytes = call->reserved_bytes;
     ASSERT(!list_linked(&call->view_link) && !list_linked(&call->poll_link));
     arena_done(&call->arena);
+    call->door->call_bytes -= call->charged_bytes;
+    call->charged_bytes = 0;
     call->reserved_bytes = 0;
     flow_credit_give(call->door->credit, bytes);
 }
@@ -71,10 +86,30 @@ void serve_kafka_refuse(struct serve_kafka_call *call)
     net_kafka_refuse(call->request);
 }
 
-void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
+/* False when the call may not become so large. */
+static bool charge(struct serve_kafka_call *call, size_t size)
+{
+    struct serve_kafka_door *door = call->door;
+    size_t wanted = call->arena.size + size;
+    if (wanted <= CALL_FREE + call->charged_bytes)
+        return true;
+    uint64_t more = wanted - CALL_FREE - call->charged_bytes;
+    if (more > door->fetch_bytes_max || door->call_bytes > door->fetch_bytes_max - more)
+        return false;
+    door->call_bytes += more;
+    call->charged_bytes += more;
+    return true;
+}
+
+void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size)
 {
     ASSERT(size > 0 && count <= SIZE_MAX / size);
-    void *out = arena_alloc(&call->arena, count * size);
+    return charge(call, count * size) ? arena_alloc(&call->arena, count * size) : NULL;
+}
+
+void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
+{
+    void *out = serve_kafka_try_alloc(call, count, size);
     if (!out)
         serve_kafka_refuse(call);
     return out;
@@ -141,11 +176,14 @@ static void on_abort(void *owner, struct net_kafka_request *request)
 
 static bool decode(struct serve_kafka_call *call, struct slice bytes)
 {
-    size_t size_max = bytes.size * MESSAGE_FACTOR + MESSAGE_EXTRA;
+    size_t size_max = bytes.size * MESSAGE_FACTOR + CALL_FREE;
+    if (size_max > MESSAGE_MAX)
+        size_max = MESSAGE_MAX;
     call->message = arena_alloc(&call->arena, call->api->request->size);
     return call->message &&
            err_is_ok(proto_kafka_decode(call->api, call->api->request, call->header.version, bytes,
-                                        &call->arena, size_max, call->message, NULL));
+                                        &call->arena, size_max, call->message, NULL)) &&
+           charge(call, 0);
 }
 
 static void on_request(void *owner, struct net_kafka_request *request, struct slice bytes)

@@ -53,7 +53,11 @@ static void answered(struct flow_snapshot *snapshot)
         ask(view);
     while ((link = list_pop(&waited))) {
         struct serve_kafka_call *call = CONTAINER_OF(link, struct serve_kafka_call, view_link);
-        call->viewed(call);
+        /* That there is nothing would be a lie. */
+        if (view->valid)
+            call->viewed(call);
+        else
+            serve_kafka_refuse(call);
     }
 }
 

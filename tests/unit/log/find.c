@@ -179,6 +179,71 @@ static void a_time_that_only_records_before_the_start_have_is_not_found(void **s
     world_done(&w);
 }
 
+static void set_start(struct world *w, int64_t offset)
+{
+    struct asked asked;
+    asked_init(&asked, w);
+    asked.topic = (struct flow_topic_change){
+        .op = FLOW_TOPIC_LOG_START, .topic_id = 1, .start_offset = offset};
+    asked.commit.topics = &asked.topic;
+    asked.commit.topic_count = 1;
+    assert_code(asked_commit(&asked), OK);
+}
+
+static void assert_highest(struct world *w, int64_t offset, int64_t timestamp_ms)
+{
+    struct asked_find asked;
+    assert_code(find(w, &asked, FLOW_FIND_MAX), OK);
+    assert_int_equal(asked.find.offset, offset);
+    assert_int_equal(asked.find.found_timestamp_ms, timestamp_ms);
+}
+
+static void the_first_record_with_the_highest_time_is_found(void **state)
+{
+    (void)state;
+    static const int64_t high[] = {9000, 9000};
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_highest(&w, 0, -1);
+    fill(&w, 0, 40);
+    assert_highest(&w, 38, time_of(38));
+    commit_times(&w, high, 2, 20000);
+    fill(&w, 42, 20);
+    assert_highest(&w, 40, 9000);
+    fill(&w, 62, 100);
+    world_until(&w, all_sealed, &w);
+    assert_true(partition(&w)->segment_count > 0);
+    assert_highest(&w, 40, 9000);
+    set_start(&w, 41);
+    assert_highest(&w, 41, 9000);
+    /* The highest that memory knows is of a segment that the start lies in. */
+    set_start(&w, 42);
+    assert_highest(&w, 161, time_of(161));
+    set_start(&w, 162);
+    assert_highest(&w, 162, -1);
+    world_done(&w);
+}
+
+static void the_highest_of_times_at_either_end_is_found(void **state)
+{
+    (void)state;
+    static const int64_t none[] = {-1, -7};
+    static const int64_t last[] = {INT64_MAX, 5};
+    static const int64_t rest[] = {4, 6};
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    commit_times(&w, none, 2, 100);
+    assert_highest(&w, 2, -1);
+    commit_times(&w, last, 2, 100);
+    assert_highest(&w, 2, INT64_MAX);
+    commit_times(&w, rest, 2, 100);
+    set_start(&w, 3);
+    assert_highest(&w, 5, 6);
+    world_done(&w);
+}
+
 static void a_partition_that_is_not_there_and_a_stop_are_told(void **state)
 {
     (void)state;
@@ -271,6 +336,8 @@ int main(void)
         cmocka_unit_test(the_first_record_with_the_time_is_found_wherever_it_lies),
         cmocka_unit_test(what_is_before_the_start_is_not_found),
         cmocka_unit_test(a_time_that_only_records_before_the_start_have_is_not_found),
+        cmocka_unit_test(the_first_record_with_the_highest_time_is_found),
+        cmocka_unit_test(the_highest_of_times_at_either_end_is_found),
         cmocka_unit_test(a_partition_that_is_not_there_and_a_stop_are_told),
         cmocka_unit_test(a_search_whose_records_expire_goes_on_behind_them),
         cmocka_unit_test(any_allocation_or_read_may_fail),

@@ -6,9 +6,10 @@
 /*
  * Fetch: a round reads the partitions one after the other in the order of the request, until the
  * bytes that the client allows are there (KIP-74), and copies each batch once, so that the log has
- * its memory back at once. A round that brings less than min_bytes is thrown away; then every
- * partition is watched, and the first that has more, or the time, starts another one. A round that
- * left something unread for want of room is never followed by another: that would bring the same.
+ * its memory back at once. After a round that brings less than min_bytes every partition is
+ * watched: what comes is only measured, and once there is enough of it, or the time is up, a second
+ * round reads it all. A round that left something unread for want of room is never followed by
+ * another: that would bring the same.
  *
  * A fetch gets whole batches, also where its offset lies inside of one, and the first batch of all
  * whatever its size: a client would stand still before it otherwise.
@@ -20,12 +21,14 @@
 #define BUSY_MS 100
 /* Longest that a client waits for records, whatever it asks for; it asks again then. */
 #define WAIT_MS_MAX 60000
+/* What a watch has the log hold to measure it. */
+#define WATCH_BYTES_MAX (1u << 20)
 /* Clients know zstd from this version on (KIP-110). */
 #define ZSTD_VERSION 10
 
 struct fetching;
 
-/* Tells when a partition has more than the last round saw. */
+/* Measures what a partition has beyond what the last round saw. */
 struct watch {
     struct flow_read read;
     struct fetching *fetching;
@@ -59,7 +62,8 @@ struct fetching {
     /* Between rounds. */
     struct watch *watches; /* one a part */
     uint32_t watching;     /* that have not come home */
-    bool woken;            /* one has seen more */
+    uint64_t seen;         /* bytes, with those of the last round */
+    bool woken;            /* there are enough, or an error */
     bool over;             /* no further wait */
     bool timed;
     struct io_timer timer;
@@ -101,23 +105,64 @@ static void cancel_watches(struct fetching *f)
     }
 }
 
+static size_t min_bytes(const struct fetching *f)
+{
+    int32_t wanted = request_of(f)->min_bytes;
+    return wanted > 0 ? (size_t)wanted : 0;
+}
+
+static void begin_watch(struct fetching *f, struct watch *watch, int64_t offset);
+
+static void wait_is_over(struct fetching *f)
+{
+    list_remove(&f->call->poll_link);
+    bool more = f->woken || f->seen > f->data.size;
+    if (more && !net_kafka_request_gone(f->call->request))
+        begin_round(f);
+    else
+        answer(f);
+}
+
 static void watch_home(struct flow_read *read)
 {
     struct watch *watch = CONTAINER_OF(read, struct watch, read);
     struct fetching *f = watch->fetching;
+    int64_t next_offset = read->next_offset;
+    bool failed = !err_is_ok(read->error) && !err_is(read->error, ERR_CANCELLED);
+    bool measured = err_is_ok(read->error);
     ASSERT(!watch->home && f->watching > 0);
-    watch->home = true;
-    f->woken = f->woken || !err_is(read->error, ERR_CANCELLED);
+    for (uint32_t i = 0; measured && i < read->batch_count; i++)
+        f->seen += read->batches[i].size;
     flow_log_release(f->call->door->kafka->log, read);
-    if (--f->watching > 0) {
-        cancel_watches(f);
+    f->woken = f->woken || failed || f->seen >= min_bytes(f);
+    if (measured && !f->woken && !f->over) {
+        begin_watch(f, watch, next_offset);
         return;
     }
-    list_remove(&f->call->poll_link);
-    if (f->woken)
-        begin_round(f);
+    watch->home = true;
+    if (--f->watching > 0)
+        cancel_watches(f);
     else
-        answer(f);
+        wait_is_over(f);
+}
+
+static void begin_watch(struct fetching *f, struct watch *watch, int64_t offset)
+{
+    struct serve_kafka_door *door = f->call->door;
+    const struct part *part = &f->parts[watch - f->watches];
+    size_t size_max = min_bytes(f) < WATCH_BYTES_MAX ? min_bytes(f) : WATCH_BYTES_MAX;
+    watch->fetching = f;
+    watch->home = false;
+    watch->read = (struct flow_read){
+        .home = door->loop,
+        .done = watch_home,
+        .topic_id = part->topic_id,
+        .partition = part->partition,
+        .offset = offset,
+        .size_max = (uint32_t)size_max,
+        .wait = true,
+    };
+    flow_log_read(door->kafka->log, &watch->read);
 }
 
 static void end_wait(struct fetching *f)
@@ -154,32 +199,18 @@ static bool begin_wait(struct fetching *f)
                        (uint64_t)(wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX) * IO_MS);
     }
     f->woken = false;
+    f->seen = f->data.size;
     f->watching = f->part_count;
     list_add_tail(&door->polls, &f->call->poll_link);
-    for (uint32_t i = 0; i < f->part_count; i++) {
-        const struct part *part = &f->parts[i];
-        struct watch *watch = &f->watches[i];
-        watch->fetching = f;
-        watch->home = false;
-        watch->read = (struct flow_read){
-            .home = door->loop,
-            .done = watch_home,
-            .topic_id = part->topic_id,
-            .partition = part->partition,
-            .offset = part->next_offset,
-            .size_max = 1,
-            .wait = true,
-        };
-        flow_log_read(door->kafka->log, &watch->read);
-    }
+    for (uint32_t i = 0; i < f->part_count; i++)
+        begin_watch(f, &f->watches[i], f->parts[i].next_offset);
     return true;
 }
 
 static void end_round(struct fetching *f)
 {
-    const struct proto_kafka_fetch_request *request = request_of(f);
-    bool enough = f->failed || f->full || f->over || request->max_wait_ms <= 0 ||
-                  (request->min_bytes <= 0 || f->data.size >= (size_t)request->min_bytes);
+    bool enough = f->failed || f->full || f->over || request_of(f)->max_wait_ms <= 0 ||
+                  f->data.size >= min_bytes(f);
     if (f->call->door->stopping || net_kafka_request_gone(f->call->request) || enough ||
         !begin_wait(f))
         answer(f);

@@ -293,6 +293,29 @@ static void a_wait_ends_when_there_are_enough_bytes(void **state)
     fixture_free(f);
 }
 
+static void what_comes_in_a_wait_is_measured_and_read_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    size_t size = fixture_append(f, 0, 0, "piece", 1).size;
+    ask_init(&ask);
+    ask.request.max_wait_ms = 1000;
+    ask.request.min_bytes = (int32_t)(BATCHES * size);
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    for (size_t i = 1; i < BATCHES; i++) {
+        assert_true(fixture_silent(f));
+        fixture_append(f, 0, 0, "piece", 1);
+        fixture_run(f);
+    }
+    const response_t *response = fixture_answer(f, PROTO_KAFKA_FETCH, 12);
+    assert_int_equal(part_of(response, 0)->records.size, BATCHES * size);
+    /* Two rounds of three partitions and a second read of the first, three watches and one for each
+     * batch that came, which the fake counts twice. */
+    assert_in_range(f->reads, 0, 4 + 4 + 3 + 2 * BATCHES);
+    fixture_free(f);
+}
+
 static void a_wait_ends_with_its_time_and_gives_what_there_is(void **state)
 {
     (void)state;
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_read_that_fails_is_told),
         cmocka_unit_test(zstd_is_not_given_to_who_cannot_know_it),
         cmocka_unit_test(a_wait_ends_when_there_are_enough_bytes),
+        cmocka_unit_test(what_comes_in_a_wait_is_measured_and_read_once),
         cmocka_unit_test(a_wait_ends_with_its_time_and_gives_what_there_is),
         cmocka_unit_test(nobody_waits_for_longer_than_a_minute),
         cmocka_unit_test(who_does_not_want_to_wait_does_not),

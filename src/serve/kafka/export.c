@@ -20,6 +20,9 @@ enum family {
     WAITING,
     CALL_BYTES,
     FETCH_BYTES,
+    SESSIONS,
+    SESSION_BYTES,
+    SESSIONS_EVICTED,
 };
 
 static const struct metric_family families[] = {
@@ -49,6 +52,12 @@ static const struct metric_family families[] = {
                     METRIC_GAUGE},
     [FETCH_BYTES] = {"garner_kafka_fetch_bytes", "Batches in answers that are being made.",
                      METRIC_GAUGE},
+    [SESSIONS] = {"garner_kafka_fetch_sessions", "Fetch sessions of clients.", METRIC_GAUGE},
+    [SESSION_BYTES] = {"garner_kafka_fetch_session_bytes", "Memory of fetch sessions.",
+                       METRIC_GAUGE},
+    [SESSIONS_EVICTED] = {"garner_kafka_fetch_sessions_evicted_total",
+                          "Fetch sessions that were not used and made room for others.",
+                          METRIC_COUNTER},
 };
 
 struct visit {
@@ -60,6 +69,9 @@ struct visit {
     uint64_t waiting;
     uint64_t call_bytes;
     uint64_t fetch_bytes;
+    uint64_t sessions;
+    uint64_t session_bytes;
+    uint64_t sessions_evicted;
     uint64_t requests[PROTO_KAFKA_APIS];
     struct net_kafka_counters counters;
 };
@@ -85,6 +97,9 @@ static void come_home(struct task *task)
         {WAITING, visit->waiting},
         {CALL_BYTES, visit->call_bytes},
         {FETCH_BYTES, visit->fetch_bytes},
+        {SESSIONS, visit->sessions},
+        {SESSION_BYTES, visit->session_bytes},
+        {SESSIONS_EVICTED, visit->sessions_evicted},
     };
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         if (visit->requests[i])
@@ -111,6 +126,10 @@ static void visit_door(struct task *task)
         visit->waiting++;
     visit->call_bytes += door->call_bytes;
     visit->fetch_bytes += door->fetch_bytes;
+    LIST_EACH (link, &door->fetch_sessions)
+        visit->sessions++;
+    visit->session_bytes += door->fetch_session_bytes;
+    visit->sessions_evicted += door->fetch_sessions_evicted;
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         visit->requests[i] += door->requests[i];
     visit->next++;

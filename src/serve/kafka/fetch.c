@@ -1,4 +1,4 @@
-#include "serve/kafka/kafka_int.h"
+#include "serve/kafka/fetch_session.h"
 
 #include "base/assert.h"
 #include "flow/batch.h"
@@ -13,6 +13,10 @@
  *
  * A fetch gets whole batches, also where its offset lies inside of one, and the first batch of all
  * whatever its size: a client would stand still before it otherwise.
+ *
+ * Of a session (fetch_session.h) the parts are those that it has, in its order, and only what is
+ * new in them is told. Reading begins behind the last one that had something, so that none is last
+ * for ever.
  *
  * Failure modes: each partition has its own error. What many clients fetch and do not take from us
  * is memory that is gone for the others: over a limit they get nothing and are told to come later.
@@ -42,18 +46,25 @@ struct part {
     int64_t offset;
     int32_t leader_epoch; /* as the client believes */
     uint32_t size_max;
-    int64_t next_offset; /* behind what the last round read */
+    bool read;           /* the last round did */
+    int64_t next_offset; /* behind what it read */
     size_t data_at;      /* its batches in `data` */
     size_t data_size;
     struct proto_kafka_fetch_response_partition *answer;
+    struct serve_kafka_fetch_part *told; /* the session's, while it is as it was; NULL: none */
 };
 
 struct fetching {
     struct serve_kafka_call *call;
     struct proto_kafka_fetch_response response;
     struct part *parts;
+    struct proto_kafka_fetch_response_partition *answers; /* one a part */
     uint32_t part_count;
-    uint32_t at; /* the part whose turn it is, in a round */
+    uint32_t first;     /* the part that is read first, in a round */
+    uint32_t at;        /* the one whose turn it is, from there */
+    int32_t session_id; /* 0: none */
+    int32_t session_epoch;
+    bool incremental;
     size_t size_max;
     struct buf data;
     struct flow_read read;
@@ -77,18 +88,66 @@ static const struct proto_kafka_fetch_request *request_of(const struct fetching 
     return f->call->message;
 }
 
+/* True when the client has to hear of the part; the session remembers what it hears. */
+static bool is_told(const struct fetching *f, const struct part *part)
+{
+    const struct proto_kafka_fetch_response_partition *answer = part->answer;
+    struct serve_kafka_fetch_part *told = part->told;
+    if (!told)
+        return true;
+    bool failed = answer->error_code != SERVE_KAFKA_NONE;
+    bool moved = part->read && (answer->high_watermark != told->high_watermark ||
+                                answer->log_start_offset != told->log_start_offset);
+    if (f->incremental && !failed && !moved && part->data_size == 0)
+        return false;
+    /* Behind an error, and what the view believes, the next answer tells in any case. */
+    told->high_watermark = failed || !part->read ? -1 : answer->high_watermark;
+    told->log_start_offset = answer->log_start_offset;
+    return true;
+}
+
+/* Gathers the answers of parts that follow each other under their topic. */
+static void gather(struct fetching *f, const struct buf *data)
+{
+    struct proto_kafka_fetch_response_topic *topics = f->response.responses.items;
+    struct proto_kafka_fetch_response_topic *last = NULL;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        const struct part *part = &f->parts[i];
+        if (!is_told(f, part))
+            continue;
+        if (!last || !slice_equal(last->topic, part->topic)) {
+            last = &topics[f->response.responses.count++];
+            last->topic = part->topic;
+            last->partitions.items = &f->answers[kept];
+        }
+        last->partitions.count++;
+        f->answers[kept] = *part->answer;
+        /* Never null, which some clients take for an error. */
+        f->answers[kept++].records = part->data_size
+                                         ? slice_make(data->data + part->data_at, part->data_size)
+                                         : SLICE_LITERAL("");
+    }
+}
+
 static void answer(struct fetching *f)
 {
     struct serve_kafka_call *call = f->call;
     struct buf data = f->data;
+    struct serve_kafka_fetch_session *session =
+        serve_kafka_fetch_session_of(call, f->session_id, f->session_epoch);
     io_timer_stop(call->door->loop, &f->timer);
     call->door->fetch_bytes -= data.size;
-    for (uint32_t i = 0; i < f->part_count; i++) {
-        struct part *part = &f->parts[i];
-        /* Never null, which some clients take for an error. */
-        part->answer->records = part->data_size
-                                    ? slice_make(data.data + part->data_at, part->data_size)
-                                    : SLICE_LITERAL("");
+    f->response.session_id = f->session_id;
+    if (f->session_id != 0 && !session) {
+        /* A request that came behind this one has changed it: what is new cannot be said. */
+        f->response.error_code = SERVE_KAFKA_INVALID_FETCH_SESSION_EPOCH;
+        f->response.session_id = 0;
+    } else {
+        gather(f, &data);
+        for (uint32_t i = 0; session && i < f->part_count; i++)
+            if (f->parts[(f->first + i) % f->part_count].data_size > 0)
+                session->first = (f->first + i + 1) % f->part_count;
     }
     /* The arena ends in there, and `f` with it. */
     serve_kafka_reply(call, &f->response);
@@ -273,12 +332,18 @@ static bool keep_batches(struct fetching *f, struct part *part)
     return count > 0 && count == f->read.batch_count && f->read.next_offset < f->read.end_offset;
 }
 
+static struct part *turn_of(const struct fetching *f)
+{
+    ASSERT(f->at < f->part_count && f->first < f->part_count);
+    return &f->parts[(f->first + f->at) % f->part_count];
+}
+
 static void read_next(struct fetching *f);
 
 static void was_read(struct flow_read *read)
 {
     struct fetching *f = CONTAINER_OF(read, struct fetching, read);
-    struct part *part = &f->parts[f->at];
+    struct part *part = turn_of(f);
     bool goes_on = false;
     if (err_is_ok(read->error)) {
         part->answer->high_watermark = read->end_offset;
@@ -300,14 +365,15 @@ static void was_read(struct flow_read *read)
 static void read_next(struct fetching *f)
 {
     struct serve_kafka_door *door = f->call->door;
-    while (f->at < f->part_count && f->parts[f->at].topic_id == 0)
+    while (f->at < f->part_count && turn_of(f)->topic_id == 0)
         f->at++;
     /* What finds no room is at the front the next time, if the client does as Kafka's does. */
     if (f->at == f->part_count || f->data.size >= f->size_max) {
         end_round(f);
         return;
     }
-    struct part *part = &f->parts[f->at];
+    struct part *part = turn_of(f);
+    part->read = true;
     if (part->data_size == 0)
         part->data_at = f->data.size;
     f->read = (struct flow_read){
@@ -331,6 +397,7 @@ static void begin_round(struct fetching *f)
     for (uint32_t i = 0; i < f->part_count; i++) {
         f->parts[i].next_offset = f->parts[i].offset;
         f->parts[i].data_size = 0;
+        f->parts[i].read = false;
     }
     uint64_t held = door->fetch_bytes + net_kafka_server_counters(door->server)->bytes_unsent;
     if (held >= door->fetch_bytes_max) {
@@ -386,42 +453,72 @@ static void viewed(struct serve_kafka_call *call)
     begin_round(f);
 }
 
-static bool make_parts(struct fetching *f, const struct proto_kafka_fetch_request_topic *asked,
-                       struct proto_kafka_fetch_response_topic *out, struct part *part)
+static void add_part(struct fetching *f, struct slice topic,
+                     const struct serve_kafka_fetch_part *want, struct serve_kafka_fetch_part *told)
 {
-    uint32_t count = asked->partitions.count;
-    out->topic = asked->topic;
-    out->partitions.items = serve_kafka_alloc(f->call, count, sizeof(*out->partitions.items));
-    if (!out->partitions.items)
-        return false;
-    out->partitions.count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct proto_kafka_fetch_request_partition *want = &asked->partitions.items[i];
-        out->partitions.items[i] = (struct proto_kafka_fetch_response_partition){
-            .partition_index = want->partition,
-            .high_watermark = -1,
-            .last_stable_offset = -1,
-            .log_start_offset = -1,
-            .preferred_read_replica = -1,
-        };
-        part[i] = (struct part){
-            .topic = asked->topic,
-            .partition = want->partition >= 0 ? (uint32_t)want->partition : UINT32_MAX,
-            .offset = want->fetch_offset,
-            .leader_epoch = want->current_leader_epoch,
-            .size_max = positive(want->partition_max_bytes),
-            .answer = &out->partitions.items[i],
-        };
+    struct proto_kafka_fetch_response_partition *out = &f->answers[f->part_count];
+    *out = (struct proto_kafka_fetch_response_partition){
+        .partition_index = want->partition,
+        .high_watermark = -1,
+        .last_stable_offset = -1,
+        .log_start_offset = -1,
+        .preferred_read_replica = -1,
+    };
+    f->parts[f->part_count++] = (struct part){
+        .topic = topic,
+        .partition = want->partition >= 0 ? (uint32_t)want->partition : UINT32_MAX,
+        .offset = want->offset,
+        .leader_epoch = want->leader_epoch,
+        .size_max = positive(want->bytes_max),
+        .answer = out,
+        .told = told,
+    };
+}
+
+static void add_asked(struct fetching *f)
+{
+    const struct proto_kafka_fetch_request *request = request_of(f);
+    for (uint32_t t = 0; t < request->topics.count; t++) {
+        const struct proto_kafka_fetch_request_topic *topic = &request->topics.items[t];
+        for (uint32_t i = 0; i < topic->partitions.count; i++) {
+            const struct proto_kafka_fetch_request_partition *asked = &topic->partitions.items[i];
+            const struct serve_kafka_fetch_part want = {
+                .partition = asked->partition,
+                .leader_epoch = asked->current_leader_epoch,
+                .bytes_max = asked->partition_max_bytes,
+                .offset = asked->fetch_offset,
+            };
+            add_part(f, topic->topic, &want, NULL);
+        }
     }
+}
+
+/* False when the call has been refused. Names are copied: the session may end before the call. */
+static bool add_of_session(struct fetching *f, const struct serve_kafka_fetch_session *session)
+{
+    LIST_EACH (link, &session->topics) {
+        const struct serve_kafka_fetch_topic *topic =
+            CONTAINER_OF(link, struct serve_kafka_fetch_topic, link);
+        char *name = serve_kafka_alloc(f->call, topic->name_size + 1, 1);
+        if (!name)
+            return false;
+        memcpy(name, topic->name, topic->name_size);
+        for (uint32_t i = 0; i < topic->part_count; i++)
+            add_part(f, slice_make(name, topic->name_size), &topic->parts[i], &topic->parts[i]);
+    }
+    f->session_id = session->id;
+    f->session_epoch = session->epoch;
+    f->first = session->first % session->part_count;
     return true;
 }
 
 /* Room for every answer, so that only batches need more behind this. */
-static struct fetching *begin(struct serve_kafka_call *call)
+static struct fetching *begin(struct serve_kafka_call *call,
+                              const struct serve_kafka_fetch_session *session)
 {
     const struct proto_kafka_fetch_request *request = call->message;
-    uint32_t part_count = 0;
-    for (uint32_t i = 0; i < request->topics.count; i++)
+    uint32_t part_count = session ? session->part_count : 0;
+    for (uint32_t i = 0; !session && i < request->topics.count; i++)
         part_count += request->topics.items[i].partitions.count;
     struct fetching *f = serve_kafka_alloc(call, 1, sizeof(*f));
     if (!f)
@@ -431,27 +528,41 @@ static struct fetching *begin(struct serve_kafka_call *call)
     f->size_max = positive(request->max_bytes);
     if (f->size_max > SERVE_KAFKA_FETCH_BYTES_MAX)
         f->size_max = SERVE_KAFKA_FETCH_BYTES_MAX;
+    f->incremental = request->session_epoch > 0;
     proto_kafka_init(call->api->response, &f->response);
-    f->response.responses.items =
-        serve_kafka_alloc(call, request->topics.count, sizeof(*f->response.responses.items));
-    if (!f->response.responses.items)
-        return NULL;
-    f->response.responses.count = request->topics.count;
     f->parts = serve_kafka_alloc(call, part_count, sizeof(*f->parts));
     if (!f->parts)
         return NULL;
-    for (uint32_t i = 0; i < request->topics.count; i++) {
-        if (!make_parts(f, &request->topics.items[i], &f->response.responses.items[i],
-                        f->parts + f->part_count))
-            return NULL;
-        f->part_count += request->topics.items[i].partitions.count;
-    }
+    f->answers = serve_kafka_alloc(call, part_count, sizeof(*f->answers));
+    if (!f->answers)
+        return NULL;
+    f->response.responses.items =
+        serve_kafka_alloc(call, part_count, sizeof(*f->response.responses.items));
+    if (!f->response.responses.items)
+        return NULL;
+    if (session)
+        return add_of_session(f, session) ? f : NULL;
+    add_asked(f);
     return f;
+}
+
+static void reply_error(struct serve_kafka_call *call, int16_t error_code)
+{
+    struct proto_kafka_fetch_response response;
+    proto_kafka_init(call->api->response, &response);
+    response.error_code = error_code;
+    serve_kafka_reply(call, &response);
 }
 
 void serve_kafka_fetch(struct serve_kafka_call *call)
 {
-    struct fetching *f = begin(call);
+    struct serve_kafka_fetch_session *session = NULL;
+    int16_t code = serve_kafka_fetch_session_take(call, &session);
+    if (code != SERVE_KAFKA_NONE) {
+        reply_error(call, code);
+        return;
+    }
+    struct fetching *f = begin(call, session);
     if (!f)
         return;
     if (resolve_all(f) && !call->door->view.doubted)

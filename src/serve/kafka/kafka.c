@@ -14,6 +14,8 @@
 
 /* Kafka's default: a mebibyte and what stands in front of a batch. */
 #define MESSAGE_BYTES_MAX 1048588u
+/* Fetch sessions may have so much of what answers to fetches may. */
+#define FETCH_SESSIONS_SHARE 8u
 
 /* On the first loop, so that the count of open doors has one thread. */
 static void report_stopped(struct task *task)
@@ -48,10 +50,12 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
         .inlet = loop->inlet,
         .credit = loop->credit,
         .fetch_bytes_max = loop->fetch_bytes_max,
+        .fetch_session_bytes_max = loop->fetch_bytes_max / FETCH_SESSIONS_SHARE,
         .stop_task = {.run = stop_server},
         .stopped_task = {.run = report_stopped},
     };
     list_init(&door->polls);
+    list_init(&door->fetch_sessions);
     serve_kafka_view_init(&door->view, door);
     return net_kafka_server_new(loop->loop, options->limits, &serve_kafka_handler, door,
                                 &door->server);

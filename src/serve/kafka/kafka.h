@@ -22,7 +22,8 @@ struct serve_kafka_loop {
     struct io_loop *loop;
     struct flow_inlet *inlet;
     struct flow_credit *credit; /* memory for requests */
-    uint64_t fetch_bytes_max;   /* for answers to fetches that the peers have not taken */
+    uint64_t fetch_bytes_max;   /* for answers to fetches that the peers have not taken; as much for
+                                   large requests, an eighth of it for fetch sessions */
 };
 
 struct serve_kafka_options {

@@ -37,6 +37,8 @@ enum serve_kafka_error {
     SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
     SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
     SERVE_KAFKA_KAFKA_STORAGE_ERROR = 56,
+    SERVE_KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
+    SERVE_KAFKA_INVALID_FETCH_SESSION_EPOCH = 71,
     SERVE_KAFKA_UNKNOWN_LEADER_EPOCH = 75,
     SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
     SERVE_KAFKA_INVALID_RECORD = 87,
@@ -44,6 +46,12 @@ enum serve_kafka_error {
 
 struct serve_kafka_door;
 struct serve_kafka_call;
+struct serve_kafka_fetch_session;
+
+/* What a connection has beside its requests. */
+struct serve_kafka_conn {
+    struct serve_kafka_fetch_session *fetch_session; /* NULL: none */
+};
 
 /* What serves one API, in the versions that are advertised. */
 struct serve_kafka_service {
@@ -96,6 +104,11 @@ struct serve_kafka_door {
     uint64_t fetch_bytes;     /* batches in answers that are being made */
     uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken; and of
                                  call_bytes */
+    struct list fetch_sessions;
+    int32_t fetch_session_id; /* the last */
+    uint64_t fetch_session_bytes;
+    uint64_t fetch_session_bytes_max;
+    uint64_t fetch_sessions_evicted;
     bool stopping;
     uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
     struct task stop_task;
@@ -162,6 +175,9 @@ void serve_kafka_produce(struct serve_kafka_call *call);
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);
 /* Has every waiting fetch answered with what there is. */
 void serve_kafka_fetch_stop(struct serve_kafka_door *door);
+
+/* fetch_session.c: ends the connection's, if it has one. */
+void serve_kafka_fetch_session_close(struct serve_kafka_conn *conn);
 
 /* export.c: the exporter's collect. */
 void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *report);

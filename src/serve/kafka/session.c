@@ -223,10 +223,11 @@ static void on_gone(void *owner, struct net_kafka_request *request)
 static void on_close(void *owner, void *session)
 {
     (void)owner;
-    (void)session;
+    serve_kafka_fetch_session_close(session);
 }
 
 const struct net_kafka_handler serve_kafka_handler = {
+    .session_size = sizeof(struct serve_kafka_conn),
     .state_size = sizeof(struct serve_kafka_call),
     .on_size = on_size,
     .on_request = on_request,

@@ -112,6 +112,12 @@ static inline int64_t fake_wall_ms(struct io_loop *loop)
     return fake_of(loop)->wall_ms;
 }
 
+static inline void fake_random(struct io_loop *loop, void *out, size_t size)
+{
+    (void)loop;
+    memset(out, 7, size);
+}
+
 static inline void fake_timer_stop(struct io_loop *loop, struct io_timer *timer)
 {
     struct fake_loop *fake = fake_of(loop);
@@ -246,6 +252,7 @@ static const struct io_loop_ops fake_loop_ops = {
     .defer = fake_defer,
     .now_ns = fake_now_ns,
     .wall_ms = fake_wall_ms,
+    .random = fake_random,
     .timer_start = fake_timer_start,
     .timer_stop = fake_timer_stop,
 };

@@ -56,7 +56,8 @@ static void samples_are_the_sum_over_all_loops_and_arrive_at_home(void **state)
     const struct proto_kafka_metadata_request metadata = {0};
     struct proto_kafka_fetch_request_partition part = {.partition_max_bytes = 1};
     struct proto_kafka_fetch_request_topic topic = {.topic = SLICE_LITERAL("cars")};
-    struct proto_kafka_fetch_request fetch = {.max_wait_ms = 1000, .min_bytes = 1};
+    struct proto_kafka_fetch_request fetch = {
+        .max_wait_ms = 1000, .min_bytes = 1, .session_epoch = 0};
     topic.partitions.items = &part;
     topic.partitions.count = 1;
     fetch.topics.items = &topic;
@@ -78,6 +79,9 @@ static void samples_are_the_sum_over_all_loops_and_arrive_at_home(void **state)
     assert_int_equal(value_of(&asker, "garner_kafka_waiting_fetches", ""), 1);
     assert_int_equal(value_of(&asker, "garner_kafka_fetch_bytes", ""), 0);
     assert_int_equal(value_of(&asker, "garner_kafka_call_bytes", ""), 0);
+    assert_int_equal(value_of(&asker, "garner_kafka_fetch_sessions", ""), 1);
+    assert_true(value_of(&asker, "garner_kafka_fetch_session_bytes", "") > 0);
+    assert_int_equal(value_of(&asker, "garner_kafka_fetch_sessions_evicted_total", ""), 0);
     assert_true(value_of(&asker, "garner_kafka_received_bytes_total", "") > 80);
     assert_true(value_of(&asker, "garner_kafka_sent_bytes_total", "") > 200);
     forget(&asker);

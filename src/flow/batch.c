@@ -267,6 +267,8 @@ void flow_batch_set_base_offset(uint8_t *batch, int64_t offset)
 {
     ASSERT(batch && offset >= 0);
     put_u64be(batch + AT_BASE_OFFSET, (uint64_t)offset);
+    /* A producer may have put anything there, and consumers would ask for it later. */
+    put_u32be(batch + AT_LEADER_EPOCH, 0);
 }
 
 void flow_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms)

@@ -89,7 +89,8 @@ err_t flow_batch_check(const struct flow_batch *batch);
  * record is left in it. */
 size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, bool holes,
                           uint8_t *out);
-/* Patches the base offset of a finished batch. */
+/* Patches what the log says of a finished batch: its base offset, and the epoch of the leader, of
+ * which there is one, 0. */
 void flow_batch_set_base_offset(uint8_t *batch, int64_t offset);
 /* Patches the largest time of a finished batch of `size` bytes, and its CRC. */
 void flow_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms);

@@ -5,26 +5,14 @@ import sys
 
 import pytest
 
-from lib.server import ROOT, program
+from lib.pip import install
+from lib.server import program
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 PACKAGES = [("kafka-python", "3.0.12"), ("lz4", "4.4.5"), ("zstandard", "0.25.0")]
-DEPS = ROOT / "build" / "deps"
 # Kafka's numbers; by name, for the tests' output.
 CODECS = {"lz4": 3, "zstd": 4}
-
-
-def install(package, version):
-    """Where the package is, from the package index and kept for later runs."""
-    target = DEPS / f"{package}-{version}"
-    if not target.exists():
-        half = target.with_name(f"{target.name}.half")
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--disable-pip-version-check", "--upgrade", "--target", half,
-                        f"{package}=={version}"], check=True)
-        half.rename(target)
-    return str(target)
 
 
 @pytest.fixture(scope="module")

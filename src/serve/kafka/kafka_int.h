@@ -168,6 +168,7 @@ const struct flow_topic_state *serve_kafka_view_topic(const struct serve_kafka_v
 void serve_kafka_api_versions(struct serve_kafka_call *call);
 void serve_kafka_metadata(struct serve_kafka_call *call);
 void serve_kafka_list_offsets(struct serve_kafka_call *call);
+void serve_kafka_offset_for_leader_epoch(struct serve_kafka_call *call);
 void serve_kafka_fetch(struct serve_kafka_call *call);
 void serve_kafka_produce(struct serve_kafka_call *call);
 

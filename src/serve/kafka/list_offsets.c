@@ -40,6 +40,7 @@ static void found(struct flow_find *find)
         /* Without one both stay -1, which says that there is none. */
         out->offset = find->offset;
         out->timestamp = find->found_timestamp_ms;
+        out->leader_epoch = SERVE_KAFKA_LEADER_EPOCH;
     }
     listing->partition++;
     go_on(listing);
@@ -92,6 +93,8 @@ static bool list_partition(struct listing *listing)
         out->offset = topic->start_offset[partition];
     else
         out->error_code = SERVE_KAFKA_UNSUPPORTED_VERSION;
+    if (out->offset >= 0)
+        out->leader_epoch = SERVE_KAFKA_LEADER_EPOCH;
     return false;
 }
 

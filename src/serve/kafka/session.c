@@ -28,6 +28,7 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_FETCH, 4, 12, serve_kafka_fetch},
     {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},
     {PROTO_KAFKA_METADATA, 0, 9, serve_kafka_metadata},
+    {PROTO_KAFKA_OFFSET_FOR_LEADER_EPOCH, 2, 4, serve_kafka_offset_for_leader_epoch},
     {PROTO_KAFKA_API_VERSIONS, 0, 4, serve_kafka_api_versions},
 };
 

@@ -1,0 +1,19 @@
+"""Packages of the package index that tests need, kept in build/deps for later runs."""
+import subprocess
+import sys
+
+from lib.server import ROOT
+
+DEPS = ROOT / "build" / "deps"
+
+
+def install(package, version):
+    """The folder that the package is in."""
+    target = DEPS / f"{package}-{version}"
+    if not target.exists():
+        half = target.with_name(f"{target.name}.half")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                        "--disable-pip-version-check", "--upgrade", "--target", half,
+                        f"{package}=={version}"], check=True)
+        half.rename(target)
+    return str(target)

@@ -462,6 +462,8 @@ static void add_part(struct fetching *f, struct slice topic,
         .high_watermark = -1,
         .last_stable_offset = -1,
         .log_start_offset = -1,
+        .diverging_epoch = {-1, -1},
+        .current_leader = {-1, -1},
         .preferred_read_replica = -1,
     };
     f->parts[f->part_count++] = (struct part){

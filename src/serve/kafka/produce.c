@@ -165,6 +165,7 @@ static void submit_topic(struct producing *p, const struct proto_kafka_produce_r
             .base_offset = -1,
             .log_append_time_ms = -1,
             .log_start_offset = -1,
+            .current_leader = {-1, -1},
         };
         part->producing = p;
         part->answer = answer;

@@ -50,6 +50,11 @@ static void batches_are_given_as_they_are_in_every_version(void **state)
         assert_records(part_of(response, 0), first);
         assert_int_equal(part_of(response, 0)->high_watermark, 3);
         assert_int_equal(part_of(response, 0)->last_stable_offset, 3);
+        /* Consumers go and look for another end, or another leader, when there is one. */
+        assert_int_equal(part_of(response, 0)->diverging_epoch.epoch, -1);
+        assert_int_equal(part_of(response, 0)->diverging_epoch.end_offset, -1);
+        assert_int_equal(part_of(response, 0)->current_leader.leader_id, -1);
+        assert_int_equal(part_of(response, 0)->preferred_read_replica, -1);
         assert_empty(part_of(response, 1));
         assert_records(part_of(response, 2), second);
     }

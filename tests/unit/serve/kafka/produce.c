@@ -102,6 +102,8 @@ static void every_version_that_carries_batches_is_served(void **state)
         const answer_t *answer = &response->responses.items[0].partition_responses.items[0];
         assert_int_equal(answer->error_code, SERVE_KAFKA_NONE);
         assert_int_equal(answer->base_offset, version);
+        assert_int_equal(answer->current_leader.leader_id, -1);
+        assert_int_equal(answer->current_leader.leader_epoch, -1);
     }
     fixture_free(f);
 }

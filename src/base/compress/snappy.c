@@ -27,6 +27,7 @@ static const uint8_t magic[8] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 /* Room for all, so that nothing fails on the way. */
 err_t snappy_pack(struct slice plain, struct buf *out)
 {
+    ASSERT(plain.data || plain.size == 0);
     size_t block_count = plain.size / BLOCK_SIZE + 1;
     uint8_t *room;
     TRY(compress_room(
@@ -41,6 +42,7 @@ err_t snappy_pack(struct slice plain, struct buf *out)
         snappy_status status =
             snappy_compress((const char *)block.data, block.size, (char *)room + at + 4, &size);
         ASSERT(status == SNAPPY_OK);
+        ASSERT(size > 0 && size <= UINT32_MAX);
         put_u32be(room + at, (uint32_t)size);
         at += 4 + size;
         plain = slice_sub(plain, block.size, plain.size);

@@ -50,6 +50,7 @@ enum err_class {
     X(TOO_DEEP, LIMIT, "nested too deep", 0, 400, 87)                                              \
     X(NOT_FOUND, MISSING, "not found", 0, 404, 3)                                                  \
     X(EXISTS, MISSING, "exists already", 0, 409, 36)                                               \
+    X(POLICY, STATE, "is decided elsewhere", 0, 409, 44)                                           \
     X(OFFSET_RANGE, MISSING, "offset out of range", 0, 416, 1)                                     \
     X(END, MISSING, "end of input", 0, 500, -1)                                                    \
     X(AGAIN, PRESSURE, "not ready, try again", 1, 503, 7)                                          \

@@ -146,7 +146,8 @@ struct flow_request {
 };
 
 enum flow_topic_op {
-    FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id */
+    FLOW_TOPIC_CREATE,     /* name, uuid, partition_count, parent_id; sets topic_id. With
+                              config.open its config too, else that is a change of its own */
     FLOW_TOPIC_PARTITIONS, /* topic_id, partition_count: never lower */
     FLOW_TOPIC_CONFIG,     /* topic_id, config */
     FLOW_TOPIC_DELETE,     /* topic_id: with its records, for ever. What sinks had not delivered of
@@ -166,17 +167,42 @@ enum flow_codec {
     FLOW_CODEC_ZSTD = 4,
 };
 
+/* What an open topic was given; what it was not is at its default (flow/topics.h). */
+enum flow_topic_given {
+    FLOW_TOPIC_RETENTION_MS = 1,
+    FLOW_TOPIC_RETENTION_BYTES = 2,
+    FLOW_TOPIC_CODEC = 4,
+    FLOW_TOPIC_BATCH_BYTES = 8,
+    FLOW_TOPIC_GIVEN_ALL = 15,
+};
+
 /* What becomes of a topic's records once they are sealed. Topics start with zeros. */
 struct flow_topic_config {
     uint64_t retention_ms;    /* since their commit; 0: kept for ever */
-    uint64_t retention_bytes; /* of all its partitions together; 0: any amount */
+    uint64_t retention_bytes; /* of all its partitions together, of an open topic that of each
+                                 (flow_topic_bytes_max); 0: any amount */
     enum flow_codec codec;
     bool expire_undelivered; /* also what a sink has not delivered yet */
     /* Idempotency keys count for so long since their commit; 0: there are none. */
     uint64_t dedup_window_ms;
     uint64_t dedup_memory_bytes; /* of the newest ones */
     struct uuid dedup_secret;    /* fingerprints are made with it */
+    /* Made by a client, without a contract: it takes any bytes. Such a topic has no keys, and is
+     * not `expire_undelivered`. */
+    bool open;
+    uint16_t given;           /* enum flow_topic_given; open topics alone have what follows */
+    uint32_t batch_bytes_max; /* of a producer's batch; 0: the server's */
 };
+
+/* Bytes that all partitions of a topic may hold together; 0: any amount. */
+static inline uint64_t flow_topic_bytes_max(const struct flow_topic_config *config,
+                                            uint32_t partition_count)
+{
+    uint64_t bytes = config->retention_bytes;
+    if (!config->open || partition_count == 0)
+        return bytes;
+    return bytes > UINT64_MAX / partition_count ? UINT64_MAX : bytes * partition_count;
+}
 
 /* Longest topic name; `[a-zA-Z0-9._-]`, not "." or "..". */
 #define FLOW_TOPIC_NAME_MAX 249u

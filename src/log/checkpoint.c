@@ -27,6 +27,7 @@
 #define PREPARED_REDRIVE 2u /* of a sink's `prepared`: an epoch of letters */
 /* topic id (4), counts (8), one of the smallest of what they count */
 #define REQUESTS_SIZE 44u
+#define OPEN_SIZE 12u
 #define SIZE_GUESS ((size_t)1 << 20)
 
 static void add_segment(struct buf *out, const struct log_segment *segment)
@@ -215,6 +216,23 @@ static void add_requests(struct buf *out, const struct log_state *state)
     }
 }
 
+static void add_open(struct buf *out, const struct log_state *state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->topic_count; i++)
+        count += state->topics[i]->config.open && !state->topics[i]->deleted;
+    ASSERT(count <= state->topic_count);
+    buf_add_u32le(out, count);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        const struct log_topic *topic = state->topics[i];
+        if (!topic->config.open || topic->deleted)
+            continue;
+        buf_add_u32le(out, topic->id);
+        buf_add_u32le(out, topic->config.batch_bytes_max);
+        buf_add_u32le(out, topic->config.given);
+    }
+}
+
 static void add_bucket(struct buf *out, const struct log_keys_bucket *bucket)
 {
     ASSERT(bucket->saving >= bucket->saved);
@@ -291,6 +309,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     add_keys(out, state);
     add_letters(out, state);
     add_requests(out, state);
+    add_open(out, state);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
@@ -774,6 +793,26 @@ static err_t take_requests(struct cursor *c, struct log_state *state)
     return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
 }
 
+static err_t take_open(struct cursor *c, struct log_state *state)
+{
+    uint32_t count = take_count(c, OPEN_SIZE);
+    uint32_t last_id = 0;
+    ASSERT(state->topics || state->topic_count == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_topic *topic = log_state_topic(state, cursor_u32le(c));
+        uint32_t batch_bytes_max = cursor_u32le(c);
+        uint32_t given = cursor_u32le(c);
+        if (!cursor_ok(c) || !topic || topic->id <= last_id || given > FLOW_TOPIC_GIVEN_ALL ||
+            topic->keys || topic->config.expire_undelivered)
+            return err_make(ERR_CORRUPT);
+        last_id = topic->id;
+        topic->config.open = true;
+        topic->config.batch_bytes_max = batch_bytes_max;
+        topic->config.given = (uint16_t)given;
+    }
+    return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
+}
+
 static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_number)
 {
     ASSERT(keys->count <= keys->capacity);
@@ -898,6 +937,8 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     TRY(take_letters(&c, state, version));
     if (version >= 3)
         TRY(take_requests(&c, state));
+    if (version >= 4)
+        TRY(take_open(&c, state));
     /* What were left behind the last list, this version would lose with its next checkpoint. */
     if (c.rest.size > 0)
         return err_make(ERR_CORRUPT);

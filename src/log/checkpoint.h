@@ -18,8 +18,8 @@
 
 #define LOG_CHECKPOINT_MAGIC 0x504b4347u /* "GCKP" */
 /* 2: with idempotency keys, and with what became of dead letters. 3: with requests that count once.
- */
-#define LOG_CHECKPOINT_VERSION 3u
+ * 4: with open topics. */
+#define LOG_CHECKPOINT_VERSION 4u
 #define LOG_CHECKPOINTS_KEPT 2u
 /* What stands before the topics. */
 #define LOG_CHECKPOINT_FRONT_SIZE (40u + LOG_FRAME_HEADER_SIZE + 16u)

@@ -62,6 +62,7 @@ static err_t check_keys(const struct flow_commit *commit, const struct flow_appe
 static err_t check_create(const struct log *log, const struct flow_topic_change *change)
 {
     ASSERT(change->name.data || change->name.size == 0);
+    ASSERT(change->config.codec <= FLOW_CODEC_ZSTD);
     if (change->partition_count == 0 || change->partition_count > FLOW_PARTITIONS_MAX ||
         change->name.size == 0 || change->name.size > FLOW_TOPIC_NAME_MAX ||
         (change->parent_id && !log_state_topic(&log->state, change->parent_id)))

@@ -114,6 +114,10 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 /* topic (4), zero (4), two fingerprints (16 each), sequence or duplicates (8) */
 #define REQUEST_SIZE 48u
 
+/* topic (4), codec (1), zero (1), given (2), retention (8), bytes a partition (8), bytes a batch
+ * (4), zero (4) */
+#define OPEN_SIZE 32u
+
 /* A config without keys does without their fields, as frames of format 2 do: the same lines read
  * both. */
 static uint64_t topic_body_size(const struct flow_topic_change *change)
@@ -122,11 +126,21 @@ static uint64_t topic_body_size(const struct flow_topic_change *change)
     switch (change->op) {
     case FLOW_TOPIC_CREATE: return 28 + change->name.size;
     case FLOW_TOPIC_PARTITIONS: return 8;
-    case FLOW_TOPIC_CONFIG: return change->config.dedup_window_ms > 0 ? 56 : 24;
+    case FLOW_TOPIC_CONFIG:
+        if (change->config.open)
+            return OPEN_SIZE;
+        return change->config.dedup_window_ms > 0 ? 56 : 24;
     case FLOW_TOPIC_DELETE: return 4;
     case FLOW_TOPIC_LOG_START: return 16;
     }
     UNREACHABLE("unknown topic operation");
+}
+
+/* An open topic is made with its config, in two entries that no crash can part. */
+static bool creates_open(const struct flow_topic_change *change)
+{
+    ASSERT(!change->config.open || change->config.dedup_window_ms == 0);
+    return change->op == FLOW_TOPIC_CREATE && change->config.open;
 }
 
 static uint64_t sink_body_size(const struct flow_sink_change *change)
@@ -164,7 +178,8 @@ uint64_t log_entries_size(const struct flow_commit *commit)
         size += append_size(&commit->appends[i]);
     size += (uint64_t)commit->count_count * (LOG_ENTRY_HEADER_SIZE + 28);
     for (uint32_t i = 0; i < commit->topic_count; i++)
-        size += LOG_ENTRY_HEADER_SIZE + topic_body_size(&commit->topics[i]);
+        size += LOG_ENTRY_HEADER_SIZE + topic_body_size(&commit->topics[i]) +
+                (creates_open(&commit->topics[i]) ? LOG_ENTRY_HEADER_SIZE + OPEN_SIZE : 0);
     for (uint32_t i = 0; i < commit->sink_count; i++)
         size += LOG_ENTRY_HEADER_SIZE + sink_body_size(&commit->sinks[i]);
     size += (uint64_t)commit->settle_count * (LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE);
@@ -234,6 +249,28 @@ size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts)
     return LOG_ENTRY_HEADER_SIZE + 28;
 }
 
+static void put_open(uint8_t *body, const struct flow_topic_change *change)
+{
+    const struct flow_topic_config *config = &change->config;
+    ASSERT(change->topic_id > 0 && config->open && config->given <= FLOW_TOPIC_GIVEN_ALL);
+    put_u32le(body, change->topic_id);
+    body[4] = (uint8_t)config->codec;
+    body[5] = 0;
+    put_u16le(body + 6, config->given);
+    put_u64le(body + 8, config->retention_ms);
+    put_u64le(body + 16, config->retention_bytes);
+    put_u32le(body + 24, config->batch_bytes_max);
+    put_u32le(body + 28, 0);
+}
+
+static size_t put_open_entry(uint8_t *out, const struct flow_topic_change *change)
+{
+    ASSERT(out);
+    put_entry_header(out, LOG_ENTRY_TOPIC_OPEN, 0, OPEN_SIZE);
+    put_open(out + LOG_ENTRY_HEADER_SIZE, change);
+    return LOG_ENTRY_HEADER_SIZE + OPEN_SIZE;
+}
+
 static void put_topic_body(uint8_t *body, const struct flow_topic_change *change)
 {
     ASSERT(change->topic_id > 0);
@@ -276,10 +313,13 @@ size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change)
         [FLOW_TOPIC_LOG_START] = LOG_ENTRY_LOG_START,
     };
     ASSERT(change->op <= FLOW_TOPIC_LOG_START);
+    if (change->op == FLOW_TOPIC_CONFIG && change->config.open)
+        return put_open_entry(out, change);
     size_t size = topic_body_size(change);
     put_entry_header(out, kinds[change->op], 0, size);
     put_topic_body(out + LOG_ENTRY_HEADER_SIZE, change);
-    return LOG_ENTRY_HEADER_SIZE + size;
+    size += LOG_ENTRY_HEADER_SIZE;
+    return creates_open(change) ? size + put_open_entry(out + size, change) : size;
 }
 
 void log_range_put(uint8_t *out, const struct flow_sink_range *range)
@@ -449,6 +489,22 @@ static void decode_config(struct cursor *c, struct flow_topic_config *config)
     config->expire_undelivered = expire == 1;
 }
 
+static void decode_open(struct cursor *c, struct flow_topic_config *config)
+{
+    ASSERT(!config->open);
+    uint8_t codec = cursor_u8(c);
+    uint8_t reserved = cursor_u8(c);
+    config->given = cursor_u16le(c);
+    config->retention_ms = cursor_u64le(c);
+    config->retention_bytes = cursor_u64le(c);
+    config->batch_bytes_max = cursor_u32le(c);
+    if (codec > FLOW_CODEC_ZSTD || reserved != 0 || config->given > FLOW_TOPIC_GIVEN_ALL ||
+        cursor_u32le(c) != 0)
+        cursor_fail(c);
+    config->codec = codec <= FLOW_CODEC_ZSTD ? (enum flow_codec)codec : FLOW_CODEC_NONE;
+    config->open = true;
+}
+
 static void decode_topic(struct cursor *c, enum flow_topic_op op, struct log_entry *out)
 {
     ASSERT(op <= FLOW_TOPIC_LOG_START);
@@ -459,6 +515,8 @@ static void decode_topic(struct cursor *c, enum flow_topic_op op, struct log_ent
         decode_new_topic(c, topic);
     else if (op == FLOW_TOPIC_PARTITIONS)
         topic->partition_count = cursor_u32le(c);
+    else if (out->kind == LOG_ENTRY_TOPIC_OPEN)
+        decode_open(c, &topic->config);
     else if (op == FLOW_TOPIC_CONFIG)
         decode_config(c, &topic->config);
     else if (op == FLOW_TOPIC_LOG_START) {
@@ -585,7 +643,8 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_COUNTS: decode_counts(&c, out); break;
     case LOG_ENTRY_TOPIC_CREATE: decode_topic(&c, FLOW_TOPIC_CREATE, out); break;
     case LOG_ENTRY_TOPIC_PARTITIONS: decode_topic(&c, FLOW_TOPIC_PARTITIONS, out); break;
-    case LOG_ENTRY_TOPIC_CONFIG: decode_topic(&c, FLOW_TOPIC_CONFIG, out); break;
+    case LOG_ENTRY_TOPIC_CONFIG:
+    case LOG_ENTRY_TOPIC_OPEN: decode_topic(&c, FLOW_TOPIC_CONFIG, out); break;
     case LOG_ENTRY_TOPIC_DELETE: decode_topic(&c, FLOW_TOPIC_DELETE, out); break;
     case LOG_ENTRY_LOG_START: decode_topic(&c, FLOW_TOPIC_LOG_START, out); break;
     case LOG_ENTRY_SINK_OPEN:

@@ -72,6 +72,7 @@ enum log_entry_kind {
     LOG_ENTRY_TOPIC_CONFIG = 20,
     LOG_ENTRY_SETTLED = 24,
     LOG_ENTRY_ANSWER = 28,
+    LOG_ENTRY_TOPIC_OPEN = 40, /* the config of an open topic */
 };
 
 #define LOG_ENTRY_HEADER_SIZE 8u
@@ -136,6 +137,7 @@ size_t log_entry_put_batch(uint8_t *out, const struct flow_append *append);
 /* All of a batch entry but the batch, of which append->batch_size bytes follow what it writes. */
 size_t log_entry_put_batch_head(uint8_t *out, const struct flow_append *append);
 size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
+/* Of an open topic's creation it writes two: the creation, and its config. */
 size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
 size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);

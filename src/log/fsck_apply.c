@@ -444,6 +444,7 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_TOPIC_CREATE:
     case LOG_ENTRY_TOPIC_PARTITIONS:
     case LOG_ENTRY_TOPIC_CONFIG:
+    case LOG_ENTRY_TOPIC_OPEN:
     case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_LOG_START: return take_topic(a, bytes, &entry->topic);
     case LOG_ENTRY_SINK_OPEN: return open_sink(a, bytes, entry);

@@ -115,16 +115,17 @@ static uint32_t oldest(const struct log_state *state, const struct log_topic *to
 /* One segment a look and topic: the next look, at once after the commit, sees what is left. */
 static void look_at_size(struct log *log, const struct log_topic *topic)
 {
-    ASSERT(topic->config.retention_bytes > 0);
+    uint64_t bytes_max = flow_topic_bytes_max(&topic->config, topic->partition_count);
     uint64_t bytes = held_bytes(topic);
-    if (bytes <= topic->config.retention_bytes)
+    ASSERT(bytes_max > 0);
+    if (bytes <= bytes_max)
         return;
     uint32_t number = oldest(&log->state, topic);
     if (number == topic->partition_count)
         return;
     const struct log_partition *partition = &topic->partitions[number];
     uint32_t gone = log_partition_segments_before(partition, partition->start_offset);
-    if (bytes - partition->segments[gone].size >= topic->config.retention_bytes)
+    if (bytes - partition->segments[gone].size >= bytes_max)
         let_go(log, topic, number, gone + 1);
 }
 

@@ -130,7 +130,8 @@ static uint64_t segment_bytes_max(const struct log_topic *topic)
     ASSERT(topic->partition_count > 0);
     if (topic->config.retention_bytes == 0)
         return LOG_SEGMENT_SIZE_MAX;
-    uint64_t bytes = topic->config.retention_bytes / topic->partition_count / SEGMENTS_KEPT;
+    uint64_t bytes = flow_topic_bytes_max(&topic->config, topic->partition_count) /
+                     topic->partition_count / SEGMENTS_KEPT;
     bytes = bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : bytes;
     return bytes > LOG_SEGMENT_SIZE_MAX ? LOG_SEGMENT_SIZE_MAX : bytes;
 }

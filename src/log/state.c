@@ -714,6 +714,7 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SINK_REDRIVE:
     case LOG_ENTRY_SINK_CLOSE: return apply_sink(state, entry);
     case LOG_ENTRY_TOPIC_CONFIG:
+    case LOG_ENTRY_TOPIC_OPEN:
         return configure_topic(state, &entry->topic, batch_position.commit_time_ms);
     case LOG_ENTRY_KEYS: return apply_keys(state, &entry->keys, batch_position.commit_time_ms);
     case LOG_ENTRY_TOPIC_DELETE: return delete_topic(state, &entry->topic);

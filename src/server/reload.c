@@ -27,9 +27,8 @@ struct server_reload {
     struct flow_commit commit;
     struct server_versions versions;
     unsigned pass;
-    struct pipeline_check_update **updates; /* one a loop, and one for redriven letters */
-    size_t applied;
-    struct task task;
+    struct server_exchange exchange;
+    bool waits; /* for a change of topics that is under way */
     struct err_text why;
 };
 
@@ -88,9 +87,7 @@ static void end(struct server_reload *reload, int status)
     flow_snapshot_done(&reload->snapshot);
     server_changes_done(&reload->changes);
     server_versions_done(&reload->versions);
-    for (size_t i = 0; reload->updates && i <= server->intake_count; i++)
-        pipeline_check_update_free(&reload->updates[i]);
-    mem_free(reload->updates);
+    server_exchange_end(&reload->exchange);
     control_catalog_free(&reload->catalog);
     control_config_free(&reload->config);
     control_report_done(&reload->report);
@@ -102,6 +99,7 @@ static void end(struct server_reload *reload, int status)
     }
     if (server->stopping)
         server_stop_continue(server);
+    server_topics_go_on(server);
 }
 
 /* To the log of events as well: who sent a signal has no answer to read. */
@@ -125,13 +123,12 @@ static void refuse(struct server_reload *reload, err_t err)
     end(reload, err_is(err, ERR_CONFIG) ? 422 : 503);
 }
 
-/* On the control loop, when every loop works by the new contracts. */
-static void in_force(struct task *task)
+/* Every loop works by the new contracts. */
+static void in_force(struct server_exchange *exchange)
 {
-    struct server_reload *reload = CONTAINER_OF(task, struct server_reload, task);
+    struct server_reload *reload = CONTAINER_OF(exchange, struct server_reload, exchange);
     struct server *server = reload->server;
     struct control_catalog *old = server->catalog;
-    pipeline_check_update_apply(server->redrive_check, reload->updates[server->intake_count]);
     /* Nobody else has it yet, so it may still be written to. */
     control_catalog_come_into_force(reload->catalog, old, io_wall_ms(server->control));
     server->catalog = reload->catalog;
@@ -149,46 +146,6 @@ static void in_force(struct task *task)
     end(reload, 200);
 }
 
-/* On each intake loop in turn, which is where its check may be touched. */
-/* One loop after the other, by mail. For that moment two loops may work by different contracts,
- * as two requests on their way do. */
-static void apply(struct task *task)
-{
-    struct server_reload *reload = CONTAINER_OF(task, struct server_reload, task);
-    struct server *server = reload->server;
-    size_t i = reload->applied++;
-    ASSERT(i < server->intake_count);
-    pipeline_check_update_apply(server->intakes[i].check, reload->updates[i]);
-    if (reload->applied < server->intake_count) {
-        io_post(server->intakes[reload->applied].loop, task);
-        return;
-    }
-    task->run = in_force;
-    io_post(server->control, task);
-}
-
-/* All memory is had here, on the control loop, while the old contracts are in force: an exchange
- * that could fail on the second loop would leave the first with other contracts. */
-static err_t make_updates(struct server_reload *reload)
-{
-    struct server *server = reload->server;
-    struct pipeline_check_topic *topics = NULL;
-    reload->updates = mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check_update *));
-    if (!reload->updates)
-        return err_make(ERR_MEMORY);
-    TRY(server_topics_describe(reload->catalog, &reload->snapshot, &topics));
-    err_t err = err_ok();
-    for (size_t i = 0; i <= server->intake_count && err_is_ok(err); i++) {
-        struct pipeline_check *check =
-            i < server->intake_count ? server->intakes[i].check : server->redrive_check;
-        err =
-            pipeline_check_update_new(check, server->control, topics, reload->catalog->topic_count,
-                                      &reload->updates[i], &reload->why);
-    }
-    mem_free(topics);
-    return err;
-}
-
 static void snapshot_back(struct flow_snapshot *snapshot);
 
 /* Anew for each pass: the pass before has given numbers to topics, and the next one refers to
@@ -201,12 +158,6 @@ static void ask_log(struct server_reload *reload)
     flow_log_snapshot(log_flow(reload->server->log), &reload->snapshot);
 }
 
-static void begin_exchange(struct server_reload *reload)
-{
-    reload->task.run = apply;
-    io_post(reload->server->intakes[0].loop, &reload->task);
-}
-
 static void versions_back(struct flow_commit *commit)
 {
     struct server_reload *reload = CONTAINER_OF(commit, struct server_reload, commit);
@@ -214,7 +165,7 @@ static void versions_back(struct flow_commit *commit)
     if (err_is_ok(err))
         err = server_versions_note(reload->server, reload->catalog, &reload->snapshot);
     if (err_is_ok(err))
-        begin_exchange(reload);
+        server_exchange_begin(&reload->exchange, in_force);
     else
         refuse(reload, err);
 }
@@ -231,7 +182,7 @@ static err_t write_versions(struct server_reload *reload)
     if (any)
         flow_log_commit(log_flow(server->log), &reload->commit);
     else
-        begin_exchange(reload);
+        server_exchange_begin(&reload->exchange, in_force);
     return err_ok();
 }
 
@@ -267,7 +218,8 @@ static void snapshot_back(struct flow_snapshot *snapshot)
         }
     }
     if (err_is_ok(err))
-        err = make_updates(reload);
+        err = server_exchange_prepare(&reload->exchange, server, reload->catalog, snapshot,
+                                      &reload->why);
     if (err_is_ok(err))
         err = write_versions(reload);
     if (!err_is_ok(err))
@@ -314,8 +266,18 @@ void server_reload(struct server *server, struct admin_reload *request)
     server->reload = reload;
     control_report_init(&reload->report);
     err_t err = load(reload);
-    if (err_is_ok(err))
-        ask_log(reload);
-    else
+    reload->waits = server_topics_busy(server);
+    if (!err_is_ok(err))
         refuse(reload, err);
+    else if (!reload->waits)
+        ask_log(reload);
+}
+
+void server_reload_go_on(struct server *server)
+{
+    struct server_reload *reload = server->reload;
+    if (!reload || !reload->waits)
+        return;
+    reload->waits = false;
+    ask_log(reload);
 }

@@ -133,12 +133,13 @@ static uint64_t request_size_max(const struct server *server)
 
 /* What a check needs beside its loop and its memory. */
 static struct pipeline_check_options check_options(const struct server *server,
-                                                   const struct pipeline_check_topic *topics)
+                                                   const struct pipeline_check_topic *topics,
+                                                   size_t topic_count)
 {
     return (struct pipeline_check_options){
         .log = log_flow(server->log),
         .topics = topics,
-        .topic_count = server->catalog->topic_count,
+        .topic_count = topic_count,
         .record_size_max = server->config->intake.record_bytes_max,
         .request_size_max = request_size_max(server),
     };
@@ -146,9 +147,9 @@ static struct pipeline_check_options check_options(const struct server *server,
 
 /* Dead letters pass the same checks as what comes in, on the loop of those who ask for it. */
 static err_t new_redrive(struct server *server, const struct pipeline_check_topic *topics,
-                         struct err_text *why)
+                         size_t topic_count, struct err_text *why)
 {
-    struct pipeline_check_options options = check_options(server, topics);
+    struct pipeline_check_options options = check_options(server, topics, topic_count);
     options.loop = server->control;
     options.memory_bytes = REDRIVE_BYTES;
     TRY(pipeline_check_new(&options, &server->redrive_check, why));
@@ -176,7 +177,7 @@ static err_t give_sinks(struct server *server)
 
 /* One a loop: nothing on the way from a connection to the log is shared between loops. */
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
-                        struct err_text *why)
+                        size_t topic_count, struct err_text *why)
 {
     const struct control_config *config = server->config;
     uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
@@ -186,11 +187,11 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
         mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check *));
     if (!checks)
         return err_make(ERR_MEMORY);
-    err_t err = new_redrive(server, topics, why);
+    err_t err = new_redrive(server, topics, topic_count, why);
     checks[server->intake_count] = server->redrive_check;
     for (size_t i = 0; i < server->intake_count && err_is_ok(err); i++) {
         struct server_intake *intake = &server->intakes[i];
-        struct pipeline_check_options options = check_options(server, topics);
+        struct pipeline_check_options options = check_options(server, topics, topic_count);
         options.loop = intake->loop;
         options.memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count;
         flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);
@@ -239,13 +240,16 @@ static err_t new_kafka(struct server *server)
             .credit = &server->intakes[i].credit,
             .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
         };
-    err_t err =
-        serve_kafka_new(&(struct serve_kafka_options){.address = config->kafka.listen,
-                                                      .advertised = config->kafka.advertised,
-                                                      .log = log_flow(server->log),
-                                                      .loops = loops,
-                                                      .loop_count = server->intake_count},
-                        &server->kafka);
+    err_t err = serve_kafka_new(
+        &(struct serve_kafka_options){.address = config->kafka.listen,
+                                      .advertised = config->kafka.advertised,
+                                      .log = log_flow(server->log),
+                                      .topics = server_topics_flow(server),
+                                      .auto_create = config->kafka.auto_create.enabled,
+                                      .partitions = config->kafka.auto_create.partitions,
+                                      .loops = loops,
+                                      .loop_count = server->intake_count},
+        &server->kafka);
     mem_free(loops);
     return err;
 }
@@ -371,6 +375,21 @@ static void say_serving(struct server *server, const struct opening *opening)
                  server->catalog->topic_count, server->sink_count, config->data_dir);
 }
 
+/* Topics, and who checks what comes for them. */
+static err_t bind_topics(struct server *server, struct err_text *why)
+{
+    struct flow_snapshot snapshot;
+    struct pipeline_check_topic *topics = NULL;
+    size_t count = 0;
+    TRY(server_bind_topics(server, &snapshot, why));
+    err_t err = server_topics_describe(server->catalog, &snapshot, &topics, &count);
+    if (err_is_ok(err))
+        err = new_checks(server, topics, count, why);
+    mem_free(topics);
+    flow_snapshot_done(&snapshot);
+    return err;
+}
+
 /* The order of the steps is a contract. Faults before the first byte of data is touched; the log
  * before the topics, whose numbers it gives; everything that can fail before the intake opens;
  * sinks last, since they need nobody and everybody behind them is there. */
@@ -383,24 +402,21 @@ static err_t start(struct server *server, const struct server_options *options,
     io_uv_raise_file_limit();
     TRY(new_threads(server));
     TRY(open_log(server, why));
-    struct pipeline_check_topic *topics = NULL;
-    TRY(server_bind_topics(server, &topics, why));
-    err_t err = new_checks(server, topics, why);
-    mem_free(topics);
-    TRY(err);
+    TRY(bind_topics(server, why));
     TRY(server_close_removed_sinks(server, why));
     TRY(server_new_sinks(server, why));
     TRY(give_sinks(server));
     TRY(new_intake(server));
     control_catalog_come_into_force(server->catalog, NULL, io_wall_ms(server->control));
     TRY(server_learn_versions(server, why));
+    TRY(server_topics_new(server));
     TRY(new_kafka(server));
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
     TRY(new_admin(server, why));
     /* On the stack: this thread waits in the loop until the task has run. */
     struct opening opening = {.server = server, .why = why};
-    err = start_intakes(server, &opening);
+    err_t err = start_intakes(server, &opening);
     if (!err_is_ok(err)) {
         close_admin(server);
         return err;
@@ -425,6 +441,7 @@ static void free_intakes(struct server *server)
     }
     sources_http_free(&server->http);
     serve_kafka_free(&server->kafka);
+    server_topics_free(server);
     sources_redrive_free(&server->redrive);
     pipeline_check_exporter_free(&server->check_exporter);
     for (size_t i = 0; i < server->intake_count; i++)

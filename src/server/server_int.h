@@ -27,6 +27,7 @@ struct server_intake {
 };
 
 struct server_reload;
+struct server_topics;
 
 struct server_sink {
     struct io_worker *worker;
@@ -59,6 +60,7 @@ struct server {
     struct serve_kafka *kafka;
     struct server_sink *sinks;
     size_t sink_count;
+    struct server_topics *topics; /* changes that clients ask for */
     struct admin *admin;
     struct server_process process;
     struct flow_exporter **exporters;
@@ -96,16 +98,16 @@ err_t server_topics_pass(struct server *server, const struct control_catalog *ca
                          unsigned pass, const struct flow_snapshot *snapshot,
                          struct server_changes *out, struct err_text *why);
 void server_changes_done(struct server_changes *changes);
-/* What the inlets need of the topics of `catalog`, in its order (mem_free); views the catalog. */
+/* What the inlets need of the topics of `catalog`, in its order, and of the open topics behind them
+ * (mem_free); views catalog and snapshot. */
 err_t server_topics_describe(const struct control_catalog *catalog,
                              const struct flow_snapshot *snapshot,
-                             struct pipeline_check_topic **out);
+                             struct pipeline_check_topic **out, size_t *count);
 
 /* topics.c: makes the log's topics those of the contracts: creates what is missing with its DLQ,
  * raises partitions, refuses to lower them, says what is kept and how. Runs the control loop
- * meanwhile. On success `out`
- * (catalog's order, mem_free) says what the inlets need; names live as long as the catalog. */
-err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
+ * meanwhile. On success `snapshot` is freed by the caller. */
+err_t server_bind_topics(struct server *server, struct flow_snapshot *snapshot,
                          struct err_text *why);
 /* Closes sinks of the log that the configuration no longer has, keeping their rows. */
 err_t server_close_removed_sinks(struct server *server, struct err_text *why);
@@ -136,6 +138,38 @@ err_t server_versions_note(struct server *server, const struct control_catalog *
                            const struct flow_snapshot *snapshot);
 void server_versions_done(struct server_versions *versions);
 
+/* exchange.c: other topics for the inlets of all loops, which are at work. Zeros, or prepared until
+ * it is ended. One at a time. */
+struct server_exchange {
+    struct server *server;
+    struct pipeline_check_update **updates; /* one a loop, and one for redriven letters */
+    size_t applied;
+    struct task task;
+    void (*done)(struct server_exchange *exchange);
+};
+
+/* Gets all that it needs; also behind an error it has to be ended. */
+err_t server_exchange_prepare(struct server_exchange *exchange, struct server *server,
+                              const struct control_catalog *catalog,
+                              const struct flow_snapshot *snapshot, struct err_text *why);
+/* Cannot fail. `done` is called on the control loop when all inlets go by the topics. */
+void server_exchange_begin(struct server_exchange *exchange,
+                           void (*done)(struct server_exchange *exchange));
+/* Frees what it holds: the old topics, or those that did not come into force. */
+void server_exchange_end(struct server_exchange *exchange);
+
+/* open_topics.c: serves flow/topics.h, on the control loop. ERR_MEMORY. */
+err_t server_topics_new(struct server *server);
+/* Nothing is under way any more, or the process ends. */
+void server_topics_free(struct server *server);
+struct flow_topics *server_topics_flow(struct server *server);
+/* True while a change is under way: a reload waits until server_reload_go_on. */
+bool server_topics_busy(const struct server *server);
+/* A reload has ended: begins what waited for it. */
+void server_topics_go_on(struct server *server);
+
+/* reload.c: a change of topics has ended. */
+void server_reload_go_on(struct server *server);
 /* reload.c: begins to reload; `request` is answered when it is over, NULL: only logged. */
 void server_reload(struct server *server, struct admin_reload *request);
 

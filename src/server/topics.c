@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "control/catalog/change.h"
 #include "control/catalog/versions.h"
+#include "flow/topics.h"
 #include "io/uv/uv.h"
 #include "server/plugins.h"
 #include "server/server_int.h"
@@ -15,7 +16,8 @@
  * whose contract has changed what is kept of them. Nothing is deleted here: that is for the log, by
  * what it was told.
  *
- * A topic whose contract is gone keeps what it was told last.
+ * A topic whose contract is gone keeps what it was told last. An open topic (open_topics.c), which
+ * a contract comes to declare, is that contract's from then on.
  */
 
 #define DLQ_SUFFIX ".dlq"
@@ -201,18 +203,19 @@ static bool config_equal(const struct flow_topic_config *a, const struct flow_to
     return a->retention_ms == b->retention_ms && a->retention_bytes == b->retention_bytes &&
            a->codec == b->codec && a->expire_undelivered == b->expire_undelivered &&
            a->dedup_window_ms == b->dedup_window_ms &&
-           a->dedup_memory_bytes == b->dedup_memory_bytes;
+           a->dedup_memory_bytes == b->dedup_memory_bytes && a->open == b->open;
 }
 
 /* Less than before, so that records will go that were promised to stay: worth a line. 0 is no
  * limit. */
-static bool keeps_less(const struct flow_topic_config *from, const struct flow_topic_config *to)
+static bool keeps_less(const struct flow_topic_state *state, const struct flow_topic_config *to)
 {
+    const struct flow_topic_config *from = &state->config;
     uint64_t none = UINT64_MAX;
+    uint64_t from_bytes = flow_topic_bytes_max(from, state->partition_count);
     return (to->retention_ms ? to->retention_ms : none) <
                (from->retention_ms ? from->retention_ms : none) ||
-           (to->retention_bytes ? to->retention_bytes : none) <
-               (from->retention_bytes ? from->retention_bytes : none) ||
+           (to->retention_bytes ? to->retention_bytes : none) < (from_bytes ? from_bytes : none) ||
            (to->expire_undelivered && !from->expire_undelivered);
 }
 
@@ -229,7 +232,7 @@ static void configure(struct server *server, const struct flow_topic_state *stat
         .op = FLOW_TOPIC_CONFIG, .topic_id = state->id, .config = config};
     /* All zeros is a topic that has just been made. */
     static const struct flow_topic_config fresh;
-    if (!config_equal(&state->config, &fresh) && keeps_less(&state->config, &config))
+    if (!config_equal(&state->config, &fresh) && keeps_less(state, &config))
         logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "topic_keeps_less",
                      "topic %s: its contract keeps less than before, what is beyond that will be "
                      "deleted: %" PRIu64 " ms and %" PRIu64 " bytes (0: no limit)%s",
@@ -306,58 +309,88 @@ static err_t run_pass(struct server *server, unsigned pass, struct err_text *why
     return err;
 }
 
+/* The topic's DLQ, or NULL. */
+static const struct flow_topic_state *dlq_of(const struct flow_snapshot *snapshot,
+                                             const char *topic)
+{
+    char name[FLOW_TOPIC_NAME_MAX + 1];
+    return dlq_name(topic, name) ? flow_snapshot_topic(snapshot, slice_string(name)) : NULL;
+}
+
+static struct pipeline_check_topic describe(const struct control_catalog_topic *topic,
+                                            const struct flow_topic_state *state,
+                                            const struct flow_topic_state *dlq)
+{
+    return (struct pipeline_check_topic){
+        .name = topic->name,
+        .topic_id = state->id,
+        .uuid = state->uuid,
+        .dlq_id = dlq->id,
+        /* The log's and not the contract's: this is where the records are. */
+        .partition_count = state->partition_count,
+        .on_invalid = topic->on_invalid == CONTROL_CATALOG_REJECT ? PIPELINE_CHECK_REJECT
+                                                                  : PIPELINE_CHECK_DEAD_LETTER,
+        .key = topic->key,
+        .event_time = topic->event_time,
+        .schema = topic->schema.json,
+        .dedup = topic->dedup.key,
+        .dedup_secret = state->config.dedup_secret,
+        .dlq_size_max = topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
+        .batch_bytes_max = FLOW_TOPICS_BATCH_BYTES_MAX,
+    };
+}
+
+/* Without a contract nothing of it is a dead letter: what is no JSON over HTTP is refused. */
+static struct pipeline_check_topic describe_open(const struct flow_topic_state *state)
+{
+    uint32_t given = state->config.batch_bytes_max;
+    return (struct pipeline_check_topic){
+        .name = state->name,
+        .topic_id = state->id,
+        .uuid = state->uuid,
+        .partition_count = state->partition_count,
+        .on_invalid = PIPELINE_CHECK_REJECT,
+        .batch_bytes_max = given ? given : FLOW_TOPICS_BATCH_BYTES_MAX,
+    };
+}
+
 err_t server_topics_describe(const struct control_catalog *catalog,
                              const struct flow_snapshot *snapshot,
-                             struct pipeline_check_topic **out)
+                             struct pipeline_check_topic **out, size_t *count)
 {
-    struct pipeline_check_topic *topics = mem_zalloc(catalog->topic_count + 1, sizeof *topics);
+    struct pipeline_check_topic *topics =
+        mem_zalloc(catalog->topic_count + snapshot->topic_count + 1, sizeof *topics);
+    size_t n = 0;
     if (!topics)
         return err_make(ERR_MEMORY);
     for (size_t i = 0; i < catalog->topic_count; i++) {
         const struct control_catalog_topic *topic = &catalog->topics[i];
-        char name[FLOW_TOPIC_NAME_MAX + 1];
-        bool named = dlq_name(topic->name, name);
         const struct flow_topic_state *state =
             flow_snapshot_topic(snapshot, slice_string(topic->name));
-        const struct flow_topic_state *dlq = flow_snapshot_topic(snapshot, slice_string(name));
+        const struct flow_topic_state *dlq = dlq_of(snapshot, topic->name);
         /* The passes came before, but an operator may delete a topic that is not in force yet. */
-        ASSERT(named);
         if (!state || !dlq) {
             mem_free(topics);
             return err_make(ERR_NOT_FOUND);
         }
-        topics[i] = (struct pipeline_check_topic){
-            .name = topic->name,
-            .topic_id = state->id,
-            .uuid = state->uuid,
-            .dlq_id = dlq->id,
-            /* The log's and not the contract's: this is where the records are. */
-            .partition_count = state->partition_count,
-            .on_invalid = topic->on_invalid == CONTROL_CATALOG_REJECT ? PIPELINE_CHECK_REJECT
-                                                                      : PIPELINE_CHECK_DEAD_LETTER,
-            .key = topic->key,
-            .event_time = topic->event_time,
-            .schema = topic->schema.json,
-            .dedup = topic->dedup.key,
-            .dedup_secret = state->config.dedup_secret,
-            .dlq_size_max =
-                topic->dlq.when_full == CONTROL_CATALOG_REFUSE ? topic->dlq.size_bytes : 0,
-        };
+        topics[n++] = describe(topic, state, dlq);
+    }
+    for (size_t i = 0; i < snapshot->topic_count; i++) {
+        const struct flow_topic_state *state = &snapshot->topics[i];
+        if (state->config.open && !control_catalog_find(catalog, slice_string(state->name)))
+            topics[n++] = describe_open(state);
     }
     *out = topics;
+    *count = n;
     return err_ok();
 }
 
-err_t server_bind_topics(struct server *server, struct pipeline_check_topic **out,
+err_t server_bind_topics(struct server *server, struct flow_snapshot *snapshot,
                          struct err_text *why)
 {
     for (unsigned pass = 0; pass < SERVER_TOPIC_PASSES; pass++)
         TRY(run_pass(server, pass, why));
-    struct flow_snapshot snapshot;
-    TRY(server_snapshot(server, &snapshot));
-    err_t err = server_topics_describe(server->catalog, &snapshot, out);
-    flow_snapshot_done(&snapshot);
-    return err;
+    return server_snapshot(server, snapshot);
 }
 
 static bool configured(const struct control_config *config, const char *name)

@@ -84,6 +84,23 @@ static const struct option intake_options[] = {
     {0},
 };
 
+static const struct option auto_create_options[] = {
+    {.name = "enabled",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_config_auto_create, enabled),
+     .fallback = "false",
+     .help = "Makes a topic that a client asks for and that is not there. It has no contract."},
+    {.name = "partitions",
+     .type = OPTION_U32,
+     .offset = offsetof(struct control_config_auto_create, partitions),
+     .fallback = "4",
+     .min = 1,
+     .max = 10000,
+     .help = "How many partitions such a topic has, and one that a client makes without saying "
+             "how many."},
+    {0},
+};
+
 static const struct option kafka_options[] = {
     {.name = "listen",
      .type = OPTION_ADDRESS,
@@ -100,6 +117,11 @@ static const struct option kafka_options[] = {
      .offset = offsetof(struct control_config_kafka, advertised),
      .help = "Host and port that clients are told to connect to, such as garner.example.com:9092; "
              "where it listens by default. Needed where that is all addresses of the machine."},
+    {.name = "auto_create",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config_kafka, auto_create),
+     .table = auto_create_options,
+     .help = "Topics that clients make by asking for them."},
     {0},
 };
 

@@ -32,10 +32,17 @@ struct control_config_intake {
     uint64_t record_bytes_max;
 };
 
+/* What becomes of a topic that a Kafka client asks for and that is not there. */
+struct control_config_auto_create {
+    bool enabled;
+    uint32_t partitions; /* also of topics that are made without saying how many */
+};
+
 struct control_config_kafka {
     const char *listen;
     bool allow_open;
     const char *advertised; /* "host:port" that clients are told; NULL: where it listens */
+    struct control_config_auto_create auto_create;
 };
 
 /* A door without limits of its own. */

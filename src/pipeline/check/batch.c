@@ -186,6 +186,9 @@ err_t pipeline_check_batch(struct pipeline_check_pass *pass)
     ASSERT(!pass->dry);
     if (pass->request->partition >= pass->topic->partition_count)
         return err_make(ERR_NOT_FOUND);
+    uint32_t size_max = pass->topic->batch_bytes_max;
+    if (size_max > 0 && pass->request->body.size > size_max)
+        return err_make(ERR_TOO_LARGE);
     err_t err = take_batch(pass);
     /* What one large batch has needed is not held against all that come later. */
     for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)

@@ -281,6 +281,7 @@ static err_t topic_init(struct io_loop *loop, const struct pipeline_check_topic 
     topic->dlq_id = given->dlq_id;
     topic->partition_count = given->partition_count;
     topic->on_invalid = given->on_invalid;
+    topic->batch_bytes_max = given->batch_bytes_max;
     topic->dlq_size_max = given->dlq_size_max;
     topic->schema = given->schema;
     TRY(compile_paths(topic, given, why));

@@ -49,6 +49,8 @@ struct pipeline_check_topic {
     struct uuid uuid;         /* of the topic: what requests that count once are named with */
     uint64_t dlq_size_max;    /* bytes that the DLQ holds at which it takes no more from here; 0: it
                                  always does */
+    uint32_t batch_bytes_max; /* of a batch that a producer has built; a larger one is
+                                 ERR_TOO_LARGE. 0: any size */
     const struct format_jsonschema *schema; /* lives as long as it is in force; NULL: any JSON */
 };
 

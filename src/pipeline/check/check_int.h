@@ -57,6 +57,7 @@ struct flow_inlet_topic {
     uint8_t request_secret[HASH_SECRET_SIZE]; /* for what requests are named by */
     const struct format_jsonschema *schema;   /* NULL: any JSON; read-only, shared by the loops */
     uint32_t next_partition;                  /* for records without a key */
+    uint32_t batch_bytes_max;                 /* 0: any size */
     uint64_t dlq_size_max;                    /* 0: no cap */
     bool dlq_full;                            /* as the last snapshot said */
     uint32_t dlq_watch;                       /* snapshots that are to be looked at for its sake */

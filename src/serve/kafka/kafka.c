@@ -77,6 +77,9 @@ err_t serve_kafka_new(const struct serve_kafka_options *options, struct serve_ka
     kafka->log = options->log;
     kafka->message_bytes_max =
         options->message_bytes_max ? options->message_bytes_max : MESSAGE_BYTES_MAX;
+    kafka->topics = options->topics;
+    kafka->auto_create = options->auto_create;
+    kafka->partitions = options->partitions ? options->partitions : 1;
     kafka->door_count = options->loop_count;
     for (size_t i = 0; i < kafka->door_count; i++) {
         err_t err = open_door(kafka, options, &kafka->doors[i], &options->loops[i]);

@@ -13,6 +13,7 @@
 #include "flow/inlet.h"
 #include "flow/log.h"
 #include "flow/status.h"
+#include "flow/topics.h"
 #include "net/kafka/server.h"
 
 struct serve_kafka;
@@ -30,6 +31,9 @@ struct serve_kafka_options {
     const char *address;    /* "host:port", kept by the caller; port 0 takes a free one */
     const char *advertised; /* the same as clients reach it, kept by the caller; NULL: `address` */
     struct flow_log *log;
+    struct flow_topics *topics; /* for whoever makes, changes and deletes topics */
+    bool auto_create;           /* topics that are asked for and not there are made */
+    uint32_t partitions;        /* of topics that are made without saying how many; 0: 1 */
     const struct serve_kafka_loop *loops;
     size_t loop_count;
     size_t

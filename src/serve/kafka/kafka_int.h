@@ -9,6 +9,7 @@
  */
 
 #include "base/map.h"
+#include "flow/topics.h"
 #include "net/listener.h"
 #include "proto/kafka/messages.h"
 #include "serve/kafka/kafka.h"
@@ -34,7 +35,13 @@ enum serve_kafka_error {
     SERVE_KAFKA_INVALID_REQUIRED_ACKS = 21,
     SERVE_KAFKA_INVALID_TIMESTAMP = 32,
     SERVE_KAFKA_UNSUPPORTED_VERSION = 35,
+    SERVE_KAFKA_INVALID_PARTITIONS = 37,
+    SERVE_KAFKA_INVALID_REPLICATION_FACTOR = 38,
+    SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT = 39,
+    SERVE_KAFKA_INVALID_CONFIG = 40,
+    SERVE_KAFKA_INVALID_REQUEST = 42,
     SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+    SERVE_KAFKA_POLICY_VIOLATION = 44,
     SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
     SERVE_KAFKA_KAFKA_STORAGE_ERROR = 56,
     SERVE_KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
@@ -42,6 +49,8 @@ enum serve_kafka_error {
     SERVE_KAFKA_UNKNOWN_LEADER_EPOCH = 75,
     SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
     SERVE_KAFKA_INVALID_RECORD = 87,
+    SERVE_KAFKA_UNKNOWN_TOPIC_ID = 100,
+    SERVE_KAFKA_UNSUPPORTED_ENDPOINT_TYPE = 115,
 };
 
 struct serve_kafka_door;
@@ -123,6 +132,9 @@ struct serve_kafka {
     int32_t port;
     struct flow_log *log;
     size_t message_bytes_max;
+    struct flow_topics *topics;
+    bool auto_create;
+    uint32_t partitions; /* of topics that are made without saying how many */
     struct net_listener *listener;
     bool listening;
     uint64_t stop_deadline_ms;
@@ -171,6 +183,88 @@ void serve_kafka_list_offsets(struct serve_kafka_call *call);
 void serve_kafka_offset_for_leader_epoch(struct serve_kafka_call *call);
 void serve_kafka_fetch(struct serve_kafka_call *call);
 void serve_kafka_produce(struct serve_kafka_call *call);
+
+void serve_kafka_create_topics(struct serve_kafka_call *call);
+void serve_kafka_delete_topics(struct serve_kafka_call *call);
+void serve_kafka_create_partitions(struct serve_kafka_call *call);
+void serve_kafka_delete_records(struct serve_kafka_call *call);
+void serve_kafka_describe_configs(struct serve_kafka_call *call);
+void serve_kafka_alter_configs(struct serve_kafka_call *call);
+void serve_kafka_incremental_alter_configs(struct serve_kafka_call *call);
+void serve_kafka_describe_cluster(struct serve_kafka_call *call);
+
+/* change.c: a change of topics that a call asks for, with an answer for each of its items. */
+struct serve_kafka_change {
+    struct flow_topics_change flow;
+    struct serve_kafka_call *call;
+    void (*done)(struct serve_kafka_call *call);
+    int16_t *codes; /* of each item that is refused before it is asked for; 0: it was not */
+};
+
+/* Room for `count` items, zeroed, as call->work; NULL, with the call refused, without memory. */
+struct serve_kafka_change *serve_kafka_change_new(struct serve_kafka_call *call,
+                                                  enum flow_topics_op op, uint32_t count);
+/* Item `index` is not asked for: that is its answer. The text is printf's. */
+void serve_kafka_change_refuse(struct serve_kafka_change *change, uint32_t index, int16_t code,
+                               const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Every item that is there by the same name as one before it is refused. */
+void serve_kafka_change_refuse_repeats(struct serve_kafka_change *change);
+/* Refuses a name that no topic can have. */
+void serve_kafka_change_check_name(struct serve_kafka_change *change, uint32_t index);
+/* Asks for it; `done` is called with the answer in call->work, on this loop, not within. */
+void serve_kafka_change_run(struct serve_kafka_change *change,
+                            void (*done)(struct serve_kafka_call *call));
+/* The answer of an item: its code, and its text or null, which lives as long as the call. */
+int16_t serve_kafka_change_code(const struct serve_kafka_change *change, uint32_t index);
+struct slice serve_kafka_change_text(const struct serve_kafka_change *change, uint32_t index);
+/* True for what Kafka allows as a topic's name. */
+bool serve_kafka_is_name(struct slice name);
+
+/* settings.c: Kafka's names for what topics and the broker are set to. */
+struct serve_kafka_setting {
+    const char *name;
+    int8_t type;        /* enum serve_kafka_setting_type */
+    uint16_t given;     /* enum flow_topic_given: what it sets; 0: always the same */
+    const char *text;   /* its default, or what it always is */
+    const char *broker; /* the broker's setting that the default is; NULL: none */
+    const char *help;
+};
+
+enum serve_kafka_setting_type {
+    SERVE_KAFKA_BOOLEAN = 1,
+    SERVE_KAFKA_STRING = 2,
+    SERVE_KAFKA_INT = 3,
+    SERVE_KAFKA_LONG = 5,
+    SERVE_KAFKA_DOUBLE = 6,
+    SERVE_KAFKA_LIST = 7,
+};
+
+extern const struct serve_kafka_setting serve_kafka_topic_settings[];
+extern const size_t serve_kafka_topic_setting_count;
+extern const struct serve_kafka_setting serve_kafka_broker_settings[];
+extern const size_t serve_kafka_broker_setting_count;
+
+/* Puts the value that `text` says into `config` (and its `given`), or finds that it is what it
+ * always is. ERR_INVALID with a detail that says what it may be. `text` without data is null. */
+err_t serve_kafka_setting_parse(struct slice name, struct slice text,
+                                struct flow_topic_config *config, struct err_text *why);
+/* The topic's setting called `name`, or NULL. */
+const struct serve_kafka_setting *serve_kafka_setting_find(struct slice name);
+#define SERVE_KAFKA_SETTING_SIZE 24u
+/* The value of a topic's setting; `room` holds it where it is not constant. */
+const char *serve_kafka_setting_render(const struct serve_kafka_setting *setting,
+                                       const struct flow_topic_config *config,
+                                       uint32_t partition_count,
+                                       char room[static SERVE_KAFKA_SETTING_SIZE]);
+
+/* configs.c: the same as an answer's text; false when the call has been refused. */
+bool serve_kafka_setting_answer(struct serve_kafka_call *call,
+                                const struct serve_kafka_setting *setting,
+                                const struct flow_topic_config *config, uint32_t partition_count,
+                                struct slice *out);
+/* Where the value of an open topic's setting comes from, as Kafka numbers it. */
+int8_t serve_kafka_setting_source(const struct serve_kafka_setting *setting,
+                                  const struct flow_topic_config *config);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);

@@ -101,7 +101,50 @@ static void viewed(struct serve_kafka_call *call)
         serve_kafka_reply(call, &response);
 }
 
-void serve_kafka_metadata(struct serve_kafka_call *call)
+/* They are there, or they are not, for a reason that asking again would not tell. */
+static void created(struct serve_kafka_call *call)
 {
     serve_kafka_view_refresh(call, viewed);
+}
+
+/* The topics that are asked for, not there, and may be made. */
+static uint32_t missing(const struct serve_kafka_call *call, struct flow_topics_item *items)
+{
+    const struct proto_kafka_metadata_request *request = call->message;
+    const struct serve_kafka_view *view = &call->door->view;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < request->topics.count && view->valid; i++) {
+        struct slice name = request->topics.items[i].name;
+        if (serve_kafka_view_topic(view, name) || !serve_kafka_is_name(name))
+            continue;
+        if (items) {
+            items[count].name = name;
+            items[count].partition_count = call->door->kafka->partitions;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* Who wants a topic made asks for it by name, and gets it with the answer. */
+static void viewed_first(struct serve_kafka_call *call)
+{
+    uint32_t count = missing(call, NULL);
+    if (count == 0) {
+        viewed(call);
+        return;
+    }
+    struct serve_kafka_change *change = serve_kafka_change_new(call, FLOW_TOPICS_CREATE, count);
+    if (!change)
+        return;
+    missing(call, change->flow.items);
+    serve_kafka_change_refuse_repeats(change);
+    serve_kafka_change_run(change, created);
+}
+
+void serve_kafka_metadata(struct serve_kafka_call *call)
+{
+    const struct proto_kafka_metadata_request *request = call->message;
+    bool creates = call->door->kafka->auto_create && request->allow_auto_topic_creation;
+    serve_kafka_view_refresh(call, creates ? viewed_first : viewed);
 }

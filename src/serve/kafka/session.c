@@ -30,6 +30,14 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_METADATA, 0, 9, serve_kafka_metadata},
     {PROTO_KAFKA_OFFSET_FOR_LEADER_EPOCH, 2, 4, serve_kafka_offset_for_leader_epoch},
     {PROTO_KAFKA_API_VERSIONS, 0, 4, serve_kafka_api_versions},
+    {PROTO_KAFKA_CREATE_TOPICS, 2, 7, serve_kafka_create_topics},
+    {PROTO_KAFKA_DELETE_TOPICS, 1, 6, serve_kafka_delete_topics},
+    {PROTO_KAFKA_DELETE_RECORDS, 0, 2, serve_kafka_delete_records},
+    {PROTO_KAFKA_DESCRIBE_CONFIGS, 1, 4, serve_kafka_describe_configs},
+    {PROTO_KAFKA_ALTER_CONFIGS, 0, 2, serve_kafka_alter_configs},
+    {PROTO_KAFKA_CREATE_PARTITIONS, 0, 3, serve_kafka_create_partitions},
+    {PROTO_KAFKA_INCREMENTAL_ALTER_CONFIGS, 0, 1, serve_kafka_incremental_alter_configs},
+    {PROTO_KAFKA_DESCRIBE_CLUSTER, 0, 1, serve_kafka_describe_cluster},
 };
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))

@@ -5,6 +5,8 @@
 #include "unit/log/checkpoint.h"
 
 #define HEADER_SIZE 40u
+/* What stands behind the requests, where no topic is open. */
+#define OPEN_NONE 4u
 #define AT_STATE (HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 16u)
 
 /* The sums as if the bytes had been written so. */
@@ -22,7 +24,7 @@ static void the_header_has_its_bytes_at_fixed_offsets(void **state)
     build(&held);
     const uint8_t *b = held.bytes.data;
     assert_memory_equal(b, "GCKP", 4);
-    assert_int_equal(get_u32le(b + 4), 3);
+    assert_int_equal(get_u32le(b + 4), 4);
     assert_int_equal(get_u64le(b + 8), held.bytes.size - HEADER_SIZE);
     assert_memory_equal(b + 16, held.checkpoint.uuid.bytes, 16);
     assert_int_equal(get_u32le(b + 32), crc32c(0, b + HEADER_SIZE, held.bytes.size - HEADER_SIZE));
@@ -259,9 +261,9 @@ static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
     struct held held;
     build(&held);
     settle_some(&held);
-    /* The list ends with two runs of 24 bytes each: first, end, records. Behind it is one that is
+    /* The list ends with two runs of 24 bytes each: first, end, records. Behind it are two that are
      * empty. */
-    size_t runs = held.bytes.size - 4 - 48;
+    size_t runs = held.bytes.size - OPEN_NONE - 4 - 48;
     static const struct {
         size_t at;
         uint64_t value;
@@ -332,7 +334,7 @@ static void requests_that_count_once_are_a_part_of_it(void **state)
     buf_done(&again);
     log_state_done(&read);
     /* Of topics that fall, of none, and of a version that has no such list. */
-    size_t second = held.bytes.size - 44;
+    size_t second = held.bytes.size - OPEN_NONE - 44;
     static const uint32_t wrong[] = {1, 0, 9};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         put_u32le(held.bytes.data + second, wrong[i]);
@@ -353,8 +355,71 @@ static void a_version_without_requests_is_read(void **state)
     (void)state;
     struct held held;
     build(&held);
-    held.bytes.size -= 4;
+    held.bytes.size -= OPEN_NONE + 4;
     put_u32le(held.bytes.data + 4, 2);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
+    done(&held);
+}
+
+static void open_topics_are_a_part_of_it(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    struct buf again = {0};
+    struct payload p = {0};
+    build(&held);
+    static const struct flow_topic_config config = {.retention_ms = 60000,
+                                                    .retention_bytes = 77,
+                                                    .codec = FLOW_CODEC_LZ4,
+                                                    .open = true,
+                                                    .given = FLOW_TOPIC_RETENTION_BYTES,
+                                                    .batch_bytes_max = 999};
+    for (uint32_t id = 4; id < 7; id++)
+        put_topic(&p, (struct flow_topic_change){.op = FLOW_TOPIC_CREATE,
+                                                 .topic_id = id,
+                                                 .name = slice_make("456" + id - 4, 1),
+                                                 .partition_count = 2,
+                                                 .config = config});
+    put_topic(&p, (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = 5});
+    apply(&held.state, &p, 2);
+    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    assert_memory_equal(&log_state_topic(&read, 6)->config, &config, sizeof config);
+    assert_false(log_state_topic(&read, 1)->config.open);
+    log_checkpoint_encode(&checkpoint, &read, &again);
+    assert_int_equal(again.size, held.bytes.size);
+    assert_memory_equal(again.data, held.bytes.data, again.size);
+    buf_done(&again);
+    log_state_done(&read);
+    /* Of two topics 12 bytes each: one that is deleted, was there before, is none or a contract's
+     * that keeps otherwise; given what there is not. */
+    size_t second = held.bytes.size - 12;
+    static const uint32_t wrong[][2] = {{0, 5}, {0, 4}, {0, 0}, {0, 9}, {8, 16}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t *at = held.bytes.data + second + wrong[i][0];
+        uint32_t good = get_u32le(at);
+        put_u32le(at, wrong[i][1]);
+        fix_sums(&held.bytes);
+        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        put_u32le(at, good);
+    }
+    put_u32le(held.bytes.data + second - 12, 1);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    done(&held);
+}
+
+static void a_version_without_open_topics_is_read(void **state)
+{
+    (void)state;
+    struct held held;
+    build(&held);
+    held.bytes.size -= OPEN_NONE;
+    put_u32le(held.bytes.data + 4, 3);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), OK);
     done(&held);
@@ -496,6 +561,8 @@ int main(void)
         cmocka_unit_test(settled_letters_that_contradict_the_queue_are_corrupt),
         cmocka_unit_test(requests_that_count_once_are_a_part_of_it),
         cmocka_unit_test(a_version_without_requests_is_read),
+        cmocka_unit_test(open_topics_are_a_part_of_it),
+        cmocka_unit_test(a_version_without_open_topics_is_read),
         cmocka_unit_test(any_flipped_bit_is_corrupt),
         cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
         cmocka_unit_test(bytes_behind_the_end_are_corrupt),

@@ -641,6 +641,67 @@ static void a_stop_mark_with_a_body_is_corrupt(void **state)
     assert_code(read_raw(LOG_ENTRY_CLEAN_STOP, 0, body, 1), CORRUPT);
 }
 
+static void an_open_topic_is_made_with_its_config_in_two_entries(void **state)
+{
+    (void)state;
+    struct flow_topic_change made = {
+        .op = FLOW_TOPIC_CREATE,
+        .topic_id = 7,
+        .name = SLICE_LITERAL("made"),
+        .partition_count = 3,
+        .config = {.retention_ms = 60000,
+                   .retention_bytes = UINT64_C(5) << 32,
+                   .codec = FLOW_CODEC_ZSTD,
+                   .open = true,
+                   .given = FLOW_TOPIC_CODEC | FLOW_TOPIC_BATCH_BYTES,
+                   .batch_bytes_max = 12345},
+    };
+    struct payload p = {0};
+    p.size += log_entry_put_topic(p.bytes + p.size, &made);
+    struct flow_commit commit = {.topics = &made, .topic_count = 1};
+    assert_int_equal(p.size, log_entries_size(&commit));
+    struct slice rest = payload_slice(&p);
+    struct log_entry entry;
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_TOPIC_CREATE);
+    assert_false(entry.topic.config.open);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_TOPIC_OPEN);
+    assert_int_equal(entry.topic.op, FLOW_TOPIC_CONFIG);
+    assert_int_equal(entry.topic.topic_id, 7);
+    const struct flow_topic_config *config = &entry.topic.config;
+    assert_true(config->open);
+    assert_int_equal(config->retention_ms, 60000);
+    assert_int_equal(config->retention_bytes, UINT64_C(5) << 32);
+    assert_int_equal(config->codec, FLOW_CODEC_ZSTD);
+    assert_int_equal(config->given, FLOW_TOPIC_CODEC | FLOW_TOPIC_BATCH_BYTES);
+    assert_int_equal(config->batch_bytes_max, 12345);
+    assert_code(log_entry_next(&rest, &entry), END);
+    /* A change of what it has is the second of them alone. */
+    made.op = FLOW_TOPIC_CONFIG;
+    size_t both = p.size;
+    p.size += log_entry_put_topic(p.bytes + p.size, &made);
+    assert_int_equal(p.size - both, LOG_ENTRY_HEADER_SIZE + 32);
+}
+
+static void an_open_topics_config_that_means_nothing_is_corrupt(void **state)
+{
+    (void)state;
+    uint8_t body[32] = {1, [6] = 3};
+    assert_code(read_raw(LOG_ENTRY_TOPIC_OPEN, 0, body, sizeof body), END);
+    assert_code(read_raw(LOG_ENTRY_TOPIC_OPEN, 0, body, sizeof body - 1), CORRUPT);
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } wrong[] = {{0, 0}, {4, 5}, {5, 1}, {6, 16}, {7, 1}, {28, 1}, {31, 1}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t good = body[wrong[i].at];
+        body[wrong[i].at] = wrong[i].value;
+        assert_code(read_raw(LOG_ENTRY_TOPIC_OPEN, 0, body, sizeof body), CORRUPT);
+        body[wrong[i].at] = good;
+    }
+}
+
 static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
 {
     (void)state;
@@ -649,7 +710,8 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
         bool known = (kind >= LOG_ENTRY_BATCH && kind <= LOG_ENTRY_SINK_REDRIVE) ||
                      kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START ||
                      kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED ||
-                     kind == LOG_ENTRY_SEQUENCE || kind == LOG_ENTRY_ANSWER;
+                     kind == LOG_ENTRY_SEQUENCE || kind == LOG_ENTRY_ANSWER ||
+                     kind == LOG_ENTRY_TOPIC_OPEN;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
     }
@@ -764,6 +826,8 @@ int main(void)
         cmocka_unit_test(settled_letters_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_that_make_no_sense_are_corrupt),
         cmocka_unit_test(a_stop_mark_with_a_body_is_corrupt),
+        cmocka_unit_test(an_open_topic_is_made_with_its_config_in_two_entries),
+        cmocka_unit_test(an_open_topics_config_that_means_nothing_is_corrupt),
         cmocka_unit_test(kinds_without_a_meaning_here_need_a_newer_program),
         cmocka_unit_test(bits_without_a_meaning_here_need_a_newer_program),
         cmocka_unit_test(the_size_of_a_commit_is_what_its_entries_take),

@@ -165,7 +165,7 @@ static void a_meta_of_another_directory_is_refused(void **state)
 static void a_directory_of_a_newer_program_is_left_alone(void **state)
 {
     (void)state;
-    static const char text[] = "garner data directory\nformat 5\n"
+    static const char text[] = "garner data directory\nformat 6\n"
                                "uuid 11111111-2222-4333-8444-555555555555\nstate ready\n";
     struct world w;
     world_init(&w, 1);

@@ -57,8 +57,8 @@ static void a_newer_format_says_which(void **state)
     (void)state;
     struct err_text why;
     struct log_meta meta;
-    assert_err(parse("garner data directory\nformat 5\nuuid x\n", &meta, &why), VERSION);
-    assert_non_null(strstr(why.text, "format 5, this garner knows up to 4"));
+    assert_err(parse("garner data directory\nformat 6\nuuid x\n", &meta, &why), VERSION);
+    assert_non_null(strstr(why.text, "format 6, this garner knows up to 5"));
 }
 
 static void anything_else_is_refused_and_says_what_to_do(void **state)

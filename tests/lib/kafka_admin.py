@@ -68,4 +68,5 @@ def produce(garner, topic, lines, *words):
 
 
 def consume(garner, topic, *words):
-    return kcat(garner, "-C", "-t", topic, "-o", "beginning", "-e", "-q", *words).stdout.splitlines()
+    done = kcat(garner, "-C", "-t", topic, "-o", "beginning", "-e", "-q", *words)
+    return done.stdout.splitlines()

@@ -109,6 +109,7 @@ static void creates(struct world_janitor *janitor)
         .uuid = {{(uint8_t)(t + 1)}},
         .name = slice_string(WORLD_COMING_NAME),
         .partition_count = 1 + (uint32_t)below(w, 2),
+        .config = world_coming_config(t),
     };
     ask(janitor);
 }

@@ -248,6 +248,11 @@ static void learn_coming(struct world *w, const struct flow_snapshot *snapshot, 
         if (topic->uuid.bytes[0] != w->coming + 1 || w->coming == 0 || *known == MODEL_TOPIC_GONE)
             model_fail(&w->model, "life %u of a topic is there, and life %u had begun or ended",
                        topic->uuid.bytes[0] - 1u, w->coming);
+        struct flow_topic_config config = world_coming_config(w->coming);
+        if (!topic->config.open || topic->config.codec != config.codec ||
+            topic->config.given != config.given ||
+            topic->config.batch_bytes_max != config.batch_bytes_max)
+            model_fail(&w->model, "life %u of a topic has another config", w->coming);
         learn_topic(w, w->coming, topic);
         if (settled || *known == MODEL_TOPIC_ASKED)
             *known = MODEL_TOPIC_LIVE;

@@ -18,7 +18,18 @@
 #define WORLD_KEYS_MAX 64u /* of an append */
 #define WORLD_SINKS 2u
 #define WORLD_PROBERS 2u
-#define WORLD_COMING_NAME "three" /* of the topic that comes and goes */
+#define WORLD_COMING_NAME "three" /* of the topic that comes and goes, an open one */
+
+/* What it has in its life `index`: made with it or not at all. */
+static inline struct flow_topic_config world_coming_config(uint32_t index)
+{
+    return (struct flow_topic_config){
+        .codec = FLOW_CODEC_LZ4,
+        .open = true,
+        .given = FLOW_TOPIC_CODEC | FLOW_TOPIC_BATCH_BYTES,
+        .batch_bytes_max = 1000 + index,
+    };
+}
 
 struct world;
 

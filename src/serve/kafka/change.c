@@ -10,16 +10,12 @@
  * comes back with an error of its own.
  */
 
-/* More cannot be there, since each has a partition. */
-#define ITEMS_MAX FLOW_PARTITIONS_MAX
-
 struct serve_kafka_change *serve_kafka_change_new(struct serve_kafka_call *call,
                                                   enum flow_topics_op op, uint32_t count)
 {
-    if (count > ITEMS_MAX) {
-        serve_kafka_refuse(call);
+    /* Far more than an item takes in the request. */
+    if (!serve_kafka_reserve(call, (uint64_t)count * sizeof(struct flow_topics_item)))
         return NULL;
-    }
     struct serve_kafka_change *change = serve_kafka_alloc(call, 1, sizeof(*change));
     if (!change)
         return NULL;
@@ -118,7 +114,7 @@ int16_t serve_kafka_change_code(const struct serve_kafka_change *change, uint32_
     /* The one thing that can be wrong with a change that is well formed. */
     if (err_is(item->error, ERR_INVALID))
         return SERVE_KAFKA_INVALID_PARTITIONS;
-    if (err_is(item->error, ERR_NOT_FOUND) && item->name.size == 0)
+    if (err_is(item->error, ERR_NOT_FOUND) && !uuid_is_zero(&item->uuid))
         return SERVE_KAFKA_UNKNOWN_TOPIC_ID;
     return serve_kafka_error_code(item->error);
 }

@@ -18,8 +18,8 @@
 
 enum operation { OP_SET, OP_DELETE, OP_APPEND, OP_SUBTRACT };
 
-/* A resource takes some five thousand bytes in an answer. */
-#define RESOURCES_MAX 4000u
+/* What a resource takes in an answer, as structs and as bytes. */
+#define RESOURCE_SIZE ((uint64_t)12 << 10)
 
 int8_t serve_kafka_setting_source(const struct serve_kafka_setting *setting,
                                   const struct flow_topic_config *config)
@@ -212,9 +212,7 @@ static void viewed(struct serve_kafka_call *call)
 void serve_kafka_describe_configs(struct serve_kafka_call *call)
 {
     const struct proto_kafka_describe_configs_request *request = call->message;
-    if (request->resources.count > RESOURCES_MAX)
-        serve_kafka_refuse(call);
-    else
+    if (serve_kafka_reserve(call, request->resources.count * RESOURCE_SIZE))
         serve_kafka_view_refresh(call, viewed);
 }
 

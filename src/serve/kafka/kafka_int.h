@@ -160,6 +160,9 @@ void serve_kafka_refuse(struct serve_kafka_call *call);
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The same where the call can do without. */
 void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
+/* Takes memory for the call from the loop's credit, beside that for its bytes, until it ends;
+ * false, with the call refused, when there is not so much. */
+bool serve_kafka_reserve(struct serve_kafka_call *call, uint64_t bytes);
 /* The code that says `err` to a client. */
 int16_t serve_kafka_error_code(err_t err);
 

@@ -124,6 +124,17 @@ void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size
     return out;
 }
 
+bool serve_kafka_reserve(struct serve_kafka_call *call, uint64_t bytes)
+{
+    ASSERT(call->door);
+    if (!flow_credit_take(call->door->credit, bytes)) {
+        serve_kafka_refuse(call);
+        return false;
+    }
+    call->reserved_bytes += bytes;
+    return true;
+}
+
 static void list_services(struct serve_kafka_call *call, int16_t error_code)
 {
     struct proto_kafka_api_versions_response response;

@@ -13,9 +13,6 @@
 struct serve_kafka_change *serve_kafka_change_new(struct serve_kafka_call *call,
                                                   enum flow_topics_op op, uint32_t count)
 {
-    /* Far more than an item takes in the request. */
-    if (!serve_kafka_reserve(call, (uint64_t)count * sizeof(struct flow_topics_item)))
-        return NULL;
     struct serve_kafka_change *change = serve_kafka_alloc(call, 1, sizeof(*change));
     if (!change)
         return NULL;

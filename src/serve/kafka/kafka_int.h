@@ -81,6 +81,7 @@ struct serve_kafka_call {
     uint64_t reserved_bytes; /* of the door's credit, for the request */
     uint64_t charged_bytes;  /* in the door's call_bytes */
     struct flow_credit_waiter waiter;
+    struct task refuse_task;
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);
     struct list poll_link; /* the door's, while it waits for records */
@@ -155,14 +156,11 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
 void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
 void serve_kafka_refuse(struct serve_kafka_call *call);
-/* `count` zeroed structs of `size` in the call's arena; NULL, with the call refused, when there is
- * no memory, or no more for such calls. */
+/* `count` zeroed structs of `size` in the call's arena; NULL when there is no memory, or no more for
+ * such calls: the call is then refused at the end of the turn, and the caller leaves it alone. */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The same where the call can do without. */
 void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
-/* Takes memory for the call from the loop's credit, beside that for its bytes, until it ends;
- * false, with the call refused, when there is not so much. */
-bool serve_kafka_reserve(struct serve_kafka_call *call, uint64_t bytes);
 /* The code that says `err` to a client. */
 int16_t serve_kafka_error_code(err_t err);
 

@@ -116,23 +116,20 @@ void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t 
     return charge(call, count * size) ? arena_alloc(&call->arena, count * size) : NULL;
 }
 
+static void refuse_later(struct task *task)
+{
+    serve_kafka_refuse(CONTAINER_OF(task, struct serve_kafka_call, refuse_task));
+}
+
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
 {
     void *out = serve_kafka_try_alloc(call, count, size);
-    if (!out)
-        serve_kafka_refuse(call);
-    return out;
-}
-
-bool serve_kafka_reserve(struct serve_kafka_call *call, uint64_t bytes)
-{
-    ASSERT(call->door);
-    if (!flow_credit_take(call->door->credit, bytes)) {
-        serve_kafka_refuse(call);
-        return false;
+    /* At the end of the turn: where the pointer goes is in the arena, as like as not. */
+    if (!out) {
+        call->refuse_task.run = refuse_later;
+        io_defer(call->door->loop, &call->refuse_task);
     }
-    call->reserved_bytes += bytes;
-    return true;
+    return out;
 }
 
 static void list_services(struct serve_kafka_call *call, int16_t error_code)

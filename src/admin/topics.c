@@ -93,8 +93,7 @@ void admin_topic_render(const struct flow_snapshot *snapshot, const struct contr
     add_number(out, "sealed_bytes", topic->sealed_bytes);
     add_number(out, "wal_bytes", topic->wal_bytes);
     add_number(out, "retention_ms", config->retention_ms);
-    add_number(out, "retention_bytes",
-               flow_topic_bytes_max(config, topic->partition_count));
+    add_number(out, "retention_bytes", flow_topic_bytes_max(config, topic->partition_count));
     add_bool(out, "expire_undelivered", config->expire_undelivered);
     buf_add_format(out, ",\"compression\":\"%s\"", codec_names[config->codec]);
     add_partitions(out, topic);

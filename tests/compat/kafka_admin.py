@@ -93,15 +93,16 @@ def test_what_is_wrong_with_a_topic_is_said_of_it_and_the_others_are_made(server
         "short": {"configs": {"retention.ms": "soon"}},
         "fixed": {"configs": {"min.insync.replicas": "2"}},
         "same": {"configs": {"min.insync.replicas": "1", "cleanup.policy": "delete"}},
-        "gzip": {"configs": {"compression.type": "gzip"}},
+        "packed": {"configs": {"compression.type": "gzip"}},
+        "unpacked": {"configs": {"compression.type": "uncompressed"}},
         "nothing": {"configs": {"retention.ms": None}},
     })
-    expected = {"good": 0, "placed": 0, "same": 0, "bad name": INVALID_TOPIC, "..": INVALID_TOPIC,
+    expected = {"good": 0, "placed": 0, "same": 0, "packed": 0, "bad name": INVALID_TOPIC, "..": INVALID_TOPIC,
                 "x" * 250: INVALID_TOPIC, "events": EXISTS, "events.dlq": EXISTS,
                 "other.dlq": POLICY, "_mine": POLICY, "none": PARTITIONS, "many": PARTITIONS,
                 "copies": FACTOR, "elsewhere": ASSIGNMENT, "twice": ASSIGNMENT, "both": REQUEST,
                 "compact": CONFIG, "unknown": CONFIG, "short": CONFIG, "fixed": CONFIG,
-                "gzip": CONFIG, "nothing": CONFIG}
+                "unpacked": CONFIG, "nothing": CONFIG}
     assert {name: code for name, (code, _) in found.items()} == expected
     # Each says what to do about it.
     assert all(message for code, message in found.values() if code)
@@ -284,7 +285,7 @@ def test_settings_are_changed_one_by_one_and_go_back_to_their_defaults(server, c
     for wrong in (("segment.bytes", 0, "1"), ("cleanup.policy", 2, "compact"),
                   ("retention.ms", 0, "-2"), ("retention.ms", 0, "9223372036854775808"),
                   ("max.message.bytes", 0, "0"), ("no.such", 0, "1"), ("no.such", 1, None),
-                  ("retention.ms", 0, None), ("compression.type", 0, "snappy")):
+                  ("retention.ms", 0, None), ("compression.type", 0, "brotli")):
         code, text = change(wrong)
         assert code == CONFIG and text, wrong
     assert change(("retention.ms", 0, "1"), ("retention.ms", 1, None))[0] == REQUEST

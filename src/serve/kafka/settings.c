@@ -18,11 +18,12 @@ const struct serve_kafka_setting serve_kafka_topic_settings[] = {
     {"cleanup.policy", SERVE_KAFKA_LIST, 0, "delete", "log.cleanup.policy",
      "What is beyond retention is deleted. Compaction is not there yet."},
     {"compression.gzip.level", SERVE_KAFKA_INT, 0, "-1", "compression.gzip.level",
-     "Nothing is compressed with gzip here."},
+     "The level of gzip, with compression.type=gzip."},
     {"compression.lz4.level", SERVE_KAFKA_INT, 0, "1", "compression.lz4.level",
      "The level of lz4, with compression.type=lz4."},
     {"compression.type", SERVE_KAFKA_STRING, FLOW_TOPIC_CODEC, "producer", "compression.type",
-     "How records are kept once they are sealed: producer (as they came), lz4 or zstd."},
+     "How records are kept once they are sealed: producer (as they came), gzip, snappy, lz4 or "
+     "zstd."},
     {"compression.zstd.level", SERVE_KAFKA_INT, 0, "1", "compression.zstd.level",
      "The level of zstd, with compression.type=zstd."},
     {"delete.retention.ms", SERVE_KAFKA_LONG, 0, "86400000", "log.cleaner.delete.retention.ms",
@@ -115,11 +116,15 @@ const struct serve_kafka_setting serve_kafka_broker_settings[] = {
 const size_t serve_kafka_broker_setting_count =
     sizeof(serve_kafka_broker_settings) / sizeof(serve_kafka_broker_settings[0]);
 
-/* By Kafka's names; gzip and snappy are only passed through as a producer sent them. */
+/* By Kafka's names. */
 static const struct {
     const char *name;
     enum flow_codec codec;
-} codecs[] = {{"producer", FLOW_CODEC_NONE}, {"lz4", FLOW_CODEC_LZ4}, {"zstd", FLOW_CODEC_ZSTD}};
+} codecs[] = {{"producer", FLOW_CODEC_NONE},
+              {"gzip", FLOW_CODEC_GZIP},
+              {"snappy", FLOW_CODEC_SNAPPY},
+              {"lz4", FLOW_CODEC_LZ4},
+              {"zstd", FLOW_CODEC_ZSTD}};
 
 const struct serve_kafka_setting *serve_kafka_setting_find(struct slice name)
 {
@@ -137,7 +142,8 @@ static err_t parse_codec(struct slice text, struct flow_topic_config *config, st
             return err_ok();
         }
     }
-    return err_set(why, ERR_INVALID, "compression.type: expected producer, lz4 or zstd, got '%.*s'",
+    return err_set(why, ERR_INVALID,
+                   "compression.type: expected producer, gzip, snappy, lz4 or zstd, got '%.*s'",
                    SLICE_PRINTF(slice_sub(text, 0, 60)));
 }
 

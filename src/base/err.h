@@ -45,6 +45,7 @@ enum err_class {
     X(UNSUPPORTED, INPUT, "not supported", 0, 415, 35)                                             \
     X(RECORD_REFUSED, INPUT, "record refused by its contract", 0, 422, 87)                         \
     X(KEY_REUSED, INPUT, "the idempotency key came with another body", 0, 422, 42)                 \
+    X(PRODUCER_EPOCH, INPUT, "the producer goes on elsewhere, with a newer epoch", 0, 409, 47)     \
     X(SEQUENCE_GAP, INPUT, "a request before this one is missing", 0, 409, 45)                     \
     X(TOO_LARGE, LIMIT, "too large", 0, 413, 10)                                                   \
     X(TOO_DEEP, LIMIT, "nested too deep", 0, 400, 87)                                              \

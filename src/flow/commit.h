@@ -106,20 +106,27 @@ struct flow_settle {
  *             is not known, or has sent nothing for FLOW_PRODUCER_IDLE_MS, begins at 0
  *   KEYED     the first with a key counts, and its answer is kept for FLOW_ANSWER_KEPT_MS. The same
  *             key with the same body is a REPEAT, with another one OTHER_BODY
+ *   SEQUENCED a batch of a Kafka producer, as Kafka has it: records have sequence numbers of their
+ *             partition in each epoch. What follows the last one counts, and so does 0 in a higher
+ *             epoch, and anything of a producer that the partition does not know. What was there is
+ *             a REPEAT, a lower epoch OLD_EPOCH, all else a GAP. The commit has at most one append
+ *             of records, which is that batch or what is left of it, with holes
  *
  * Of a REPEAT nothing is appended: all that the commit received counts as duplicates. Of a GAP
- * (ERR_SEQUENCE_GAP) and of OTHER_BODY (ERR_KEY_REUSED) nothing happens at all. What is answered
+ * (ERR_SEQUENCE_GAP), of OTHER_BODY (ERR_KEY_REUSED) and of OLD_EPOCH (ERR_PRODUCER_EPOCH) nothing
+ * happens at all. What is answered
  * because of an earlier commit waits for the flush of that one, and fails with it.
  * ERR_PRODUCERS_FULL: the topic has as many producers as are kept, none of them idle for
  * FLOW_PRODUCER_YIELD_MS; nothing happened.
  */
-enum flow_request_kind { FLOW_REQUEST_NUMBERED, FLOW_REQUEST_KEYED };
+enum flow_request_kind { FLOW_REQUEST_NUMBERED, FLOW_REQUEST_KEYED, FLOW_REQUEST_SEQUENCED };
 
 enum flow_request_result {
     FLOW_REQUEST_FIRST,
     FLOW_REQUEST_REPEAT,
     FLOW_REQUEST_GAP,
     FLOW_REQUEST_OTHER_BODY,
+    FLOW_REQUEST_OLD_EPOCH,
 };
 
 #define FLOW_ANSWER_MAX 4096u
@@ -127,12 +134,25 @@ enum flow_request_result {
 #define FLOW_PRODUCER_IDLE_MS (UINT64_C(7) * 86400000)
 #define FLOW_PRODUCER_YIELD_MS UINT64_C(3600000)
 #define FLOW_ANSWER_KEPT_MS UINT64_C(86400000)
+/* Of each producer and partition so many batches are known with their offsets, as in Kafka. */
+#define FLOW_SEQUENCE_BATCHES 5u
+#define FLOW_SEQUENCE_IDLE_MS UINT64_C(86400000)
+
+/* Which of a producer's records a batch has. Nothing in it is negative. */
+struct flow_sequence {
+    int64_t producer_id;
+    uint32_t partition;
+    int32_t first;  /* number of its first record; INT32_MAX is followed by 0 */
+    uint32_t count; /* of its numbers, those of records that are left out included */
+    int16_t epoch;
+};
 
 struct flow_request {
     enum flow_request_kind kind;
     uint32_t topic_id;
     struct flow_fingerprint id;   /* of the producer's name, or of the key */
     uint64_t sequence;            /* NUMBERED: at most FLOW_SEQUENCE_MAX */
+    struct flow_sequence batch;   /* SEQUENCED, without `id` */
     struct flow_fingerprint body; /* KEYED */
     struct slice answer; /* KEYED: at most FLOW_ANSWER_MAX bytes for whoever repeats it, who
                             makes of them and of `duplicates` what was answered first */
@@ -140,6 +160,8 @@ struct flow_request {
 
     enum flow_request_result result;
     uint64_t expected;   /* result of a GAP */
+    int64_t base_offset; /* result, SEQUENCED: of the batch, or -1: none of it was appended */
+    bool forgotten;      /* result of a REPEAT, SEQUENCED: its base offset is not known any more */
     uint64_t duplicates; /* result, KEYED: what the log has left out of the first's records */
     size_t kept_size;    /* result of a REPEAT, KEYED: bytes in `kept` */
     struct flow_fingerprint forgets; /* the log's: the producer whose place this one takes */
@@ -274,6 +296,8 @@ struct flow_commit {
     const struct flow_settle *settles;
     uint32_t settle_count;
     struct flow_request *request; /* NULL: it counts each time it comes */
+    bool gives_producer_id;       /* a number that no other commit gets, ever */
+    int64_t producer_id;          /* result of that */
 
     err_t error;         /* result */
     uint64_t started_ns; /* the log's: when it was handed over */

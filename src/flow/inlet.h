@@ -55,6 +55,7 @@ struct flow_inlet_once {
     enum flow_request_kind kind;
     struct flow_fingerprint id; /* flow_inlet_fingerprint of the producer's name or of the key */
     uint64_t sequence;          /* NUMBERED */
+    struct flow_sequence batch; /* SEQUENCED, which is a BATCH: without `id` */
 };
 
 struct flow_inlet_request {
@@ -80,8 +81,9 @@ struct flow_inlet_request {
     uint64_t errors_truncated; /* not listed */
     int64_t base_offset;       /* BATCH: that of its first record; -1: none was appended */
     /* Of a request that counts once. One that repeats a number has only duplicates; one that
-     * repeats a key has the first one's answer. */
+     * repeats a key has the first one's answer, one that repeats a batch its base offset. */
     bool replayed;     /* it repeats a key */
+    bool forgotten;    /* it repeats a batch whose base offset is not known any more */
     uint64_t expected; /* with ERR_SEQUENCE_GAP: the number that comes next */
 };
 

@@ -310,6 +310,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     add_letters(out, state);
     add_requests(out, state);
     add_open(out, state);
+    log_sequences_encode(&state->sequences, out);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
@@ -793,6 +794,18 @@ static err_t take_requests(struct cursor *c, struct log_state *state)
     return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
 }
 
+static bool has_partition(const void *context, uint32_t topic_id, uint32_t partition)
+{
+    ASSERT(context);
+    return log_state_partition(context, topic_id, partition) != NULL;
+}
+
+static err_t take_sequences(struct cursor *c, struct log_state *state)
+{
+    ASSERT(state->topics || state->topic_count == 0);
+    return log_sequences_decode(&state->sequences, c, has_partition, state);
+}
+
 static err_t take_open(struct cursor *c, struct log_state *state)
 {
     uint32_t count = take_count(c, OPEN_SIZE);
@@ -937,8 +950,10 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     TRY(take_letters(&c, state, version));
     if (version >= 3)
         TRY(take_requests(&c, state));
-    if (version >= 4)
+    if (version >= 4) {
         TRY(take_open(&c, state));
+        TRY(take_sequences(&c, state));
+    }
     /* What were left behind the last list, this version would lose with its next checkpoint. */
     if (c.rest.size > 0)
         return err_make(ERR_CORRUPT);

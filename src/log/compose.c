@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/cursor.h"
 #include "base/hash.h"
 #include "flow/batch.h"
 
@@ -251,16 +252,44 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
     return err_ok();
 }
 
+/* The one batch of records, if there is one left, is what the numbers say. */
+static bool sequence_fits(const struct flow_commit *commit)
+{
+    const struct flow_sequence *said = &commit->request->batch;
+    uint32_t batches = 0;
+    bool fits = said->producer_id >= 0 && said->epoch >= 0 && said->first >= 0 && said->count > 0 &&
+                said->count <= INT32_MAX;
+    ASSERT(commit->request->kind == FLOW_REQUEST_SEQUENCED);
+    for (uint32_t i = 0; i < commit->append_count && fits; i++) {
+        const struct flow_append *append = &commit->appends[i];
+        struct flow_batch batch;
+        if (append->kind != FLOW_APPEND_RECORDS)
+            continue;
+        fits = err_is_ok(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch)) &&
+               append->partition == said->partition && append->holes && batches++ == 0 &&
+               batch.producer_id == said->producer_id && batch.producer_epoch == said->epoch &&
+               batch.base_sequence == said->first &&
+               (uint32_t)batch.last_offset_delta + 1 == said->count;
+    }
+    return fits;
+}
+
 /* Whose count is told to be all duplicates has one count, and of everything else nothing. */
 static err_t check_request(const struct log *log, const struct flow_commit *commit)
 {
     const struct flow_request *request = commit->request;
-    ASSERT(request->kind <= FLOW_REQUEST_KEYED);
+    ASSERT(request->kind <= FLOW_REQUEST_SEQUENCED);
     bool alone = commit->count_count == 1 && commit->counts[0].topic_id == request->topic_id &&
                  commit->settle_count == 0 && !log_compose_is_control(commit);
     for (uint32_t i = 0; i < commit->append_count && alone; i++) {
         const struct log_topic *topic = log_state_topic(&log->state, commit->appends[i].topic_id);
         alone = topic && (topic->id == request->topic_id || topic->parent_id == request->topic_id);
+    }
+    if (request->kind == FLOW_REQUEST_SEQUENCED) {
+        bool there = log_state_partition(&log->state, request->topic_id, request->batch.partition);
+        return err_make(!alone || !sequence_fits(commit) ? ERR_INVALID
+                        : there                          ? ERR_OK
+                                                         : ERR_NOT_FOUND);
     }
     bool numbered = request->kind == FLOW_REQUEST_NUMBERED;
     bool fits = numbered ? request->sequence <= FLOW_SEQUENCE_MAX && request->answer.size == 0
@@ -495,6 +524,17 @@ static bool configures(const struct flow_commit *commit)
     return false;
 }
 
+static void add_producer_id(struct log *log, struct log_frame *frame, struct flow_commit *commit)
+{
+    /* Random in every kind of uuid. */
+    const uint8_t *last = log->meta.uuid.bytes + sizeof log->meta.uuid.bytes - 4;
+    commit->producer_id = log_sequences_give_id(&log->state.sequences, get_u32le(last),
+                                                io_wall_ms(log->options.loop));
+    ASSERT(commit->producer_id >= 0);
+    entry_added(frame, log_entry_put_producer_id(entry_room(frame, LOG_ENTRY_HEADER_SIZE),
+                                                 commit->producer_id));
+}
+
 /* What was there already is counted, and nothing else of it is taken. */
 static void add_repeat(struct log_frame *frame, const struct flow_commit *commit)
 {
@@ -538,6 +578,11 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
     if (commit->request)
         entry_added(frame, log_entry_put_request(entry_room(frame, LOG_ENTRY_HEADER_SIZE),
                                                  commit->request));
+    if (commit->gives_producer_id) {
+        add_producer_id(log, frame, commit);
+        /* Nobody has one that a crash could give again. */
+        *waits = true;
+    }
     add_sinks(log, frame, commit);
     frame->control = frame->control || log_compose_is_control(commit);
     frame->configures = frame->configures || configures(commit);

@@ -29,6 +29,10 @@ static int64_t now_of(const struct log *log)
 
 err_t log_compose_decide(struct log *log, const struct flow_commit *commit)
 {
+    if (commit->request->kind == FLOW_REQUEST_SEQUENCED) {
+        log_sequences_decide(&log->state.sequences, commit->request);
+        return err_ok();
+    }
     struct log_topic *topic = topic_of(log, commit);
     TRY(log_state_ensure_requests(&log->state, topic));
     ASSERT(topic->requests);
@@ -45,18 +49,38 @@ bool log_compose_is_refused(const struct flow_commit *commit)
 err_t log_compose_verdict(const struct flow_commit *commit)
 {
     const struct flow_request *request = commit->request;
-    ASSERT(!request || request->result <= FLOW_REQUEST_OTHER_BODY);
+    ASSERT(!request || request->result <= FLOW_REQUEST_OLD_EPOCH);
     if (request && request->result == FLOW_REQUEST_GAP)
         return err_make(ERR_SEQUENCE_GAP);
     if (request && request->result == FLOW_REQUEST_OTHER_BODY)
         return err_make(ERR_KEY_REUSED);
+    if (request && request->result == FLOW_REQUEST_OLD_EPOCH)
+        return err_make(ERR_PRODUCER_EPOCH);
     return err_ok();
+}
+
+/* Where the batch is going to lie, unless nothing of it is. */
+static int64_t base_offset_of(const struct log *log, const struct flow_commit *commit)
+{
+    const struct flow_request *request = commit->request;
+    ASSERT(request->kind == FLOW_REQUEST_SEQUENCED);
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        const struct flow_append *append = &commit->appends[i];
+        if (append->kind == FLOW_APPEND_RECORDS && append->duplicate_count < append->record_count)
+            return log_state_partition(&log->state, append->topic_id, append->partition)
+                ->next_offset;
+    }
+    return -1;
 }
 
 err_t log_compose_request(struct log *log, const struct flow_commit *commit)
 {
     struct flow_request *request = commit->request;
     ASSERT(request->result == FLOW_REQUEST_FIRST);
+    if (request->kind == FLOW_REQUEST_SEQUENCED) {
+        request->base_offset = base_offset_of(log, commit);
+        return log_sequences_add(&log->state.sequences, request);
+    }
     /* By the keys of its records; whoever repeats the request is told of them. */
     request->duplicates = 0;
     for (uint32_t i = 0; i < commit->append_count; i++)

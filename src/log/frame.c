@@ -117,6 +117,11 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 /* topic (4), codec (1), zero (1), given (2), retention (8), bytes a partition (8), bytes a batch
  * (4), zero (4) */
 #define OPEN_SIZE 32u
+/* topic (4), partition (4), producer (8), base offset (8), first number (4), count (4), epoch (2),
+ * zero (6) */
+#define SEQUENCED_SIZE 40u
+#define PRODUCER_ID_SIZE 8u
+_Static_assert(SEQUENCED_SIZE <= REQUEST_SIZE, "room for any request is enough for each");
 
 /* A config without keys does without their fields, as frames of format 2 do: the same lines read
  * both. */
@@ -185,6 +190,8 @@ uint64_t log_entries_size(const struct flow_commit *commit)
     size += (uint64_t)commit->settle_count * (LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE);
     if (commit->request)
         size += LOG_ENTRY_HEADER_SIZE + REQUEST_SIZE + commit->request->answer.size;
+    if (commit->gives_producer_id)
+        size += LOG_ENTRY_HEADER_SIZE + PRODUCER_ID_SIZE;
     return size;
 }
 
@@ -387,9 +394,38 @@ size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle)
     return LOG_ENTRY_HEADER_SIZE + SETTLE_SIZE;
 }
 
+/* What of the batch was appended is in entries of its own: these are the numbers, as they came. */
+static size_t put_sequenced(uint8_t *out, const struct flow_request *request)
+{
+    const struct flow_sequence *batch = &request->batch;
+    ASSERT(request->topic_id > 0 && request->base_offset >= -1);
+    ASSERT(batch->producer_id >= 0 && batch->epoch >= 0 && batch->first >= 0 && batch->count > 0);
+    put_entry_header(out, LOG_ENTRY_SEQUENCED, 0, SEQUENCED_SIZE);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    memset(body, 0, SEQUENCED_SIZE);
+    put_u32le(body, request->topic_id);
+    put_u32le(body + 4, batch->partition);
+    put_u64le(body + 8, (uint64_t)batch->producer_id);
+    put_u64le(body + 16, (uint64_t)request->base_offset);
+    put_u32le(body + 24, (uint32_t)batch->first);
+    put_u32le(body + 28, batch->count);
+    put_u16le(body + 32, (uint16_t)batch->epoch);
+    return LOG_ENTRY_HEADER_SIZE + SEQUENCED_SIZE;
+}
+
+size_t log_entry_put_producer_id(uint8_t *out, int64_t producer_id)
+{
+    ASSERT(producer_id >= 0);
+    put_entry_header(out, LOG_ENTRY_PRODUCER_ID, 0, PRODUCER_ID_SIZE);
+    put_u64le(out + LOG_ENTRY_HEADER_SIZE, (uint64_t)producer_id);
+    return LOG_ENTRY_HEADER_SIZE + PRODUCER_ID_SIZE;
+}
+
 /* Two kinds of one shape, so that one place writes both. */
 size_t log_entry_put_request(uint8_t *out, const struct flow_request *request)
 {
+    if (request->kind == FLOW_REQUEST_SEQUENCED)
+        return put_sequenced(out, request);
     bool numbered = request->kind == FLOW_REQUEST_NUMBERED;
     size_t size = REQUEST_SIZE + (numbered ? 0 : request->answer.size);
     ASSERT(request->topic_id > 0 && request->sequence <= FLOW_SEQUENCE_MAX);
@@ -634,6 +670,33 @@ static void decode_answer(struct cursor *c, struct log_entry_answer *answer)
         cursor_fail(c);
 }
 
+static void decode_sequenced(struct cursor *c, struct log_entry_sequenced *sequenced)
+{
+    ASSERT(sequenced->topic_id == 0);
+    struct flow_sequence *batch = &sequenced->batch;
+    sequenced->topic_id = cursor_u32le(c);
+    batch->partition = cursor_u32le(c);
+    batch->producer_id = (int64_t)cursor_u64le(c);
+    sequenced->base_offset = (int64_t)cursor_u64le(c);
+    batch->first = (int32_t)cursor_u32le(c);
+    batch->count = cursor_u32le(c);
+    batch->epoch = (int16_t)cursor_u16le(c);
+    uint32_t reserved = cursor_u16le(c);
+    reserved |= cursor_u32le(c);
+    if (sequenced->topic_id == 0 || batch->producer_id < 0 || sequenced->base_offset < -1 ||
+        batch->first < 0 || batch->count == 0 || batch->count > INT32_MAX || batch->epoch < 0 ||
+        reserved != 0)
+        cursor_fail(c);
+}
+
+static void decode_producer_id(struct cursor *c, int64_t *producer_id)
+{
+    ASSERT(*producer_id == 0);
+    *producer_id = (int64_t)cursor_u64le(c);
+    if (*producer_id < 0 || *producer_id == INT64_MAX)
+        cursor_fail(c);
+}
+
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
     ASSERT(body.data || body.size == 0);
@@ -656,6 +719,8 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_KEYS: decode_keys(&c, &out->keys); break;
     case LOG_ENTRY_SEQUENCE: decode_sequence(&c, &out->sequence); break;
     case LOG_ENTRY_ANSWER: decode_answer(&c, &out->answer); break;
+    case LOG_ENTRY_SEQUENCED: decode_sequenced(&c, &out->sequenced); break;
+    case LOG_ENTRY_PRODUCER_ID: decode_producer_id(&c, &out->producer_id); break;
     case LOG_ENTRY_CLEAN_STOP: break;
     case LOG_ENTRY_TRANSACTION:
     default: return err_make(ERR_VERSION);

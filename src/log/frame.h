@@ -72,6 +72,8 @@ enum log_entry_kind {
     LOG_ENTRY_TOPIC_CONFIG = 20,
     LOG_ENTRY_SETTLED = 24,
     LOG_ENTRY_ANSWER = 28,
+    LOG_ENTRY_SEQUENCED = 32,
+    LOG_ENTRY_PRODUCER_ID = 33,
     LOG_ENTRY_TOPIC_OPEN = 40, /* the config of an open topic */
 };
 
@@ -104,6 +106,13 @@ struct log_entry_answer {
     struct slice answer; /* FLOW_ANSWER_MAX bytes at the most */
 };
 
+/* The newest batch of a Kafka producer on a partition. */
+struct log_entry_sequenced {
+    uint32_t topic_id;
+    struct flow_sequence batch;
+    int64_t base_offset; /* or -1 */
+};
+
 /* One decoded entry: the fields of its kind are set, the others zero. */
 struct log_entry {
     enum log_entry_kind kind;
@@ -117,6 +126,8 @@ struct log_entry {
     struct log_entry_keys keys;
     struct log_entry_sequence sequence;
     struct log_entry_answer answer;
+    struct log_entry_sequenced sequenced;
+    int64_t producer_id; /* PRODUCER_ID */
 };
 
 #define LOG_RANGE_SIZE 40u
@@ -141,8 +152,9 @@ size_t log_entry_put_counts(uint8_t *out, const struct flow_count *counts);
 size_t log_entry_put_topic(uint8_t *out, const struct flow_topic_change *change);
 size_t log_entry_put_sink(uint8_t *out, const struct flow_sink_change *change);
 size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);
-/* A SEQUENCE or an ANSWER entry, as the request is of one kind or the other. */
+/* A SEQUENCE, an ANSWER or a SEQUENCED entry, as the request is of one kind or another. */
 size_t log_entry_put_request(uint8_t *out, const struct flow_request *request);
+size_t log_entry_put_producer_id(uint8_t *out, int64_t producer_id);
 size_t log_entry_put_clean_stop(uint8_t *out);
 /* The head of a KEYS entry, behind which `count` fingerprints follow. */
 size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partition, uint32_t count);

@@ -192,8 +192,7 @@ static err_t read_checkpoint(struct log_fsck *f, uint64_t lsn)
     ASSERT(!good || checkpoint.last.lsn > 0);
     if (good && !f->has_checkpoint) {
         log_state_done(&f->state);
-        f->state = state;
-        list_init(&f->state.ready);
+        log_state_move(&f->state, &state);
         f->checkpoint = checkpoint;
         f->has_checkpoint = true;
         f->result.checkpoint_lsn = lsn;

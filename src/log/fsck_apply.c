@@ -428,6 +428,18 @@ static err_t take_request(struct apply *a, struct slice bytes, uint32_t topic_id
     return try_bytes(a, bytes, "a request that counts once");
 }
 
+static err_t take_sequenced(struct apply *a, struct slice bytes,
+                            const struct log_entry_sequenced *entry)
+{
+    ASSERT(entry->batch.count > 0);
+    if (a->frame->whole) {
+        TRY(ensure_topics(a, entry->topic_id));
+        if (log_state_topic(&a->f->state, entry->topic_id))
+            TRY(ensure_partition(a, entry->topic_id, entry->batch.partition));
+    }
+    return take_request(a, bytes, entry->topic_id);
+}
+
 /* From a frame that is not whole nothing is believed but its batches, which have checksums of
  * their own. */
 static err_t take_entry(struct apply *a, struct slice bytes, const struct log_entry *entry)
@@ -454,6 +466,7 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_KEYS: return take_keys(a, bytes, &entry->keys);
     case LOG_ENTRY_SEQUENCE: return take_request(a, bytes, entry->sequence.topic_id);
     case LOG_ENTRY_ANSWER: return take_request(a, bytes, entry->answer.topic_id);
+    case LOG_ENTRY_SEQUENCED: return take_sequenced(a, bytes, &entry->sequenced);
     default: break;
     }
     return try_bytes(a, bytes, "an entry");

@@ -22,6 +22,7 @@ void log_state_init(struct log_state *state, uint64_t seed)
     *state = (struct log_state){0};
     map_init(&state->topics_by_name, seed);
     map_init(&state->sinks_by_name, seed);
+    log_sequences_init(&state->sequences, seed);
     list_init(&state->ready);
 }
 
@@ -67,7 +68,18 @@ void log_state_done(struct log_state *state)
     mem_free(state->doomed_keys);
     map_done(&state->topics_by_name);
     map_done(&state->sinks_by_name);
+    log_sequences_done(&state->sequences);
     *state = (struct log_state){0};
+}
+
+void log_state_move(struct log_state *to, struct log_state *from)
+{
+    ASSERT(list_empty(&from->ready));
+    *to = *from;
+    /* Heads of lists do not move with what they are in. */
+    list_init(&to->ready);
+    log_sequences_move(&to->sequences, &from->sequences);
+    *from = (struct log_state){0};
 }
 
 struct log_topic *log_state_topic(const struct log_state *state, uint32_t id)
@@ -123,6 +135,7 @@ void log_state_forget_reserved(struct log_state *state)
         if (state->topics[t]->requests)
             log_requests_forget(state->topics[t]->requests);
     }
+    log_sequences_forget(&state->sequences);
 }
 
 /* Moved to a list of the whole state and not served here: the reader serves them when the frame is
@@ -405,6 +418,22 @@ static err_t apply_request(struct log_state *state, const struct log_entry *entr
                     : log_requests_settle_answer(topic->requests, &entry->answer, commit_ms);
 }
 
+static err_t apply_sequenced(struct log_state *state, const struct log_entry_sequenced *entry,
+                             int64_t commit_ms)
+{
+    ASSERT(entry->batch.count > 0);
+    if (!log_state_partition(state, entry->topic_id, entry->batch.partition))
+        return err_make(ERR_CORRUPT);
+    return log_sequences_settle(&state->sequences, entry, commit_ms);
+}
+
+static err_t apply_producer_id(struct log_state *state, int64_t producer_id)
+{
+    ASSERT(producer_id >= 0);
+    log_sequences_settle_id(&state->sequences, producer_id);
+    return err_ok();
+}
+
 /* A cursor moves when its epoch is committed. A crash before that has the sink deliver the same
  * ranges again, which it can only while their records are there. */
 bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t partition,
@@ -551,6 +580,7 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
     log_state_forget_doomed_keys(state, topic->id);
     log_keys_free(&topic->keys);
     log_requests_free(&topic->requests);
+    log_sequences_drop_topic(&state->sequences, topic->id);
     /* The name is free for a topic of another uuid and id. Its own it keeps: removing the files,
      * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
@@ -722,6 +752,9 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SETTLED: return log_state_settle(state, &entry->settle);
     case LOG_ENTRY_SEQUENCE:
     case LOG_ENTRY_ANSWER: return apply_request(state, entry, batch_position.commit_time_ms);
+    case LOG_ENTRY_SEQUENCED:
+        return apply_sequenced(state, &entry->sequenced, batch_position.commit_time_ms);
+    case LOG_ENTRY_PRODUCER_ID: return apply_producer_id(state, entry->producer_id);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_TRANSACTION:

@@ -18,6 +18,7 @@
 #include "log/keys.h"
 #include "log/partition.h"
 #include "log/requests.h"
+#include "log/sequences.h"
 
 /* Where bytes lie in the WAL, and when they were committed. */
 struct log_position {
@@ -130,6 +131,7 @@ struct log_state {
     size_t doomed_keys_count;
     size_t doomed_keys_capacity;
     uint64_t keys_installs; /* sorted files of keys that took a table's place since the start */
+    struct log_sequences sequences; /* of Kafka's producers */
     struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
     bool clean_stop;   /* the last frame applied was the mark of a clean stop */
 };
@@ -137,6 +139,8 @@ struct log_state {
 /* Empty. `seed` is for the maps of names. */
 void log_state_init(struct log_state *state, uint64_t seed);
 void log_state_done(struct log_state *state);
+/* `to`, which is nothing yet, is `from` from here on; nobody waits for any of its partitions. */
+void log_state_move(struct log_state *to, struct log_state *from);
 /* The topic, or NULL when there is none of this id. */
 struct log_topic *log_state_topic(const struct log_state *state, uint32_t id);
 struct log_topic *log_state_topic_named(const struct log_state *state, struct slice name);

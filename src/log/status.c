@@ -165,6 +165,40 @@ static const struct metric_family once_dropped = {
     "garner_once_answers_dropped_total",
     "Answers that went before their 24 hours to make room for others.", METRIC_COUNTER};
 
+static const struct metric_family sequenced_known = {
+    "garner_sequenced_producers",
+    "Producers of Kafka's protocol that number their records, each once a partition.",
+    METRIC_GAUGE};
+static const struct metric_family sequenced_limit = {"garner_sequenced_producers_limit",
+                                                     "How many of those are kept.", METRIC_GAUGE};
+static const struct metric_family sequenced_forgotten = {
+    "garner_sequenced_producers_forgotten_total",
+    "Those forgotten because they sent nothing for a day (idle), or to make room for another "
+    "(displaced).",
+    METRIC_COUNTER};
+static const struct metric_family sequenced_repeats = {
+    "garner_sequenced_repeats_total",
+    "Batches that were there already, by whether their offset was still known.", METRIC_COUNTER};
+static const struct metric_family sequenced_refused = {
+    "garner_sequenced_refused_total",
+    "Batches that were refused because one before them is missing (gap), or because their producer "
+    "goes on with a newer epoch (epoch).",
+    METRIC_COUNTER};
+
+static void add_sequences(const struct log_sequences *sequences, struct metric_set *set)
+{
+    const struct log_sequences_counts *c = &sequences->counts;
+    ASSERT(c->forgotten <= c->repeats);
+    metric_add(set, &sequenced_known, (double)sequences->pairs.count, "%s", "");
+    metric_add(set, &sequenced_limit, sequences->used_max, "%s", "");
+    metric_add(set, &sequenced_forgotten, (double)c->idle, "why=\"idle\"");
+    metric_add(set, &sequenced_forgotten, (double)c->displaced, "why=\"displaced\"");
+    metric_add(set, &sequenced_repeats, (double)(c->repeats - c->forgotten), "offset=\"known\"");
+    metric_add(set, &sequenced_repeats, (double)c->forgotten, "offset=\"forgotten\"");
+    metric_add(set, &sequenced_refused, (double)c->gaps, "why=\"gap\"");
+    metric_add(set, &sequenced_refused, (double)c->old_epochs, "why=\"epoch\"");
+}
+
 /* Only of topics that have seen one: most never do, and each would have a dozen lines of zeros. */
 static void add_requests(const struct log_topic *topic, struct metric_set *set)
 {
@@ -227,6 +261,7 @@ static void add_keys(const struct log *log, struct metric_set *set)
         if (log->state.topics[t]->requests)
             add_requests(log->state.topics[t], set);
     }
+    add_sequences(&log->state.sequences, set);
 }
 
 static void add_counters(const struct log *log, struct metric_set *set)

@@ -76,6 +76,12 @@ static size_t put_request(uint8_t *out, const struct log_entry *entry)
     const struct log_entry_sequence *sequence = &entry->sequence;
     const struct log_entry_answer *answer = &entry->answer;
     bool numbered = entry->kind == LOG_ENTRY_SEQUENCE;
+    if (entry->kind == LOG_ENTRY_SEQUENCED)
+        return log_entry_put_request(
+            out, &(struct flow_request){.kind = FLOW_REQUEST_SEQUENCED,
+                                        .topic_id = entry->sequenced.topic_id,
+                                        .batch = entry->sequenced.batch,
+                                        .base_offset = entry->sequenced.base_offset});
     FUZZ_EXPECT(answer->answer.size <= FLOW_ANSWER_MAX);
     struct flow_request request = {
         .kind = numbered ? FLOW_REQUEST_NUMBERED : FLOW_REQUEST_KEYED,
@@ -110,7 +116,9 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_CLEAN_STOP: return log_entry_put_clean_stop(out);
     case LOG_ENTRY_KEYS: return put_keys(out, &entry->keys);
     case LOG_ENTRY_SEQUENCE:
+    case LOG_ENTRY_SEQUENCED:
     case LOG_ENTRY_ANSWER: return put_request(out, entry);
+    case LOG_ENTRY_PRODUCER_ID: return log_entry_put_producer_id(out, entry->producer_id);
     case LOG_ENTRY_TRANSACTION:
     default: break;
     }

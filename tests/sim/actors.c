@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/hash.h"
 
 #define DLQ(topic) ((topic) + MODEL_PARENTS)
 
@@ -30,6 +31,19 @@ static void free_slot(struct world_slot *slot)
     slot->busy = false;
 }
 
+/* A repeat of a batch is told where that lies. */
+static void check_told_offset(struct world_slot *slot)
+{
+    struct world *w = slot->producer->world;
+    uint32_t repeats = w->model.commits[slot->number].repeats;
+    const struct model_append *append =
+        &w->model.commits[repeats > 0 ? repeats - 1 : slot->number].appends[0];
+    int64_t known = append->base_offset >= 0 ? append->base_offset : append->found_at;
+    if (known >= 0 && slot->request.base_offset != known)
+        model_fail(&w->model, "commit %u was told offset %lld, it repeats one at %lld",
+                   slot->number, (long long)slot->request.base_offset, (long long)known);
+}
+
 /* A repeat is one as a whole, and is told what was answered first. */
 static uint32_t request_duplicates(struct world_slot *slot)
 {
@@ -40,6 +54,8 @@ static uint32_t request_duplicates(struct world_slot *slot)
                 memcmp(slot->kept, slot->answer, sizeof slot->answer) == 0;
     if (repeat && request->kind == FLOW_REQUEST_KEYED && !same)
         model_fail(&w->model, "commit %u was told another answer", slot->number);
+    if (repeat && request->kind == FLOW_REQUEST_SEQUENCED && !request->forgotten)
+        check_told_offset(slot);
     return repeat ? (uint32_t)slot->counts.received : 0;
 }
 
@@ -49,7 +65,8 @@ static void produced(struct flow_commit *commit)
     struct world *w = slot->producer->world;
     bool left = err_is(commit->error, ERR_NOT_FOUND) &&
                 w->model.commits[slot->number].topic >= MODEL_STATIC;
-    if (!left && !world_expects(w, commit->error))
+    bool gap = err_is(commit->error, ERR_SEQUENCE_GAP) && w->model.commits[slot->number].may_gap;
+    if (!left && !gap && !world_expects(w, commit->error))
         model_fail(&w->model, "commit %u: %s", slot->number, err_name(commit->error));
     world_say(w, "commit %u: %s", slot->number, err_name(commit->error));
     const struct model_commit *sent = &w->model.commits[slot->number];
@@ -83,24 +100,49 @@ static struct model_append *add_append(struct world *w, struct model_commit *com
     return append;
 }
 
+static bool is_repeatable(const struct world *w, uint32_t number)
+{
+    const struct model_commit *commit = &w->model.commits[number];
+    int64_t window_ms = (int64_t)w->configs[WORLD_KEYED].dedup_window_ms;
+    int64_t now_ms = io_wall_ms(w->loops[0]);
+    now_ms = now_ms > w->newest_ms ? now_ms : w->newest_ms;
+    return commit->keyed && !commit->repeats && !commit->repeating && commit->state != MODEL_SENT &&
+           commit->state != MODEL_HIDDEN && now_ms - commit->sent_ms < window_ms / 2;
+}
+
+/* The first batch of the last ones that is not known to be there, as a client would send it. */
+static uint32_t find_open(const struct world *w)
+{
+    const struct model *m = &w->model;
+    for (uint32_t number = m->count < 30 ? 0 : m->count - 30; number < m->count; number++) {
+        const struct model_commit *commit = &m->commits[number];
+        bool open = commit->state == MODEL_UNKNOWN || commit->state == MODEL_NOT;
+        if (open && commit->named == MODEL_NAMED_BY_SEQUENCE && is_repeatable(w, number))
+            return number + 1;
+    }
+    return 0;
+}
+
 /* An answered commit with keys that count, to be sent again; 0 without one. */
 static uint32_t find_repeatable(struct world *w)
 {
     const struct model *m = &w->model;
-    int64_t window_ms = (int64_t)w->configs[WORLD_KEYED].dedup_window_ms;
-    int64_t now_ms = io_wall_ms(w->loops[0]);
-    now_ms = now_ms > w->newest_ms ? now_ms : w->newest_ms;
+    uint32_t open = chance(w, 1, 2) ? find_open(w) : 0;
+    if (open > 0)
+        return open;
     for (uint32_t tries = 0; tries < 8 && m->count > 0; tries++) {
         /* Mostly one of the last. */
         uint64_t back = below(w, chance(w, 1, 4) ? m->count : m->count < 20 ? m->count : 20);
         uint32_t number = m->count - 1 - (uint32_t)back;
-        const struct model_commit *commit = &m->commits[number];
-        if (commit->keyed && !commit->repeats && !commit->repeating &&
-            commit->state != MODEL_SENT && commit->state != MODEL_HIDDEN &&
-            now_ms - commit->sent_ms < window_ms / 2)
+        if (is_repeatable(w, number))
             return number + 1;
     }
     return 0;
+}
+
+static bool is_there(const struct world *w, uint32_t number)
+{
+    return number == 0 || w->model.commits[number - 1].state == MODEL_OK;
 }
 
 static void plan_repeat(struct world *w, struct model_commit *commit, uint32_t number)
@@ -109,6 +151,7 @@ static void plan_repeat(struct world *w, struct model_commit *commit, uint32_t n
     commit->topic = first->topic;
     commit->keyed = true;
     commit->repeats = number;
+    commit->may_gap = !is_there(w, first->before);
     first->resent = first->repeating = true;
     for (uint32_t i = 0; i < first->append_count; i++)
         commit->received += first->appends[i].count;
@@ -128,21 +171,63 @@ static void plan_name(struct world *w, struct world_producer *producer, uint32_t
 {
     struct model_commit *commit = &w->model.commits[number];
     commit->named = (enum model_named)below(w, 3);
-    if (commit->named != MODEL_NAMED_BY_NUMBER)
+    if (commit->append_count == 1 && chance(w, 1, 2))
+        commit->named = MODEL_NAMED_BY_SEQUENCE;
+    if (commit->named != MODEL_NAMED_BY_NUMBER && commit->named != MODEL_NAMED_BY_SEQUENCE)
         return;
-    enum model_state last = producer->last ? w->model.commits[producer->last - 1].state : MODEL_OK;
+    bool numbered = commit->named == MODEL_NAMED_BY_NUMBER;
+    struct world_stream *stream =
+        numbered ? &producer->numbered : &producer->sequenced[commit->appends[0].partition];
+    enum model_state last = stream->last ? w->model.commits[stream->last - 1].state : MODEL_OK;
     /* What nobody will know any more ends the stream: another producer begins at 0. */
     if (last == MODEL_HIDDEN || last == MODEL_EARLY) {
-        producer->stream++;
-        producer->next_number = 0;
-    } else if (last != MODEL_OK) {
-        /* Its turn comes when the one before is known to be there, be it sent again. */
+        stream->stream++;
+        stream->next = 0;
+        stream->last = 0;
+    } else if (last != MODEL_OK && (numbered || last != MODEL_SENT)) {
+        /* Its turn comes when the one before is known to be there, be it sent again; of batches
+         * several are on their way. */
         commit->named = MODEL_NAMED_BY_KEY;
         return;
     }
-    commit->stream = producer->stream;
-    commit->sequence = producer->next_number++;
-    producer->last = number + 1;
+    if (!numbered && stream->last == 0) {
+        /* One begins when there is an id for it. */
+        commit->named = producer->id ? commit->named : MODEL_NAMED_BY_KEY;
+        stream->id = producer->id;
+        producer->id = 0;
+    }
+    if (commit->named == MODEL_NAMED_BY_KEY)
+        return;
+    if (!numbered) {
+        commit->producer_id = stream->id;
+        commit->before = stream->last;
+        commit->may_gap = !is_there(w, stream->last);
+    }
+    commit->stream = stream->stream;
+    commit->sequence = stream->next;
+    stream->next += numbered ? 1 : commit->appends[0].count;
+    stream->last = number + 1;
+}
+
+static struct flow_sequence sequence_of(const struct world *w, uint32_t number)
+{
+    const struct model_commit *commit = &w->model.commits[number];
+    const struct model_append *append = &commit->appends[0];
+    return (struct flow_sequence){.producer_id = commit->producer_id,
+                                  .partition = append->partition,
+                                  .first = (int32_t)commit->sequence,
+                                  .count = append->count,
+                                  .epoch = 3};
+}
+
+/* As a client builds it: the numbers are in the header, under its checksum. */
+static void put_sequence(struct slice batch, const struct flow_sequence *sequence)
+{
+    uint8_t *bytes = (uint8_t *)(uintptr_t)batch.data;
+    put_u64be(bytes + 43, (uint64_t)sequence->producer_id);
+    put_u16be(bytes + 51, (uint16_t)sequence->epoch);
+    put_u32be(bytes + 53, (uint32_t)sequence->first);
+    put_u32be(bytes + 17, crc32c(0, bytes + 21, batch.size - 21));
 }
 
 /* What the next commit holds. */
@@ -203,6 +288,11 @@ static bool build(struct world *w, struct world_slot *slot)
             .batch = (uint8_t *)(uintptr_t)batch.data,
             .batch_size = batch.size,
         };
+        if (commit->named == MODEL_NAMED_BY_SEQUENCE && append->kind == FLOW_APPEND_RECORDS) {
+            struct flow_sequence sequence = sequence_of(w, number);
+            put_sequence(batch, &sequence);
+            slot->appends[i].holes = true;
+        }
         if (!commit->keyed || commit->named != MODEL_NAMED_NOT)
             continue;
         model_keys(&w->model, number, i, slot->keys[i]);
@@ -229,6 +319,11 @@ static struct flow_request *name_request(struct world *w, struct world_slot *slo
         slot->request.kind = FLOW_REQUEST_NUMBERED;
         slot->request.id = (struct flow_fingerprint){held->producer + 1u, held->stream};
         slot->request.sequence = held->sequence;
+        return &slot->request;
+    }
+    if (held->named == MODEL_NAMED_BY_SEQUENCE) {
+        slot->request.kind = FLOW_REQUEST_SEQUENCED;
+        slot->request.batch = sequence_of(w, number);
         return &slot->request;
     }
     put_u64le(slot->answer, number);
@@ -270,6 +365,27 @@ static void produce(struct world_producer *producer, struct world_slot *slot)
     flow_log_commit(log_flow(w->log), &slot->commit);
 }
 
+static void id_given(struct flow_commit *commit)
+{
+    struct world_producer *producer = CONTAINER_OF(commit, struct world_producer, id_commit);
+    struct model *model = &producer->world->model;
+    producer->id_asked = false;
+    if (!err_is_ok(commit->error) && !world_expects(producer->world, commit->error))
+        model_fail(model, "a producer id: %s", err_name(commit->error));
+    if (!err_is_ok(commit->error))
+        return;
+    model_id(model, commit->producer_id);
+    producer->id = commit->producer_id;
+}
+
+static void ask_id(struct world_producer *producer)
+{
+    producer->id_asked = true;
+    producer->id_commit =
+        (struct flow_commit){.home = producer->loop, .done = id_given, .gives_producer_id = true};
+    flow_log_commit(log_flow(producer->world->log), &producer->id_commit);
+}
+
 static void producer_runs(struct io_timer *timer)
 {
     struct world_producer *producer = CONTAINER_OF(timer, struct world_producer, timer);
@@ -279,6 +395,8 @@ static void producer_runs(struct io_timer *timer)
     for (uint32_t i = 0; i < WORLD_SLOTS; i++)
         if (!producer->slots[i].busy && chance(w, 1, 2))
             produce(producer, &producer->slots[i]);
+    if (!producer->id && !producer->id_asked)
+        ask_id(producer);
     world_actor_rests(w, producer->loop, timer, 2 * IO_MS);
 }
 
@@ -810,7 +928,7 @@ bool world_actors_idle(const struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_PRODUCERS; i++)
         for (uint32_t s = 0; s < WORLD_SLOTS; s++)
-            if (w->producers[i].slots[s].busy)
+            if (w->producers[i].slots[s].busy || w->producers[i].id_asked)
                 return false;
     for (uint32_t i = 0; i < WORLD_SINKS; i++)
         if (w->sinks[i].busy)
@@ -841,6 +959,7 @@ void world_actors_forget(struct world *w)
         struct world_producer *producer = &w->producers[i];
         for (uint32_t s = 0; s < WORLD_SLOTS; s++)
             free_slot(&producer->slots[s]);
+        producer->id_asked = false;
     }
     for (uint32_t i = 0; i < WORLD_SINKS; i++) {
         struct world_sink *sink = &w->sinks[i];

@@ -27,6 +27,7 @@ void model_done(struct model *model)
         for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
             free(model->partitions[t][p].seen);
     free(model->commits);
+    free(model->ids);
     *model = (struct model){0};
 }
 
@@ -58,6 +59,15 @@ uint32_t model_add(struct model *model, uint32_t producer)
     }
     model->commits[model->count] = (struct model_commit){.producer = producer};
     return model->count++;
+}
+
+void model_id(struct model *model, int64_t producer_id)
+{
+    for (uint32_t i = 0; i < model->id_count; i++)
+        if (model->ids[i] == producer_id)
+            model_fail(model, "producer id %" PRId64 " was given twice", producer_id);
+    model->ids = grow(model->ids, model->id_count + 1u, sizeof *model->ids);
+    model->ids[model->id_count++] = producer_id;
 }
 
 static uint64_t mix(uint64_t value)

@@ -46,7 +46,12 @@ enum model_topic {
 enum model_counts { MODEL_COUNTS, MODEL_COUNTS_MAYBE, MODEL_COUNTS_NOT };
 
 /* How a commit's request is named, so that it counts once. */
-enum model_named { MODEL_NAMED_NOT, MODEL_NAMED_BY_KEY, MODEL_NAMED_BY_NUMBER };
+enum model_named {
+    MODEL_NAMED_NOT,
+    MODEL_NAMED_BY_KEY,
+    MODEL_NAMED_BY_NUMBER,
+    MODEL_NAMED_BY_SEQUENCE, /* as one batch of a producer that numbers its records */
+};
 
 struct model_append {
     uint32_t topic; /* index: DLQs are MODEL_TOPICS / 2 behind their topics */
@@ -72,8 +77,11 @@ struct model_commit {
     uint64_t sink_epoch;
     bool keyed; /* it counts once: its records have idempotency keys, or its request a name */
     enum model_named named;
-    uint32_t stream; /* by number: of its producer, which numbers anew in each */
+    uint32_t stream; /* by number or sequence: of its producer, which numbers anew in each */
     uint64_t sequence;
+    uint32_t before; /* by sequence: number + 1 of the one before; 0: none */
+    int64_t producer_id;
+    bool may_gap; /* by sequence: nobody knew whether the one before it was there */
     enum model_counts counts;
     uint32_t unsure;  /* repeats of which nobody knows whether they are in the log */
     bool repeating;   /* one that repeats it is on its way */
@@ -108,6 +116,8 @@ struct model {
     uint32_t capacity;
     struct model_partition partitions[MODEL_TOPICS][MODEL_PARTITIONS];
     enum model_topic topics[MODEL_TOPICS];
+    int64_t *ids; /* producer ids that were given */
+    uint32_t id_count;
     uint64_t seed; /* of the records' bytes, and for messages */
     uint64_t lost_early_bytes;
     int64_t loss_allowed_from[MODEL_TOPICS][MODEL_PARTITIONS]; /* -1: nothing may be lost */
@@ -129,6 +139,8 @@ uint32_t model_add(struct model *model, uint32_t producer);
 /* Puts the records of an append into `builder`. False without memory. */
 bool model_build(const struct model *model, uint32_t commit, uint32_t append,
                  struct flow_batch_builder *builder);
+/* A producer id was given: nobody else has it. */
+void model_id(struct model *model, int64_t producer_id);
 /* How the commit was answered. `early`: an OK may have come before the flush. */
 void model_answer(struct model *model, uint32_t commit, const struct flow_commit *answer,
                   bool early);

@@ -59,6 +59,14 @@ enum world_retention {
     WORLD_BY_HAND, /* somebody moves its start */
 };
 
+/* Numbers one after the other, for as long as it is known which ones are there. */
+struct world_stream {
+    uint32_t stream;
+    uint64_t next;
+    uint32_t last; /* number + 1 of the commit with the one before; 0: none */
+    int64_t id;    /* of batches with sequences */
+};
+
 /* Commits records, dead letters and counts, several at a time. */
 struct world_producer {
     struct world *world;
@@ -66,9 +74,12 @@ struct world_producer {
     struct io_timer timer;
     uint32_t index;
     struct world_slot slots[WORLD_SLOTS];
-    uint32_t stream;      /* of numbered requests */
-    uint64_t next_number; /* in it */
-    uint32_t last;        /* number + 1 of the commit with the one before; 0: none */
+    /* Of numbered requests, and of batches with sequences for each partition. */
+    struct world_stream numbered;
+    struct world_stream sequenced[MODEL_PARTITIONS];
+    struct flow_commit id_commit; /* asks for the next stream's producer id */
+    bool id_asked;
+    int64_t id; /* 0: none is there */
 };
 
 /* An epoch of a sink on its way: the same until it is known to be committed. */

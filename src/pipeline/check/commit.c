@@ -290,6 +290,7 @@ err_t pipeline_check_commit_once(struct pipeline_check_pass *pass)
         .topic_id = pass->topic->topic_id,
         .id = once->id,
         .sequence = once->sequence,
+        .batch = once->batch,
     };
     /* What will be answered if the log takes it, made before it does: behind the flush nothing may
      * fail. */
@@ -476,7 +477,9 @@ static void learn_repeat(struct pipeline_check_commit *commit)
     once->dead_lettered = 0;
     once->refused = 0;
     once->duplicates = commit->counts[0].received;
-    if (request->kind == FLOW_REQUEST_NUMBERED)
+    once->base_offset = request->kind == FLOW_REQUEST_SEQUENCED ? request->base_offset : -1;
+    once->forgotten = request->forgotten;
+    if (request->kind != FLOW_REQUEST_KEYED)
         return;
     once->replayed = true;
     /* Its records are counted as duplicates all the same: the ledger is about records. */

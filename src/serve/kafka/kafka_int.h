@@ -42,7 +42,9 @@ enum serve_kafka_error {
     SERVE_KAFKA_INVALID_REQUEST = 42,
     SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
     SERVE_KAFKA_POLICY_VIOLATION = 44,
-    SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
+    SERVE_KAFKA_DUPLICATE_SEQUENCE_NUMBER = 46,
+    SERVE_KAFKA_INVALID_TRANSACTION_TIMEOUT = 50,
+    SERVE_KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     SERVE_KAFKA_KAFKA_STORAGE_ERROR = 56,
     SERVE_KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
     SERVE_KAFKA_INVALID_FETCH_SESSION_EPOCH = 71,
@@ -156,8 +158,9 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
 void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
 void serve_kafka_refuse(struct serve_kafka_call *call);
-/* `count` zeroed structs of `size` in the call's arena; NULL when there is no memory, or no more for
- * such calls: the call is then refused at the end of the turn, and the caller leaves it alone. */
+/* `count` zeroed structs of `size` in the call's arena; NULL when there is no memory, or no more
+ * for such calls: the call is then refused at the end of the turn, and the caller leaves it alone.
+ */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The same where the call can do without. */
 void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
@@ -184,6 +187,7 @@ void serve_kafka_list_offsets(struct serve_kafka_call *call);
 void serve_kafka_offset_for_leader_epoch(struct serve_kafka_call *call);
 void serve_kafka_fetch(struct serve_kafka_call *call);
 void serve_kafka_produce(struct serve_kafka_call *call);
+void serve_kafka_init_producer_id(struct serve_kafka_call *call);
 
 void serve_kafka_create_topics(struct serve_kafka_call *call);
 void serve_kafka_delete_topics(struct serve_kafka_call *call);

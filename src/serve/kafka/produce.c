@@ -91,14 +91,18 @@ static void committed(struct flow_inlet_request *inlet)
         part->answer->error_code = code_of(inlet->error);
     else if (inlet->refused > 0)
         tell_refused(part);
+    /* Clients take it for success without an offset. */
+    else if (inlet->forgotten)
+        part->answer->error_code = SERVE_KAFKA_DUPLICATE_SEQUENCE_NUMBER;
     else
         part->answer->base_offset = inlet->base_offset;
     flow_inlet_request_done(inlet);
     finish(part->producing);
 }
 
-/* What the header alone tells; OK to go on. */
-static int16_t look(const struct serve_kafka_call *call, struct slice records)
+/* What the header alone tells; OK to go on, with the batch. */
+static int16_t look(const struct serve_kafka_call *call, struct slice records,
+                    struct flow_batch *out)
 {
     struct flow_batch batch;
     if (records.size <= AT_MAGIC)
@@ -119,7 +123,12 @@ static int16_t look(const struct serve_kafka_call *call, struct slice records)
         return SERVE_KAFKA_INVALID_TIMESTAMP;
     if (batch.attributes & (ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL) || batch.base_offset != 0)
         return SERVE_KAFKA_INVALID_RECORD;
-    return batch.producer_id >= 0 ? SERVE_KAFKA_INVALID_PRODUCER_ID_MAPPING : SERVE_KAFKA_NONE;
+    /* As Kafka's LogValidator: who has an id counts its records. */
+    bool counted = batch.producer_epoch >= 0 && batch.base_sequence >= 0;
+    if (batch.producer_id >= 0 && !counted)
+        return SERVE_KAFKA_INVALID_RECORD;
+    *out = batch;
+    return SERVE_KAFKA_NONE;
 }
 
 static int16_t submit(struct producing *p, struct part *part, struct slice topic_name,
@@ -136,15 +145,25 @@ static int16_t submit(struct producing *p, struct part *part, struct slice topic
         return SERVE_KAFKA_INVALID_TOPIC;
     if (!topic || asked->index < 0)
         return SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    int16_t code = look(p->call, asked->records);
+    struct flow_batch batch;
+    int16_t code = look(p->call, asked->records, &batch);
     if (code != SERVE_KAFKA_NONE)
         return code;
+    const struct flow_inlet_once once = {
+        .kind = FLOW_REQUEST_SEQUENCED,
+        .batch = {.producer_id = batch.producer_id,
+                  .partition = (uint32_t)asked->index,
+                  .first = batch.base_sequence,
+                  .count = batch.record_count,
+                  .epoch = batch.producer_epoch},
+    };
     part->inlet = (struct flow_inlet_request){
         .topic = topic,
         .source = "kafka",
         .framing = FLOW_FRAMING_BATCH,
         .partition = (uint32_t)asked->index,
         .body = asked->records,
+        .once = batch.producer_id >= 0 ? &once : NULL,
         .done = committed,
     };
     p->left++;

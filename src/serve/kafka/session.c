@@ -38,6 +38,7 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_CREATE_PARTITIONS, 0, 3, serve_kafka_create_partitions},
     {PROTO_KAFKA_INCREMENTAL_ALTER_CONFIGS, 0, 1, serve_kafka_incremental_alter_configs},
     {PROTO_KAFKA_DESCRIBE_CLUSTER, 0, 1, serve_kafka_describe_cluster},
+    {PROTO_KAFKA_INIT_PRODUCER_ID, 0, 5, serve_kafka_init_producer_id},
 };
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))

@@ -4,9 +4,13 @@
 #include "base/hash.h"
 #include "unit/log/checkpoint.h"
 
+/* Of producers, at the end, when there are none. */
+#define SEQUENCES_SIZE 24
 #define HEADER_SIZE 40u
 /* What stands behind the requests, where no topic is open. */
 #define OPEN_NONE 4u
+/* All that version 4 has and the ones before lack, when there is none. */
+#define VERSION_4_NONE (OPEN_NONE + SEQUENCES_SIZE)
 #define AT_STATE (HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 16u)
 
 /* The sums as if the bytes had been written so. */
@@ -263,7 +267,7 @@ static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
     settle_some(&held);
     /* The list ends with two runs of 24 bytes each: first, end, records. Behind it are two that are
      * empty. */
-    size_t runs = held.bytes.size - OPEN_NONE - 4 - 48;
+    size_t runs = held.bytes.size - VERSION_4_NONE - 4 - 48;
     static const struct {
         size_t at;
         uint64_t value;
@@ -334,7 +338,7 @@ static void requests_that_count_once_are_a_part_of_it(void **state)
     buf_done(&again);
     log_state_done(&read);
     /* Of topics that fall, of none, and of a version that has no such list. */
-    size_t second = held.bytes.size - OPEN_NONE - 44;
+    size_t second = held.bytes.size - VERSION_4_NONE - 44;
     static const uint32_t wrong[] = {1, 0, 9};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         put_u32le(held.bytes.data + second, wrong[i]);
@@ -355,7 +359,7 @@ static void a_version_without_requests_is_read(void **state)
     (void)state;
     struct held held;
     build(&held);
-    held.bytes.size -= OPEN_NONE + 4;
+    held.bytes.size -= VERSION_4_NONE + 4;
     put_u32le(held.bytes.data + 4, 2);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), OK);
@@ -397,7 +401,7 @@ static void open_topics_are_a_part_of_it(void **state)
     log_state_done(&read);
     /* Of two topics 12 bytes each: one that is deleted, was there before, is none or a contract's
      * that keeps otherwise; given what there is not. */
-    size_t second = held.bytes.size - 12;
+    size_t second = held.bytes.size - SEQUENCES_SIZE - 12;
     static const uint32_t wrong[][2] = {{0, 5}, {0, 4}, {0, 0}, {0, 9}, {8, 16}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         uint8_t *at = held.bytes.data + second + wrong[i][0];
@@ -413,12 +417,52 @@ static void open_topics_are_a_part_of_it(void **state)
     done(&held);
 }
 
-static void a_version_without_open_topics_is_read(void **state)
+static void producers_are_a_part_of_it(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    struct buf again = {0};
+    struct payload p = {0};
+    build(&held);
+    put_request(&p, &(struct flow_request){
+                        .kind = FLOW_REQUEST_SEQUENCED,
+                        .topic_id = 1,
+                        .base_offset = 7,
+                        .batch = {.producer_id = 5, .partition = 2, .first = 9, .count = 3}});
+    p.size += log_entry_put_producer_id(p.bytes + p.size, 77);
+    apply(&held.state, &p, 2);
+    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    assert_int_equal(read.sequences.used_count, 1);
+    assert_int_equal(read.sequences.next_id, 78);
+    log_checkpoint_encode(&checkpoint, &read, &again);
+    assert_int_equal(again.size, held.bytes.size);
+    assert_memory_equal(again.data, held.bytes.data, again.size);
+    buf_done(&again);
+    log_state_done(&read);
+    /* Of a partition that is not there, and of a version that has no such list. */
+    uint8_t *pair = held.bytes.data + held.bytes.size - 40 - 16;
+    put_u32le(pair + 4, 3);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    put_u32le(pair + 4, 2);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
+    put_u32le(held.bytes.data + 4, 3);
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    done(&held);
+}
+
+static void a_version_without_open_topics_and_producers_is_read(void **state)
 {
     (void)state;
     struct held held;
     build(&held);
-    held.bytes.size -= OPEN_NONE;
+    held.bytes.size -= VERSION_4_NONE;
     put_u32le(held.bytes.data + 4, 3);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), OK);
@@ -562,7 +606,8 @@ int main(void)
         cmocka_unit_test(requests_that_count_once_are_a_part_of_it),
         cmocka_unit_test(a_version_without_requests_is_read),
         cmocka_unit_test(open_topics_are_a_part_of_it),
-        cmocka_unit_test(a_version_without_open_topics_is_read),
+        cmocka_unit_test(producers_are_a_part_of_it),
+        cmocka_unit_test(a_version_without_open_topics_and_producers_is_read),
         cmocka_unit_test(any_flipped_bit_is_corrupt),
         cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
         cmocka_unit_test(bytes_behind_the_end_are_corrupt),

@@ -261,6 +261,252 @@ static void without_memory_a_request_is_refused_whole(void **state)
     }
 }
 
+static void a_producers_batch_that_comes_again_is_told_where_it_lies(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    begin(&w, 11);
+    for (int32_t n = 0; n < 7; n++) {
+        assert_int_equal(once_sequence(&w, 5, 0, n * 3, 3, &result), n * 3);
+        assert_int_equal(result, FLOW_REQUEST_FIRST);
+    }
+    for (int life = 0; life < 4; life++) {
+        for (int32_t n = 0; n < 7; n++) {
+            assert_int_equal(once_sequence(&w, 5, 0, n * 3, 3, &result), n < 2 ? -1 : n * 3);
+            assert_int_equal(result, FLOW_REQUEST_REPEAT);
+        }
+        once_sequence(&w, 5, 0, 22, 3, &result);
+        assert_int_equal(result, FLOW_REQUEST_GAP);
+        /* By the frames, by a checkpoint, and by both. */
+        if (life % 2 == 0)
+            world_lose_power(&w);
+        else
+            world_stop(&w);
+        world_open(&w);
+    }
+    assert_int_equal(once_sequence(&w, 5, 1, 0, 3, &result), 21);
+    once_sequence(&w, 5, 0, 21, 3, &result);
+    assert_int_equal(result, FLOW_REQUEST_OLD_EPOCH);
+    assert_int_equal(world_end(&w, 1, 0), 24);
+    assert_int_equal(keyed_topic(&w)->received, 8 * 3 + 4 * 7 * 3);
+    assert_int_equal(keyed_topic(&w)->duplicates, 4 * 7 * 3);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void batches_on_their_way_are_answered_with_their_flush(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        struct world w;
+        struct once four[4];
+        enum flow_request_result result;
+        begin(&w, 12);
+        w.flusher.closed = true;
+        once_sequenced(&four[0], &w, 5, 0, 0, 2);
+        asked_send(&four[0].asked);
+        world_deliver(&w);
+        once_sequenced(&four[1], &w, 5, 0, 2, 2);
+        once_sequenced(&four[2], &w, 5, 0, 0, 2);
+        once_sequenced(&four[3], &w, 5, 0, 5, 2);
+        for (int i = 1; i < 4; i++)
+            asked_send(&four[i].asked);
+        world_deliver(&w);
+        for (int i = 0; i < 4; i++)
+            assert_false(four[i].asked.answered);
+        if (fails)
+            sim_disk_fail_after(w.disk, 1, ERR_IO);
+        gate_open(&w.flusher);
+        for (int i = 0; i < 4; i++) {
+            err_t err = once_end(&four[i]);
+            assert_string_equal(err_name(err), fails ? "FENCED" : i == 3 ? "SEQUENCE_GAP" : "OK");
+        }
+        assert_int_equal(four[2].request.result, FLOW_REQUEST_REPEAT);
+        assert_int_equal(four[2].request.base_offset, 0);
+        sim_disk_fail_after(w.disk, 0, ERR_OK);
+        world_settle(&w);
+        /* What never was on the disk never was. */
+        assert_int_equal(once_sequence(&w, 5, 0, 0, 2, &result), 0);
+        assert_int_equal(result, fails ? FLOW_REQUEST_FIRST : FLOW_REQUEST_REPEAT);
+        assert_int_equal(once_sequence(&w, 5, 0, 2, 2, &result), 2);
+        assert_int_equal(result, fails ? FLOW_REQUEST_FIRST : FLOW_REQUEST_REPEAT);
+        assert_balanced(&w);
+        world_done(&w);
+    }
+}
+
+/* Of a batch of two records with keys. */
+static int64_t sequenced_with_keys(struct world *w, int32_t first, uint64_t a, uint64_t b,
+                                   enum flow_request_result *result)
+{
+    struct once once;
+    struct flow_fingerprint keys[2] = {key_of(a), key_of(b)};
+    uint8_t duplicates[1];
+    once_sequenced(&once, w, 5, 0, first, 2);
+    once.asked.appends[0].keys = keys;
+    once.asked.appends[0].duplicates = duplicates;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), OK);
+    *result = once.request.result;
+    return once.request.base_offset;
+}
+
+static void what_is_left_out_of_a_batch_keeps_its_numbers(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    begin(&w, 13);
+    assert_code(keys_configure(&w, 3600000, UINT64_C(64) << 20), OK);
+    assert_int_equal(sequenced_with_keys(&w, 0, 1, 2, &result), 0);
+    assert_int_equal(sequenced_with_keys(&w, 2, 2, 3, &result), 2);
+    /* Nothing of it is appended, and it was there. */
+    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), -1);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    world_lose_power(&w);
+    world_open(&w);
+    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), -1);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_int_equal(sequenced_with_keys(&w, 2, 2, 3, &result), 2);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    assert_int_equal(sequenced_with_keys(&w, 6, 4, 5, &result), 4);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    struct once once;
+    begin(&w, 14);
+    for (int i = 0; i < 8; i++) {
+        once_sequenced(&once, &w, 5, 0, 0, 2);
+        struct flow_sequence *batch = &once.request.batch;
+        if (i == 0)
+            batch->producer_id = 6;
+        else if (i == 1)
+            batch->epoch = 1;
+        else if (i == 2)
+            batch->first = 1;
+        else if (i == 3)
+            batch->count = 3;
+        else if (i == 4)
+            batch->partition++;
+        else if (i == 5)
+            once.asked.appends[0].holes = false;
+        else if (i == 6)
+            once.asked.commit.count_count = 0;
+        else
+            batch->count = 0;
+        asked_send(&once.asked);
+        assert_code(once_end(&once), INVALID);
+    }
+    /* Without a batch, in a partition that there is not. */
+    once_sequenced(&once, &w, 5, 0, 0, 2);
+    once.asked.commit.append_count = 0;
+    once.request.batch.partition = 1000;
+    asked_send(&once.asked);
+    assert_code(asked_wait(&once.asked), NOT_FOUND);
+    once.asked.commit.append_count = 1;
+    asked_done(&once.asked);
+    assert_int_equal(w.log->state.sequences.pairs.count, 0);
+    world_done(&w);
+}
+
+static int64_t give_id(struct world *w)
+{
+    struct asked asked;
+    asked_init(&asked, w);
+    asked.commit.gives_producer_id = true;
+    assert_code(asked_commit(&asked), OK);
+    return asked.commit.producer_id;
+}
+
+static void producer_ids_are_given_once(void **state)
+{
+    (void)state;
+    struct world w;
+    int64_t last = -1;
+    world_init(&w, 15);
+    w.options.early_answers = true;
+    w.options.early_bytes = 1u << 20;
+    w.options.early_delay_ms = 10000;
+    world_begin(&w);
+    for (int n = 0; n < 8; n++) {
+        int64_t id = give_id(&w);
+        assert_true(id > last);
+        last = id;
+        if (n % 4 == 1)
+            world_lose_power(&w);
+        if (n % 4 == 3)
+            world_stop(&w);
+        if (n % 2 == 1)
+            world_open(&w);
+    }
+    /* Not told before it is on the disk. */
+    struct asked asked;
+    w.flusher.closed = true;
+    asked_init(&asked, &w);
+    asked.commit.gives_producer_id = true;
+    asked_send(&asked);
+    world_deliver(&w);
+    assert_false(asked.answered);
+    gate_open(&w.flusher);
+    assert_code(asked_wait(&asked), OK);
+    assert_true(asked.commit.producer_id > last);
+    asked_done(&asked);
+    world_done(&w);
+}
+
+static void a_deleted_topic_takes_its_producers_with_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    enum flow_request_result result;
+    begin(&w, 16);
+    once_sequence(&w, 5, 0, 0, 2, &result);
+    assert_int_equal(w.log->state.sequences.pairs.count, 1);
+    for (uint32_t id = 2; id > 0; id--) {
+        asked_init(&asked, &w);
+        asked.topic = (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = id};
+        asked.commit.topics = &asked.topic;
+        asked.commit.topic_count = 1;
+        assert_code(asked_commit(&asked), OK);
+    }
+    assert_int_equal(w.log->state.sequences.pairs.count, 0);
+    world_stop(&w);
+    world_open(&w);
+    assert_int_equal(w.log->state.sequences.pairs.count, 0);
+    world_done(&w);
+}
+
+static void without_memory_a_batch_is_refused_whole(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 10; n++) {
+        struct world w;
+        struct once once;
+        enum flow_request_result result;
+        begin(&w, 17);
+        once_sequenced(&once, &w, 5, 0, 0, 2);
+        asked_send(&once.asked);
+        mem_fail_after(n);
+        err_t err = once_end(&once);
+        mem_fail_after(0);
+        world_settle(&w);
+        assert_true(err_is_ok(err) || err_is(err, ERR_MEMORY) || err_is(err, ERR_FENCED));
+        assert_int_equal(once_sequence(&w, 5, 0, 0, 2, &result), 0);
+        assert_int_equal(result, err_is_ok(err) ? FLOW_REQUEST_REPEAT : FLOW_REQUEST_FIRST);
+        assert_int_equal(world_end(&w, 1, 0), 2);
+        assert_balanced(&w);
+        world_done(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +520,13 @@ int main(void)
         cmocka_unit_test(what_a_request_cannot_be_with_is_refused),
         cmocka_unit_test(a_deleted_topic_takes_its_requests_with_it),
         cmocka_unit_test(without_memory_a_request_is_refused_whole),
+        cmocka_unit_test(a_producers_batch_that_comes_again_is_told_where_it_lies),
+        cmocka_unit_test(batches_on_their_way_are_answered_with_their_flush),
+        cmocka_unit_test(what_is_left_out_of_a_batch_keeps_its_numbers),
+        cmocka_unit_test(a_batch_that_is_not_what_its_numbers_say_is_refused),
+        cmocka_unit_test(producer_ids_are_given_once),
+        cmocka_unit_test(a_deleted_topic_takes_its_producers_with_it),
+        cmocka_unit_test(without_memory_a_batch_is_refused_whole),
     };
     return cmocka_run_group_tests_name("log/compose_request", tests, NULL, NULL);
 }

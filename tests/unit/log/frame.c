@@ -580,6 +580,69 @@ static void requests_are_read_as_they_were_written(void **state)
     assert_code(log_entry_next(&rest, &entry), CORRUPT);
 }
 
+static void sequenced_batches_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    struct log_entry entry;
+    struct flow_request request = {.kind = FLOW_REQUEST_SEQUENCED,
+                                   .topic_id = 3,
+                                   .base_offset = -1,
+                                   .batch = {.producer_id = INT64_MAX,
+                                             .partition = 9,
+                                             .first = INT32_MAX,
+                                             .count = INT32_MAX,
+                                             .epoch = INT16_MAX}};
+    struct flow_commit commit = {.request = &request};
+    p.size = log_entry_put_request(p.bytes, &request);
+    assert_true(p.size <= log_entries_size(&commit));
+    struct slice rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_SEQUENCED);
+    assert_int_equal(entry.sequenced.topic_id, 3);
+    assert_int_equal(entry.sequenced.base_offset, -1);
+    assert_memory_equal(&entry.sequenced.batch, &request.batch, sizeof request.batch);
+    /* No topic, negative numbers, no record, what is written as zero. */
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } wrongs[] = {{0, 0},     {15, 0x80}, {16, 0xfe}, {27, 0x80},
+                  {31, 0x80}, {33, 0x80}, {34, 1},    {39, 1}};
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        uint8_t *at = p.bytes + LOG_ENTRY_HEADER_SIZE + wrongs[i].at;
+        uint8_t good = *at;
+        *at = wrongs[i].value;
+        rest = payload_slice(&p);
+        assert_code(log_entry_next(&rest, &entry), CORRUPT);
+        *at = good;
+    }
+    put_u32le(p.bytes + LOG_ENTRY_HEADER_SIZE + 28, 0);
+    rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), CORRUPT);
+}
+
+static void producer_ids_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    struct log_entry entry;
+    struct flow_commit commit = {.gives_producer_id = true};
+    p.size = log_entry_put_producer_id(p.bytes, INT64_MAX - 1);
+    assert_int_equal(log_entries_size(&commit), p.size);
+    struct slice rest = payload_slice(&p);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(entry.kind, LOG_ENTRY_PRODUCER_ID);
+    assert_true(entry.producer_id == INT64_MAX - 1);
+    uint8_t body[9] = {0};
+    assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 8), END);
+    assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 7), CORRUPT);
+    assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 9), CORRUPT);
+    put_u64le(body, INT64_MAX);
+    assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 8), CORRUPT);
+    put_u64le(body, UINT64_MAX);
+    assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 8), CORRUPT);
+}
+
 static void settled_letters_are_read_as_they_were_written(void **state)
 {
     (void)state;
@@ -711,6 +774,7 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
                      kind == LOG_ENTRY_KEYS || kind == LOG_ENTRY_LOG_START ||
                      kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED ||
                      kind == LOG_ENTRY_SEQUENCE || kind == LOG_ENTRY_ANSWER ||
+                     kind == LOG_ENTRY_SEQUENCED || kind == LOG_ENTRY_PRODUCER_ID ||
                      kind == LOG_ENTRY_TOPIC_OPEN;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
@@ -823,6 +887,8 @@ int main(void)
         cmocka_unit_test(malformed_sink_openings_are_corrupt),
         cmocka_unit_test(malformed_sink_epochs_are_corrupt),
         cmocka_unit_test(requests_are_read_as_they_were_written),
+        cmocka_unit_test(sequenced_batches_are_read_as_they_were_written),
+        cmocka_unit_test(producer_ids_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_that_make_no_sense_are_corrupt),
         cmocka_unit_test(a_stop_mark_with_a_body_is_corrupt),

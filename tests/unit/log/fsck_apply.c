@@ -132,6 +132,53 @@ static void a_request_whose_records_are_lost_is_taken_again(void **state)
     end(&l);
 }
 
+static void a_producers_batch_that_is_lost_was_never_there(void **state)
+{
+    (void)state;
+    struct lost l;
+    enum flow_request_result result;
+    begin(&l, 10);
+    assert_int_equal(once_sequence(&l.w, 5, 0, 0, 3, &result), 0);
+    uint64_t lsn = next_lsn(&l);
+    assert_int_equal(once_sequence(&l.w, 5, 0, 3, 3, &result), 3);
+    assert_code(world_commit(&l.w, 1, 10), OK);
+    /* In the batch's first record. */
+    lose_at(&l, lsn, LOG_FRAME_HEADER_SIZE + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + 70);
+    assert_true(told_has(&l.told, "request_lost"));
+    assert_int_equal(once_sequence(&l.w, 5, 0, 0, 3, &result), 0);
+    assert_int_equal(result, FLOW_REQUEST_REPEAT);
+    once_sequence(&l.w, 5, 0, 6, 3, &result);
+    assert_int_equal(result, FLOW_REQUEST_GAP);
+    assert_true(once_sequence(&l.w, 5, 0, 3, 3, &result) > 3);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    end(&l);
+}
+
+static void producers_of_a_topic_whose_creation_is_lost_are_known(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 11);
+    uint64_t lsn = next_lsn(&l);
+    struct asked asked;
+    asked_init(&asked, &l.w);
+    asked_topic(&asked, "orders", 3, 0);
+    assert_code(asked_commit(&asked), OK);
+    struct once once;
+    once_init(&once, &l.w, 0);
+    once.asked.count.topic_id = 3;
+    once.request = (struct flow_request){.kind = FLOW_REQUEST_SEQUENCED,
+                                         .topic_id = 3,
+                                         .batch = {.producer_id = 5, .partition = 2, .count = 4}};
+    asked_send(&once.asked);
+    assert_code(once_end(&once), OK);
+    lose(&l, lsn);
+    assert_true(told_has(&l.told, "topic_lost"));
+    assert_int_equal(log_state_topic(&l.w.log->state, 3)->partition_count, 3);
+    assert_int_equal(l.w.log->state.sequences.pairs.count, 1);
+    end(&l);
+}
+
 static void a_lost_batch_of_dead_letters_is_missing_in_both_rows(void **state)
 {
     (void)state;
@@ -348,6 +395,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_a_topic_whose_creation_is_lost_are_kept_under_another_name),
         cmocka_unit_test(a_request_whose_records_are_lost_is_taken_again),
+        cmocka_unit_test(a_producers_batch_that_is_lost_was_never_there),
+        cmocka_unit_test(producers_of_a_topic_whose_creation_is_lost_are_known),
         cmocka_unit_test(a_lost_batch_of_dead_letters_is_missing_in_both_rows),
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),

@@ -360,6 +360,34 @@ static void requests_that_count_once_are_counted(void **state)
     world_done(&w);
 }
 
+static void producers_that_number_their_records_are_counted(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    world_init(&w, 1);
+    world_begin(&w);
+    for (int32_t n = 0; n < 6; n++)
+        once_sequence(&w, 5, 1, n, 1, &result);
+    once_sequence(&w, 5, 1, 0, 1, &result);
+    for (int i = 0; i < 2; i++)
+        once_sequence(&w, 5, 1, 3, 1, &result);
+    for (int i = 0; i < 3; i++)
+        once_sequence(&w, 5, 1, 9, 1, &result);
+    for (int i = 0; i < 4; i++)
+        once_sequence(&w, 5, 0, 6, 1, &result);
+    assert_int_equal(value(&w, "garner_sequenced_producers", ""), 1);
+    assert_int_equal(value(&w, "garner_sequenced_producers_limit", ""), LOG_SEQUENCES_MAX);
+    assert_int_equal(value(&w, "garner_sequenced_repeats_total", "offset=\"known\""), 2);
+    assert_int_equal(value(&w, "garner_sequenced_repeats_total", "offset=\"forgotten\""), 1);
+    assert_int_equal(value(&w, "garner_sequenced_refused_total", "why=\"gap\""), 3);
+    assert_int_equal(value(&w, "garner_sequenced_refused_total", "why=\"epoch\""), 4);
+    assert_int_equal(value(&w, "garner_sequenced_producers_forgotten_total", "why=\"idle\""), 0);
+    assert_int_equal(value(&w, "garner_sequenced_producers_forgotten_total", "why=\"displaced\""),
+                     0);
+    world_done(&w);
+}
+
 static void any_allocation_of_a_snapshot_may_fail(void **state)
 {
     (void)state;
@@ -395,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_fenced_or_stopping_log_is_not_ready),
         cmocka_unit_test(a_snapshot_shows_durable_commits_alone),
         cmocka_unit_test(requests_that_count_once_are_counted),
+        cmocka_unit_test(producers_that_number_their_records_are_counted),
         cmocka_unit_test(any_allocation_of_a_snapshot_may_fail),
     };
     return cmocka_run_group_tests_name("log/status", tests, NULL, NULL);

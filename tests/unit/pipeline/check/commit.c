@@ -421,6 +421,103 @@ static void a_number_needs_no_records(void **state)
     fixture_done(&f);
 }
 
+/* A batch with these values, of a producer that numbers its records, handed over and held. */
+static void submit_sequenced(struct fixture *f, struct sent *s, const char *topic,
+                             const char *const *values, uint32_t count)
+{
+    struct flow_batch_builder builder;
+    flow_batch_builder_init(&builder);
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(err_is_ok(flow_batch_builder_add(&builder, 1, slice_make(NULL, 0),
+                                                     slice_string(values[i]), NULL, 0)));
+    const struct flow_inlet_once once = {
+        .kind = FLOW_REQUEST_SEQUENCED,
+        .batch = {.producer_id = 7, .first = 5, .count = count, .epoch = 2}};
+    *s = fixture_request(f, 's', topic, FLOW_FRAMING_BATCH, flow_batch_builder_finish(&builder));
+    s->request.once = &once;
+    fixture_submit(f, s);
+    fixture_run(f);
+    flow_batch_builder_done(&builder);
+}
+
+static void a_batch_is_handed_over_with_its_numbers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sent first;
+    struct sent again;
+    static const char *const values[] = {"{}", "{}", "{}"};
+    fixture_init(&f);
+    f.hold = true;
+    submit_sequenced(&f, &first, "events", values, 3);
+    submit_sequenced(&f, &again, "events", values, 3);
+    assert_int_equal(f.commit_count, 2);
+    const struct flow_request *request = f.commits[0]->request;
+    assert_int_equal(request->kind, FLOW_REQUEST_SEQUENCED);
+    assert_int_equal(request->topic_id, EVENTS);
+    assert_int_equal(request->batch.producer_id, 7);
+    assert_int_equal(request->batch.first, 5);
+    assert_int_equal(request->batch.count, 3);
+    assert_int_equal(request->batch.epoch, 2);
+    assert_true(f.commits[0]->appends[0].holes);
+    f.commits[0]->appends[0].base_offset = 40;
+    f.commits[1]->request->result = FLOW_REQUEST_REPEAT;
+    f.commits[1]->request->base_offset = 40;
+    fixture_answer(&f, 0, err_ok());
+    fixture_answer(&f, 1, err_ok());
+    fixture_run(&f);
+    assert_int_equal(first.request.accepted, 3);
+    assert_int_equal(first.request.base_offset, 40);
+    assert_int_equal(again.request.duplicates, 3);
+    assert_int_equal(again.request.accepted, 0);
+    assert_int_equal(again.request.base_offset, 40);
+    assert_false(again.request.replayed || again.request.forgotten);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_DUPLICATE], 3);
+    fixture_done(&f);
+}
+
+static void a_batch_whose_offset_is_forgotten_says_so(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sent again;
+    static const char *const values[] = {"{}"};
+    fixture_init(&f);
+    f.hold = true;
+    submit_sequenced(&f, &again, "events", values, 1);
+    f.commits[0]->request->result = FLOW_REQUEST_REPEAT;
+    f.commits[0]->request->base_offset = -1;
+    f.commits[0]->request->forgotten = true;
+    fixture_answer(&f, 0, err_ok());
+    fixture_run(&f);
+    assert_true(again.request.forgotten);
+    assert_int_equal(again.request.base_offset, -1);
+    assert_int_equal(again.request.duplicates, 1);
+    /* An answer is made anew each time. */
+    submit_sequenced(&f, &again, "events", values, 1);
+    fixture_answer(&f, 1, err_ok());
+    fixture_run(&f);
+    assert_false(again.request.forgotten);
+    fixture_done(&f);
+}
+
+static void a_batch_of_an_old_epoch_is_no_failure(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sent old;
+    static const char *const values[] = {"{}"};
+    fixture_init(&f);
+    f.hold = true;
+    submit_sequenced(&f, &old, "events", values, 1);
+    fixture_answer(&f, 0, err_make(ERR_PRODUCER_EPOCH));
+    fixture_run(&f);
+    assert_failed_with(&old, "PRODUCER_EPOCH");
+    assert_int_equal(f.check->commits_failed, 0);
+    assert_int_equal(events(&f)->total.records[PIPELINE_CHECK_ACCEPTED], 0);
+    fixture_done(&f);
+}
+
 static void any_failed_allocation_fails_the_one_request(void **state)
 {
     (void)state;
@@ -466,6 +563,9 @@ int main(void)
         cmocka_unit_test(a_request_out_of_turn_is_told_the_number_and_is_no_failure),
         cmocka_unit_test(a_number_needs_no_records),
         cmocka_unit_test(any_failed_allocation_fails_the_one_request),
+        cmocka_unit_test(a_batch_is_handed_over_with_its_numbers),
+        cmocka_unit_test(a_batch_whose_offset_is_forgotten_says_so),
+        cmocka_unit_test(a_batch_of_an_old_epoch_is_no_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

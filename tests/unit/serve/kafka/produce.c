@@ -455,6 +455,101 @@ static void any_allocation_may_fail(void **state)
     fixture_free(f);
 }
 
+/* Of the last batch that was handed over; the request itself keeps it no longer. */
+static struct flow_inlet_once handed_once;
+static bool handed_has_once;
+
+static void submit_and_keep(struct flow_inlet *inlet, struct flow_inlet_request *request)
+{
+    handed_has_once = request->once;
+    if (request->once)
+        handed_once = *request->once;
+    fixture_submit(inlet, request);
+}
+
+static const struct flow_inlet_ops keeping_ops = {.topic = fixture_topic,
+                                                  .submit = submit_and_keep};
+
+/* A batch of two records with this producer; sent to the second partition of "cars". */
+static void send_sequenced(struct fixture *f, int64_t producer_id, int16_t epoch, int32_t first)
+{
+    struct ask ask;
+    ask_init(&ask, f);
+    struct slice batch = fixture_batch(f, "value", 2);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)batch.data;
+    put_u64be(bytes + 43, (uint64_t)producer_id);
+    put_u16be(bytes + 51, (uint16_t)epoch);
+    put_u32be(bytes + 53, (uint32_t)first);
+    put_u32be(bytes + 17, crc32c(0, batch.data + 21, batch.size - 21));
+    ask.request.topic_data.count = 1;
+    ask.topics[0].partition_data.count = 1;
+    ask.parts[0] = (struct proto_kafka_produce_request_partition){1, batch};
+    f->inlets[0].ops = &keeping_ops;
+    f->submitted_count = 0;
+    fixture_send(f, PROTO_KAFKA_PRODUCE, 9, &ask.request);
+}
+
+static const answer_t *sequenced_answer(struct fixture *f)
+{
+    const response_t *response = fixture_answer(f, PROTO_KAFKA_PRODUCE, 9);
+    return &response->responses.items[0].partition_responses.items[0];
+}
+
+static void a_producers_numbers_are_handed_over(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    send_sequenced(f, INT64_MAX, 3, INT32_MAX);
+    assert_true(handed_has_once);
+    assert_int_equal(handed_once.kind, FLOW_REQUEST_SEQUENCED);
+    assert_true(handed_once.batch.producer_id == INT64_MAX);
+    assert_int_equal(handed_once.batch.partition, 1);
+    assert_int_equal(handed_once.batch.epoch, 3);
+    assert_int_equal(handed_once.batch.first, INT32_MAX);
+    assert_int_equal(handed_once.batch.count, 2);
+    commit(f, 0, 5);
+    assert_int_equal(sequenced_answer(f)->base_offset, 5);
+    /* Without an id there are none. */
+    send_sequenced(f, -1, -1, -1);
+    assert_false(handed_has_once);
+    commit(f, 0, 7);
+    assert_int_equal(sequenced_answer(f)->base_offset, 7);
+    fixture_free(f);
+}
+
+static void numbers_that_there_are_not_are_refused(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    send_sequenced(f, 1, -1, 0);
+    assert_code(sequenced_answer(f), SERVE_KAFKA_INVALID_RECORD);
+    send_sequenced(f, 1, 0, -1);
+    assert_code(sequenced_answer(f), SERVE_KAFKA_INVALID_RECORD);
+    assert_int_equal(f->submitted_count, 0);
+    fixture_free(f);
+}
+
+static void what_does_not_follow_is_told_as_kafka_does(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    send_sequenced(f, 1, 0, 0);
+    fail_with(f, 0, ERR_SEQUENCE_GAP);
+    assert_code(sequenced_answer(f), 45);
+    send_sequenced(f, 1, 0, 0);
+    f->submitted[0]->forgotten = true;
+    commit(f, 0, -1);
+    assert_code(sequenced_answer(f), SERVE_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+    send_sequenced(f, 1, 0, 0);
+    fail_with(f, 0, ERR_PRODUCER_EPOCH);
+    assert_code(sequenced_answer(f), 47);
+    /* Nothing of it was appended, and it is there. */
+    send_sequenced(f, 1, 0, 0);
+    commit(f, 0, -1);
+    assert_code(sequenced_answer(f), SERVE_KAFKA_NONE);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +571,9 @@ int main(void)
         cmocka_unit_test(a_peer_that_goes_does_not_take_back_what_it_sent),
         cmocka_unit_test(nothing_to_produce_is_answered),
         cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_producers_numbers_are_handed_over),
+        cmocka_unit_test(numbers_that_there_are_not_are_refused),
+        cmocka_unit_test(what_does_not_follow_is_told_as_kafka_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

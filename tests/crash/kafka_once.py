@@ -1,0 +1,200 @@
+"""Producers that number their records, through kills of the server: every batch that was answered
+is there once, in the order of its numbers, however often it was sent."""
+import collections
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from lib import rdkafka
+from lib.kafka_batch import Connection, batch
+from lib.server import assert_balanced
+from lib.wait import until
+
+KILLS = 40
+PARTITIONS = 3
+IN_FLIGHT = 5
+DUPLICATE = 46
+# Later, with the same bytes: the log is fenced, full or busy, or a batch before it met that.
+AGAIN = {7, 45, 56, 89}
+SEED = int(os.environ.get("GARNER_TEST_SEED", random.randrange(1 << 32)))
+
+
+class Producer(threading.Thread):
+    """One producer on one partition, with IN_FLIGHT batches on their way, each made once and sent
+    until it is answered; some are sent again although they were."""
+
+    def __init__(self, garner, name, partition):
+        super().__init__(daemon=True)
+        self.garner, self.name, self.partition = garner, f"{name}", partition
+        self.source = random.Random(f"{SEED}/{name}")
+        self.id = None
+        self.sequence, self.number = 0, 0
+        self.waiting = collections.deque()  # (first number, values, bytes)
+        self.offsets = {}                   # by the first value: what was answered
+        self.acknowledged = []
+        self.answers, self.unexpected = 0, []
+        self.over = threading.Event()
+
+    def connect(self):
+        connection = Connection(self.garner.kafka_port)
+        while self.id is None:
+            error, producer_id, _ = connection.init_producer_id()
+            if error == 0:
+                self.id = producer_id
+        return connection
+
+    def fill(self):
+        while len(self.waiting) < IN_FLIGHT and not self.over.is_set():
+            count = self.source.randrange(1, 8)
+            values = [f'{{"p":"{self.name}","n":{self.number + i}}}' for i in range(count)]
+            data = batch([value.encode() for value in values], self.id, 0, self.sequence)
+            self.waiting.append((self.number, values, data))
+            self.number += count
+            self.sequence += count
+
+    def answered(self, answer):
+        """False when all that waits has to be sent again."""
+        first, values, _ = self.waiting[0]
+        error, offset = answer
+        if error in AGAIN:
+            return False
+        if error not in (0, DUPLICATE):
+            self.unexpected.append(answer)
+        known = self.offsets.setdefault(first, offset)
+        if error == 0 and known != offset:
+            self.unexpected.append((first, known, offset))
+        self.acknowledged += values
+        self.answers += 1
+        self.waiting.popleft()
+        return True
+
+    def turn(self, connection):
+        """All that waits is sent, and answered in that order."""
+        self.fill()
+        sent = list(self.waiting)
+        again = sent[-1] if sent and self.source.random() < 0.2 else None
+        for _, _, data in sent + ([again] if again else []):
+            connection.send_batch("events", self.partition, data)
+        answers = [connection.receive_batch() for _ in sent]
+        for answer in answers:
+            if not self.answered(answer):
+                break
+        if again:
+            error, offset = connection.receive_batch()
+            if error == 0 and offset != self.offsets.setdefault(again[0], offset):
+                self.unexpected.append(("again", again[0], offset))
+
+    def run(self):
+        connection = None
+        while not (self.over.is_set() and not self.waiting) and not self.unexpected:
+            try:
+                connection = connection or self.connect()
+                self.turn(connection)
+            except OSError:
+                if connection:
+                    connection.close()
+                connection = None
+
+    def stop(self):
+        self.over.set()
+        self.join(60)
+        assert not self.is_alive() and not self.unexpected, self.unexpected
+
+
+def begin(make_garner, **contract):
+    garner = make_garner(contracts={"events": {"partitions": PARTITIONS, **contract}},
+                         config={"wal_limit": "128MiB"})
+    # Two of them share a partition.
+    producers = [Producer(garner, n, n % PARTITIONS) for n in range(PARTITIONS + 1)]
+    for producer in producers:
+        producer.start()
+    return garner, producers
+
+
+def wait_answers(producers, more):
+    """Until `more` further batches have been answered."""
+    def answers():
+        return sum(producer.answers for producer in producers)
+    goal = answers() + more
+    until(lambda: answers() >= goal or any(p.unexpected for p in producers), f"{more} answers")
+
+
+def end(garner, producers):
+    """Everything that was answered is there once and in order, and nothing else is."""
+    garner.start()
+    wait_answers(producers, 20)
+    for producer in producers:
+        producer.stop()
+    there = [garner.values("events", partition) for partition in range(PARTITIONS)]
+    for producer in producers:
+        mine = [value["n"] for value in there[producer.partition] if value["p"] == producer.name]
+        assert mine == list(range(producer.number)), producer.name
+        assert len(producer.acknowledged) == producer.number
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    row = ledger["topics"]["events"]
+    assert row["accepted"] == sum(producer.number for producer in producers)
+    assert row["duplicates"] > 0
+    garner.stop()
+
+
+def test_at_random_moments(make_garner):
+    print(f"GARNER_TEST_SEED={SEED}")
+    source = random.Random(SEED)
+    garner, producers = begin(make_garner)
+    for _ in range(KILLS):
+        # A third of the kills falls into the start and its recovery.
+        starting = source.random() < 1 / 3
+        garner.start(ready=not starting)
+        if not starting:
+            assert_balanced(garner.ledger())
+            wait_answers(producers, source.randrange(1, 40))
+        # Not a wait for anything: it is the moment.
+        time.sleep(source.random() * 0.04)
+        garner.kill()
+    end(garner, producers)
+
+
+@pytest.mark.parametrize("moment", ["before:write", "during:write", "after:write",
+                                    "before:sync", "after:sync"])
+def test_commit(make_garner, moment):
+    garner, producers = begin(make_garner)
+    for n in (15, 40, 90, 25):
+        garner.start(env={"GARNER_FAULT": f"kill:{moment}:wal/:{n}"}, ready=False)
+        assert garner.wait_exit() == -signal.SIGKILL
+    end(garner, producers)
+
+
+def test_librdkafka(make_garner):
+    """One producer of librdkafka, whose records and their numbers outlive the server."""
+    print(f"GARNER_TEST_SEED={SEED}")
+    garner = make_garner(config={"wal_limit": "128MiB"}).start()
+    producer = rdkafka.Producer(garner.kafka_port, "events", **{
+        "enable.idempotence": "true", "batch.num.messages": 20, "message.timeout.ms": 60000,
+        "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50})
+    source = random.Random(SEED)
+    sent = 0
+    for _ in range(15):
+        for _ in range(1000):
+            producer.produce(b"%d" % sent)
+            sent += 1
+        # Not a wait for anything: it is the moment.
+        time.sleep(source.random() * 0.05)
+        garner.kill()
+        garner.start()
+    producer.flush(60)
+    assert producer.fatal() is None
+    assert producer.failed == {}
+    # One that was there already is told so, with an offset or without.
+    assert all(offset in (-1, -1001, int(payload))
+               for payload, offset in producer.delivered.items())
+    assert len(producer.delivered) == sent
+    producer.close()
+    assert garner.values("events") == list(range(sent))
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["accepted"] == sent

@@ -446,8 +446,8 @@ static inline void *fixture_answer(struct fixture *f, int16_t key, int16_t versi
     struct slice bytes = arena_slice(&f->arena, slice_sub(out, 4 + header, size - header));
     void *response = arena_alloc(&f->arena, api->response->size);
     struct err_text why = {0};
-    err_t err =
-        proto_kafka_decode(api, api->response, version, bytes, &f->arena, SIZE_MAX, response, &why);
+    err_t err = proto_kafka_decode(api, api->response, version, bytes, &f->arena, SIZE_MAX / 2,
+                                   response, &why);
     assert_string_equal(why.text, "");
     assert_true(err_is_ok(err));
     return response;

@@ -68,7 +68,8 @@ def test_what_was_acknowledged_is_there_after_kills(make_garner):
                            stderr=subprocess.DEVNULL)
         try:
             read = run_through_kills(garner, source, producer)
-            until(lambda: (garner.folder / "consumer.txt").read_bytes() == read, "the consumer to have read what a new one reads", 60)
+            until(lambda: (garner.folder / "consumer.txt").read_bytes() == read,
+                  "the consumer to have read what a new one reads", 60)
         finally:
             consumer.kill()
             consumer.wait()

@@ -1,3 +1,4 @@
+#include "lib/kafka_message.h"
 #include "unit/serve/kafka/fixture.h"
 
 static void put_raw(struct fixture *f, const void *bytes, size_t size)
@@ -222,6 +223,55 @@ static void an_answer_that_takes_too_much_is_not_made(void **state)
     fixture_free(f);
 }
 
+/* Sends the bytes to a door of their own and sees it to its end: what is asked of the inlet is
+ * answered, what waits comes to its time. True when there was an answer. */
+static bool survives(const uint8_t *bytes, size_t size)
+{
+    struct fixture *f = fixture_open(NULL);
+    for (int i = 0; i < 3; i++)
+        fixture_append(f, 0, 0, "record", 2);
+    fake_send(fixture_tcp(f), bytes, size);
+    fixture_run(f);
+    for (size_t i = 0; i < f->submitted_count; i++)
+        f->submitted[i]->done(f->submitted[i]);
+    fixture_run(f);
+    fake_advance(f->fakes[0], 60001);
+    bool answered = !fixture_silent(f);
+    fixture_free(f);
+    return answered;
+}
+
+static void any_message_and_any_bytes_are_survived(void **state)
+{
+    (void)state;
+    static const int16_t keys[] = {PROTO_KAFKA_PRODUCE, PROTO_KAFKA_FETCH, PROTO_KAFKA_LIST_OFFSETS,
+                                   PROTO_KAFKA_METADATA, PROTO_KAFKA_OFFSET_FOR_LEADER_EPOCH};
+    struct kafka_random r = {.seed = unit_seed()};
+    unsigned answers = 0;
+    for (int round = 0; round < 1500; round++) {
+        const struct proto_kafka_api *api = proto_kafka_api(keys[round % 5]);
+        struct arena arena = {0};
+        struct buf out = {0};
+        r.arena = &arena;
+        r.version = (int16_t)(api->first + (int64_t)(unit_random(&r.seed) %
+                                                     (uint64_t)(api->last - api->first + 1)));
+        const struct proto_kafka_request_header header = {api->key, r.version, 0,
+                                                          SLICE_LITERAL("me")};
+        buf_add(&out, "size", 4);
+        proto_kafka_write_request_header(api, &header, &out);
+        proto_kafka_encode(api, api->request, r.version, kafka_random_message(&r, api->request),
+                           &out);
+        put_u32be(out.data, (uint32_t)(out.size - 4));
+        for (uint64_t flips = unit_random(&r.seed) % 4; flips > 0; flips--)
+            out.data[4 + unit_random(&r.seed) % (out.size - 4)] ^=
+                (uint8_t)(1u << unit_random(&r.seed) % 8);
+        answers += survives(out.data, out.size);
+        buf_done(&out);
+        arena_done(&arena);
+    }
+    assert_in_range(answers, 300, 1499);
+}
+
 static struct fixture *prepare(void)
 {
     return fixture_open(NULL);
@@ -271,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_request_larger_than_all_memory_is_read_when_it_is_alone),
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_leaves_nothing),
         cmocka_unit_test(an_answer_that_takes_too_much_is_not_made),
+        cmocka_unit_test(any_message_and_any_bytes_are_survived),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(what_may_be_tried_again_has_a_code_that_clients_try_again),
     };

@@ -48,7 +48,7 @@ static const struct metric_family families[] = {
                 METRIC_GAUGE},
     [WAITING] = {"garner_kafka_waiting_fetches", "Fetches that wait for records.", METRIC_GAUGE},
     [CALL_BYTES] = {"garner_kafka_call_bytes",
-                    "Memory of requests whose messages or answers are larger than usual.",
+                    "Memory of requests that wait, or whose messages or answers are large.",
                     METRIC_GAUGE},
     [FETCH_BYTES] = {"garner_kafka_fetch_bytes", "Batches in answers that are being made.",
                      METRIC_GAUGE},

@@ -245,7 +245,7 @@ static bool begin_wait(struct fetching *f)
     struct serve_kafka_door *door = f->call->door;
     if (!f->watches)
         f->watches = serve_kafka_try_alloc(f->call, f->part_count, sizeof(*f->watches));
-    if (!f->watches || f->part_count == 0) {
+    if (!f->watches || f->part_count == 0 || (!f->timed && !serve_kafka_park(f->call))) {
         /* It would be back at once. */
         f->response.throttle_time_ms = BUSY_MS;
         return false;

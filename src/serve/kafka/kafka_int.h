@@ -81,13 +81,14 @@ struct serve_kafka_call {
     struct arena arena;
     void *message;           /* api->request's struct */
     uint64_t reserved_bytes; /* of the door's credit, for the request */
-    uint64_t charged_bytes;  /* in the door's call_bytes */
+    uint64_t charged_bytes;  /* in the door's call_bytes: of its arena */
+    uint64_t parked_bytes;   /* and what it had reserved, once it waits */
     struct flow_credit_waiter waiter;
-    struct task refuse_task;
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);
     struct list poll_link; /* the door's, while it waits for records */
     void *work;            /* the service's own */
+    struct task refuse_task;
 };
 
 /* Topics as the log said last, with where they begin and end. One a loop. */
@@ -112,7 +113,7 @@ struct serve_kafka_door {
     struct net_kafka_server *server;
     struct serve_kafka_view view;
     struct list polls;        /* calls that wait for records */
-    uint64_t call_bytes;      /* what calls take that are larger than usual */
+    uint64_t call_bytes;      /* what calls take that are larger than usual, or wait */
     uint64_t fetch_bytes;     /* batches in answers that are being made */
     uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken; and of
                                  call_bytes */
@@ -159,11 +160,14 @@ void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
 void serve_kafka_refuse(struct serve_kafka_call *call);
 /* `count` zeroed structs of `size` in the call's arena; NULL when there is no memory, or no more
- * for such calls: the call is then refused at the end of the turn, and the caller leaves it alone.
- */
+ * for such calls: the call is refused at the end of this turn, and is not the caller's any more. */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The same where the call can do without. */
 void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
+/* The call is going to wait for something other than the log's next answer, for as long as its
+ * client likes: what it reserved is given back to those who come in. Once a call. False when as
+ * many wait as may: then it does not. */
+bool serve_kafka_park(struct serve_kafka_call *call);
 /* The code that says `err` to a client. */
 int16_t serve_kafka_error_code(err_t err);
 

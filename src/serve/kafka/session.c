@@ -3,9 +3,9 @@
  * connection, as Kafka does: there is no answer that a client of another version could read, but
  * for ApiVersions, whose clients ask to find out (KIP-511).
  *
- * Memory for a request is reserved before it is read. What does not fit then is not read until
- * others have been answered: pressure goes back as TCP has it. One whose message or answer would
- * take more than there is for those closes its connection; its client comes again.
+ * Memory for a request and its call is reserved before it is read. What does not fit then is not
+ * read until others have been answered: pressure goes back as TCP has it. One whose message or
+ * answer would take more than there is for those closes its connection; its client comes again.
  */
 
 #include "serve/kafka/kafka_int.h"
@@ -15,10 +15,13 @@
 /* What a message may take in memory, beside its bytes: arrays are larger there than on the wire.
  * What is large in a request are records, which stay where they are. */
 #define MESSAGE_FACTOR 8u
+#define MESSAGE_EXTRA ((size_t)64 << 10)
 #define MESSAGE_MAX ((size_t)4 << 20)
-/* Of a call's arena, which what it asks about may make many times as large as its request: so much
- * is every call's, and what goes over it counts with all that there is (`call_bytes`). */
-#define CALL_FREE ((size_t)64 << 10)
+/* What a call takes beside its request, in the arena and elsewhere. What it asks about may make it
+ * many times as large; that counts with all that there is (`call_bytes`). */
+#define CALL_USUAL ((size_t)4 << 10)
+/* Calls that wait leave so much of call_bytes to those that do not: half. */
+#define PARKED_SHARE 2u
 
 static const struct serve_kafka_service services[] = {
     /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
@@ -68,8 +71,8 @@ static void end_call(struct serve_kafka_call *call)
     uint64_t bytes = call->reserved_bytes;
     ASSERT(!list_linked(&call->view_link) && !list_linked(&call->poll_link));
     arena_done(&call->arena);
-    call->door->call_bytes -= call->charged_bytes;
-    call->charged_bytes = 0;
+    call->door->call_bytes -= call->charged_bytes + call->parked_bytes;
+    call->charged_bytes = call->parked_bytes = 0;
     call->reserved_bytes = 0;
     flow_credit_give(call->door->credit, bytes);
 }
@@ -96,18 +99,37 @@ void serve_kafka_refuse(struct serve_kafka_call *call)
     net_kafka_refuse(call->request);
 }
 
+static bool take_call_bytes(struct serve_kafka_door *door, uint64_t bytes, uint64_t bytes_max)
+{
+    if (bytes > bytes_max || door->call_bytes > bytes_max - bytes)
+        return false;
+    door->call_bytes += bytes;
+    return true;
+}
+
 /* False when the call may not become so large. */
 static bool charge(struct serve_kafka_call *call, size_t size)
 {
-    struct serve_kafka_door *door = call->door;
     size_t wanted = call->arena.size + size;
-    if (wanted <= CALL_FREE + call->charged_bytes)
+    if (wanted <= CALL_USUAL + call->charged_bytes)
         return true;
-    uint64_t more = wanted - CALL_FREE - call->charged_bytes;
-    if (more > door->fetch_bytes_max || door->call_bytes > door->fetch_bytes_max - more)
+    uint64_t more = wanted - CALL_USUAL - call->charged_bytes;
+    if (!take_call_bytes(call->door, more, call->door->fetch_bytes_max))
         return false;
-    door->call_bytes += more;
     call->charged_bytes += more;
+    return true;
+}
+
+bool serve_kafka_park(struct serve_kafka_call *call)
+{
+    struct serve_kafka_door *door = call->door;
+    uint64_t bytes = call->reserved_bytes;
+    ASSERT(call->parked_bytes == 0);
+    if (!take_call_bytes(door, bytes, door->fetch_bytes_max / PARKED_SHARE))
+        return false;
+    call->parked_bytes = bytes;
+    call->reserved_bytes = 0;
+    flow_credit_give(door->credit, bytes);
     return true;
 }
 
@@ -122,11 +144,12 @@ static void refuse_later(struct task *task)
     serve_kafka_refuse(CONTAINER_OF(task, struct serve_kafka_call, refuse_task));
 }
 
+/* Not at once: whoever asks puts what it gets into the very memory that goes with the call. */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
 {
     void *out = serve_kafka_try_alloc(call, count, size);
-    /* At the end of the turn: where the pointer goes is in the arena, as like as not. */
     if (!out) {
+        ASSERT(!call->refuse_task.run);
         call->refuse_task.run = refuse_later;
         io_defer(call->door->loop, &call->refuse_task);
     }
@@ -172,7 +195,9 @@ static bool on_size(void *owner, struct net_kafka_request *request, uint32_t siz
 {
     struct serve_kafka_door *door = owner;
     struct serve_kafka_call *call = net_kafka_request_state(request);
-    uint64_t bytes = size < door->credit->limit_bytes ? size : door->credit->limit_bytes;
+    uint64_t bytes = size + CALL_USUAL;
+    if (bytes > door->credit->limit_bytes)
+        bytes = door->credit->limit_bytes;
     call->door = door;
     call->request = request;
     if (flow_credit_take(door->credit, bytes)) {
@@ -194,7 +219,7 @@ static void on_abort(void *owner, struct net_kafka_request *request)
 
 static bool decode(struct serve_kafka_call *call, struct slice bytes)
 {
-    size_t size_max = bytes.size * MESSAGE_FACTOR + CALL_FREE;
+    size_t size_max = bytes.size * MESSAGE_FACTOR + MESSAGE_EXTRA;
     if (size_max > MESSAGE_MAX)
         size_max = MESSAGE_MAX;
     call->message = arena_alloc(&call->arena, call->api->request->size);

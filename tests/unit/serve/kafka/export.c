@@ -78,7 +78,8 @@ static void samples_are_the_sum_over_all_loops_and_arrive_at_home(void **state)
     assert_int_equal(value_of(&asker, "garner_kafka_protocol_errors_total", ""), 0);
     assert_int_equal(value_of(&asker, "garner_kafka_waiting_fetches", ""), 1);
     assert_int_equal(value_of(&asker, "garner_kafka_fetch_bytes", ""), 0);
-    assert_int_equal(value_of(&asker, "garner_kafka_call_bytes", ""), 0);
+    /* The one that waits. */
+    assert_true(value_of(&asker, "garner_kafka_call_bytes", "") > 0);
     assert_int_equal(value_of(&asker, "garner_kafka_fetch_sessions", ""), 1);
     assert_true(value_of(&asker, "garner_kafka_fetch_session_bytes", "") > 0);
     assert_int_equal(value_of(&asker, "garner_kafka_fetch_sessions_evicted_total", ""), 0);

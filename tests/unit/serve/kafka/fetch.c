@@ -444,6 +444,33 @@ static void any_allocation_may_fail(void **state)
     fixture_each_allocation(prepare, PROTO_KAFKA_FETCH, 12, &ask.request, check);
 }
 
+static void who_waits_takes_nothing_from_those_who_come_in(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(&(struct fixture_options){.fetch_bytes_max = 3 * 16384});
+    struct ask ask;
+    ask_init(&ask);
+    ask.request.max_wait_ms = 60000;
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    assert_true(fixture_silent(f));
+    assert_int_equal(f->credits[0].used_bytes, 0);
+    uint64_t one = f->kafka->doors[0].call_bytes;
+    assert_in_range(one, 4096, 16384);
+    /* As many as have room in half of it; the next one is told to come later. */
+    int waiting = 1;
+    for (; f->kafka->doors[0].call_bytes == (uint64_t)waiting * one; waiting++)
+        fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    assert_in_range(waiting, 3, 10);
+    fixture_append(f, 1, 0, "for all", 1);
+    fixture_run(f);
+    for (int i = 0; i < waiting; i++) {
+        const response_t *response = fixture_answer(f, PROTO_KAFKA_FETCH, 12);
+        assert_int_equal(response->throttle_time_ms > 0, i == waiting - 1);
+    }
+    assert_int_equal(f->kafka->doors[0].call_bytes, 0);
+    fixture_free(f);
+}
+
 static void without_memory_for_a_wait_the_client_is_told_to_come_later(void **state)
 {
     (void)state;
@@ -484,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_topic_that_is_deleted_while_it_is_waited_for_is_told),
         cmocka_unit_test(answers_that_nobody_takes_hold_up_others),
         cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(who_waits_takes_nothing_from_those_who_come_in),
         cmocka_unit_test(without_memory_for_a_wait_the_client_is_told_to_come_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

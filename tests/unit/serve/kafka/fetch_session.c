@@ -401,20 +401,20 @@ static void one_that_grows_over_the_limit_begins_anew_without_a_session(void **s
 {
     (void)state;
     struct fixture *f = fixture_open(&(struct fixture_options){.fetch_bytes_max = ROOM_FOR_ONE});
-    struct proto_kafka_fetch_request_partition many[64] = {0};
+    struct proto_kafka_fetch_request_partition many[20] = {0};
     struct ask ask;
     begin(f, &ask);
-    for (int32_t i = 0; i < 64; i++)
-        many[i].partition = 63 - i;
+    for (int32_t i = 0; i < 20; i++)
+        many[i].partition = 19 - i;
     ask.topics[0].partitions.items = many;
-    ask.topics[0].partitions.count = 64;
+    ask.topics[0].partitions.count = 20;
     ask.request.topics.count = 1;
     assert_refused(fetch(f, &ask), SERVE_KAFKA_FETCH_SESSION_ID_NOT_FOUND);
     assert_int_equal(f->kafka->doors[0].fetch_session_bytes, 0);
     ask.request.session_epoch = 0;
     const response_t *response = fetch(f, &ask);
     assert_int_equal(response->session_id, 0);
-    assert_int_equal(response->responses.items[0].partitions.count, 64);
+    assert_int_equal(response->responses.items[0].partitions.count, 20);
     fixture_free(f);
 }
 

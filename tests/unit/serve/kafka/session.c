@@ -147,11 +147,14 @@ static void pipelined_requests_are_answered_in_order(void **state)
     fixture_free(f);
 }
 
-/* Room for one request: the second connection's is read when the first one's is answered. */
+/* A small request and what its call takes. */
+#define ROOM_FOR_ONE (4096 + 30)
+
+/* The second connection's is read when the first one's is answered. */
 static void what_finds_no_memory_is_read_once_others_are_answered(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_open(&(struct fixture_options){.credit = 30});
+    struct fixture *f = fixture_open(&(struct fixture_options){.credit = ROOM_FOR_ONE});
     const struct proto_kafka_metadata_request metadata = {0};
     struct io_listener *listener = f->fakes[0]->listener;
     listener->events->accepted(listener->owner, (struct io_socket){LOOPS});
@@ -187,7 +190,7 @@ static void a_request_larger_than_all_memory_is_read_when_it_is_alone(void **sta
 static void a_peer_that_goes_while_its_request_waits_leaves_nothing(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_open(&(struct fixture_options){.credit = 30});
+    struct fixture *f = fixture_open(&(struct fixture_options){.credit = ROOM_FOR_ONE});
     const struct proto_kafka_metadata_request metadata = {0};
     f->hold_snapshots = true;
     fixture_put(f, PROTO_KAFKA_METADATA, 5, &metadata);
@@ -201,7 +204,7 @@ static void a_peer_that_goes_while_its_request_waits_leaves_nothing(void **state
     fixture_free(f);
 }
 
-/* A message of 2 MiB that asks about 2^18 topics, whose answer would have 80 MiB. */
+/* A small message asks about many topics, each of which takes much more in the answer. */
 static void an_answer_that_takes_too_much_is_not_made(void **state)
 {
     (void)state;

@@ -436,12 +436,26 @@ static void check(struct fixture *f, void *response)
     assert_empty(part_of(response, 1));
 }
 
+static void check_many(struct fixture *f, void *response)
+{
+    (void)f;
+    const response_t *fetched = response;
+    assert_int_equal(fetched->responses.items[0].partitions.count, 200);
+}
+
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
+    struct proto_kafka_fetch_request_partition parts[200];
     struct ask ask;
     ask_init(&ask);
     fixture_each_allocation(prepare, PROTO_KAFKA_FETCH, 12, &ask.request, check);
+    /* As many as make the answer take memory of its own. */
+    for (size_t i = 0; i < 200; i++)
+        parts[i] = ask.parts[0];
+    ask.topics[0].partitions.items = parts;
+    ask.topics[0].partitions.count = 200;
+    fixture_each_allocation(prepare, PROTO_KAFKA_FETCH, 12, &ask.request, check_many);
 }
 
 static void who_waits_takes_nothing_from_those_who_come_in(void **state)

@@ -161,11 +161,14 @@ static void check(struct fixture *f, void *response)
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
-    struct proto_kafka_list_offsets_request_partition want = {0, -1, -1};
+    /* As many as make the answer take memory of its own. */
+    struct proto_kafka_list_offsets_request_partition wants[200];
     struct proto_kafka_list_offsets_request_topic asked = {.name = SLICE_LITERAL("cars")};
     struct proto_kafka_list_offsets_request request = {.replica_id = -1};
-    asked.partitions.items = &want;
-    asked.partitions.count = 1;
+    for (size_t i = 0; i < 200; i++)
+        wants[i] = (struct proto_kafka_list_offsets_request_partition){0, -1, -1};
+    asked.partitions.items = wants;
+    asked.partitions.count = 200;
     request.topics.items = &asked;
     request.topics.count = 1;
     fixture_each_allocation(prepare, PROTO_KAFKA_LIST_OFFSETS, 7, &request, check);

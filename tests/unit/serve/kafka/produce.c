@@ -451,6 +451,12 @@ static void any_allocation_may_fail(void **state)
     struct ask ask;
     ask_init(&ask, f);
     ask.request.acks = 7;
+    /* As many as make the answer take memory of its own. */
+    struct proto_kafka_produce_request_partition parts[200];
+    for (size_t i = 0; i < 200; i++)
+        parts[i] = ask.parts[0];
+    ask.topics[0].partition_data.items = parts;
+    ask.topics[0].partition_data.count = 200;
     fixture_each_allocation(prepare, PROTO_KAFKA_PRODUCE, 9, &ask.request, check);
     fixture_free(f);
 }

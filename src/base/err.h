@@ -58,6 +58,7 @@ enum err_class {
     X(BUSY, PRESSURE, "too busy, try again later", 1, 503, 89)                                     \
     X(LOG_FULL, PRESSURE, "the log has no room, try again later", 1, 503, 56)                      \
     X(PRODUCERS_FULL, PRESSURE, "as many producers as are kept, try again later", 1, 503, 89)      \
+    X(OFFSETS_FULL, PRESSURE, "as many offsets of groups as are kept", 1, 503, 28)                 \
     X(FENCED, PRESSURE, "the log was fenced, outcome unknown", 1, 503, 56)                         \
     X(TIMEOUT, PRESSURE, "timed out", 1, 408, 7)                                                   \
     X(CONFIG, CONFIG, "configuration error", 0, 500, -1)                                           \

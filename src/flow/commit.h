@@ -3,11 +3,10 @@
 /*
  * The one write call. A commit is a set of changes, for any topics, of which all or none happen:
  * batches of records and dead letters, what the door counted, topics, sinks' epochs, dead letters
- * that are done with. It is built
- * by an actor on its loop, handed over whole to the log, and comes back through `done` on that
- * loop. A commit that came back OK is on disk (or, with `durability: interval`, will be within
- * the stated time); one that came back with ERR_FENCED may or may not be; with any other error
- * nothing of it happened.
+ * that are done with, offsets of consumer groups. It is built by an actor on its loop, handed over
+ * whole to the log, and comes back through `done` on that loop. A commit that came back OK is on
+ * disk (or, with `durability: interval`, will be within the stated time); one that came back with
+ * ERR_FENCED may or may not be; with any other error nothing of it happened.
  *
  * Ownership: the commit and everything it points to are the log's from flow_log_commit until
  * `done`; the log patches base offsets into the batches.
@@ -278,6 +277,29 @@ struct flow_sink_change {
     struct slice outputs; /* the sink's own, given back after a restart */
 };
 
+/* Longest name of a consumer group, and most that it can say beside an offset. */
+#define FLOW_GROUP_NAME_MAX 1024u
+#define FLOW_OFFSET_METADATA_MAX 4096u
+
+enum flow_offset_op {
+    FLOW_OFFSET_COMMIT,       /* all fields; it takes the place of the one before */
+    FLOW_OFFSET_DELETE,       /* group, topic_id, partition: harmless when there is none */
+    FLOW_OFFSET_DELETE_GROUP, /* group: all that it has committed; harmless as well */
+};
+
+/* The offset that a consumer group reads next of a partition; whose group it is, and whether it may
+ * say so, has been decided by whoever hands it over. ERR_NOT_FOUND without that partition,
+ * ERR_OFFSETS_FULL when the log keeps as many bytes of them as it may. */
+struct flow_offset {
+    enum flow_offset_op op;
+    struct slice group; /* 1 to FLOW_GROUP_NAME_MAX bytes */
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t offset;
+    int32_t leader_epoch;
+    struct slice metadata; /* FLOW_OFFSET_METADATA_MAX bytes at the most */
+};
+
 struct flow_commit {
     struct task task; /* the log's, as `link` */
     struct list link;
@@ -295,6 +317,8 @@ struct flow_commit {
     uint32_t sink_count;
     const struct flow_settle *settles;
     uint32_t settle_count;
+    const struct flow_offset *offsets;
+    uint32_t offset_count;
     struct flow_request *request; /* NULL: it counts each time it comes */
     bool gives_producer_id;       /* a number that no other commit gets, ever */
     int64_t producer_id;          /* result of that */

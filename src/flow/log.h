@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "flow/commit.h"
 #include "flow/find.h"
+#include "flow/offsets.h"
 #include "flow/pin.h"
 #include "flow/reader.h"
 #include "flow/snapshot.h"
@@ -23,6 +24,7 @@ struct flow_log_ops {
     void (*snapshot)(struct flow_log *log, struct flow_snapshot *snapshot);
     void (*find)(struct flow_log *log, struct flow_find *find);
     void (*pin)(struct flow_log *log, struct flow_pin *pin);
+    void (*offsets)(struct flow_log *log, struct flow_offsets *offsets);
 };
 
 struct flow_log {
@@ -76,4 +78,11 @@ static inline void flow_log_pin(struct flow_log *log, struct flow_pin *pin)
 {
     ASSERT(pin->home && pin->done);
     log->ops->pin(log, pin);
+}
+
+/* Asks for what consumer groups have committed (flow/offsets.h). */
+static inline void flow_log_offsets(struct flow_log *log, struct flow_offsets *offsets)
+{
+    ASSERT(offsets->home && offsets->done);
+    log->ops->offsets(log, offsets);
 }

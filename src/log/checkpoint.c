@@ -311,6 +311,7 @@ void log_checkpoint_encode(const struct log_checkpoint *checkpoint, const struct
     add_requests(out, state);
     add_open(out, state);
     log_sequences_encode(&state->sequences, out);
+    log_offsets_encode(&state->offsets, out);
     /* The latch tells the caller; what there is of the body is not worth a header. */
     if (!buf_ok(out))
         return;
@@ -826,6 +827,21 @@ static err_t take_open(struct cursor *c, struct log_state *state)
     return err_make(cursor_ok(c) ? ERR_OK : ERR_CORRUPT);
 }
 
+static bool has_no_partition(void *state, struct slice group,
+                             const struct flow_group_offset *offset)
+{
+    ASSERT(group.size > 0 && offset->topic_id > 0);
+    return !log_state_partition(state, offset->topic_id, offset->partition);
+}
+
+static err_t take_offsets(struct cursor *c, struct log_state *state)
+{
+    ASSERT(state->offsets.count == 0);
+    TRY(log_offsets_decode(&state->offsets, c));
+    bool wrong = log_offsets_any(&state->offsets, has_no_partition, state);
+    return err_make(wrong ? ERR_CORRUPT : ERR_OK);
+}
+
 static err_t take_bucket(struct cursor *c, struct log_keys *keys, uint64_t next_number)
 {
     ASSERT(keys->count <= keys->capacity);
@@ -953,6 +969,7 @@ err_t log_checkpoint_decode(struct slice bytes, struct log_checkpoint *out, stru
     if (version >= 4) {
         TRY(take_open(&c, state));
         TRY(take_sequences(&c, state));
+        TRY(take_offsets(&c, state));
     }
     /* What were left behind the last list, this version would lose with its next checkpoint. */
     if (c.rest.size > 0)

@@ -18,7 +18,7 @@
 
 #define LOG_CHECKPOINT_MAGIC 0x504b4347u /* "GCKP" */
 /* 2: with idempotency keys, and with what became of dead letters. 3: with requests that count once.
- * 4: with open topics and Kafka's producers. */
+ * 4: with open topics, Kafka's producers and offsets of consumer groups. */
 #define LOG_CHECKPOINT_VERSION 4u
 #define LOG_CHECKPOINTS_KEPT 2u
 /* What stands before the topics. */

@@ -279,8 +279,9 @@ static err_t check_request(const struct log *log, const struct flow_commit *comm
 {
     const struct flow_request *request = commit->request;
     ASSERT(request->kind <= FLOW_REQUEST_SEQUENCED);
-    bool alone = commit->count_count == 1 && commit->counts[0].topic_id == request->topic_id &&
-                 commit->settle_count == 0 && !log_compose_is_control(commit);
+    bool alone = commit->offset_count == 0 && commit->count_count == 1 &&
+                 commit->counts[0].topic_id == request->topic_id && commit->settle_count == 0 &&
+                 !log_compose_is_control(commit);
     for (uint32_t i = 0; i < commit->append_count && alone; i++) {
         const struct log_topic *topic = log_state_topic(&log->state, commit->appends[i].topic_id);
         alone = topic && (topic->id == request->topic_id || topic->parent_id == request->topic_id);
@@ -295,6 +296,21 @@ static err_t check_request(const struct log *log, const struct flow_commit *comm
     bool fits = numbered ? request->sequence <= FLOW_SEQUENCE_MAX && request->answer.size == 0
                          : request->kept && request->answer.size <= FLOW_ANSWER_MAX;
     return err_make(alone && fits ? ERR_OK : ERR_INVALID);
+}
+
+static err_t check_offset(const struct log *log, const struct flow_offset *offset)
+{
+    ASSERT(offset->op <= FLOW_OFFSET_DELETE_GROUP);
+    if (offset->group.size == 0 || offset->group.size > FLOW_GROUP_NAME_MAX ||
+        offset->metadata.size > FLOW_OFFSET_METADATA_MAX || offset->offset < 0)
+        return err_make(ERR_INVALID);
+    /* What is deleted may be gone already. */
+    if (offset->op != FLOW_OFFSET_COMMIT)
+        return err_make(offset->op == FLOW_OFFSET_DELETE && offset->topic_id == 0 ? ERR_INVALID
+                                                                                  : ERR_OK);
+    bool there = log_state_partition(&log->state, offset->topic_id, offset->partition) &&
+                 offset->topic_id != log->deleting_topic;
+    return err_make(there ? ERR_OK : ERR_NOT_FOUND);
 }
 
 err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
@@ -312,6 +328,8 @@ err_t log_compose_check(const struct log *log, const struct flow_commit *commit)
     }
     if (commit->request)
         TRY(check_request(log, commit));
+    for (uint32_t i = 0; i < commit->offset_count; i++)
+        TRY(check_offset(log, &commit->offsets[i]));
     for (uint32_t i = 0; i < commit->topic_count; i++)
         TRY(check_topic(log, &commit->topics[i]));
     for (uint32_t i = 0; i < commit->sink_count; i++)
@@ -559,6 +577,8 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
     err_t err = reserve(log, commit);
     if (err_is_ok(err) && commit->request)
         err = log_compose_request(log, commit);
+    if (err_is_ok(err))
+        err = log_offsets_add(&log->state.offsets, commit->offsets, commit->offset_count);
     if (!err_is_ok(err)) {
         log_compose_keys_undo(log, commit);
         return err;
@@ -583,6 +603,9 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
         /* Nobody has one that a crash could give again. */
         *waits = true;
     }
+    for (uint32_t i = 0; i < commit->offset_count; i++)
+        entry_added(frame, log_entry_put_offset(entry_room(frame, LOG_ENTRY_HEADER_SIZE),
+                                                &commit->offsets[i]));
     add_sinks(log, frame, commit);
     frame->control = frame->control || log_compose_is_control(commit);
     frame->configures = frame->configures || configures(commit);

@@ -122,6 +122,8 @@ static void put_entry_header(uint8_t *out, enum log_entry_kind kind, uint8_t fla
 #define SEQUENCED_SIZE 40u
 #define PRODUCER_ID_SIZE 8u
 _Static_assert(SEQUENCED_SIZE <= REQUEST_SIZE, "room for any request is enough for each");
+/* topic (4), partition (4), offset (8), leader epoch (4), size of the group's name (2), zero (2) */
+#define OFFSET_SIZE 24u
 
 /* A config without keys does without their fields, as frames of format 2 do: the same lines read
  * both. */
@@ -192,6 +194,9 @@ uint64_t log_entries_size(const struct flow_commit *commit)
         size += LOG_ENTRY_HEADER_SIZE + REQUEST_SIZE + commit->request->answer.size;
     if (commit->gives_producer_id)
         size += LOG_ENTRY_HEADER_SIZE + PRODUCER_ID_SIZE;
+    for (uint32_t i = 0; i < commit->offset_count; i++)
+        size += LOG_ENTRY_HEADER_SIZE + OFFSET_SIZE + commit->offsets[i].group.size +
+                commit->offsets[i].metadata.size;
     return size;
 }
 
@@ -439,6 +444,29 @@ size_t log_entry_put_request(uint8_t *out, const struct flow_request *request)
     put_u64le(body + 40, numbered ? request->sequence : request->duplicates);
     if (!numbered && request->answer.size > 0)
         memcpy(body + REQUEST_SIZE, request->answer.data, request->answer.size);
+    return LOG_ENTRY_HEADER_SIZE + size;
+}
+
+/* Two kinds of one shape, as above; topic 0 is all of the group. */
+size_t log_entry_put_offset(uint8_t *out, const struct flow_offset *offset)
+{
+    bool commits = offset->op == FLOW_OFFSET_COMMIT;
+    bool all = offset->op == FLOW_OFFSET_DELETE_GROUP;
+    struct slice metadata = commits ? offset->metadata : slice_make(NULL, 0);
+    size_t size = OFFSET_SIZE + offset->group.size + metadata.size;
+    ASSERT(offset->group.size > 0 && offset->group.size <= FLOW_GROUP_NAME_MAX);
+    ASSERT(metadata.size <= FLOW_OFFSET_METADATA_MAX && (all || offset->topic_id > 0));
+    put_entry_header(out, commits ? LOG_ENTRY_OFFSET : LOG_ENTRY_OFFSET_DELETE, 0, size);
+    uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
+    put_u32le(body, all ? 0 : offset->topic_id);
+    put_u32le(body + 4, all ? 0 : offset->partition);
+    put_u64le(body + 8, commits ? (uint64_t)offset->offset : 0);
+    put_u32le(body + 16, commits ? (uint32_t)offset->leader_epoch : 0);
+    put_u16le(body + 20, (uint16_t)offset->group.size);
+    put_u16le(body + 22, 0);
+    memcpy(body + OFFSET_SIZE, offset->group.data, offset->group.size);
+    if (metadata.size > 0)
+        memcpy(body + OFFSET_SIZE + offset->group.size, metadata.data, metadata.size);
     return LOG_ENTRY_HEADER_SIZE + size;
 }
 
@@ -697,6 +725,30 @@ static void decode_producer_id(struct cursor *c, int64_t *producer_id)
         cursor_fail(c);
 }
 
+static void decode_offset(struct cursor *c, struct log_entry *out)
+{
+    struct flow_offset *offset = &out->offset;
+    bool commits = out->kind == LOG_ENTRY_OFFSET;
+    ASSERT(commits || out->kind == LOG_ENTRY_OFFSET_DELETE);
+    offset->topic_id = cursor_u32le(c);
+    offset->partition = cursor_u32le(c);
+    offset->offset = (int64_t)cursor_u64le(c);
+    offset->leader_epoch = (int32_t)cursor_u32le(c);
+    uint16_t group_size = cursor_u16le(c);
+    uint16_t reserved = cursor_u16le(c);
+    offset->group = cursor_bytes(c, group_size);
+    offset->metadata = take_rest(c);
+    offset->op = commits                 ? FLOW_OFFSET_COMMIT
+                 : offset->topic_id == 0 ? FLOW_OFFSET_DELETE_GROUP
+                                         : FLOW_OFFSET_DELETE;
+    bool says = offset->offset != 0 || offset->leader_epoch != 0 || offset->metadata.size > 0 ||
+                (offset->topic_id == 0 && offset->partition != 0);
+    if (reserved != 0 || group_size == 0 || group_size > FLOW_GROUP_NAME_MAX ||
+        offset->metadata.size > FLOW_OFFSET_METADATA_MAX || offset->offset < 0 ||
+        (commits ? offset->topic_id == 0 : says))
+        cursor_fail(c);
+}
+
 static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out)
 {
     ASSERT(body.data || body.size == 0);
@@ -721,6 +773,8 @@ static err_t decode_body(struct slice body, uint8_t flags, struct log_entry *out
     case LOG_ENTRY_ANSWER: decode_answer(&c, &out->answer); break;
     case LOG_ENTRY_SEQUENCED: decode_sequenced(&c, &out->sequenced); break;
     case LOG_ENTRY_PRODUCER_ID: decode_producer_id(&c, &out->producer_id); break;
+    case LOG_ENTRY_OFFSET:
+    case LOG_ENTRY_OFFSET_DELETE: decode_offset(&c, out); break;
     case LOG_ENTRY_CLEAN_STOP: break;
     case LOG_ENTRY_TRANSACTION:
     default: return err_make(ERR_VERSION);

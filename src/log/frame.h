@@ -74,7 +74,9 @@ enum log_entry_kind {
     LOG_ENTRY_ANSWER = 28,
     LOG_ENTRY_SEQUENCED = 32,
     LOG_ENTRY_PRODUCER_ID = 33,
-    LOG_ENTRY_TOPIC_OPEN = 40, /* the config of an open topic */
+    LOG_ENTRY_OFFSET = 36,
+    LOG_ENTRY_OFFSET_DELETE = 37, /* of one partition, or all of the group */
+    LOG_ENTRY_TOPIC_OPEN = 40,    /* the config of an open topic */
 };
 
 #define LOG_ENTRY_HEADER_SIZE 8u
@@ -127,7 +129,8 @@ struct log_entry {
     struct log_entry_sequence sequence;
     struct log_entry_answer answer;
     struct log_entry_sequenced sequenced;
-    int64_t producer_id; /* PRODUCER_ID */
+    int64_t producer_id;       /* PRODUCER_ID */
+    struct flow_offset offset; /* OFFSET, OFFSET_DELETE; points into the frame */
 };
 
 #define LOG_RANGE_SIZE 40u
@@ -155,6 +158,7 @@ size_t log_entry_put_settle(uint8_t *out, const struct flow_settle *settle);
 /* A SEQUENCE, an ANSWER or a SEQUENCED entry, as the request is of one kind or another. */
 size_t log_entry_put_request(uint8_t *out, const struct flow_request *request);
 size_t log_entry_put_producer_id(uint8_t *out, int64_t producer_id);
+size_t log_entry_put_offset(uint8_t *out, const struct flow_offset *offset);
 size_t log_entry_put_clean_stop(uint8_t *out);
 /* The head of a KEYS entry, behind which `count` fingerprints follow. */
 size_t log_entry_put_keys_head(uint8_t *out, uint32_t topic_id, uint32_t partition, uint32_t count);

@@ -440,6 +440,25 @@ static err_t take_sequenced(struct apply *a, struct slice bytes,
     return take_request(a, bytes, entry->topic_id);
 }
 
+/* Older than what was lost, a group's offset has records read again, and loses none: it is kept
+ * where its topic is. */
+static err_t take_offset(struct apply *a, struct slice bytes, const struct flow_offset *offset)
+{
+    ASSERT(offset->group.size > 0);
+    if (!a->frame->whole) {
+        log_fsck_find(a->f, &(struct log_fsck_finding){.error = true, .code = "offset_lost"},
+                      "frame %" PRIu64 ": what group %.*s has committed is left out; it would go "
+                      "on from where it was before",
+                      a->frame->header.lsn, SLICE_PRINTF(offset->group));
+        return err_ok();
+    }
+    if (offset->topic_id > 0)
+        TRY(ensure_topics(a, offset->topic_id));
+    if (log_state_topic(&a->f->state, offset->topic_id))
+        TRY(ensure_partition(a, offset->topic_id, offset->partition));
+    return try_bytes(a, bytes, "an offset of a group");
+}
+
 /* From a frame that is not whole nothing is believed but its batches, which have checksums of
  * their own. */
 static err_t take_entry(struct apply *a, struct slice bytes, const struct log_entry *entry)
@@ -467,6 +486,8 @@ static err_t take_entry(struct apply *a, struct slice bytes, const struct log_en
     case LOG_ENTRY_SEQUENCE: return take_request(a, bytes, entry->sequence.topic_id);
     case LOG_ENTRY_ANSWER: return take_request(a, bytes, entry->answer.topic_id);
     case LOG_ENTRY_SEQUENCED: return take_sequenced(a, bytes, &entry->sequenced);
+    case LOG_ENTRY_OFFSET:
+    case LOG_ENTRY_OFFSET_DELETE: return take_offset(a, bytes, &entry->offset);
     default: break;
     }
     return try_bytes(a, bytes, "an entry");

@@ -32,6 +32,7 @@ static const struct flow_log_ops log_ops = {
     .cancel = log_reader_cancel,
     .release = log_reader_release,
     .snapshot = log_status_snapshot,
+    .offsets = log_status_offsets,
     .find = log_find,
     .pin = log_pin_ask,
 };

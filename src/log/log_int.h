@@ -240,4 +240,5 @@ void log_find_forget_all(struct log *log);
 
 /* status.c */
 void log_status_snapshot(struct flow_log *flow, struct flow_snapshot *snapshot);
+void log_status_offsets(struct flow_log *flow, struct flow_offsets *offsets);
 void log_status_collect(struct flow_exporter *exporter, struct flow_report *report);

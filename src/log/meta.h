@@ -11,7 +11,8 @@
 #include "io/disk.h"
 
 /* 1: a write-ahead log alone. 2: segments, checkpoints, recycled log files. 3: idempotency keys,
- * and what became of dead letters. 4: requests that count once. 5: open topics, Kafka's producers. */
+ * and what became of dead letters. 4: requests that count once. 5: open topics, Kafka's producers,
+ * offsets of consumer groups. */
 #define LOG_META_FORMAT 5u
 
 struct log_meta {

@@ -417,7 +417,7 @@ void log_sequencer_submit(struct log *log, struct flow_commit *commit)
         return;
     }
     ASSERT(commit->append_count > 0 || commit->count_count > 0 || commit->gives_producer_id ||
-           log_compose_is_control(commit));
+           commit->offset_count > 0 || log_compose_is_control(commit));
     log_compose_keys_begin(commit);
     list_add_tail(&log->queue, &commit->link);
     log->queue_bytes += log_entries_size(commit);

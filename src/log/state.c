@@ -23,6 +23,7 @@ void log_state_init(struct log_state *state, uint64_t seed)
     map_init(&state->topics_by_name, seed);
     map_init(&state->sinks_by_name, seed);
     log_sequences_init(&state->sequences, seed);
+    log_offsets_init(&state->offsets, seed);
     list_init(&state->ready);
 }
 
@@ -66,6 +67,7 @@ void log_state_done(struct log_state *state)
     mem_free(state->sinks);
     mem_free(state->doomed);
     mem_free(state->doomed_keys);
+    log_offsets_done(&state->offsets);
     map_done(&state->topics_by_name);
     map_done(&state->sinks_by_name);
     log_sequences_done(&state->sequences);
@@ -79,6 +81,7 @@ void log_state_move(struct log_state *to, struct log_state *from)
     /* Heads of lists do not move with what they are in. */
     list_init(&to->ready);
     log_sequences_move(&to->sequences, &from->sequences);
+    log_offsets_moved(&to->offsets);
     *from = (struct log_state){0};
 }
 
@@ -136,6 +139,7 @@ void log_state_forget_reserved(struct log_state *state)
             log_requests_forget(state->topics[t]->requests);
     }
     log_sequences_forget(&state->sequences);
+    log_offsets_forget(&state->offsets);
 }
 
 /* Moved to a list of the whole state and not served here: the reader serves them when the frame is
@@ -581,6 +585,7 @@ static err_t delete_topic(struct log_state *state, const struct flow_topic_chang
     log_keys_free(&topic->keys);
     log_requests_free(&topic->requests);
     log_sequences_drop_topic(&state->sequences, topic->id);
+    log_offsets_forget_topic(&state->offsets, topic->id);
     /* The name is free for a topic of another uuid and id. Its own it keeps: removing the files,
      * which is done later, needs it for their path. */
     map_remove(&state->topics_by_name, slice_string(topic->name));
@@ -730,6 +735,16 @@ static err_t apply_sink(struct log_state *state, const struct log_entry *entry)
     return err_ok();
 }
 
+/* A deletion may be of what is gone. */
+static err_t apply_offset(struct log_state *state, const struct flow_offset *offset)
+{
+    ASSERT(offset->group.size > 0);
+    if (offset->op == FLOW_OFFSET_COMMIT &&
+        !log_state_partition(state, offset->topic_id, offset->partition))
+        return err_make(ERR_CORRUPT);
+    return log_offsets_settle(&state->offsets, offset);
+}
+
 static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
                          struct log_position batch_position)
 {
@@ -755,6 +770,8 @@ static err_t apply_entry(struct log_state *state, const struct log_entry *entry,
     case LOG_ENTRY_SEQUENCED:
         return apply_sequenced(state, &entry->sequenced, batch_position.commit_time_ms);
     case LOG_ENTRY_PRODUCER_ID: return apply_producer_id(state, entry->producer_id);
+    case LOG_ENTRY_OFFSET:
+    case LOG_ENTRY_OFFSET_DELETE: return apply_offset(state, &entry->offset);
     /* Changes nothing; log_state_apply looks whether it is the last. */
     case LOG_ENTRY_CLEAN_STOP: return err_ok();
     case LOG_ENTRY_TRANSACTION:

@@ -16,6 +16,7 @@
 #include "flow/snapshot.h"
 #include "log/frame.h"
 #include "log/keys.h"
+#include "log/offsets.h"
 #include "log/partition.h"
 #include "log/requests.h"
 #include "log/sequences.h"
@@ -130,7 +131,8 @@ struct log_state {
     struct log_doomed_keys *doomed_keys;
     size_t doomed_keys_count;
     size_t doomed_keys_capacity;
-    uint64_t keys_installs; /* sorted files of keys that took a table's place since the start */
+    struct log_offsets offsets; /* of consumer groups */
+    uint64_t keys_installs;     /* sorted files of keys that took a table's place since the start */
     struct log_sequences sequences; /* of Kafka's producers */
     struct list ready; /* waiters of partitions that log_state_apply added to, for the reader */
     bool clean_stop;   /* the last frame applied was the mark of a clean stop */

@@ -154,6 +154,18 @@ static const struct metric_family once_forgotten = {
 static const struct metric_family once_refused = {
     "garner_once_producers_refused_total",
     "Requests of producers for which there was no room; answered 503.", METRIC_COUNTER};
+static const struct metric_family group_count = {
+    "garner_log_groups", "Consumer groups that have committed offsets.", METRIC_GAUGE};
+static const struct metric_family group_offsets = {
+    "garner_log_group_offsets", "Offsets that consumer groups have committed.", METRIC_GAUGE};
+static const struct metric_family group_offset_bytes = {
+    "garner_log_group_offset_bytes", "Memory that offsets of consumer groups take.", METRIC_GAUGE};
+static const struct metric_family group_lag = {
+    "garner_group_lag_records", "Records that a consumer group has not read yet.", METRIC_GAUGE};
+static const struct metric_family group_lag_seconds = {
+    "garner_group_lag_seconds",
+    "How long the first record that a consumer group has not read yet has been there.",
+    METRIC_GAUGE};
 static const struct metric_family once_answers = {
     "garner_once_answers", "Answers kept for requests with an Idempotency-Key.", METRIC_GAUGE};
 static const struct metric_family once_answers_bytes = {"garner_once_answers_bytes",
@@ -262,6 +274,51 @@ static void add_keys(const struct log *log, struct metric_set *set)
             add_requests(log->state.topics[t], set);
     }
     add_sequences(&log->state.sequences, set);
+}
+
+/* Offsets whose lag is told: beyond it whoever collects would have more series than he can use. */
+#define LAGS_MAX 10000u
+#define LAG_LABELS "group=\"%s\",topic=\"%s\",partition=\"%u\""
+
+struct lags {
+    const struct log *log;
+    struct metric_set *set;
+    int64_t now_ms;
+    uint32_t count;
+};
+
+static bool add_lag(void *owner, struct slice group, const struct flow_group_offset *offset)
+{
+    struct lags *lags = owner;
+    const struct log_topic *topic = log_state_topic(&lags->log->state, offset->topic_id);
+    char name[FLOW_GROUP_NAME_MAX];
+    ASSERT(topic && offset->partition < topic->partition_count);
+    const struct log_partition *partition = &topic->partitions[offset->partition];
+    /* What has expired is not there to be read, and a group may say any number. */
+    int64_t next = offset->offset;
+    next = next < partition->start_offset ? partition->start_offset : next;
+    next = next > partition->end_offset ? partition->end_offset : next;
+    uint64_t left = partition->records - log_partition_records_before(partition, next);
+    int64_t since_ms = left > 0 ? log_partition_commit_ms(partition, next) : 0;
+    double seconds =
+        since_ms > 0 && lags->now_ms > since_ms ? (double)(lags->now_ms - since_ms) / 1e3 : 0;
+    metric_label(name, sizeof name, group);
+    metric_add(lags->set, &group_lag, (double)left, LAG_LABELS, name, topic->name,
+               offset->partition);
+    metric_add(lags->set, &group_lag_seconds, seconds, LAG_LABELS, name, topic->name,
+               offset->partition);
+    return ++lags->count == LAGS_MAX;
+}
+
+static void add_offsets(const struct log *log, struct metric_set *set)
+{
+    const struct log_offsets *offsets = &log->state.offsets;
+    ASSERT(offsets->group_count <= offsets->count);
+    metric_add(set, &group_count, (double)offsets->group_count, "%s", "");
+    metric_add(set, &group_offsets, (double)offsets->count, "%s", "");
+    metric_add(set, &group_offset_bytes, (double)offsets->bytes, "%s", "");
+    struct lags lags = {log, set, io_wall_ms(log->options.loop), 0};
+    (void)log_offsets_any(offsets, add_lag, &lags);
 }
 
 static void add_counters(const struct log *log, struct metric_set *set)
@@ -428,6 +485,7 @@ static void report_arrived(struct task *task)
     add_sealing(log, &report->metrics);
     add_topics(log, &report->metrics);
     add_keys(log, &report->metrics);
+    add_offsets(log, &report->metrics);
     say_not_ready(log, report->not_ready, sizeof report->not_ready);
     task->run = report_home;
     io_post(report->home, task);
@@ -468,4 +526,30 @@ void log_status_snapshot(struct flow_log *flow, struct flow_snapshot *snapshot)
     snapshot->log = log;
     snapshot->task.run = snapshot_arrived;
     io_post(log->options.loop, &snapshot->task);
+}
+
+static void offsets_home(struct task *task)
+{
+    struct flow_offsets *offsets = CONTAINER_OF(task, struct flow_offsets, task);
+    ASSERT(offsets->done);
+    offsets->done(offsets);
+}
+
+static void offsets_arrived(struct task *task)
+{
+    struct flow_offsets *offsets = CONTAINER_OF(task, struct flow_offsets, task);
+    ASSERT(offsets->home && offsets->log);
+    const struct log *log = offsets->log;
+    offsets->error = log_offsets_answer(&log->state.offsets, offsets);
+    task->run = offsets_home;
+    io_post(offsets->home, task);
+}
+
+void log_status_offsets(struct flow_log *flow, struct flow_offsets *offsets)
+{
+    struct log *log = CONTAINER_OF(flow, struct log, flow);
+    ASSERT(offsets->home && offsets->done);
+    offsets->log = log;
+    offsets->task.run = offsets_arrived;
+    io_post(log->options.loop, &offsets->task);
 }

@@ -119,6 +119,8 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_SEQUENCED:
     case LOG_ENTRY_ANSWER: return put_request(out, entry);
     case LOG_ENTRY_PRODUCER_ID: return log_entry_put_producer_id(out, entry->producer_id);
+    case LOG_ENTRY_OFFSET:
+    case LOG_ENTRY_OFFSET_DELETE: return log_entry_put_offset(out, &entry->offset);
     case LOG_ENTRY_TRANSACTION:
     default: break;
     }

@@ -899,6 +899,7 @@ void world_actors_init(struct world *w)
     world_janitor_init(w);
     world_copier_init(w);
     world_redriver_init(w);
+    world_grouper_init(w);
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         w->probers[i] = (struct world_prober){.world = w,
                                               .loop = w->loops[1 + i % 2],
@@ -922,6 +923,8 @@ void world_actors_start(struct world *w)
         world_actor_rests(w, w->copier.loop, &w->copier.timer, 300 * IO_MS);
     if (!w->redriver.busy && !w->no_sinks)
         world_actor_rests(w, w->redriver.loop, &w->redriver.timer, 30 * IO_MS);
+    if (!w->grouper.busy)
+        world_actor_rests(w, w->grouper.loop, &w->grouper.timer, 20 * IO_MS);
 }
 
 bool world_actors_idle(const struct world *w)
@@ -936,7 +939,7 @@ bool world_actors_idle(const struct world *w)
     for (uint32_t i = 0; i < WORLD_PROBERS; i++)
         if (w->probers[i].reading || w->probers[i].asking)
             return false;
-    return !w->janitor.busy && !w->copier.busy && !w->redriver.busy;
+    return !w->janitor.busy && !w->copier.busy && !w->redriver.busy && !w->grouper.busy;
 }
 
 static void forget_read(struct flow_read *read)
@@ -979,4 +982,5 @@ void world_actors_forget(struct world *w)
     w->copier.busy = false;
     w->copier.id = 0;
     world_redriver_forget(w);
+    world_grouper_forget(w);
 }

@@ -468,6 +468,7 @@ void world_verify(struct world *w)
     if (!w->lost_last) {
         world_sinks_check(w, &snapshot);
         check_settles(w);
+        world_groups_check(w);
     }
     flow_snapshot_done(&snapshot);
 }

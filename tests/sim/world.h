@@ -188,6 +188,31 @@ struct world_redriver {
     bool busy;
 };
 
+#define WORLD_GROUPS 3u
+#define WORLD_OFFSETS 4u /* changes of a commit at the most */
+#define WORLD_MAYBE 8u
+
+/* What a group may have of a partition; -1: nothing. */
+struct world_offset {
+    int64_t known;              /* acknowledged */
+    int64_t maybe[WORLD_MAYBE]; /* asked for since, outcome unknown */
+    uint32_t maybe_count;
+    bool any; /* nothing is known: answers were early, or too many are unknown */
+};
+
+/* Commits and deletes offsets of consumer groups. */
+struct world_grouper {
+    struct world *world;
+    struct io_loop *loop;
+    struct io_timer timer;
+    struct flow_commit commit;
+    struct flow_offset changes[WORLD_OFFSETS];
+    struct world_offset slots[WORLD_GROUPS][MODEL_STATIC][MODEL_PARTITIONS];
+    int64_t used; /* offsets */
+    bool coming;  /* one of the changes is of the topic that comes and goes */
+    bool busy;
+};
+
 /* The log's: flusher, maker, reader, sealer. */
 #define WORLD_WORKERS 4u
 
@@ -227,6 +252,7 @@ struct world {
     struct world_redriver redriver;
     struct world_settle *settles;
     uint32_t settle_count;
+    struct world_grouper grouper;
     struct task stopped;
     bool is_stopped;
     struct log_position begun_at; /* where the first frame of this life goes */
@@ -301,6 +327,11 @@ void world_redriver_forget(struct world *w);
 bool world_may_be_settled(const struct world *w, uint32_t topic, int64_t first, int64_t end);
 /* What is settled of a DLQ after a recovery is what was answered. */
 void world_settles_check(struct world *w, uint32_t topic, const struct flow_snapshot *snapshot);
+/* grouper.c */
+void world_grouper_init(struct world *w);
+void world_grouper_forget(struct world *w);
+/* What groups have committed is what they were told, or may be. Without faults. */
+void world_groups_check(struct world *w);
 /* janitor.c */
 void world_janitor_init(struct world *w);
 /* copier.c */

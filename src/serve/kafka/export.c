@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "serve/kafka/kafka_int.h"
+#include "serve/kafka/coordinator.h"
 
 enum family {
     REQUESTS,
@@ -119,8 +119,10 @@ static void visit_door(struct task *task)
     struct visit *visit = CONTAINER_OF(task, struct visit, task);
     struct serve_kafka *kafka = visit->kafka;
     const struct serve_kafka_door *door = &kafka->doors[visit->next];
-    if (visit->next == 0)
+    if (visit->next == 0) {
         visit->listening = kafka->listening;
+        serve_kafka_coordinator_report(kafka->coordinator, &visit->report->metrics);
+    }
     net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
     LIST_EACH (link, &door->polls)
         visit->waiting++;

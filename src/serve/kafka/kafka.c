@@ -5,7 +5,7 @@
  * ends it.
  */
 
-#include "serve/kafka/kafka_int.h"
+#include "serve/kafka/coordinator.h"
 
 #include <stdlib.h>
 
@@ -18,12 +18,17 @@
 #define FETCH_SESSIONS_SHARE 8u
 
 /* On the first loop, so that the count of open doors has one thread. */
-static void report_stopped(struct task *task)
+static void count_stopped(void *owner)
 {
-    struct serve_kafka *kafka = CONTAINER_OF(task, struct serve_kafka_door, stopped_task)->kafka;
+    struct serve_kafka *kafka = owner;
     ASSERT(kafka->doors_open > 0);
     if (--kafka->doors_open == 0)
         kafka->stopped(kafka->stopped_owner);
+}
+
+static void report_stopped(struct task *task)
+{
+    count_stopped(CONTAINER_OF(task, struct serve_kafka_door, stopped_task)->kafka);
 }
 
 static void on_server_stopped(void *owner)
@@ -88,8 +93,11 @@ err_t serve_kafka_new(const struct serve_kafka_options *options, struct serve_ka
             return err;
         }
     }
+    err_t err = serve_kafka_coordinator_new(kafka->doors[0].loop, kafka->log, &kafka->coordinator);
+    if (!err_is_ok(err))
+        serve_kafka_free(&kafka);
     *out = kafka;
-    return err_ok();
+    return err;
 }
 
 /* What clients are told to connect to: it has to be an address that they can reach. */
@@ -130,6 +138,7 @@ err_t serve_kafka_start(struct serve_kafka *kafka, struct err_text *why)
         err_prefix(why, "kafka");
         return err;
     }
+    serve_kafka_coordinator_start(kafka->coordinator);
     if (kafka->advertised)
         set_advertised(kafka, kafka->advertised,
                        (uint16_t)strtoul(strrchr(kafka->advertised, ':') + 1, NULL, 10));
@@ -149,9 +158,11 @@ uint16_t serve_kafka_port(const struct serve_kafka *kafka)
 static void stop_doors(void *owner)
 {
     struct serve_kafka *kafka = owner;
-    kafka->doors_open = kafka->door_count;
+    /* The coordinator counts as one more: calls that wait in it would keep their doors open. */
+    kafka->doors_open = kafka->door_count + 1;
     for (size_t i = 0; i < kafka->door_count; i++)
         io_post(kafka->doors[i].loop, &kafka->doors[i].stop_task);
+    serve_kafka_coordinator_stop(kafka->coordinator, count_stopped, kafka);
 }
 
 void serve_kafka_stop(struct serve_kafka *kafka, uint64_t deadline_ms, void (*stopped)(void *owner),
@@ -182,6 +193,7 @@ void serve_kafka_free(struct serve_kafka **pointer)
             serve_kafka_view_done(&kafka->doors[i].view);
         net_kafka_server_free(&kafka->doors[i].server);
     }
+    serve_kafka_coordinator_free(&kafka->coordinator);
     net_listener_free(&kafka->listener);
     mem_free(kafka);
     *pointer = NULL;

@@ -12,6 +12,7 @@
 #include "flow/topics.h"
 #include "net/listener.h"
 #include "proto/kafka/messages.h"
+#include "serve/kafka/error.h"
 #include "serve/kafka/kafka.h"
 
 /* The one broker that there is. */
@@ -21,40 +22,6 @@
 /* Answers hold so many bytes of batches at the most, and one batch more where nothing else fits. */
 #define SERVE_KAFKA_FETCH_BYTES_MAX (8u << 20)
 
-/* Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes). */
-enum serve_kafka_error {
-    SERVE_KAFKA_UNKNOWN_SERVER_ERROR = -1,
-    SERVE_KAFKA_NONE = 0,
-    SERVE_KAFKA_OFFSET_OUT_OF_RANGE = 1,
-    SERVE_KAFKA_CORRUPT_MESSAGE = 2,
-    SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
-    SERVE_KAFKA_NOT_LEADER_OR_FOLLOWER = 6,
-    SERVE_KAFKA_REQUEST_TIMED_OUT = 7,
-    SERVE_KAFKA_MESSAGE_TOO_LARGE = 10,
-    SERVE_KAFKA_INVALID_TOPIC = 17,
-    SERVE_KAFKA_INVALID_REQUIRED_ACKS = 21,
-    SERVE_KAFKA_INVALID_TIMESTAMP = 32,
-    SERVE_KAFKA_UNSUPPORTED_VERSION = 35,
-    SERVE_KAFKA_INVALID_PARTITIONS = 37,
-    SERVE_KAFKA_INVALID_REPLICATION_FACTOR = 38,
-    SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT = 39,
-    SERVE_KAFKA_INVALID_CONFIG = 40,
-    SERVE_KAFKA_INVALID_REQUEST = 42,
-    SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
-    SERVE_KAFKA_POLICY_VIOLATION = 44,
-    SERVE_KAFKA_DUPLICATE_SEQUENCE_NUMBER = 46,
-    SERVE_KAFKA_INVALID_TRANSACTION_TIMEOUT = 50,
-    SERVE_KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
-    SERVE_KAFKA_KAFKA_STORAGE_ERROR = 56,
-    SERVE_KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
-    SERVE_KAFKA_INVALID_FETCH_SESSION_EPOCH = 71,
-    SERVE_KAFKA_UNKNOWN_LEADER_EPOCH = 75,
-    SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
-    SERVE_KAFKA_INVALID_RECORD = 87,
-    SERVE_KAFKA_UNKNOWN_TOPIC_ID = 100,
-    SERVE_KAFKA_UNSUPPORTED_ENDPOINT_TYPE = 115,
-};
-
 struct serve_kafka_door;
 struct serve_kafka_call;
 struct serve_kafka_fetch_session;
@@ -63,6 +30,7 @@ struct serve_kafka_fetch_session;
 struct serve_kafka_conn {
     struct serve_kafka_fetch_session *fetch_session; /* NULL: none */
 };
+struct serve_kafka_coordinator;
 
 /* What serves one API, in the versions that are advertised. */
 struct serve_kafka_service {
@@ -87,8 +55,12 @@ struct serve_kafka_call {
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);
     struct list poll_link; /* the door's, while it waits for records */
-    void *work;            /* the service's own */
     struct task refuse_task;
+    struct task task; /* on its way to the coordinator of groups, and home */
+    struct list early_link;
+    void (*coordinated)(struct serve_kafka_coordinator *coordinator, struct serve_kafka_call *call);
+    struct buf answer; /* encoded away from home */
+    void *work;        /* the service's own */
 };
 
 /* Topics as the log said last, with where they begin and end. One a loop. */
@@ -98,6 +70,7 @@ struct serve_kafka_view {
     struct flow_snapshot asked;    /* on its way */
     struct map by_name;            /* of `snapshot`: struct flow_topic_state */
     bool valid;
+    bool stale;   /* the last answer could not be had: the one before it serves */
     bool doubted; /* the log has said that something in it is not so any more */
     bool asking;
     struct list waiting; /* calls that wait for the one on its way */
@@ -139,6 +112,7 @@ struct serve_kafka {
     struct flow_topics *topics;
     bool auto_create;
     uint32_t partitions; /* of topics that are made without saying how many */
+    struct serve_kafka_coordinator *coordinator; /* of groups; on the first loop */
     struct net_listener *listener;
     bool listening;
     uint64_t stop_deadline_ms;
@@ -155,6 +129,9 @@ struct serve_kafka {
 extern const struct net_kafka_handler serve_kafka_handler;
 /* Answers the call with its api->response's struct, and ends it. */
 void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
+/* The same in two halves: the first on whichever loop has the call, the second at home. */
+void serve_kafka_encode(struct serve_kafka_call *call, const void *response);
+void serve_kafka_reply_encoded(struct serve_kafka_call *call);
 /* Ends the call, to which there is no answer. */
 void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
@@ -274,6 +251,18 @@ bool serve_kafka_setting_answer(struct serve_kafka_call *call,
 /* Where the value of an open topic's setting comes from, as Kafka numbers it. */
 int8_t serve_kafka_setting_source(const struct serve_kafka_setting *setting,
                                   const struct flow_topic_config *config);
+
+void serve_kafka_find_coordinator(struct serve_kafka_call *call);
+void serve_kafka_join_group(struct serve_kafka_call *call);
+void serve_kafka_sync_group(struct serve_kafka_call *call);
+void serve_kafka_heartbeat(struct serve_kafka_call *call);
+void serve_kafka_leave_group(struct serve_kafka_call *call);
+void serve_kafka_offset_commit(struct serve_kafka_call *call);
+void serve_kafka_offset_fetch(struct serve_kafka_call *call);
+void serve_kafka_describe_groups(struct serve_kafka_call *call);
+void serve_kafka_list_groups(struct serve_kafka_call *call);
+void serve_kafka_delete_groups(struct serve_kafka_call *call);
+void serve_kafka_offset_delete(struct serve_kafka_call *call);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);

@@ -32,6 +32,15 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},
     {PROTO_KAFKA_METADATA, 0, 9, serve_kafka_metadata},
     {PROTO_KAFKA_OFFSET_FOR_LEADER_EPOCH, 2, 4, serve_kafka_offset_for_leader_epoch},
+    {PROTO_KAFKA_OFFSET_COMMIT, 2, 9, serve_kafka_offset_commit},
+    {PROTO_KAFKA_OFFSET_FETCH, 1, 9, serve_kafka_offset_fetch},
+    {PROTO_KAFKA_FIND_COORDINATOR, 0, 4, serve_kafka_find_coordinator},
+    {PROTO_KAFKA_JOIN_GROUP, 0, 9, serve_kafka_join_group},
+    {PROTO_KAFKA_HEARTBEAT, 0, 4, serve_kafka_heartbeat},
+    {PROTO_KAFKA_LEAVE_GROUP, 0, 5, serve_kafka_leave_group},
+    {PROTO_KAFKA_SYNC_GROUP, 0, 5, serve_kafka_sync_group},
+    {PROTO_KAFKA_DESCRIBE_GROUPS, 0, 5, serve_kafka_describe_groups},
+    {PROTO_KAFKA_LIST_GROUPS, 0, 5, serve_kafka_list_groups},
     {PROTO_KAFKA_API_VERSIONS, 0, 4, serve_kafka_api_versions},
     {PROTO_KAFKA_CREATE_TOPICS, 2, 7, serve_kafka_create_topics},
     {PROTO_KAFKA_DELETE_TOPICS, 1, 6, serve_kafka_delete_topics},
@@ -42,6 +51,8 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_INCREMENTAL_ALTER_CONFIGS, 0, 1, serve_kafka_incremental_alter_configs},
     {PROTO_KAFKA_DESCRIBE_CLUSTER, 0, 1, serve_kafka_describe_cluster},
     {PROTO_KAFKA_INIT_PRODUCER_ID, 0, 5, serve_kafka_init_producer_id},
+    {PROTO_KAFKA_DELETE_GROUPS, 0, 2, serve_kafka_delete_groups},
+    {PROTO_KAFKA_OFFSET_DELETE, 0, 0, serve_kafka_offset_delete},
 };
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))
@@ -77,14 +88,26 @@ static void end_call(struct serve_kafka_call *call)
     flow_credit_give(call->door->credit, bytes);
 }
 
-void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
+void serve_kafka_encode(struct serve_kafka_call *call, const void *response)
 {
-    struct buf answer = {0};
     proto_kafka_write_response_header(call->api, call->header.version, call->header.correlation_id,
-                                      &answer);
-    proto_kafka_encode(call->api, call->api->response, call->header.version, response, &answer);
+                                      &call->answer);
+    proto_kafka_encode(call->api, call->api->response, call->header.version, response,
+                       &call->answer);
+}
+
+void serve_kafka_reply_encoded(struct serve_kafka_call *call)
+{
+    struct buf answer = call->answer;
+    call->answer = (struct buf){0};
     end_call(call);
     net_kafka_reply(call->request, &answer);
+}
+
+void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
+{
+    serve_kafka_encode(call, response);
+    serve_kafka_reply_encoded(call);
 }
 
 void serve_kafka_reply_none(struct serve_kafka_call *call)

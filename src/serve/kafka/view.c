@@ -14,6 +14,7 @@ static void take_answer(struct serve_kafka_view *view)
 {
     struct map by_name;
     map_init(&by_name, 0);
+    view->stale = true;
     if (!err_is_ok(view->asked.error)) {
         flow_snapshot_done(&view->asked);
         return;
@@ -34,6 +35,7 @@ static void take_answer(struct serve_kafka_view *view)
     view->by_name = by_name;
     view->valid = true;
     view->doubted = false;
+    view->stale = false;
 }
 
 static void answered(struct flow_snapshot *snapshot)

@@ -4,13 +4,14 @@
 #include "base/hash.h"
 #include "unit/log/checkpoint.h"
 
-/* Of producers, at the end, when there are none. */
-#define SEQUENCES_SIZE 24
 #define HEADER_SIZE 40u
 /* What stands behind the requests, where no topic is open. */
 #define OPEN_NONE 4u
+/* Behind those, of producers and of groups, when there are none. */
+#define SEQUENCES_SIZE 24u
+#define OFFSETS_NONE 4u
 /* All that version 4 has and the ones before lack, when there is none. */
-#define VERSION_4_NONE (OPEN_NONE + SEQUENCES_SIZE)
+#define VERSION_4_NONE (OPEN_NONE + SEQUENCES_SIZE + OFFSETS_NONE)
 #define AT_STATE (HEADER_SIZE + LOG_FRAME_HEADER_SIZE + 16u)
 
 /* The sums as if the bytes had been written so. */
@@ -401,7 +402,7 @@ static void open_topics_are_a_part_of_it(void **state)
     log_state_done(&read);
     /* Of two topics 12 bytes each: one that is deleted, was there before, is none or a contract's
      * that keeps otherwise; given what there is not. */
-    size_t second = held.bytes.size - SEQUENCES_SIZE - 12;
+    size_t second = held.bytes.size - OFFSETS_NONE - SEQUENCES_SIZE - 12;
     static const uint32_t wrong[][2] = {{0, 5}, {0, 4}, {0, 0}, {0, 9}, {8, 16}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         uint8_t *at = held.bytes.data + second + wrong[i][0];
@@ -444,7 +445,7 @@ static void producers_are_a_part_of_it(void **state)
     buf_done(&again);
     log_state_done(&read);
     /* Of a partition that is not there, and of a version that has no such list. */
-    uint8_t *pair = held.bytes.data + held.bytes.size - 40 - 16;
+    uint8_t *pair = held.bytes.data + held.bytes.size - OFFSETS_NONE - 40 - 16;
     put_u32le(pair + 4, 3);
     fix_sums(&held.bytes);
     assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
@@ -457,7 +458,66 @@ static void producers_are_a_part_of_it(void **state)
     done(&held);
 }
 
-static void a_version_without_open_topics_and_producers_is_read(void **state)
+static void put_offset(struct payload *p, const char *group, uint32_t partition, int64_t offset)
+{
+    struct flow_offset change = {.group = slice_string(group),
+                                 .topic_id = 1,
+                                 .partition = partition,
+                                 .offset = offset,
+                                 .leader_epoch = -1,
+                                 .metadata = SLICE_LITERAL("m")};
+    p->size += log_entry_put_offset(p->bytes + p->size, &change);
+}
+
+static void offsets_of_groups_are_a_part_of_it(void **state)
+{
+    (void)state;
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+    struct buf again = {0};
+    struct payload p = {0};
+    build(&held);
+    put_offset(&p, "a", 0, 3);
+    put_offset(&p, "a", 2, 4);
+    put_offset(&p, "b", 0, 5);
+    apply(&held.state, &p, 2);
+    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    log_state_init(&read, 7);
+    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    assert_int_equal(read.offsets.count, 3);
+    assert_int_equal(read.offsets.group_count, 2);
+    log_checkpoint_encode(&checkpoint, &read, &again);
+    assert_int_equal(again.size, held.bytes.size);
+    assert_memory_equal(again.data, held.bytes.data, again.size);
+    buf_done(&again);
+    log_state_done(&read);
+    /* The last one: topic, partition, offset, ... Of no topic, one that is not there, no partition
+     * of it, before the beginning. */
+    size_t last = held.bytes.size - 25;
+    static const struct {
+        size_t at;
+        uint32_t value;
+    } wrong[] = {{0, 0}, {0, 9}, {4, 3}, {12, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t *at = held.bytes.data + last + wrong[i].at;
+        uint32_t good = get_u32le(at);
+        put_u32le(at, wrong[i].value);
+        fix_sums(&held.bytes);
+        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        put_u32le(at, good);
+    }
+    /* A group that is there twice. */
+    held.bytes.data[last - 1] = 'a';
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    held.bytes.data[last - 1] = 'b';
+    fix_sums(&held.bytes);
+    assert_code(decode(buf_slice(&held.bytes)), OK);
+    done(&held);
+}
+
+static void a_version_without_open_topics_producers_and_offsets_is_read(void **state)
 {
     (void)state;
     struct held held;
@@ -607,7 +667,8 @@ int main(void)
         cmocka_unit_test(a_version_without_requests_is_read),
         cmocka_unit_test(open_topics_are_a_part_of_it),
         cmocka_unit_test(producers_are_a_part_of_it),
-        cmocka_unit_test(a_version_without_open_topics_and_producers_is_read),
+        cmocka_unit_test(offsets_of_groups_are_a_part_of_it),
+        cmocka_unit_test(a_version_without_open_topics_producers_and_offsets_is_read),
         cmocka_unit_test(any_flipped_bit_is_corrupt),
         cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
         cmocka_unit_test(bytes_behind_the_end_are_corrupt),

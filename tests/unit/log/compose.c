@@ -538,6 +538,53 @@ static void a_frame_on_disk_is_what_its_header_says(void **state)
     world_done(&w);
 }
 
+static void offsets_of_groups_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct world w;
+    init(&w);
+    char name[FLOW_GROUP_NAME_MAX + 2];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = 0;
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", 9, 0, 1), NOT_FOUND);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", 1, 99, 1), NOT_FOUND);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", 1, 0, -1), INVALID);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "", 1, 0, 1), INVALID);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, name, 1, 0, 1), INVALID);
+    assert_code(world_offset(&w, FLOW_OFFSET_DELETE, "g", 0, 0, 0), INVALID);
+    /* What is gone already may be deleted. */
+    assert_code(world_offset(&w, FLOW_OFFSET_DELETE, "g", 9, 0, 0), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_DELETE_GROUP, "g", 0, 0, 0), OK);
+    assert_int_equal(w.log->state.offsets.bytes, 0);
+    w.log->state.offsets.bytes_max = 1;
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", 1, 0, 1), OFFSETS_FULL);
+    world_done(&w);
+}
+
+static void a_deleted_topic_takes_the_offsets_of_groups_with_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked asked;
+    init(&w);
+    asked_init(&asked, &w);
+    asked_topic(&asked, "planes", 1, 0);
+    assert_code(asked_commit(&asked), OK);
+    uint32_t id = asked.topic.topic_id;
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", id, 0, 0), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", 1, 0, 0), OK);
+    asked_init(&asked, &w);
+    asked.topic = (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = id};
+    asked.commit.topics = &asked.topic;
+    asked.commit.topic_count = 1;
+    asked_send(&asked);
+    /* Behind the deletion in the log. */
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "g", id, 0, 5), NOT_FOUND);
+    assert_code(asked_wait(&asked), OK);
+    assert_int_equal(w.log->state.offsets.count, 1);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +603,8 @@ int main(void)
         cmocka_unit_test(epochs_that_cannot_be_are_refused),
         cmocka_unit_test(letters_of_a_sink_are_committed_with_its_epoch),
         cmocka_unit_test(letters_go_back_to_their_sink_once),
+        cmocka_unit_test(offsets_of_groups_that_cannot_be_are_refused),
+        cmocka_unit_test(a_deleted_topic_takes_the_offsets_of_groups_with_it),
         cmocka_unit_test(a_frame_on_disk_is_what_its_header_says),
     };
     return cmocka_run_group_tests_name("log/compose", tests, NULL, NULL);

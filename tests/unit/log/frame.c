@@ -643,6 +643,81 @@ static void producer_ids_are_read_as_they_were_written(void **state)
     assert_code(read_raw(LOG_ENTRY_PRODUCER_ID, 0, body, 8), CORRUPT);
 }
 
+/* What one change is read as after it was written. */
+static struct log_entry offset_again(struct payload *p, const struct flow_offset *change)
+{
+    struct log_entry entry;
+    struct flow_commit commit = {.offsets = change, .offset_count = 1};
+    p->size = log_entry_put_offset(p->bytes, change);
+    assert_true(p->size <= log_entries_size(&commit));
+    struct slice rest = payload_slice(p);
+    assert_code(log_entry_next(&rest, &entry), OK);
+    assert_int_equal(rest.size, 0);
+    return entry;
+}
+
+static void offsets_of_groups_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    struct payload p = {0};
+    struct flow_offset change = {.group = SLICE_LITERAL("readers"),
+                                 .topic_id = 3,
+                                 .partition = 2,
+                                 .offset = INT64_C(1) << 40,
+                                 .leader_epoch = -1,
+                                 .metadata = SLICE_LITERAL("said")};
+    struct log_entry entry = offset_again(&p, &change);
+    assert_int_equal(entry.kind, LOG_ENTRY_OFFSET);
+    assert_int_equal(entry.offset.op, FLOW_OFFSET_COMMIT);
+    assert_slice(entry.offset.group, "readers");
+    assert_slice(entry.offset.metadata, "said");
+    assert_int_equal(entry.offset.topic_id, 3);
+    assert_int_equal(entry.offset.partition, 2);
+    assert_true(entry.offset.offset == INT64_C(1) << 40);
+    assert_int_equal(entry.offset.leader_epoch, -1);
+    change.op = FLOW_OFFSET_DELETE;
+    entry = offset_again(&p, &change);
+    assert_int_equal(entry.kind, LOG_ENTRY_OFFSET_DELETE);
+    assert_int_equal(entry.offset.op, FLOW_OFFSET_DELETE);
+    assert_int_equal(entry.offset.topic_id, 3);
+    assert_int_equal(entry.offset.metadata.size, 0);
+    change.op = FLOW_OFFSET_DELETE_GROUP;
+    entry = offset_again(&p, &change);
+    assert_int_equal(entry.offset.op, FLOW_OFFSET_DELETE_GROUP);
+    assert_slice(entry.offset.group, "readers");
+}
+
+static void offsets_of_groups_that_cannot_be_are_corrupt(void **state)
+{
+    (void)state;
+    uint8_t body[24 + FLOW_GROUP_NAME_MAX + FLOW_OFFSET_METADATA_MAX + 1] = {0};
+    put_u32le(body, 1);
+    put_u16le(body + 20, 2);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26), END);
+    assert_code(read_raw(LOG_ENTRY_OFFSET_DELETE, 0, body, 26), END);
+    /* Without all of the name; a deletion that says something; more than may be said. */
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 25), CORRUPT);
+    assert_code(read_raw(LOG_ENTRY_OFFSET_DELETE, 0, body, 27), CORRUPT);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26 + FLOW_OFFSET_METADATA_MAX), END);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26 + FLOW_OFFSET_METADATA_MAX + 1), CORRUPT);
+    put_u64le(body + 8, UINT64_MAX);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26), CORRUPT);
+    put_u64le(body + 8, 1);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26), END);
+    assert_code(read_raw(LOG_ENTRY_OFFSET_DELETE, 0, body, 26), CORRUPT);
+    /* No topic, no name, bytes that mean nothing. */
+    put_u32le(body, 0);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26), CORRUPT);
+    put_u32le(body, 1);
+    put_u16le(body + 20, 0);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 24), CORRUPT);
+    put_u16le(body + 20, FLOW_GROUP_NAME_MAX + 1);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 25 + FLOW_GROUP_NAME_MAX), CORRUPT);
+    put_u16le(body + 20, 2);
+    put_u16le(body + 22, 1);
+    assert_code(read_raw(LOG_ENTRY_OFFSET, 0, body, 26), CORRUPT);
+}
+
 static void settled_letters_are_read_as_they_were_written(void **state)
 {
     (void)state;
@@ -775,6 +850,7 @@ static void kinds_without_a_meaning_here_need_a_newer_program(void **state)
                      kind == LOG_ENTRY_TOPIC_CONFIG || kind == LOG_ENTRY_SETTLED ||
                      kind == LOG_ENTRY_SEQUENCE || kind == LOG_ENTRY_ANSWER ||
                      kind == LOG_ENTRY_SEQUENCED || kind == LOG_ENTRY_PRODUCER_ID ||
+                     kind == LOG_ENTRY_OFFSET || kind == LOG_ENTRY_OFFSET_DELETE ||
                      kind == LOG_ENTRY_TOPIC_OPEN;
         err_t err = read_raw((uint8_t)kind, 0, body, sizeof body);
         assert_int_equal(err_is(err, ERR_VERSION), !known);
@@ -889,6 +965,8 @@ int main(void)
         cmocka_unit_test(requests_are_read_as_they_were_written),
         cmocka_unit_test(sequenced_batches_are_read_as_they_were_written),
         cmocka_unit_test(producer_ids_are_read_as_they_were_written),
+        cmocka_unit_test(offsets_of_groups_are_read_as_they_were_written),
+        cmocka_unit_test(offsets_of_groups_that_cannot_be_are_corrupt),
         cmocka_unit_test(settled_letters_are_read_as_they_were_written),
         cmocka_unit_test(settled_letters_that_make_no_sense_are_corrupt),
         cmocka_unit_test(a_stop_mark_with_a_body_is_corrupt),

@@ -409,6 +409,83 @@ static void any_allocation_of_a_snapshot_may_fail(void **state)
     world_done(&w);
 }
 
+static void what_groups_have_not_read_is_told(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(world_commit(&w, 10, 10), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "a\"b", 1, 0, 4), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "all", 1, 0, 10), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "liar", 1, 0, INT64_MAX), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "liar", 1, 1, 7), OK);
+    static const char *const lag = "garner_group_lag_records";
+    static const char *const some = "group=\"a\\\"b\",topic=\"flights\",partition=\"0\"";
+    assert_int_equal(value(&w, lag, some), 6);
+    assert_int_equal(value(&w, lag, "group=\"all\",topic=\"flights\",partition=\"0\""), 0);
+    assert_int_equal(value(&w, lag, "group=\"liar\",topic=\"flights\",partition=\"0\""), 0);
+    assert_int_equal(value(&w, lag, "group=\"liar\",topic=\"flights\",partition=\"1\""), 0);
+    assert_int_equal(value(&w, "garner_log_groups", ""), 3);
+    assert_int_equal(value(&w, "garner_log_group_offsets", ""), 4);
+    assert_true(value(&w, "garner_log_group_offset_bytes", "") > 0);
+    sim_wall_jump(w.sim, 90000);
+    assert_true(value(&w, "garner_group_lag_seconds", some) >= 90);
+    assert_int_equal(
+        value(&w, "garner_group_lag_seconds", "group=\"all\",topic=\"flights\",partition=\"0\""),
+        0);
+    world_done(&w);
+}
+
+struct asked_offsets {
+    struct flow_offsets offsets;
+    bool answered;
+};
+
+static void offsets_answered(struct flow_offsets *offsets)
+{
+    CONTAINER_OF(offsets, struct asked_offsets, offsets)->answered = true;
+}
+
+static uint32_t offsets_of(struct world *w, const char *group)
+{
+    struct asked_offsets asked = {
+        .offsets = {.home = w->loop, .done = offsets_answered, .group = slice_string(group)}};
+    flow_log_offsets(log_flow(w->log), &asked.offsets);
+    assert_false(asked.answered);
+    world_until(w, world_is_set, &asked.answered);
+    assert_code(asked.offsets.error, OK);
+    uint32_t count = group[0] && asked.offsets.group_count > 0
+                         ? asked.offsets.groups[0].offset_count
+                         : (uint32_t)asked.offsets.group_count;
+    flow_offsets_done(&asked.offsets);
+    return count;
+}
+
+static void groups_are_answered_as_of_a_durable_moment(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_int_equal(offsets_of(&w, ""), 0);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "a", 1, 0, 0), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "a", 1, 1, 0), OK);
+    assert_code(world_offset(&w, FLOW_OFFSET_COMMIT, "b", 1, 1, 0), OK);
+    assert_int_equal(offsets_of(&w, ""), 2);
+    assert_int_equal(offsets_of(&w, "a"), 2);
+    assert_int_equal(offsets_of(&w, "c"), 0);
+    /* Behind the loss of the power too. */
+    world_lose_power(&w);
+    world_open(&w);
+    assert_int_equal(offsets_of(&w, "a"), 2);
+    assert_code(world_offset(&w, FLOW_OFFSET_DELETE_GROUP, "a", 0, 0, 0), OK);
+    world_kill(&w);
+    world_open(&w);
+    assert_int_equal(offsets_of(&w, ""), 1);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +501,8 @@ int main(void)
         cmocka_unit_test(a_snapshot_shows_durable_commits_alone),
         cmocka_unit_test(requests_that_count_once_are_counted),
         cmocka_unit_test(producers_that_number_their_records_are_counted),
+        cmocka_unit_test(what_groups_have_not_read_is_told),
+        cmocka_unit_test(groups_are_answered_as_of_a_durable_moment),
         cmocka_unit_test(any_allocation_of_a_snapshot_may_fail),
     };
     return cmocka_run_group_tests_name("log/status", tests, NULL, NULL);

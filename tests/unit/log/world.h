@@ -337,6 +337,23 @@ static inline void world_begin(struct world *w)
     world_settle(w);
 }
 
+/* Commits one change of what a group has committed. */
+static inline err_t world_offset(struct world *w, enum flow_offset_op op, const char *group,
+                                 uint32_t topic_id, uint32_t partition, int64_t offset)
+{
+    struct asked asked;
+    struct flow_offset change = {.op = op,
+                                 .group = slice_string(group),
+                                 .topic_id = topic_id,
+                                 .partition = partition,
+                                 .offset = offset,
+                                 .leader_epoch = -1};
+    asked_init(&asked, w);
+    asked.commit.offsets = &change;
+    asked.commit.offset_count = 1;
+    return asked_commit(&asked);
+}
+
 static inline err_t world_change_sink(struct world *w, struct flow_sink_change *change)
 {
     struct asked asked;

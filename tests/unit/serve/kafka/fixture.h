@@ -11,6 +11,7 @@
 #include "base/cursor.h"
 #include "flow/batch.h"
 #include "lib/unit.h"
+#include "log/offsets.h"
 #include "serve/kafka/kafka_int.h"
 #include "unit/net/fake_tcp.h"
 
@@ -57,6 +58,12 @@ struct fixture {
     int64_t find_timestamp_ms;
     enum err_code find_error;
     int64_t find_wanted; /* the last one */
+    struct log_offsets offsets;
+    enum err_code offsets_error;
+    bool hold_offsets;
+    struct flow_offsets *offsets_held;
+    enum err_code commit_error;
+    unsigned commits;
 };
 
 static const char *const fixture_names[TOPICS] = {"cars", "planes", "cars.dlq"};
@@ -231,7 +238,55 @@ static inline void fixture_find(struct flow_log *log, struct flow_find *find)
     io_post(find->home, &find->task);
 }
 
-static const struct flow_log_ops fixture_log_ops = {.read = fixture_read,
+static inline void fixture_offsets_home(struct task *task)
+{
+    struct flow_offsets *offsets = CONTAINER_OF(task, struct flow_offsets, task);
+    offsets->done(offsets);
+}
+
+static inline void fixture_offsets_answer(struct fixture *f, struct flow_offsets *offsets)
+{
+    f->offsets_held = NULL;
+    offsets->error = err_make(f->offsets_error);
+    if (err_is_ok(offsets->error))
+        offsets->error = log_offsets_answer(&f->offsets, offsets);
+    offsets->task.run = fixture_offsets_home;
+    io_post(offsets->home, &offsets->task);
+}
+
+static inline void fixture_offsets(struct flow_log *log, struct flow_offsets *offsets)
+{
+    struct fixture *f = fixture_of(log);
+    if (f->hold_offsets) {
+        assert_null(f->offsets_held);
+        f->offsets_held = offsets;
+    } else {
+        fixture_offsets_answer(f, offsets);
+    }
+}
+
+static inline void fixture_commit_home(struct task *task)
+{
+    struct flow_commit *commit = CONTAINER_OF(task, struct flow_commit, task);
+    commit->done(commit);
+}
+
+/* Of offsets alone. */
+static inline void fixture_commit(struct flow_log *log, struct flow_commit *commit)
+{
+    struct fixture *f = fixture_of(log);
+    f->commits++;
+    commit->error = err_make(f->commit_error);
+    assert_true(commit->offset_count > 0);
+    for (uint32_t i = 0; err_is_ok(commit->error) && i < commit->offset_count; i++)
+        commit->error = log_offsets_settle(&f->offsets, &commit->offsets[i]);
+    commit->task.run = fixture_commit_home;
+    io_post(commit->home, &commit->task);
+}
+
+static const struct flow_log_ops fixture_log_ops = {.commit = fixture_commit,
+                                                    .offsets = fixture_offsets,
+                                                    .read = fixture_read,
                                                     .cancel = fixture_cancel,
                                                     .release = fixture_release,
                                                     .snapshot = fixture_snapshot,
@@ -292,6 +347,7 @@ static inline struct fixture *fixture_new_with(const struct fixture_options *wit
     struct serve_kafka_loop loops[LOOPS];
     assert_non_null(f);
     list_init(&f->waiting);
+    log_offsets_init(&f->offsets, 1);
     f->log.ops = &fixture_log_ops;
     for (size_t i = 0; i < LOOPS; i++) {
         f->fakes[i] = fake_loop_new();
@@ -389,6 +445,7 @@ static inline void fixture_free(struct fixture *f)
         fake_loop_free(f->fakes[i]);
     }
     arena_done(&f->arena);
+    log_offsets_done(&f->offsets);
     free(f);
 }
 

@@ -247,6 +247,8 @@ static err_t new_kafka(struct server *server)
                                       .topics = server_topics_flow(server),
                                       .auto_create = config->kafka.auto_create.enabled,
                                       .partitions = config->kafka.auto_create.partitions,
+                                      /* Each topic has its own, which its inlet holds. */
+                                      .message_bytes_max = SIZE_MAX,
                                       .loops = loops,
                                       .loop_count = server->intake_count},
         &server->kafka);

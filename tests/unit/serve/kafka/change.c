@@ -32,7 +32,7 @@ static void each_item_has_the_answer_that_it_was_given(void **state)
     static const char *const names[] = {"a", "b", "c", "d"};
     static const int16_t codes[] = {SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
                                     SERVE_KAFKA_POLICY_VIOLATION, SERVE_KAFKA_INVALID_PARTITIONS,
-                                    56};
+                                    SERVE_KAFKA_REQUEST_TIMED_OUT};
     struct admin *a = admin_open();
     struct proto_kafka_create_partitions_request request = ask_for(names, 4);
     a->answer = say;
@@ -86,9 +86,13 @@ static void a_request_without_items_is_answered(void **state)
 static void more_items_than_there_is_memory_for_close_the_connection(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a", "b", "c", "d"};
-    struct admin *a = admin_open_with(2 * sizeof(struct flow_topics_item), false);
-    struct proto_kafka_create_partitions_request request = ask_for(names, 4);
+    struct admin *a = admin_open();
+    static struct proto_kafka_create_partitions_request_topic many[5000];
+    struct proto_kafka_create_partitions_request request = {0};
+    for (size_t i = 0; i < 5000; i++)
+        many[i].name = SLICE_LITERAL("x");
+    request.topics.items = many;
+    request.topics.count = 5000;
     admin_send(a, PROTO_KAFKA_CREATE_PARTITIONS, 0, &request);
     fake_run(a->fake);
     assert_true(admin_silent(a));

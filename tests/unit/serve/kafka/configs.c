@@ -221,16 +221,16 @@ static void settings_are_set_and_reset_one_by_one(void **state)
 static void more_than_there_is_memory_for_closes_the_connection(void **state)
 {
     (void)state;
-    struct admin *a = admin_open_with(64 << 10, false);
-    static struct proto_kafka_describe_configs_request_resource resources[100];
+    struct admin *a = admin_open();
+    static struct proto_kafka_describe_configs_request_resource resources[1000];
     struct proto_kafka_describe_configs_request request = {0};
-    for (size_t i = 0; i < 100; i++)
+    for (size_t i = 0; i < 1000; i++)
         resources[i] = (struct proto_kafka_describe_configs_request_resource){
             .resource_type = TOPIC, .resource_name = SLICE_LITERAL("made")};
     request.resources.items = resources;
     request.resources.count = 3;
     assert_non_null(admin_ask(a, PROTO_KAFKA_DESCRIBE_CONFIGS, 4, &request));
-    request.resources.count = 100;
+    request.resources.count = 1000;
     admin_send(a, PROTO_KAFKA_DESCRIBE_CONFIGS, 4, &request);
     fake_run(a->fake);
     assert_true(admin_silent(a));

@@ -4,9 +4,9 @@
 usage: GARNER_BIN=... tests/data/make_directories.py N
 
 Format 1 is what commit 251c348 writes (no sealing yet), format 2 what seals, format 3 (commit
-29780ae) has idempotency keys and settled dead letters too. Records repeat themselves, so that what
-lies on the disk is small once it is packed. A format that the program writes no more is never made
-again: its file is what old directories look like.
+29780ae) has idempotency keys and settled dead letters too, format 4 is the same by its program.
+Records repeat themselves, so that what lies on the disk is small once it is packed. A format that
+the program writes no more is never made again: its file is what old directories look like.
 """
 import json
 import pathlib

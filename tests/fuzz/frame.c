@@ -105,6 +105,7 @@ static size_t put_again(uint8_t *out, const struct log_entry *entry)
     case LOG_ENTRY_TOPIC_CREATE:
     case LOG_ENTRY_TOPIC_PARTITIONS:
     case LOG_ENTRY_TOPIC_CONFIG:
+    case LOG_ENTRY_TOPIC_OPEN:
     case LOG_ENTRY_TOPIC_DELETE:
     case LOG_ENTRY_LOG_START: return log_entry_put_topic(out, &entry->topic);
     case LOG_ENTRY_SINK_OPEN:

@@ -17,7 +17,7 @@ SINK = {"type": "file", "topics": ["events"], "path": "./out", "roll": {"time": 
 FOR_EVER = {"time": "36500d"}
 CONTRACT = {"partitions": 2, "key": "k", "retention": FOR_EVER,
             "dlq": {"retention": FOR_EVER["time"]}}
-BATCHES = {1: 1, 2: 55, 3: 55}
+BATCHES = {1: 1, 2: 55, 3: 55, 4: 55}
 KEYED = {"dedup": {"key": "n", "window": "36500d"}, "retention": FOR_EVER,
          "dlq": {"retention": FOR_EVER["time"]}}
 NEWEST = 5  # what every start makes of them

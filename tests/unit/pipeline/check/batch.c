@@ -645,6 +645,36 @@ static void what_unpacks_to_more_than_a_request_takes_is_too_large(void **state)
     fixture_done(&f);
 }
 
+/* By its bytes as they came; records that come otherwise are not batches. */
+static void a_batch_larger_than_its_topic_takes_is_too_large(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    struct pipeline_check_topic topic = fixture_topics[0];
+    struct buf batch = THREE;
+    topic.batch_bytes_max = (uint32_t)batch.size - 1;
+    options.topics = &topic;
+    options.topic_count = 1;
+    fixture_start(&f, &options);
+    struct sent *sent = send_batch(&f, "events", 0, &batch);
+    assert_failed_with(sent, "TOO_LARGE");
+    assert_int_equal(f.commit_count, 0);
+    sent_done(sent);
+    fixture_done(&f);
+    options = fixture_options(&f);
+    topic.batch_bytes_max++;
+    options.topics = &topic;
+    options.topic_count = 1;
+    fixture_start(&f, &options);
+    sent = hold_batch(&f, "events", 0, &batch);
+    answer_at(&f, 0);
+    assert_counts(sent, 3, 0, 0);
+    sent_done(sent);
+    buf_done(&batch);
+    fixture_done(&f);
+}
+
 static void memory_for_one_large_batch_is_given_back(void **state)
 {
     (void)state;
@@ -845,6 +875,7 @@ int main(void)
         cmocka_unit_test(a_codec_that_is_not_built_in_is_told),
         cmocka_unit_test(packed_bytes_that_are_none_are_corrupt),
         cmocka_unit_test(what_unpacks_to_more_than_a_request_takes_is_too_large),
+        cmocka_unit_test(a_batch_larger_than_its_topic_takes_is_too_large),
         cmocka_unit_test(memory_for_one_large_batch_is_given_back),
         cmocka_unit_test(the_largest_time_is_put_right),
         cmocka_unit_test(a_partition_that_is_not_there_is_told),

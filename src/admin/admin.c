@@ -284,7 +284,7 @@ static void serve_topic(struct admin *admin, struct net_http_request *request,
 }
 
 #define GETS "GET, HEAD"
-#define GETS_AND_DELETES "GET, HEAD, DELETE"
+#define ALL "GET, HEAD, POST, PUT, DELETE"
 #define CHANGES "POST, DELETE"
 #define ORDERS "GET, HEAD, POST, DELETE"
 
@@ -295,8 +295,10 @@ static const struct route routes[] = {
     {"/metrics", GETS, NET_HTTP_GET, serve_metrics},
     {"/v1/ledger", GETS, NET_HTTP_GET, serve_ledger},
     {"/v1/topics", GETS, NET_HTTP_GET, serve_topics},
-    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_GET, serve_topic},
-    {"/v1/topics/{}", GETS_AND_DELETES, NET_HTTP_DELETE, admin_deletion_serve},
+    {"/v1/topics/{}", ALL, NET_HTTP_GET, serve_topic},
+    {"/v1/topics/{}", ALL, NET_HTTP_POST, admin_topic_create},
+    {"/v1/topics/{}", ALL, NET_HTTP_PUT, admin_topic_alter},
+    {"/v1/topics/{}", ALL, NET_HTTP_DELETE, admin_deletion_serve},
     {"/v1/contracts", GETS, NET_HTTP_GET, admin_contracts_serve},
     {"/v1/contracts/{}", GETS, NET_HTTP_GET, admin_contract_serve},
     {"/v1/reload", "POST", NET_HTTP_POST, admin_reload_serve},

@@ -16,6 +16,7 @@
 #include "flow/letters.h"
 #include "flow/log.h"
 #include "flow/status.h"
+#include "flow/topics.h"
 #include "io/loop.h"
 
 struct admin;
@@ -32,6 +33,7 @@ struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
     const struct control_catalog *catalog; /* what it declares is not deleted; lives as long */
+    struct flow_topics *topics;            /* makes and changes topics; NULL: nobody does */
     struct flow_letters *letters; /* on the same loop; NULL: dead letters are not asked for */
     const char *address;          /* "host:port"; its host is allowed in Host */
     struct flow_exporter *const *exporters; /* asked for every scrape; they live until the stop */

@@ -85,6 +85,12 @@ void admin_contracts_serve(struct admin *admin, struct net_http_request *request
 void admin_contract_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);
 
+/* change.c: POST and PUT /v1/topics/{}. Answer later, or at once what is wrong. */
+void admin_topic_create(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target);
+void admin_topic_alter(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

@@ -18,12 +18,17 @@
 /* Deleting waits for two commits, and a log that is being healed takes its time. */
 #define TIMEOUT_MS 60000u
 /* Two names of a topic, of 249 bytes at the most, and the words around them. */
-#define TARGET_SIZE 640u
+#define TARGET_SIZE 768u
 /* Far beyond what the door sends: an answer of somebody else's must not cost the stack. */
 #define DEPTH_MAX 64u
 
 struct flags {
     const char *server;
+    const char *partitions;
+    const char *retention;
+    const char *partition_size;
+    const char *compression;
+    const char *batch_size;
     bool json;
     bool yes;
 };
@@ -33,6 +38,26 @@ const struct option cli_topics_options[] = {
      .type = OPTION_STRING,
      .offset = offsetof(struct flags, server),
      .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"},
+    {.name = "partitions",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, partitions),
+     .help = "create (1 by default), or alter: more than before"},
+    {.name = "retention",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, retention),
+     .help = "how long records are kept, such as 7d; 0: for ever"},
+    {.name = "partition_size",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, partition_size),
+     .help = "how much of a partition is kept on average, such as 1GiB; 0: any amount"},
+    {.name = "compression",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, compression),
+     .help = "of sealed segments: none, gzip, snappy, lz4 or zstd"},
+    {.name = "batch_size",
+     .type = OPTION_STRING,
+     .offset = offsetof(struct flags, batch_size),
+     .help = "the largest batch of a Kafka producer, such as 1MiB"},
     {.name = "json",
      .type = OPTION_BOOL,
      .offset = offsetof(struct flags, json),
@@ -47,9 +72,12 @@ const struct option cli_topics_options[] = {
 const char cli_topics_text[] =
     "  garner topics list              every topic, dead-letter topics too\n"
     "  garner topics describe TOPIC    one of them, with its partitions\n"
+    "  garner topics create TOPIC      one without a contract, as a Kafka client makes it\n"
+    "  garner topics alter TOPIC       such a one; `default` takes a setting back\n"
     "  garner topics delete TOPIC --yes\n"
     "\n"
-    "Topics are made from contracts. Deleting one is for ever, and its dead letters go with it; "
+    "A topic comes from a contract and is changed there, or is made here. Deleting one is for "
+    "ever, and its dead letters go with it; "
     "one\n"
     "that a contract of the running server declares is refused. What its sinks had not delivered\n"
     "counts as expired in the ledger. \"offsets\" is end minus start: as many records at the "
@@ -284,6 +312,20 @@ struct call {
     err_t (*print)(struct slice document, struct buf *out);
 };
 
+static err_t print_made(struct slice document, struct buf *out)
+{
+    static const char *const kinds[] = {"created", "changed"};
+    struct format_json_value name;
+    for (size_t i = 0; i < 2; i++) {
+        TRY(format_json_get(document, kinds[i], &name));
+        if (name.kind == FORMAT_JSON_STRING) {
+            buf_add_format(out, "%s %.*s\n", kinds[i], SLICE_PRINTF(text(&name)));
+            return buf_error(out);
+        }
+    }
+    return err_make(ERR_SYNTAX);
+}
+
 /* A line each, in the order in which they went. */
 static err_t print_deleted(struct slice document, struct buf *out)
 {
@@ -349,30 +391,116 @@ static int make_call(struct cli *cli, const struct flags *flags, const struct ca
     return code;
 }
 
+/* The door's word for it, which is passed on. */
+static bool is_default(const char *text)
+{
+    return strcmp(text, "default") == 0;
+}
+
+static err_t size_of(struct slice text, uint64_t *out)
+{
+    return number_parse_size(text, out);
+}
+
+/* Adds a parameter of the query, as a number; false when the flag is none. */
+static bool add_number(struct buf *query, const char *name, const char *given,
+                       err_t (*parse)(struct slice text, uint64_t *out))
+{
+    uint64_t value = 0;
+    if (!given)
+        return true;
+    if (!is_default(given) && !err_is_ok(parse(slice_string(given), &value)))
+        return false;
+    buf_add_format(query, "%s%s=", query->size > 0 ? "&" : "?", name);
+    if (is_default(given))
+        buf_add_string(query, given);
+    else
+        buf_add_u64(query, value);
+    return true;
+}
+
+/* What the flags ask for, as the door takes it. -1, or the exit code. */
+static int add_query(const struct flags *flags, struct call *call, struct buf *query)
+{
+    const struct cli_command *command = call->command;
+    if (!add_number(query, "partitions", flags->partitions, number_parse_u64))
+        return cli_fail(command, CLI_USAGE, "--partitions: expected a number, got '%s'",
+                        flags->partitions);
+    if (!add_number(query, "retention_ms", flags->retention, number_parse_duration))
+        return cli_fail(command, CLI_USAGE, "--retention: expected a time such as 7d, got '%s'",
+                        flags->retention);
+    if (!add_number(query, "partition_bytes", flags->partition_size, size_of))
+        return cli_fail(command, CLI_USAGE,
+                        "--partition-size: expected a size such as 1GiB, got '%s'",
+                        flags->partition_size);
+    if (!add_number(query, "batch_bytes", flags->batch_size, size_of))
+        return cli_fail(command, CLI_USAGE, "--batch-size: expected a size such as 1MiB, got '%s'",
+                        flags->batch_size);
+    /* It goes into a URL as it is. */
+    if (flags->compression && !cli_topics_name_valid(slice_string(flags->compression)))
+        return cli_fail(command, CLI_USAGE,
+                        "--compression: expected none, gzip, snappy, lz4 or zstd, got '%s'",
+                        flags->compression);
+    if (flags->compression)
+        buf_add_format(query, "%scompression=%s", query->size > 0 ? "&" : "?", flags->compression);
+    if (strcmp(call->method, "PUT") == 0 && query->size == 0)
+        return cli_fail(command, CLI_USAGE, "expected what is to be altered; --help lists it");
+    return -1;
+}
+
+/* A line each; what is sent is a method and a path, and what comes back is printed. */
+struct verb {
+    const char *name;
+    const char *method;
+    err_t (*print)(struct slice document, struct buf *out);
+    bool topic;
+};
+
+static const struct verb verbs[] = {
+    {"list", "GET", cli_topics_print, false},  {"describe", "GET", cli_topics_print_one, true},
+    {"create", "POST", print_made, true},      {"alter", "PUT", print_made, true},
+    {"delete", "DELETE", print_deleted, true},
+};
+
+/* A delete says the topic's name again: it is the confirmation that the door asks for, and --yes is
+ * ours. */
+static int make_target(const struct flags *flags, struct call *call, const char *topic)
+{
+    struct buf query = {0};
+    bool deletes = strcmp(call->method, "DELETE") == 0;
+    int code = -1;
+    if (deletes)
+        buf_add_format(&query, "?confirm=%s", topic);
+    else if (strcmp(call->method, "GET") != 0)
+        code = add_query(flags, call, &query);
+    snprintf(call->target, sizeof(call->target), "/v1/topics%s%s%.*s", topic ? "/" : "",
+             topic ? topic : "", SLICE_PRINTF(buf_slice(&query)));
+    buf_done(&query);
+    return code;
+}
+
 /* Which call the words ask for; -1, or the exit code when they ask for none. */
 static int take_words(const struct cli_words *words, const struct flags *flags, struct call *call)
 {
-    const char *verb = words->count > 0 ? words->items[0] : "";
     const char *topic = words->count == 2 ? words->items[1] : NULL;
-    bool list = strcmp(verb, "list") == 0 && words->count == 1;
-    bool describe = strcmp(verb, "describe") == 0 && topic;
-    bool delete = strcmp(verb, "delete") == 0 && topic;
-    if (!list && !describe && !delete)
+    const struct verb *verb = NULL;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (words->count == (verbs[i].topic ? 2 : 1) && strcmp(words->items[0], verbs[i].name) == 0)
+            verb = &verbs[i];
+    if (!verb)
         return cli_fail(call->command, CLI_USAGE,
-                        "expected list, describe TOPIC or delete TOPIC --yes");
+                        "expected list, describe TOPIC, create TOPIC, alter TOPIC or "
+                        "delete TOPIC --yes");
     if (topic && !cli_topics_name_valid(slice_string(topic)))
         return cli_fail(call->command, CLI_USAGE, "'%s' is no name of a topic", topic);
-    if (delete &&!flags->yes)
+    call->method = verb->method;
+    call->print = verb->print;
+    if (verb->print == print_deleted && !flags->yes)
         return cli_fail(call->command, CLI_USAGE,
                         "deleting %s is for ever, with its records and dead letters; say --yes to "
                         "do it",
                         topic);
-    /* The name is the confirmation that the door asks for; --yes is ours. */
-    call->method = delete ? "DELETE" : "GET";
-    call->print = list ? cli_topics_print : describe ? cli_topics_print_one : print_deleted;
-    snprintf(call->target, sizeof(call->target), "/v1/topics%s%s%s%s", topic ? "/" : "",
-             topic ? topic : "", delete ? "?confirm=" : "", delete ? topic : "");
-    return -1;
+    return make_target(flags, call, topic);
 }
 
 int cli_topics(struct cli *cli, int argc, char **argv)

@@ -17,6 +17,9 @@
  * the inlets do not know: the items say so, and the next change, of whatever topic, makes up for it
  * (`behind`). A delete that the inlets do not know of yet takes no record: the log refuses it.
  *
+ * Who may change what is decided here and nowhere else, by the contracts in force and by what the
+ * log says of a topic: doors pass on what they are asked.
+ *
  * A reload and a change never overlap, since both exchange all topics: each waits for the other.
  */
 
@@ -42,6 +45,7 @@ static void answer(struct task *task)
     change->done(change);
 }
 
+/* The change is its asker's again from here on, so what is begun next uses nothing of it. */
 static void end(struct server_topics *topics)
 {
     struct flow_topics_change *change = topics->current;
@@ -84,6 +88,8 @@ static const struct flow_topic_state *find(const struct server_topics *topics,
     return NULL;
 }
 
+/* Left by a start that was killed while a contract took the topic over: what is in there belongs to
+ * a ledger that a client does not see. */
 static bool has_dlq(const struct flow_snapshot *snapshot, const struct flow_topic_state *topic)
 {
     for (size_t i = 0; i < snapshot->topic_count; i++)
@@ -119,6 +125,7 @@ static err_t check_policy(const struct server_topics *topics, const struct flow_
     return err_ok();
 }
 
+/* Contracts have no such limit, since who writes them sees what they ask for; here anybody asks. */
 static err_t check_room(const struct server_topics *topics, uint64_t added, struct err_text *why)
 {
     if (topics->partitions + added > FLOW_PARTITIONS_MAX)
@@ -175,6 +182,7 @@ static err_t judge_create(struct server_topics *topics, struct flow_topics_item 
     return err_ok();
 }
 
+/* The partitions that there are stay what they are: keys may move to others, as with a contract. */
 static err_t judge_partitions(struct server_topics *topics, struct flow_topics_item *item,
                               const struct flow_topic_state *topic)
 {
@@ -189,6 +197,7 @@ static err_t judge_partitions(struct server_topics *topics, struct flow_topics_i
     return err_ok();
 }
 
+/* From what the topic has at this moment, and not from what a client has read before. */
 static err_t judge_config(struct server_topics *topics, const struct flow_topics_item *item,
                           const struct flow_topic_state *topic)
 {
@@ -202,6 +211,7 @@ static err_t judge_config(struct server_topics *topics, const struct flow_topics
     return err_ok();
 }
 
+/* Both ends are those of the snapshot, and the log looks again: its start only rises. */
 static err_t judge_start(struct server_topics *topics, struct flow_topics_item *item,
                          const struct flow_topic_state *topic)
 {
@@ -278,6 +288,7 @@ static void after_snapshot(struct flow_snapshot *snapshot)
     end(topics);
 }
 
+/* The one before is let go: an item that is judged by it would be judged by what was. */
 static void ask_log(struct server_topics *topics, void (*done)(struct flow_snapshot *snapshot))
 {
     flow_snapshot_done(&topics->snapshot);

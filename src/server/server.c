@@ -287,6 +287,7 @@ static err_t new_admin(struct server *server, struct err_text *why)
         .loop = server->control,
         .log = log_flow(server->log),
         .catalog = server->catalog,
+        .topics = server_topics_flow(server),
         .letters = sources_redrive_letters(server->redrive),
         .address = config->admin.listen,
         .exporters = server->exporters,

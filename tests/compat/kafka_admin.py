@@ -98,7 +98,8 @@ def test_what_is_wrong_with_a_topic_is_said_of_it_and_the_others_are_made(server
         "nothing": {"configs": {"retention.ms": None}},
     })
     expected = {"good": 0, "placed": 0, "same": 0, "packed": 0,
-                "bad name": INVALID_TOPIC, "..": INVALID_TOPIC, "x" * 250: INVALID_TOPIC, "events": EXISTS, "events.dlq": EXISTS,
+                "bad name": INVALID_TOPIC, "..": INVALID_TOPIC,
+                "x" * 250: INVALID_TOPIC, "events": EXISTS, "events.dlq": EXISTS,
                 "other.dlq": POLICY, "_mine": POLICY, "none": PARTITIONS, "many": PARTITIONS,
                 "copies": FACTOR, "elsewhere": ASSIGNMENT, "twice": ASSIGNMENT, "both": REQUEST,
                 "compact": CONFIG, "unknown": CONFIG, "short": CONFIG, "fixed": CONFIG,

@@ -113,3 +113,77 @@ def test_a_sink_goes_on_when_one_of_its_topics_is_deleted(make_garner):
         client.post_ndjson("events", [{"n": 2}])
     until(lambda: len(garner.sink_lines("out")) == 2, "the record behind the deletion")
     assert garner.ledger()["balanced"] is True
+
+
+def topic(garner, name):
+    return garner.get(f"/v1/topics/{name}").json()
+
+
+def test_a_topic_without_a_contract_is_made_and_altered(make_garner):
+    garner = make_garner(contracts=CONTRACTS).start()
+    done = topics(garner, "create", "made", "--partitions", "2", "--retention", "12h",
+                  "--partition-size", "1GiB", "--compression", "zstd", "--batch-size", "2MiB")
+    assert (done.returncode, done.stdout) == (0, b"created made\n")
+    made = topic(garner, "made")
+    assert (made["partition_count"], made["retention_ms"]) == (2, 12 * 3600 * 1000)
+    assert (made["retention_bytes"], made["compression"]) == (2 * 2 ** 30, "zstd")
+    assert made["contract"] is False and made["dlq"] is None
+    with garner.client() as client:
+        assert client.post_ndjson("made", [{"n": 1}]).json()["accepted"] == 1
+    done = topics(garner, "alter", "made", "--partitions", "3", "--retention", "0",
+                  "--compression", "default")
+    assert (done.returncode, done.stdout) == (0, b"changed made\n")
+    made = topic(garner, "made")
+    assert (made["partition_count"], made["retention_ms"]) == (3, 0)
+    assert (made["retention_bytes"], made["compression"]) == (3 * 2 ** 30, "none")
+    garner.kill()
+    garner.start()
+    assert {**topic(garner, "made"), "wal_bytes": made["wal_bytes"]} == made
+    done = topics(garner, "delete", "made", "--yes")
+    assert (done.returncode, done.stdout) == (0, b"deleted made\n")
+    with garner.client() as client:
+        assert client.post_ndjson("made", [{"n": 1}]).status == 404
+    assert topics(garner, "create", "made").returncode == 0
+    assert topic(garner, "made")["partition_count"] == 1
+    with garner.client() as client:
+        assert client.post_ndjson("made", [{"n": 1}]).json()["accepted"] == 1
+    assert_balanced(garner.ledger())
+
+
+def test_what_cannot_be_made_or_altered_says_why(make_garner):
+    garner = make_garner().start()
+    for words, code, told in (
+            (("create", "events"), 1, b"exists already"),
+            (("create", "new.dlq"), 1, b"does not end in .dlq"),
+            (("create", "new", "--partitions", "0"), 1, b"a number from 1 to 10000"),
+            (("create", "new", "--partitions", "many"), 64, b"--partitions: expected a number"),
+            (("create", "new", "--retention", "7"), 64, b"expected a time such as 7d"),
+            (("create", "new", "--partition-size", "x"), 64, b"expected a size such as 1GiB"),
+            (("create", "new", "--batch-size", "x"), 64, b"expected a size such as 1MiB"),
+            (("create", "new", "--compression", "brotli"), 1, b"none, gzip, snappy, lz4, zstd"),
+            (("create", "new", "--compression", "a&b"), 64, b"--compression: expected"),
+            (("alter", "events", "--partitions", "9"), 1, b"is declared by its contract"),
+            (("alter", "none", "--partitions", "9"), 1, b"no such topic"),
+            (("alter", "events"), 64, b"expected what is to be altered")):
+        done = topics(garner, *words)
+        assert (done.returncode, told in done.stderr) == (code, True), (words, done)
+    assert sorted(names(garner)) == ["events", "events.dlq"]
+
+
+def test_partitions_that_are_there_do_not_keep_settings_from_being_tried_again(make_garner):
+    garner = make_garner(contracts=CONTRACTS).start()
+    with garner.client() as client:
+        client.connection.port = garner.admin_port
+        assert client.request("POST", "/v1/topics/made?partitions=2").json() == {"created": "made"}
+        for query, told in (("partitions=2&retention_ms=1", "expected more than that"),
+                            ("retention=1", "each once at the most"),
+                            ("retention_ms=1&retention_ms=2", "each once at the most"),
+                            ("retention_ms=-1", "retention_ms: expected"),
+                            ("batch_bytes=0", "batch_bytes: expected"),
+                            ("partitions=default", "partitions: expected")):
+            answer = client.request("PUT", f"/v1/topics/made?{query}")
+            assert (answer.status, told in answer.json()["detail"]) == (400, True), query
+        assert topic(garner, "made")["retention_ms"] == 7 * 86400000
+        answer = client.request("PUT", "/v1/topics/made?partitions=3&retention_ms=5000")
+        assert answer.json() == {"changed": "made"}
+    assert topic(garner, "made")["retention_ms"] == 5000

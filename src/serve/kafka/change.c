@@ -64,6 +64,7 @@ void serve_kafka_change_refuse_repeats(struct serve_kafka_change *change)
     map_done(&names);
 }
 
+/* Kafka's own rule. Which of those names are kept for something else is not for here to say. */
 bool serve_kafka_is_name(struct slice name)
 {
     bool dots = slice_equal_string(name, ".") || slice_equal_string(name, "..");
@@ -88,6 +89,7 @@ void serve_kafka_change_check_name(struct serve_kafka_change *change, uint32_t i
                                   FLOW_TOPIC_NAME_MAX);
 }
 
+/* On the loop that asked: the change has come home by mail. */
 static void answered(struct flow_topics_change *flow)
 {
     struct serve_kafka_change *change = CONTAINER_OF(flow, struct serve_kafka_change, flow);

@@ -3,7 +3,10 @@
 #include "base/assert.h"
 #include "base/uuid.h"
 
-/* DescribeCluster: what Metadata says of brokers, without topics. */
+/*
+ * DescribeCluster: what Metadata says of brokers, without topics. The cluster's id is the data
+ * directory's: it stays for as long as the records do.
+ */
 
 /* The other kind of endpoint is that of controllers, of which there are none (KIP-919). */
 #define ENDPOINT_BROKERS 1

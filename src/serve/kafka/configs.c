@@ -6,6 +6,13 @@
  * DescribeConfigs lists every setting with its value, its default and where it comes from;
  * AlterConfigs says all that a topic is given, IncrementalAlterConfigs one setting after the other.
  * The broker's settings are those of the configuration file and are changed there.
+ *
+ * A setting has three layers where Kafka has six: what the topic was given, what the file says of
+ * the broker, and a default. Clients tell them apart by the source: a tool that copies a topic, or
+ * that compares it with what it wants, takes what is not a default and leaves the rest.
+ *
+ * Failure modes: a resource that is wrong is an error of its own and the others are answered; one
+ * setting that is wrong leaves all of its resource as it was.
  */
 
 #define TOPIC 2
@@ -24,6 +31,8 @@ int8_t serve_kafka_setting_source(const struct serve_kafka_setting *setting,
     return config->given & setting->given ? SOURCE_TOPIC : SOURCE_DEFAULT;
 }
 
+/* Numbers are written into room of the caller's, everything else is constant: only those need a
+ * place in the answer. */
 bool serve_kafka_setting_answer(struct serve_kafka_call *call,
                                 const struct serve_kafka_setting *setting,
                                 const struct flow_topic_config *config, uint32_t partition_count,
@@ -73,6 +82,7 @@ static bool add_synonyms(struct serve_kafka_call *call, const struct serve_kafka
     return true;
 }
 
+/* What does not depend on where the value comes from. */
 static void describe_setting(const struct serve_kafka_call *call,
                              const struct serve_kafka_setting *setting,
                              struct proto_kafka_describe_configs_response_config *out)
@@ -93,6 +103,7 @@ static int8_t source_of(const struct serve_kafka_setting *setting,
     return slice_equal_string(value, setting->text) ? SOURCE_DEFAULT : SOURCE_TOPIC;
 }
 
+/* From the view that was asked for behind the request: who has just set something sees it. */
 static bool describe_topic(struct serve_kafka_call *call,
                            const struct proto_kafka_describe_configs_request_resource *asked,
                            struct proto_kafka_describe_configs_response_result *result)
@@ -141,6 +152,7 @@ static struct slice broker_value(struct serve_kafka_call *call, const char *name
     return text ? slice_string(text) : slice_make(NULL, 0);
 }
 
+/* All read-only: what can be changed while the server runs is reloaded, and nothing of this is. */
 static bool describe_broker(struct serve_kafka_call *call,
                             const struct proto_kafka_describe_configs_request_resource *asked,
                             struct proto_kafka_describe_configs_response_result *result)
@@ -230,6 +242,7 @@ static bool begin_resource(struct serve_kafka_change *change, uint32_t index, in
     return change->codes[index] == SERVE_KAFKA_NONE;
 }
 
+/* A setting that is always the same adds nothing to what is given. */
 static void set(struct serve_kafka_change *change, uint32_t index, struct slice name,
                 struct slice value)
 {
@@ -239,6 +252,7 @@ static void set(struct serve_kafka_change *change, uint32_t index, struct slice 
         serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_CONFIG, "%s", why.text);
 }
 
+/* The two answers have the same fields and different types, which C cannot see as one. */
 static void altered(struct serve_kafka_call *call)
 {
     const struct proto_kafka_alter_configs_request *request = call->message;
@@ -275,6 +289,8 @@ void serve_kafka_alter_configs(struct serve_kafka_call *call)
             continue;
         for (uint32_t c = 0; c < asked->configs.count; c++)
             set(change, i, asked->configs.items[c].name, asked->configs.items[c].value);
+        /* What is not said goes back to its default: that is what the request means (KIP-133), and
+         * why there is an incremental one (KIP-339). */
         item->resets = (uint16_t)(FLOW_TOPIC_GIVEN_ALL & ~(unsigned)item->config.given);
     }
     change->flow.dry = request->validate_only;
@@ -303,6 +319,7 @@ static void incrementally_altered(struct serve_kafka_call *call)
     serve_kafka_reply(call, &response);
 }
 
+/* Setting and resetting the same would depend on an order that nobody has promised. */
 static void change_one(struct serve_kafka_change *change, uint32_t index,
                        const struct proto_kafka_incremental_alter_configs_request_config *asked)
 {

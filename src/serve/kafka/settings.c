@@ -9,6 +9,10 @@
  * Kafka's settings, all of them: those that do something here can be set, and the others say what
  * garner does. Setting one of those to just that is no error, since tools set what they are used
  * to; anything else is, since it would be a promise that nobody keeps.
+ *
+ * The values are texts, as the protocol has them: that of a setting which is always the same is its
+ * entry in the table, and that of one that can be set is made from the topic's config, so that what
+ * is shown is what holds and never what somebody once wrote.
  */
 
 #define DAY_7 "604800000"
@@ -126,6 +130,7 @@ static const struct {
               {"lz4", FLOW_CODEC_LZ4},
               {"zstd", FLOW_CODEC_ZSTD}};
 
+/* A walk: there are some thirty, and a request has a few. */
 const struct serve_kafka_setting *serve_kafka_setting_find(struct slice name)
 {
     for (size_t i = 0; i < serve_kafka_topic_setting_count; i++)
@@ -147,6 +152,7 @@ static err_t parse_codec(struct slice text, struct flow_topic_config *config, st
                    SLICE_PRINTF(slice_sub(text, 0, 60)));
 }
 
+/* With the bounds in the message: Kafka's clients show it to people as it is. */
 static err_t parse_number(const struct serve_kafka_setting *setting, struct slice text,
                           int64_t least, int64_t most, int64_t *out, struct err_text *why)
 {
@@ -165,6 +171,8 @@ static uint64_t or_any(int64_t number)
     return number == 0 ? 1 : (uint64_t)number;
 }
 
+/* By its text: "01" is not 1. No tool writes that, and two ways to say one thing would be two
+ * values to compare. */
 static err_t check_fixed(const struct serve_kafka_setting *setting, struct slice text,
                          struct err_text *why)
 {
@@ -180,6 +188,7 @@ static err_t check_fixed(const struct serve_kafka_setting *setting, struct slice
                    setting->help);
 }
 
+/* Into a config of its own, so that an error half way leaves no topic half changed. */
 err_t serve_kafka_setting_parse(struct slice name, struct slice text,
                                 struct flow_topic_config *config, struct err_text *why)
 {
@@ -210,6 +219,7 @@ err_t serve_kafka_setting_parse(struct slice name, struct slice text,
     return err_ok();
 }
 
+/* Kafka's numbers have a sign. */
 static const char *number(uint64_t value, char room[static SERVE_KAFKA_SETTING_SIZE])
 {
     snprintf(room, SERVE_KAFKA_SETTING_SIZE, "%" PRIu64,

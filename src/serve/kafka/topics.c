@@ -6,6 +6,13 @@
  * CreateTopics, DeleteTopics, CreatePartitions and DeleteRecords: each becomes a change
  * (change.c), whose answer is written once it is on disk and every loop goes by it. So the timeout
  * that clients give has no meaning here: what is said to be done is done.
+ *
+ * What is wrong with a request by itself is said here in Kafka's codes; what depends on what there
+ * is (a name that is taken, how many partitions there are, whose a topic is) is for whoever makes
+ * topics to say, since here it would be out of date by the time it is done.
+ *
+ * Failure modes: without memory for the answer the connection closes though the topics are made; a
+ * client that asks again is told that they exist, as after a lost answer.
  */
 
 /* With a number of its own for each partition, in any order, and the one broker for each. */
@@ -36,6 +43,7 @@ static void check_assignments(struct serve_kafka_change *change, uint32_t index,
                                   "expected each of the partitions from 0 on once");
 }
 
+/* -1 is a default wherever a number is asked for (KIP-464). */
 static void check_numbers(struct serve_kafka_change *change, uint32_t index,
                           const struct proto_kafka_create_topics_request_topic *asked)
 {
@@ -60,6 +68,8 @@ static void check_numbers(struct serve_kafka_change *change, uint32_t index,
     item->partition_count = (uint32_t)partitions;
 }
 
+/* All of it is looked at, though the first mistake decides: who has made several finds them one by
+ * one in any case, and nothing here depends on what was found before. */
 static void read_creation(struct serve_kafka_change *change, uint32_t index,
                           const struct proto_kafka_create_topics_request_topic *asked)
 {
@@ -87,6 +97,7 @@ static bool describe_created(struct serve_kafka_call *call, const struct flow_to
     out->topic_id = item->uuid;
     if (call->header.version < 5)
         return true;
+    /* As the topic has it, also where it was only validated and there is none to ask. */
     config.open = true;
     if (!(config.given & FLOW_TOPIC_RETENTION_MS))
         config.retention_ms = FLOW_TOPICS_RETENTION_MS;
@@ -106,6 +117,7 @@ static bool describe_created(struct serve_kafka_call *call, const struct flow_to
     return true;
 }
 
+/* Every topic that was asked for is in the answer, in the order of the request. */
 static void created(struct serve_kafka_call *call)
 {
     const struct serve_kafka_change *change = call->work;
@@ -144,6 +156,7 @@ void serve_kafka_create_topics(struct serve_kafka_call *call)
     serve_kafka_change_run(change, created);
 }
 
+/* Without a name where it was meant by its id: a name would tell what nobody has asked for. */
 static void deleted(struct serve_kafka_call *call)
 {
     const struct serve_kafka_change *change = call->work;
@@ -191,6 +204,7 @@ void serve_kafka_delete_topics(struct serve_kafka_call *call)
     serve_kafka_change_run(change, deleted);
 }
 
+/* The topics are named in the answer also where all went well: clients look for them there. */
 static void raised(struct serve_kafka_call *call)
 {
     const struct serve_kafka_change *change = call->work;
@@ -245,6 +259,7 @@ void serve_kafka_create_partitions(struct serve_kafka_call *call)
     serve_kafka_change_run(change, raised);
 }
 
+/* In the order of the request, which is that of the items. */
 static void records_deleted(struct serve_kafka_call *call)
 {
     const struct proto_kafka_delete_records_request *request = call->message;
@@ -302,5 +317,6 @@ void serve_kafka_delete_records(struct serve_kafka_call *call)
                                           "there is no such topic");
         }
     }
+    /* A partition that is there twice is moved twice, which is no harm: starts only rise. */
     serve_kafka_change_run(change, records_deleted);
 }

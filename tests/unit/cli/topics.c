@@ -149,7 +149,7 @@ static int run_against(struct peer *peer, struct reply reply, const char *const 
                        struct capture *seen, int stream)
 {
     struct cli cli = capture_cli();
-    const char *line[8] = {"topics", "--server", peer->address};
+    const char *line[16] = {"topics", "--server", peer->address};
     for (size_t i = 0; words[i]; i++)
         line[3 + i] = words[i];
     peer->answer = answer_reply;
@@ -183,6 +183,45 @@ static void each_verb_asks_for_its_path(void **state)
     assert_int_equal(code, CLI_OK);
     assert_string_equal(seen.text, "deleted a\ndeleted b\n");
     assert_string_equal(peer.target, "/v1/topics/old.dlq?confirm=old.dlq");
+}
+
+static void flags_become_the_query(void **state)
+{
+    (void)state;
+    struct capture seen;
+    struct peer peer = {0};
+    const char *const create[] = {"create",
+                                  "new",
+                                  "--partitions",
+                                  "3",
+                                  "--retention",
+                                  "12h",
+                                  "--partition-size",
+                                  "1GiB",
+                                  "--batch-size",
+                                  "2MiB",
+                                  "--compression",
+                                  "zstd",
+                                  NULL};
+    int code = run_against(&peer, (struct reply){200, "{\"created\":\"new\"}\n"}, create, &seen, 1);
+    assert_int_equal(code, CLI_OK);
+    assert_string_equal(seen.text, "created new\n");
+    assert_string_equal(peer.target, "/v1/topics/new?partitions=3&retention_ms=43200000&"
+                                     "partition_bytes=1073741824&batch_bytes=2097152&"
+                                     "compression=zstd");
+    peer = (struct peer){0};
+    const char *const plain[] = {"create", "new", NULL};
+    (void)run_against(&peer, (struct reply){200, "{\"created\":\"new\"}\n"}, plain, &seen, 1);
+    assert_string_equal(peer.target, "/v1/topics/new");
+    peer = (struct peer){0};
+    const char *const alter[] = {"alter", "old", "--retention", "default", "--json", NULL};
+    code = run_against(&peer, (struct reply){200, "{\"changed\":\"old\"}\n"}, alter, &seen, 1);
+    assert_int_equal(code, CLI_OK);
+    assert_string_equal(seen.text, "{\"changed\":\"old\"}\n");
+    assert_string_equal(peer.target, "/v1/topics/old?retention_ms=default");
+    peer = (struct peer){0};
+    code = run_against(&peer, (struct reply){200, "{\"deleted\":[]}\n"}, alter, &seen, 2);
+    assert_int_equal(code, CLI_IO);
 }
 
 static void a_refusal_is_said_in_the_server_s_words(void **state)
@@ -219,7 +258,7 @@ static void a_refusal_is_said_in_the_server_s_words(void **state)
 static void wrong_words_ask_nobody(void **state)
 {
     (void)state;
-    static const char *const lines[][5] = {
+    static const char *const lines[][6] = {
         {"topics", NULL},
         {"topics", "list", "flights", NULL},
         {"topics", "describe", NULL},
@@ -229,6 +268,13 @@ static void wrong_words_ask_nobody(void **state)
         {"topics", "delete", "--yes", NULL},
         {"topics", "drop", "flights", "--yes", NULL},
         {"topics", "list", "--server", "here", NULL},
+        {"topics", "create", NULL},
+        {"topics", "create", "a", "--partitions", "x"},
+        {"topics", "create", "a", "--retention", "7"},
+        {"topics", "create", "a", "--partition-size", "x"},
+        {"topics", "create", "a", "--batch-size", "x"},
+        {"topics", "create", "a", "--compression", "a b"},
+        {"topics", "alter", "a", NULL},
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         struct cli cli = capture_cli();
@@ -258,6 +304,7 @@ int main(void)
         cmocka_unit_test(without_memory_nothing_is_half_printed),
         cmocka_unit_test(names_are_those_of_the_log),
         cmocka_unit_test(each_verb_asks_for_its_path),
+        cmocka_unit_test(flags_become_the_query),
         cmocka_unit_test(a_refusal_is_said_in_the_server_s_words),
         cmocka_unit_test(wrong_words_ask_nobody),
         cmocka_unit_test(without_a_server_it_says_what_to_do),

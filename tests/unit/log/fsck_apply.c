@@ -109,6 +109,54 @@ static void records_of_a_topic_whose_creation_is_lost_are_kept_under_another_nam
     end(&l);
 }
 
+static int64_t offset_of(struct lost *l)
+{
+    struct flow_offsets answer = {.group = SLICE_LITERAL("readers")};
+    assert_code(log_offsets_answer(&l->w.log->state.offsets, &answer), OK);
+    int64_t offset = answer.group_count > 0 ? answer.groups[0].offsets[0].offset : -1;
+    flow_offsets_done(&answer);
+    return offset;
+}
+
+static void a_group_goes_on_from_what_it_had_committed_before_the_frame_that_is_lost(void **state)
+{
+    (void)state;
+    struct lost l;
+    struct asked asked;
+    begin(&l, 11);
+    assert_code(world_commit(&l.w, 9, 10), OK);
+    assert_code(world_offset(&l.w, FLOW_OFFSET_COMMIT, "readers", 1, 0, 3), OK);
+    uint64_t lsn = next_lsn(&l);
+    struct flow_offset change = {
+        .group = SLICE_LITERAL("readers"), .topic_id = 1, .offset = 5, .leader_epoch = -1};
+    asked_some(&asked, &l.w, 3, 10);
+    asked.commit.offsets = &change;
+    asked.commit.offset_count = 1;
+    assert_code(asked_commit(&asked), OK);
+    asked_done(&asked);
+    assert_code(world_commit(&l.w, 1, 10), OK);
+    /* In the batch's first record. */
+    lose_at(&l, lsn, LOG_FRAME_HEADER_SIZE + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + 70);
+    assert_true(told_has(&l.told, "offset_lost"));
+    assert_int_equal(offset_of(&l), 3);
+    end(&l);
+}
+
+static void offsets_behind_what_is_lost_are_kept(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 12);
+    uint64_t lsn = next_lsn(&l);
+    assert_code(world_commit(&l.w, 9, 10), OK);
+    assert_code(world_offset(&l.w, FLOW_OFFSET_COMMIT, "readers", 1, 0, 7), OK);
+    assert_code(world_commit(&l.w, 1, 10), OK);
+    lose(&l, lsn);
+    assert_false(told_has(&l.told, "offset_lost"));
+    assert_int_equal(offset_of(&l), 7);
+    end(&l);
+}
+
 static void a_request_whose_records_are_lost_is_taken_again(void **state)
 {
     (void)state;
@@ -397,6 +445,8 @@ int main(void)
         cmocka_unit_test(a_request_whose_records_are_lost_is_taken_again),
         cmocka_unit_test(a_producers_batch_that_is_lost_was_never_there),
         cmocka_unit_test(producers_of_a_topic_whose_creation_is_lost_are_known),
+        cmocka_unit_test(a_group_goes_on_from_what_it_had_committed_before_the_frame_that_is_lost),
+        cmocka_unit_test(offsets_behind_what_is_lost_are_kept),
         cmocka_unit_test(a_lost_batch_of_dead_letters_is_missing_in_both_rows),
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),

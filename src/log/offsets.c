@@ -105,6 +105,7 @@ void log_offsets_moved(struct log_offsets *offsets)
     move_head(&offsets->coming, true);
 }
 
+/* Also one that never arrived, so from both lists. */
 static void free_value(struct log_offsets *offsets, struct value *value)
 {
     if (!value)
@@ -125,6 +126,7 @@ static void free_group(struct log_offsets *offsets, struct log_group *group)
     mem_free(group);
 }
 
+/* The last place of a group takes it along: names of groups that have nothing are not kept. */
 static void free_if_unused(struct log_offsets *offsets, struct place *place)
 {
     struct log_group *group = place->group;
@@ -153,6 +155,7 @@ static void clear(struct log_offsets *offsets, struct place *place)
     free_if_unused(offsets, place);
 }
 
+/* As far as it is durable: what is on its way comes behind this in the log, and stays. */
 static void clear_group(struct log_offsets *offsets, struct log_group *group)
 {
     ASSERT(!list_empty(&group->all));
@@ -227,6 +230,7 @@ static struct place *ensure_place(struct log_offsets *offsets, const struct flow
 }
 
 /* One that is on its way to its place. NULL without memory. */
+/* Nothing is left behind where it fails, so that whoever fails half way takes back whole values. */
 static struct value *add_value(struct log_offsets *offsets, const struct flow_offset *change)
 {
     struct place *place = ensure_place(offsets, change);
@@ -250,6 +254,7 @@ static struct value *add_value(struct log_offsets *offsets, const struct flow_of
     return value;
 }
 
+/* From the end of the line alone, as it was added. */
 static void take_back(struct log_offsets *offsets, struct value *value)
 {
     struct place *place = value->place;
@@ -260,6 +265,7 @@ static void take_back(struct log_offsets *offsets, struct value *value)
 }
 
 /* What the changes take at the most. */
+/* As if every place were new, and the group: a bound that needs no look-up. */
 static uint64_t bytes_wanted(const struct flow_offset *changes, uint32_t count)
 {
     uint64_t bytes = 0;
@@ -302,6 +308,7 @@ void log_offsets_forget(struct log_offsets *offsets)
 }
 
 /* What was on its way has come. */
+/* The place of the old one is taken in one step: a reader sees one or the other. */
 static void arrive(struct log_offsets *offsets, struct value *value)
 {
     struct place *place = value->place;
@@ -317,6 +324,7 @@ static void arrive(struct log_offsets *offsets, struct value *value)
     place->value = value;
 }
 
+/* In recovery nothing is on its way, and a value is made for the entry. */
 static err_t settle_commit(struct log_offsets *offsets, const struct flow_offset *change)
 {
     ASSERT(change->op == FLOW_OFFSET_COMMIT);
@@ -351,6 +359,7 @@ err_t log_offsets_settle(struct log_offsets *offsets, const struct flow_offset *
     return err_ok();
 }
 
+/* The walk ends by its own count, since the last place takes the group with it. */
 static void forget_topic_of(struct log_offsets *offsets, struct log_group *group, uint32_t topic_id)
 {
     ASSERT(!list_empty(&group->all));
@@ -384,6 +393,7 @@ static struct flow_group_offset view_of(const struct place *place)
     };
 }
 
+/* Copies: the answer goes to another loop, and the group goes on. */
 static err_t answer_group(const struct log_group *group, bool whole, struct arena *arena,
                           struct flow_group *out)
 {
@@ -409,6 +419,7 @@ static err_t answer_group(const struct log_group *group, bool whole, struct aren
     return err_ok();
 }
 
+/* Names alone where all groups are asked for: nobody needs millions of offsets at once. */
 err_t log_offsets_answer(const struct log_offsets *offsets, struct flow_offsets *out)
 {
     bool whole = out->group.size > 0;
@@ -445,6 +456,7 @@ static void encode_offset(const struct place *place, struct buf *out)
     buf_add(out, place->value->metadata, place->value->metadata_size);
 }
 
+/* In the order of the lists, so that what is decoded is encoded to the same bytes. */
 void log_offsets_encode(const struct log_offsets *offsets, struct buf *out)
 {
     ASSERT(offsets->group_count <= offsets->count);
@@ -465,6 +477,7 @@ void log_offsets_encode(const struct log_offsets *offsets, struct buf *out)
     }
 }
 
+/* A file is believed no more than a peer is. */
 static err_t decode_offset(struct log_offsets *offsets, struct cursor *c, struct slice group)
 {
     struct flow_offset change = {.group = group,

@@ -310,6 +310,7 @@ static bool add_lag(void *owner, struct slice group, const struct flow_group_off
     return ++lags->count == LAGS_MAX;
 }
 
+/* Here and not where groups are kept: where partitions end, and since when, is known here. */
 static void add_offsets(const struct log *log, struct metric_set *set)
 {
     const struct log_offsets *offsets = &log->state.offsets;

@@ -71,6 +71,7 @@ serve_kafka_coordinator_find(const struct serve_kafka_coordinator *coordinator, 
     return map_get(&coordinator->groups, name);
 }
 
+/* Late is harmless: what is due is told by the time, and not by which timer rang. */
 static void ring(struct io_timer *timer)
 {
     struct serve_kafka_entry *entry = CONTAINER_OF(timer, struct serve_kafka_entry, timer);
@@ -78,6 +79,8 @@ static void ring(struct io_timer *timer)
     serve_kafka_coordinator_settle(entry);
 }
 
+/* Without a budget of its own: those that the log has must find their place, and are bounded there.
+ */
 static struct serve_kafka_entry *make(struct serve_kafka_coordinator *c, struct slice name)
 {
     struct serve_kafka_entry *entry = mem_zalloc(1, sizeof(*entry) + name.size);
@@ -105,6 +108,7 @@ serve_kafka_coordinator_ensure(struct serve_kafka_coordinator *coordinator, stru
     return make(coordinator, name);
 }
 
+/* Whoever waited has been answered. */
 static void free_entry(struct serve_kafka_entry *entry)
 {
     io_timer_stop(entry->coordinator->loop, &entry->timer);
@@ -119,11 +123,13 @@ void serve_kafka_coordinator_forget(struct serve_kafka_entry *entry)
     free_entry(entry);
 }
 
+/* An id that was given away is a member that is about to come. */
 static bool is_unused(const struct serve_kafka_entry *entry)
 {
     return entry->group.state == SERVE_KAFKA_GROUP_EMPTY && entry->group.pending_count == 0;
 }
 
+/* The last thing that is done with a group in a turn: it may be gone behind this. */
 void serve_kafka_coordinator_settle(struct serve_kafka_entry *entry)
 {
     struct serve_kafka_coordinator *c = entry->coordinator;
@@ -170,6 +176,7 @@ static void run_call(struct serve_kafka_coordinator *c, struct serve_kafka_call 
         call->coordinated(c, call);
 }
 
+/* Before the groups are known, one that has offsets would be taken for a new one. */
 static void arrive(struct task *task)
 {
     struct serve_kafka_call *call = CONTAINER_OF(task, struct serve_kafka_call, task);
@@ -189,6 +196,7 @@ void serve_kafka_coordinate(struct serve_kafka_call *call,
     io_post(call->door->kafka->coordinator->loop, &call->task);
 }
 
+/* What is on its way points into the coordinator, so it ends behind that. */
 static void check_stopped(struct serve_kafka_coordinator *c)
 {
     if (!c->stopped || c->listing_asked || c->commits > 0)
@@ -216,6 +224,7 @@ static void expired(struct flow_commit *commit)
     check_stopped(c);
 }
 
+/* Without memory for it the next sweep decides again. */
 static void expire(struct serve_kafka_coordinator *c, struct serve_kafka_entry *entry)
 {
     struct expiry *expiry = mem_zalloc(1, sizeof(*expiry) + entry->name.size);
@@ -263,6 +272,8 @@ static void drop_what_is_over(struct serve_kafka_coordinator *c)
     }
 }
 
+/* Marked with the round and not compared: so one walk over the listing and one over the groups is
+ * enough. */
 static void take_listing(struct serve_kafka_coordinator *c)
 {
     c->round++;
@@ -280,6 +291,7 @@ static void take_listing(struct serve_kafka_coordinator *c)
     drop_what_is_over(c);
 }
 
+/* In the order in which they came. */
 static void load(struct serve_kafka_coordinator *c)
 {
     struct list *link;
@@ -306,6 +318,7 @@ static void listed(struct flow_offsets *listing)
         io_timer_start(c->loop, &c->sweep, (good ? SERVE_KAFKA_SWEEP_MS : RETRY_MS) * IO_MS);
 }
 
+/* The time is noted first: what is used from here on may be in the log and not in the answer. */
 static void ask_for_groups(struct serve_kafka_coordinator *c)
 {
     ASSERT(!c->listing_asked && !c->stopping);
@@ -345,6 +358,7 @@ void serve_kafka_coordinator_start(struct serve_kafka_coordinator *coordinator)
     ask_for_groups(coordinator);
 }
 
+/* Doors stop when they have no request left, and some of those are here. */
 void serve_kafka_coordinator_stop(struct serve_kafka_coordinator *coordinator,
                                   void (*stopped)(void *owner), void *owner)
 {

@@ -32,6 +32,8 @@ const char *serve_kafka_group_state_name(enum serve_kafka_group_state state)
     return names[state];
 }
 
+/* A group in a state that it cannot be in would keep members waiting for ever: better to end here.
+ */
 void serve_kafka_group_move(struct serve_kafka_group *group, enum serve_kafka_group_state state)
 {
     ASSERT(may_follow[group->state] >> state & 1);
@@ -48,6 +50,8 @@ void serve_kafka_group_init(struct serve_kafka_group *group,
     list_init(&group->answered);
 }
 
+/* Both limits before either is counted: a refusal leaves nothing to give back. Differences and not
+ * sums are compared, since what a peer asks for may be any number. */
 bool serve_kafka_group_take(struct serve_kafka_group *group, uint64_t bytes)
 {
     struct serve_kafka_group_budget *budget = group->budget;
@@ -67,6 +71,7 @@ void serve_kafka_group_give(struct serve_kafka_group *group, uint64_t bytes)
     group->budget->bytes -= bytes;
 }
 
+/* Requests are gone when their answers are sent. */
 bool serve_kafka_group_own(struct slice from, struct slice *out)
 {
     /* One byte more: of nothing NULL is a good answer, and would be taken for no memory. */
@@ -86,6 +91,7 @@ void serve_kafka_group_disown(struct slice *owned)
     *owned = slice_make(NULL, 0);
 }
 
+/* Gathered and not called back: an answer may free what the caller is still walking over. */
 void serve_kafka_group_answer(struct serve_kafka_group *group, struct serve_kafka_waiter *waiter,
                               int16_t error, struct slice member_id)
 {
@@ -103,6 +109,7 @@ void serve_kafka_group_answer_member(struct serve_kafka_group *group,
     waiter->member = member;
 }
 
+/* A walk and no map: members are few, and a map is one more thing that can find no memory. */
 struct serve_kafka_member *serve_kafka_group_member(const struct serve_kafka_group *group,
                                                     struct slice id)
 {
@@ -125,6 +132,8 @@ struct serve_kafka_member *serve_kafka_group_instance(const struct serve_kafka_g
     return NULL;
 }
 
+/* An instance id that another member has is a member that was replaced and does not know it yet: it
+ * has to end, and not join again, or the two would push each other out for ever (KIP-345). */
 int16_t serve_kafka_group_find(const struct serve_kafka_group *group, struct slice member_id,
                                struct slice instance_id, struct serve_kafka_member **out)
 {
@@ -150,6 +159,7 @@ struct slice serve_kafka_member_metadata(const struct serve_kafka_member *member
     return SLICE_LITERAL("");
 }
 
+/* As it was when the bytes were taken, so that as many are given back. */
 static uint64_t protocol_bytes(const struct serve_kafka_join *join)
 {
     uint64_t bytes = (uint64_t)join->protocol_count * sizeof(struct serve_kafka_protocol);
@@ -158,6 +168,7 @@ static uint64_t protocol_bytes(const struct serve_kafka_join *join)
     return bytes;
 }
 
+/* A copy at the place that `*at` moves on from. */
 static struct slice put(uint8_t **at, struct slice from)
 {
     struct slice copy = slice_make(*at, from.size);
@@ -188,6 +199,8 @@ static void set_times(struct serve_kafka_member *member, const struct serve_kafk
 }
 
 /* NULL without memory. */
+/* Names in one block with the member: fewer pieces that can fail, and one look-up touches one line.
+ */
 static struct serve_kafka_member *new_member(const struct serve_kafka_join *join, struct slice id)
 {
     struct serve_kafka_member *member =
@@ -209,6 +222,7 @@ static struct serve_kafka_member *new_member(const struct serve_kafka_join *join
     return member;
 }
 
+/* The budget before the memory: what a client may not keep is not even copied. */
 struct serve_kafka_member *serve_kafka_group_add(struct serve_kafka_group *group,
                                                  const struct serve_kafka_join *join,
                                                  struct slice id, int16_t *error)
@@ -234,6 +248,7 @@ struct serve_kafka_member *serve_kafka_group_add(struct serve_kafka_group *group
     return member;
 }
 
+/* With room for both for a moment, so that a member that finds none keeps what it had said. */
 int16_t serve_kafka_group_update(struct serve_kafka_group *group, struct serve_kafka_member *member,
                                  const struct serve_kafka_join *join)
 {
@@ -290,6 +305,7 @@ struct serve_kafka_pending *serve_kafka_group_pending(const struct serve_kafka_g
     return NULL;
 }
 
+/* Counted as members: who asks for ids and never joins has the same limit as who joins. */
 struct serve_kafka_pending *serve_kafka_group_add_pending(struct serve_kafka_group *group,
                                                           struct slice id, int16_t *error)
 {
@@ -311,6 +327,7 @@ struct serve_kafka_pending *serve_kafka_group_add_pending(struct serve_kafka_gro
     return pending;
 }
 
+/* Used, given back, or never heard of again. */
 void serve_kafka_group_remove_pending(struct serve_kafka_group *group,
                                       struct serve_kafka_pending *pending)
 {

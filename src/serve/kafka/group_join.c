@@ -48,6 +48,7 @@ static bool fits(const struct serve_kafka_group *group, const struct serve_kafka
     return false;
 }
 
+/* To the byte, in the same order: which topics a client means is not ours to know. */
 static bool says_the_same(const struct serve_kafka_member *member,
                           const struct serve_kafka_join *join)
 {
@@ -94,6 +95,7 @@ static struct slice choose(const struct serve_kafka_group *group)
     return best;
 }
 
+/* The longest, as each was promised its own time to come back. */
 static uint64_t rebalance_ms(const struct serve_kafka_group *group)
 {
     uint64_t longest = 0;
@@ -161,6 +163,7 @@ static void tell_generation(struct serve_kafka_group *group, struct serve_kafka_
     serve_kafka_member_touch(member, now_ms);
 }
 
+/* They are of a generation that is over: one who asks with its number is not to get them. */
 static void clear_assignments(struct serve_kafka_group *group)
 {
     LIST_EACH (link, &group->members) {
@@ -203,6 +206,8 @@ void serve_kafka_group_complete(struct serve_kafka_group *group, uint64_t now_ms
         tell_generation(group, CONTAINER_OF(link, struct serve_kafka_member, link), now_ms);
 }
 
+/* Not within the first delay: then all who are there are back by nature, and the others are waited
+ * for. */
 void serve_kafka_group_try_complete(struct serve_kafka_group *group, uint64_t now_ms)
 {
     if (group->state != SERVE_KAFKA_GROUP_PREPARING || group->initial || group->pending_count > 0)
@@ -256,6 +261,7 @@ static void add_member(struct serve_kafka_group *group, const struct serve_kafka
     wait_for_others(group, member, waiter, now_ms);
 }
 
+/* What it says is taken first, or the generation would be made of what it said before. */
 static void rejoin(struct serve_kafka_group *group, struct serve_kafka_member *member,
                    const struct serve_kafka_join *join, struct serve_kafka_waiter *waiter,
                    uint64_t now_ms)

@@ -12,11 +12,13 @@
  * assignments do not come ends by the rebalance timeout, which bounds that wait.
  */
 
+/* Versions before 5 say nothing, which is no contradiction. */
 static bool agrees(struct slice said, struct slice is)
 {
     return !said.data || slice_equal(said, is);
 }
 
+/* Heard of from here: until its answer was there it could not say that it lives. */
 static void tell_assignment(struct serve_kafka_group *group, struct serve_kafka_member *member,
                             struct serve_kafka_waiter *waiter, uint64_t now_ms)
 {
@@ -25,6 +27,7 @@ static void tell_assignment(struct serve_kafka_group *group, struct serve_kafka_
     serve_kafka_group_answer_member(group, waiter, member);
 }
 
+/* A bound: what replaces another one or is for nobody takes less. */
 static uint64_t assignment_bytes(const struct serve_kafka_sync *sync)
 {
     uint64_t bytes = 0;
@@ -33,6 +36,7 @@ static uint64_t assignment_bytes(const struct serve_kafka_sync *sync)
     return bytes;
 }
 
+/* The bytes go back with it, or a group that is assigned often enough would be full. */
 static void let_go_of(struct serve_kafka_group *group, struct serve_kafka_member *member)
 {
     serve_kafka_group_give(group, member->assignment.size);
@@ -69,6 +73,7 @@ static int16_t assign(struct serve_kafka_group *group, const struct serve_kafka_
     return SERVE_KAFKA_GROUP_OK;
 }
 
+/* The leader waits like the others, and is told with them. */
 static void begin_stable(struct serve_kafka_group *group, uint64_t now_ms)
 {
     serve_kafka_group_move(group, SERVE_KAFKA_GROUP_STABLE);
@@ -100,6 +105,7 @@ static void wait_for_leader(struct serve_kafka_group *group, struct serve_kafka_
         begin_stable(group, now_ms);
 }
 
+/* One that has its assignments may ask again: the answer may have been lost. */
 void serve_kafka_group_sync(struct serve_kafka_group *group, const struct serve_kafka_sync *sync,
                             struct serve_kafka_waiter *waiter, uint64_t now_ms)
 {
@@ -121,6 +127,7 @@ void serve_kafka_group_sync(struct serve_kafka_group *group, const struct serve_
         tell_assignment(group, member, waiter, now_ms);
 }
 
+/* Fine while assignments are made, too: a leader may take its time, and lives. */
 int16_t serve_kafka_group_heartbeat(struct serve_kafka_group *group, struct slice member_id,
                                     struct slice instance_id, int32_t generation, uint64_t now_ms)
 {
@@ -186,6 +193,7 @@ int16_t serve_kafka_group_may_commit(struct serve_kafka_group *group, struct sli
                                                         : SERVE_KAFKA_GROUP_OK;
 }
 
+/* Its client has sent a request and may not send another one before the answer. */
 static bool waits(const struct serve_kafka_member *member)
 {
     return member->join || member->sync;
@@ -209,6 +217,7 @@ static void tick_members(struct serve_kafka_group *group, uint64_t now_ms)
         serve_kafka_group_rebalance(group, now_ms);
 }
 
+/* Whoever was waited for is waited for no more. */
 static void tick_pending(struct serve_kafka_group *group, uint64_t now_ms)
 {
     LIST_EACH_SAFE (link, &group->pending) {
@@ -244,6 +253,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The earliest of all, as one timer stands for them; who waits is under the deadline of what he
+ * waits for. */
 uint64_t serve_kafka_group_due_ms(const struct serve_kafka_group *group)
 {
     uint64_t due = UINT64_MAX;
@@ -262,6 +273,7 @@ uint64_t serve_kafka_group_due_ms(const struct serve_kafka_group *group)
     return due;
 }
 
+/* Members stay: who comes back finds the group as it was. */
 void serve_kafka_group_cancel(struct serve_kafka_group *group, int16_t error)
 {
     LIST_EACH (link, &group->members) {

@@ -91,6 +91,7 @@ static bool describe(const struct serve_kafka_entry *entry, struct arena *arena,
     return describe_members(&entry->group, arena, out);
 }
 
+/* Each group is an answer of its own, so that one that is too large does not hide the others. */
 static void describe_all(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_describe_groups_request *request = call->message;
@@ -130,6 +131,7 @@ static bool passes(const struct slice *filter, uint32_t count, struct slice name
     return count == 0;
 }
 
+/* Names are pointed to, and encoded before a group can go. */
 static void list_all(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_list_groups_request *request = call->message;
@@ -171,6 +173,7 @@ struct deleting {
     struct proto_kafka_delete_groups_response response;
 };
 
+/* One commit: all are gone or none, and each that was not refused says the same. */
 static void deleted(struct flow_commit *commit)
 {
     struct deleting *deleting = CONTAINER_OF(commit, struct deleting, commit);
@@ -181,6 +184,8 @@ static void deleted(struct flow_commit *commit)
     serve_kafka_reply(deleting->call, response);
 }
 
+/* Let go of in the moment of the decision: whoever joins next begins another life of it, behind the
+ * deletion in the log. A name that comes twice is gone the second time. */
 static int16_t delete_one(struct serve_kafka_coordinator *c, struct deleting *deleting,
                           struct slice name)
 {

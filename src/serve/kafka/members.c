@@ -30,6 +30,7 @@ static struct serve_kafka_group_call *begin(struct serve_kafka_call *call,
     return waiting;
 }
 
+/* The same way out as the answers of a group, so that each API has one place that makes them. */
 static void refuse(struct serve_kafka_group_call *waiting, int16_t error, struct slice member_id)
 {
     waiting->waiter.error = error;
@@ -38,6 +39,7 @@ static void refuse(struct serve_kafka_group_call *waiting, int16_t error, struct
 }
 
 /* Who the members are, for their leader. */
+/* Those who wait for nothing as well: a static member that is away keeps its part of the topics. */
 static bool list_members(const struct serve_kafka_entry *entry, struct arena *arena,
                          struct proto_kafka_join_group_response *response)
 {
@@ -60,6 +62,7 @@ static bool list_members(const struct serve_kafka_entry *entry, struct arena *ar
     return true;
 }
 
+/* Strings of the group are pointed to: it stands still until the answer is encoded. */
 static void reply_join(struct serve_kafka_entry *entry, struct serve_kafka_group_call *waiting)
 {
     struct serve_kafka_call *call = waiting->call;
@@ -120,6 +123,7 @@ static struct slice fresh_id(struct serve_kafka_coordinator *c, struct serve_kaf
 }
 
 /* What the request says, for the group. False without memory. */
+/* Version 0 has one time for both; the session's is the shorter of what it may have meant. */
 static bool read_join(struct serve_kafka_coordinator *c, struct serve_kafka_call *call,
                       struct serve_kafka_join *out)
 {
@@ -152,6 +156,7 @@ static bool read_join(struct serve_kafka_coordinator *c, struct serve_kafka_call
     return out->fresh.size > 0;
 }
 
+/* An id comes from a group that was there: with one, no group is made. */
 static void join(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_join_group_request *request = call->message;
@@ -200,6 +205,7 @@ static void reply_sync(struct serve_kafka_entry *entry, struct serve_kafka_group
     serve_kafka_send_home(call, &response);
 }
 
+/* The reply is the group's to make, at once or when the leader has spoken. */
 static void sync(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_sync_group_request *request = call->message;
@@ -237,6 +243,7 @@ void serve_kafka_sync_group(struct serve_kafka_call *call)
         serve_kafka_coordinate(call, sync);
 }
 
+/* Answered at once, and the group's timer is left alone: there are many of these. */
 static void heartbeat(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_heartbeat_request *request = call->message;
@@ -251,11 +258,13 @@ static void heartbeat(struct serve_kafka_coordinator *c, struct serve_kafka_call
     serve_kafka_send_home(call, &response);
 }
 
+/* No memory of its own: it is what keeps a member alive when there is little of it. */
 void serve_kafka_heartbeat(struct serve_kafka_call *call)
 {
     serve_kafka_coordinate(call, heartbeat);
 }
 
+/* Each of a list by itself: one that is not known does not keep the others. */
 static int16_t leave_one(struct serve_kafka_coordinator *c, struct serve_kafka_entry *entry,
                          struct slice member_id, struct slice instance_id)
 {
@@ -265,6 +274,7 @@ static int16_t leave_one(struct serve_kafka_coordinator *c, struct serve_kafka_e
                                    serve_kafka_coordinator_now_ms(c));
 }
 
+/* Encoded before the group settles, which may end it and the strings in it. */
 static void leave(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_leave_group_request *request = call->message;

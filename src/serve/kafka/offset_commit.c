@@ -27,6 +27,7 @@ static int16_t code_of(err_t err)
                                          : SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
 }
 
+/* Those that were wrong by themselves keep what was said of them. */
 static void set_errors(const struct changing *changing, int16_t code)
 {
     for (uint32_t i = 0; i < changing->count; i++)
@@ -44,6 +45,7 @@ static void committed(struct flow_commit *commit)
 }
 
 /* From the coordinator's loop: the log answers at home. */
+/* In the order in which members were let through, as the log has one for all. */
 static void commit(struct serve_kafka_coordinator *c, struct changing *changing)
 {
     struct serve_kafka_call *call = changing->call;
@@ -96,6 +98,7 @@ static void add(struct changing *changing, const struct flow_topic_state *topic,
     changing->errors[changing->count++] = error;
 }
 
+/* The first commit of a simple consumer makes its group, as with Kafka. */
 static void commit_offsets(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_offset_commit_request *request = call->message;
@@ -229,6 +232,7 @@ static bool subscribes(struct slice subscription, struct slice topic)
     return false;
 }
 
+/* By any protocol that it speaks: which of them counts may change with the next generation. */
 static bool is_subscribed(const struct serve_kafka_group *group, struct slice topic)
 {
     LIST_EACH (link, &group->members) {
@@ -242,6 +246,8 @@ static bool is_subscribed(const struct serve_kafka_group *group, struct slice to
 }
 
 /* Leaves out the partitions of topics that members of the group read. */
+/* Their next commit would bring them back, and where they begin after a crash would be anybody's
+ * guess until then. */
 static void keep_subscribed(const struct serve_kafka_group *group, struct changing *changing)
 {
     const struct proto_kafka_offset_delete_request *request = changing->call->message;
@@ -264,6 +270,7 @@ static void keep_subscribed(const struct serve_kafka_group *group, struct changi
     changing->count = kept;
 }
 
+/* What members of other types mean by topics is not known here: all or nothing. */
 static void delete_offsets(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
     const struct proto_kafka_offset_delete_request *request = call->message;
@@ -282,6 +289,7 @@ static void delete_offsets(struct serve_kafka_coordinator *c, struct serve_kafka
     commit(c, changing);
 }
 
+/* As for a commit, in structs of another name. */
 static bool make_delete_room(struct serve_kafka_call *call,
                              struct proto_kafka_offset_delete_response *response, uint32_t *count)
 {

@@ -26,6 +26,7 @@ struct asking {
     size_t bytes;
 };
 
+/* By topic and partition: to find one, and to tell topics one after the other. */
 static int compare(const void *a, const void *b)
 {
     const struct flow_group_offset *x = a;
@@ -35,6 +36,7 @@ static int compare(const void *a, const void *b)
     return (x->partition > y->partition) - (x->partition < y->partition);
 }
 
+/* Sorted, since both may have thousands. */
 static const struct flow_group_offset *find(const struct flow_group *group, uint32_t topic_id,
                                             int32_t partition)
 {
@@ -44,6 +46,7 @@ static const struct flow_group_offset *find(const struct flow_group *group, uint
     return bsearch(&key, group->offsets, group->offset_count, sizeof(key), compare);
 }
 
+/* Never null for metadata, which some clients take for an error. */
 static struct proto_kafka_offset_fetch_response_group_partition
 answer_of(int32_t partition, const struct flow_group_offset *offset)
 {
@@ -55,6 +58,7 @@ answer_of(int32_t partition, const struct flow_group_offset *offset)
     };
 }
 
+/* One more than needed: of nothing NULL would be taken for no memory. */
 static bool make_partitions(struct asking *asking,
                             struct proto_kafka_offset_fetch_response_group_topic *out,
                             uint32_t count)
@@ -179,6 +183,7 @@ static bool make_old(struct asking *asking,
     return true;
 }
 
+/* When all groups are there, and not one by one: names are in a view that may change meanwhile. */
 static bool fill(struct asking *asking)
 {
     struct proto_kafka_offset_fetch_response_group *groups =
@@ -193,6 +198,7 @@ static bool fill(struct asking *asking)
     return asking->call->header.version >= MANY_GROUPS || make_old(asking, groups);
 }
 
+/* Half an answer would be taken for all there is: without memory the connection ends. */
 static void finish(struct asking *asking)
 {
     struct serve_kafka_call *call = asking->call;
@@ -207,6 +213,7 @@ static void finish(struct asking *asking)
 
 static void ask_next(struct asking *asking);
 
+/* What it takes counts against the limit of the whole answer. */
 static void answered(struct flow_offsets *answer)
 {
     struct asking *asking = answer->owner;
@@ -215,6 +222,8 @@ static void answered(struct flow_offsets *answer)
     ask_next(asking);
 }
 
+/* One after the other: the log answers a copy of a group, and two are as much as is wanted at once.
+ */
 static void ask_next(struct asking *asking)
 {
     struct serve_kafka_door *door = asking->call->door;
@@ -235,6 +244,7 @@ static void ask_next(struct asking *asking)
 }
 
 /* What is asked, in the shape of version 8. */
+/* Without a copy: the two structs are the same but for their names. */
 static void take_old(const struct proto_kafka_offset_fetch_request *request,
                      struct proto_kafka_offset_fetch_request_group *out)
 {

@@ -151,7 +151,7 @@ static void has_start(struct flow_snapshot *snapshot)
         world_learn(w, snapshot, false);
         /* An index that rotted may lead too far: it has no checksum, as Kafka's has none. */
         if (!w->rotten)
-            model_found(&w->model, janitor->topic, &janitor->find);
+            model_found(&w->model, janitor->topic, &janitor->find, janitor->seen_end);
     }
     flow_snapshot_done(snapshot);
     janitor_rests(janitor);
@@ -187,6 +187,9 @@ static void searches(struct world_janitor *janitor)
         .partition = partition,
         .timestamp_ms = model_some_time(&w->model, below(w, UINT32_MAX)),
     };
+    if (below(w, 4) == 0)
+        janitor->find.timestamp_ms = FLOW_FIND_MAX;
+    janitor->seen_end = w->model.partitions[janitor->topic][partition].seen_end;
     flow_log_find(log_flow(w->log), &janitor->find);
 }
 

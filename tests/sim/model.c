@@ -356,21 +356,29 @@ static bool is_seen_with(const struct model *model, const struct model_partition
     return true;
 }
 
-void model_found(struct model *model, uint32_t topic, const struct flow_find *find)
+void model_found(struct model *model, uint32_t topic, const struct flow_find *find,
+                 int64_t seen_end)
 {
     const struct model_partition *p = &model->partitions[topic][find->partition];
     int64_t timestamp_ms = 0;
-    MODEL_EXPECT(model,
-                 find->found_timestamp_ms == -1 || find->found_timestamp_ms >= find->timestamp_ms);
+    bool highest = find->timestamp_ms == FLOW_FIND_MAX;
+    /* In front of the first of the highest all are lower. */
+    int64_t wanted_ms = find->timestamp_ms;
+    if (highest)
+        wanted_ms = find->found_timestamp_ms >= 0 ? find->found_timestamp_ms : 0;
+    MODEL_EXPECT(model, find->found_timestamp_ms == -1 || find->found_timestamp_ms >= wanted_ms);
     if (find->found_timestamp_ms >= 0 && is_seen_with(model, p, find->offset, &timestamp_ms))
         MODEL_EXPECT(model, timestamp_ms == find->found_timestamp_ms);
     for (int64_t offset = p->start; offset < find->offset; offset++)
-        if (is_seen_with(model, p, offset, &timestamp_ms) && timestamp_ms >= find->timestamp_ms)
+        if (is_seen_with(model, p, offset, &timestamp_ms) && timestamp_ms >= wanted_ms)
             model_fail(model,
                        "topic %u partition %u: offset %" PRId64 " has time %" PRId64
                        ", and a search for %" PRId64 " has found offset %" PRId64,
                        topic, find->partition, offset, timestamp_ms, find->timestamp_ms,
                        find->offset);
+    for (int64_t offset = p->start; highest && offset < seen_end; offset++)
+        if (is_seen_with(model, p, offset, &timestamp_ms))
+            MODEL_EXPECT(model, timestamp_ms <= find->found_timestamp_ms);
 }
 
 void model_start(struct model *model, uint32_t topic, uint32_t partition, int64_t start)

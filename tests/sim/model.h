@@ -158,8 +158,10 @@ void model_crash(struct model *model);
 /* What a reader was given: every record is whose it says, and where it always was; the first
  * wanted is among them, and none is left out. */
 void model_read(struct model *model, uint32_t topic, const struct flow_read *read);
-/* What a search by time has found fits what has been seen. */
-void model_found(struct model *model, uint32_t topic, const struct flow_find *find);
+/* What a search by time has found fits what has been seen; offsets below `seen_end` had been when
+ * it began. */
+void model_found(struct model *model, uint32_t topic, const struct flow_find *find,
+                 int64_t seen_end);
 /* A timestamp to look for, such as records have. */
 int64_t model_some_time(const struct model *model, uint64_t draw);
 /* A snapshot says that a partition begins there. */

@@ -147,7 +147,8 @@ struct world_janitor {
     struct flow_topic_change change;
     struct flow_snapshot snapshot;
     struct flow_find find;
-    uint32_t topic; /* index */
+    int64_t seen_end; /* when it was asked */
+    uint32_t topic;   /* index */
     bool busy;
 };
 

@@ -171,8 +171,7 @@ static void refuse_later(struct task *task)
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size)
 {
     void *out = serve_kafka_try_alloc(call, count, size);
-    if (!out) {
-        ASSERT(!call->refuse_task.run);
+    if (!out && !call->refuse_task.run) {
         call->refuse_task.run = refuse_later;
         io_defer(call->door->loop, &call->refuse_task);
     }

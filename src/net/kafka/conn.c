@@ -271,6 +271,9 @@ static void on_read(void *owner, size_t size)
     } else {
         process(conn, slice_make(conn->server->buffer, size));
     }
+    /* Not with the turn: a socket may be read several times before that, and what is held has room
+     * for one. */
+    update_reading(conn);
     net_kafka_server_turn(conn);
 }
 

@@ -248,6 +248,27 @@ static void so_many_requests_are_in_flight_at_the_most(void **state)
     fixture_free(f);
 }
 
+static void several_reads_before_the_turns_end_hold_no_more_than_one(void **state)
+{
+    (void)state;
+    struct net_kafka_limits limits;
+    net_kafka_limits_init(&limits);
+    limits.pipeline_max = 2;
+    struct fixture *f = fixture_new(&limits);
+    struct io_tcp *tcp = fixture_connect(f);
+    tcp->piece = 30;
+    for (int i = 0; i < 8; i++)
+        fixture_request(tcp, "later");
+    while (fake_pump(tcp)) {
+    }
+    assert_int_equal(f->requests, 2);
+    assert_false(tcp->reading);
+    for (size_t i = 0; i < 8; i++)
+        fixture_reply(f, i, "a");
+    assert_answered(tcp, "a", "a", "a", "a", "a", "a", "a", "a");
+    fixture_free(f);
+}
+
 static void slow_and_idle_peers_are_let_go_and_slow_answers_are_not(void **state)
 {
     (void)state;
@@ -293,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_breaks_off_leaves_its_requests_with_the_handler),
         cmocka_unit_test(a_peer_that_does_not_read_is_not_read_from),
         cmocka_unit_test(so_many_requests_are_in_flight_at_the_most),
+        cmocka_unit_test(several_reads_before_the_turns_end_hold_no_more_than_one),
         cmocka_unit_test(slow_and_idle_peers_are_let_go_and_slow_answers_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

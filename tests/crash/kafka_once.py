@@ -11,7 +11,7 @@ import pytest
 
 from lib import rdkafka
 from lib.kafka_batch import Connection, batch
-from lib.server import assert_balanced
+from lib.server import assert_balanced, run
 from lib.wait import until
 
 KILLS = 40
@@ -140,6 +140,8 @@ def end(garner, producers):
     assert row["accepted"] == sum(producer.number for producer in producers)
     assert row["duplicates"] > 0
     garner.stop()
+    done = run("fsck", garner.data_dir)
+    assert done.returncode == 0, done
 
 
 def test_at_random_moments(make_garner):

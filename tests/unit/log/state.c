@@ -874,6 +874,40 @@ static void a_failed_reservation_changes_nothing(void **state)
     log_state_done(&s);
 }
 
+static void put_sequenced(struct payload *p, uint32_t topic_id, uint32_t partition, int32_t first)
+{
+    p->size += log_entry_put_request(
+        p->bytes + p->size,
+        &(struct flow_request){
+            .kind = FLOW_REQUEST_SEQUENCED,
+            .topic_id = topic_id,
+            .batch = {.producer_id = 7, .partition = partition, .first = first, .count = 3}});
+}
+
+static void producers_are_known_on_partitions_that_there_are(void **state)
+{
+    (void)state;
+    struct log_state s;
+    struct log_state moved;
+    struct payload p = {0};
+    init(&s);
+    put_sequenced(&p, 1, 1, 0);
+    put_sequenced(&p, 1, 0, 9);
+    p.size += log_entry_put_producer_id(p.bytes + p.size, 7);
+    apply(&s, &p);
+    log_state_move(&moved, &s);
+    assert_int_equal(moved.topic_count, 2);
+    assert_int_equal(moved.sequences.used_count, 2);
+    assert_int_equal(moved.sequences.next_id, 8);
+    log_state_done(&moved);
+    p.size = 0;
+    put_sequenced(&p, 1, 2, 0);
+    assert_refused(&p);
+    p.size = 0;
+    put_sequenced(&p, 3, 0, 0);
+    assert_refused(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -907,6 +941,7 @@ int main(void)
         cmocka_unit_test(any_failed_allocation_of_a_frame_is_an_error),
         cmocka_unit_test(any_failed_allocation_of_a_snapshot_is_an_error),
         cmocka_unit_test(a_failed_reservation_changes_nothing),
+        cmocka_unit_test(producers_are_known_on_partitions_that_there_are),
     };
     return cmocka_run_group_tests_name("log/state", tests, NULL, NULL);
 }

@@ -82,8 +82,7 @@ static void keys_pass_through_a_checkpoint_and_its_files(void **state)
         assert_false(knows(&other, 201, 12000));
         assert_int_equal(log_state_unsaved_keys(&other), 0);
         log_state_done(&s);
-        s = other;
-        list_init(&s.ready);
+        log_state_move(&s, &other);
     }
     log_state_done(&s);
     sim_disk_free(&disk);

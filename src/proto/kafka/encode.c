@@ -90,8 +90,10 @@ static bool is_default(const struct proto_kafka_field *field, const uint8_t *in)
                 return false;
         return true;
     }
-    if (field->type >= PROTO_KAFKA_STRING)
-        return ((const struct slice *)(const void *)at)->size == 0;
+    if (field->type >= PROTO_KAFKA_STRING) {
+        const struct slice *value = (const struct slice *)(const void *)at;
+        return field->nullable == PROTO_KAFKA_NEVER ? value->size == 0 : !value->data;
+    }
     if (field->type == PROTO_KAFKA_UUID)
         return memcmp(at, (uint8_t[16]){0}, 16) == 0;
     return memcmp(at, &field->fallback, proto_kafka_element_size(field)) == 0;

@@ -81,6 +81,22 @@ static void tagged_fields_are_sent_in_order_unless_they_are_their_defaults(void 
                    21);
 }
 
+static void a_tagged_string_that_is_empty_is_not_null(void **state)
+{
+    (void)state;
+    const struct proto_kafka_api *api = proto_kafka_api(PROTO_KAFKA_FETCH);
+    struct proto_kafka_fetch_request request;
+    proto_kafka_init(api->request, &request);
+    struct buf out = {0};
+    proto_kafka_encode(api, api->request, 12, &request, &out);
+    assert_int_equal(out.data[out.size - 1], 0);
+    buf_reset(&out);
+    request.cluster_id = SLICE_LITERAL("");
+    proto_kafka_encode(api, api->request, 12, &request, &out);
+    assert_memory_equal(out.data + out.size - 4, "\1\0\1\1", 4);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +104,7 @@ int main(void)
         cmocka_unit_test(lengths_are_wide_before_flexible_versions_and_compact_from_there),
         cmocka_unit_test(null_is_empty_in_versions_that_have_no_null),
         cmocka_unit_test(tagged_fields_are_sent_in_order_unless_they_are_their_defaults),
+        cmocka_unit_test(a_tagged_string_that_is_empty_is_not_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,169 @@
+// franz-go.
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"time"
+
+	"clients/driver"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const sizeMax = 64 << 20
+
+var codecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+var acks = map[string]kgo.Acks{"all": kgo.AllISRAcks(), "1": kgo.LeaderAck(), "0": kgo.NoAck()}
+
+func connect(c *driver.Command, options ...kgo.Opt) *kgo.Client {
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(c.Servers),
+		kgo.BrokerMaxReadBytes(2*sizeMax), kgo.BrokerMaxWriteBytes(2*sizeMax))...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return client
+}
+
+func soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 30*time.Second)
+}
+
+func code(err error) (int16, bool) {
+	var known *kerr.Error
+	if errors.As(err, &known) {
+		return known.Code, true
+	}
+	return 0, false
+}
+
+// partitioner takes the partition that a record says, else one by its key as Kafka does.
+type partitioner struct{ byKey kgo.Partitioner }
+type topicPartitioner struct{ kgo.TopicPartitioner }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	return topicPartitioner{p.byKey.ForTopic(topic)}
+}
+
+func (p topicPartitioner) Partition(r *kgo.Record, n int) int {
+	if r.Partition >= 0 {
+		return int(r.Partition)
+	}
+	return p.TopicPartitioner.Partition(r, n)
+}
+
+func toRecord(topic string, r *driver.Record) *kgo.Record {
+	record := &kgo.Record{Topic: topic, Partition: -1, Key: r.Key, Value: r.Value}
+	if r.Partition != nil {
+		record.Partition = *r.Partition
+	}
+	if r.Timestamp > 0 {
+		record.Timestamp = time.UnixMilli(r.Timestamp)
+	}
+	for _, header := range r.Headers {
+		record.Headers = append(record.Headers,
+			kgo.RecordHeader{Key: header.Name, Value: header.Value})
+	}
+	return record
+}
+
+func produce(c *driver.Command) (driver.Answer, error) {
+	options := []kgo.Opt{
+		kgo.RequiredAcks(acks[c.Acks]), kgo.ProducerBatchCompression(codecs[c.Codec]),
+		kgo.ProducerBatchMaxBytes(sizeMax), kgo.MaxBufferedRecords(1 << 20),
+		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
+		kgo.ProducerLinger(5 * time.Millisecond),
+	}
+	if !c.Idempotence {
+		options = append(options, kgo.DisableIdempotentWrite())
+	}
+	client := connect(c, options...)
+	defer client.Close()
+	records := make([]*kgo.Record, len(c.Records))
+	numbers := make(map[*kgo.Record]int)
+	for i := range c.Records {
+		records[i] = toRecord(c.Topic, &c.Records[i])
+		numbers[records[i]] = i
+	}
+	ctx, cancel := soon()
+	defer cancel()
+	results := make([]driver.Result, len(records))
+	for _, done := range client.ProduceSync(ctx, records...) {
+		result := driver.Result{Partition: done.Record.Partition, Offset: done.Record.Offset}
+		if done.Err != nil {
+			number, known := code(done.Err)
+			if !known {
+				return nil, done.Err
+			}
+			result.Error = &number
+		}
+		results[numbers[done.Record]] = result
+	}
+	return driver.Answer{"results": results}, nil
+}
+
+func fromRecord(r *kgo.Record) driver.Record {
+	record := driver.Record{Partition: &r.Partition, Offset: r.Offset,
+		Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Headers: []driver.Header{}}
+	for _, header := range r.Headers {
+		record.Headers = append(record.Headers, driver.Header{Name: header.Key, Value: header.Value})
+	}
+	return record
+}
+
+func consume(c *driver.Command) (driver.Answer, error) {
+	from := make(map[int32]kgo.Offset)
+	for _, pair := range c.Offsets {
+		from[int32(pair[0])] = kgo.NewOffset().At(pair[1])
+	}
+	client := connect(c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: from}))
+	defer client.Close()
+	ctx, cancel := soon()
+	defer cancel()
+	found := []driver.Record{}
+	for len(found) < c.Count && ctx.Err() == nil {
+		fetches := client.PollRecords(ctx, c.Count-len(found))
+		for _, failed := range fetches.Errors() {
+			if _, known := code(failed.Err); known {
+				return nil, failed.Err
+			}
+		}
+		fetches.EachRecord(func(r *kgo.Record) { found = append(found, fromRecord(r)) })
+	}
+	return driver.Answer{"records": found}, nil
+}
+
+func offsets(c *driver.Command) (driver.Answer, error) {
+	admin := kadm.NewClient(connect(c))
+	defer admin.Close()
+	ctx, cancel := soon()
+	defer cancel()
+	var failed error
+	only := func(listed kadm.ListedOffsets, err error) int64 {
+		at, _ := listed.Lookup(c.Topic, c.Partition)
+		failed = errors.Join(failed, err, at.Err)
+		return at.Offset
+	}
+	begin := only(admin.ListStartOffsets(ctx, c.Topic))
+	end := only(admin.ListEndOffsets(ctx, c.Topic))
+	found := make([]int64, len(c.Times))
+	for i, time := range c.Times {
+		// Where there is none, kadm answers with the end.
+		if found[i] = only(admin.ListOffsetsAfterMilli(ctx, time, c.Topic)); found[i] == end {
+			found[i] = -1
+		}
+	}
+	return driver.Offsets(begin, end, found), failed
+}
+
+func main() {
+	driver.Serve(map[string]func(*driver.Command) (driver.Answer, error){
+		"produce": produce, "consume": consume, "offsets": offsets}, code)
+}

@@ -1,0 +1,173 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ApiException;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/** Apache Kafka's own client; the same source runs on the jars of several versions. */
+public final class Driver {
+    private static final int SIZE_MAX = 64 << 20;
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private Driver() {}
+
+    private static byte[] bytes(JsonNode node) throws IOException {
+        return node == null || node.isNull() ? null : node.binaryValue();
+    }
+
+    private static List<Header> headers(JsonNode pairs) throws IOException {
+        List<Header> out = new ArrayList<>();
+        for (JsonNode pair : pairs)
+            out.add(new RecordHeader(pair.get(0).asText(), bytes(pair.get(1))));
+        return out;
+    }
+
+    private static Map<String, Object> config(JsonNode command, Object... pairs) {
+        Map<String, Object> config = new HashMap<>();
+        config.put("bootstrap.servers", command.get("servers").asText());
+        for (int i = 0; i < pairs.length; i += 2)
+            config.put((String) pairs[i], pairs[i + 1]);
+        return config;
+    }
+
+    private static JsonNode produce(JsonNode command) throws Exception {
+        String topic = command.get("topic").asText();
+        Map<String, Object> config = config(command, "acks", command.path("acks").asText("all"),
+            "compression.type", command.path("codec").asText("none"),
+            "enable.idempotence", command.path("idempotence").asBoolean(), "linger.ms", 5,
+            "max.request.size", SIZE_MAX, "buffer.memory", 2L * SIZE_MAX, "batch.size", 1 << 18);
+        ArrayNode results = JSON.createArrayNode();
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config,
+                 new ByteArraySerializer(), new ByteArraySerializer())) {
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (JsonNode r : command.get("records"))
+                sent.add(producer.send(new ProducerRecord<>(topic,
+                    r.has("partition") ? r.get("partition").asInt() : null,
+                    r.has("timestamp") ? r.get("timestamp").asLong() : null, bytes(r.get("key")),
+                    bytes(r.get("value")), headers(r.path("headers")))));
+            producer.flush();
+            for (Future<RecordMetadata> future : sent)
+                results.add(result(future));
+        }
+        return JSON.createObjectNode().set("results", results);
+    }
+
+    private static ObjectNode result(Future<RecordMetadata> future) throws Exception {
+        ObjectNode result = JSON.createObjectNode();
+        try {
+            RecordMetadata at = future.get();
+            return result.put("partition", at.partition()).put("offset", at.offset());
+        } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof ApiException))
+                throw e;
+            return result.put("error", Errors.forException(e.getCause()).code());
+        }
+    }
+
+    private static KafkaConsumer<byte[], byte[]> consumer(JsonNode command, Object... pairs) {
+        Map<String, Object> config = config(command, pairs);
+        config.put("enable.auto.commit", false);
+        config.put("auto.offset.reset", "earliest");
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    private static ObjectNode record(ConsumerRecord<byte[], byte[]> r) {
+        ObjectNode out = JSON.createObjectNode();
+        out.put("partition", r.partition()).put("offset", r.offset());
+        out.put("timestamp", r.timestamp()).put("key", r.key()).put("value", r.value());
+        ArrayNode headers = out.putArray("headers");
+        for (Header header : r.headers())
+            headers.addArray().add(header.key()).add(header.value());
+        return out;
+    }
+
+    private static JsonNode consume(JsonNode command) {
+        int count = command.get("count").asInt();
+        ArrayNode found = JSON.createArrayNode();
+        Map<TopicPartition, Long> from = new HashMap<>();
+        for (JsonNode pair : command.get("offsets"))
+            from.put(new TopicPartition(command.get("topic").asText(), pair.get(0).asInt()),
+                pair.get(1).asLong());
+        try (KafkaConsumer<byte[], byte[]> consumer =
+                 consumer(command, "max.poll.records", Math.max(count, 1))) {
+            consumer.assign(from.keySet());
+            from.forEach(consumer::seek);
+            long deadline = System.nanoTime() + 30_000_000_000L;
+            while (found.size() < count && System.nanoTime() < deadline)
+                for (ConsumerRecord<byte[], byte[]> r : consumer.poll(Duration.ofMillis(200)))
+                    if (found.size() < count)
+                        found.add(record(r));
+        }
+        return JSON.createObjectNode().set("records", found);
+    }
+
+    private static JsonNode offsets(JsonNode command) {
+        TopicPartition where = new TopicPartition(command.get("topic").asText(),
+            command.get("partition").asInt());
+        ObjectNode answer = JSON.createObjectNode();
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(command)) {
+            answer.put("begin", consumer.beginningOffsets(List.of(where)).get(where));
+            answer.put("end", consumer.endOffsets(List.of(where)).get(where));
+            ArrayNode times = answer.putArray("times");
+            for (JsonNode time : command.get("times")) {
+                OffsetAndTimestamp found =
+                    consumer.offsetsForTimes(Map.of(where, time.asLong())).get(where);
+                times.add(found == null ? null : found.offset());
+            }
+        }
+        return answer;
+    }
+
+    private static JsonNode answer(JsonNode command) throws Exception {
+        switch (command.get("do").asText()) {
+            case "produce": return produce(command);
+            case "consume": return consume(command);
+            case "offsets": return offsets(command);
+            default: throw new IllegalArgumentException(command.toString());
+        }
+    }
+
+    private static void say(JsonNode answer) throws IOException {
+        System.out.println(JSON.writeValueAsString(answer));
+        System.out.flush();
+    }
+
+    /** Answers the commands of standard input, as ../README.md has them. */
+    public static void main(String[] arguments) throws Exception {
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            try {
+                say(answer(JSON.readTree(line)));
+            } catch (Exception e) {
+                Throwable cause = e instanceof ExecutionException ? e.getCause() : e;
+                if (!(cause instanceof ApiException))
+                    throw e;
+                say(JSON.createObjectNode().put("error", Errors.forException(cause).code())
+                        .put("detail", cause.toString()));
+            }
+        }
+        System.exit(0);
+    }
+}

@@ -1,0 +1,167 @@
+// kafkajs. It reads as a member of a group and in no other way.
+"use strict";
+const readline = require("node:readline");
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const lz4 = require("lz4js");
+const xxh32 = require("lz4js/xxh32.js");
+const snappy = require("snappyjs");
+const zstd = require("@bokuweb/zstd-wasm");
+
+const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP,
+                 snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4,
+                 zstd: CompressionTypes.ZSTD };
+const ACKS = { all: -1, 1: 1, 0: 0 };
+const DEADLINE_MS = 30000;
+
+const pack = (data) => (data == null ? null : Buffer.from(data).toString("base64"));
+const unpack = (text) => (text == null ? null : Buffer.from(text, "base64"));
+
+// Java's clients cut snappy into blocks behind a head of 16 bytes, each with its size in front.
+function unsnap(data) {
+  if (data.subarray(1, 7).toString() !== "SNAPPY") return snappy.uncompress(data);
+  const parts = [];
+  for (let at = 16; at < data.length;) {
+    const size = data.readUInt32BE(at);
+    parts.push(snappy.uncompress(data.subarray(at + 4, at + 4 + size)));
+    at += 4 + size;
+  }
+  return Buffer.concat(parts);
+}
+
+// lz4js does not say that its blocks stand alone, without which Java's clients read none. One block
+// does; its flag is under the head's checksum.
+function lz4Frame(data) {
+  if (data.length > 4 << 20) throw new Error("lz4: more than one block");
+  const frame = Buffer.from(lz4.compress(data));
+  frame[4] |= 0x20;
+  frame[6] = xxh32.hash(0, frame, 4, 2) >> 8;
+  return frame;
+}
+
+const codec = (compress, decompress) => () => ({
+  compress: async (encoder) => Buffer.from(compress(encoder.buffer)),
+  decompress: async (data) => Buffer.from(decompress(data)),
+});
+CompressionCodecs[CompressionTypes.Snappy] = codec(snappy.compress, unsnap);
+CompressionCodecs[CompressionTypes.LZ4] = codec(lz4Frame, lz4.decompress);
+CompressionCodecs[CompressionTypes.ZSTD] = codec(zstd.compress, zstd.decompress);
+
+const at = (servers) => new Kafka({ clientId: "kafkajs", brokers: [servers],
+                                    logLevel: logLevel.NOTHING, retry: { retries: 3 } });
+
+async function closing(client, work) {
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.disconnect();
+  }
+}
+
+function toMessage({ key, value, headers, partition, timestamp }) {
+  const message = { key: unpack(key), value: unpack(value),
+                    headers: Object.fromEntries((headers || []).map(([n, v]) => [n, unpack(v)])) };
+  if (partition !== undefined) message.partition = partition;
+  if (timestamp !== undefined) message.timestamp = String(timestamp);
+  return message;
+}
+
+// The answer to a send has each partition's first offset only. Which partition a record went to is
+// what the partitioner said, in the records' order.
+function produce({ servers, topic, records, acks = "all", codec: name = "none",
+                   idempotence = false }) {
+  const { DefaultPartitioner } = require("kafkajs").Partitioners;
+  const went = [];
+  const createPartitioner = () => {
+    const choose = DefaultPartitioner();
+    return (about) => {
+      went.push(about.message.partition ?? choose(about));
+      return went[went.length - 1];
+    };
+  };
+  const options = { createPartitioner, idempotent: idempotence };
+  if (idempotence) options.maxInFlightRequests = 1;
+  return closing(at(servers).producer(options), async (producer) => {
+    let answers;
+    try {
+      answers = await producer.send({ topic, acks: ACKS[acks], compression: CODECS[name],
+                                      messages: records.map(toMessage) });
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error;
+      return { results: records.map(() => ({ error: codeOf(error) })) };
+    }
+    const next = {};
+    for (const { partition, baseOffset } of answers) next[partition] = Number(baseOffset);
+    const last = went.slice(-records.length);
+    return { results: last.map((partition) =>
+      ({ partition, offset: partition in next ? next[partition]++ : -1 })) };
+  });
+}
+
+function record(partition, { offset, timestamp, key, value, headers }) {
+  return { partition, offset: Number(offset), timestamp: Number(timestamp), key: pack(key),
+           value: pack(value),
+           headers: Object.entries(headers || {}).map(([name, data]) => [name, pack(data)]) };
+}
+
+async function consume({ servers, topic, offsets: from, count }) {
+  const first = new Map(from);
+  const consumer = at(servers).consumer({ groupId: `kafkajs-${Date.now()}-${process.pid}` });
+  const found = [];
+  return closing(consumer, async () => {
+    await consumer.subscribe({ topics: [topic], fromBeginning: true });
+    await new Promise((done, fail) => {
+      const timer = setTimeout(done, DEADLINE_MS);
+      consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error));
+      consumer.run({ autoCommit: false, eachMessage: async ({ partition, message }) => {
+        if (found.length < count && Number(message.offset) >= (first.get(partition) ?? Infinity))
+          found.push(record(partition, message));
+        if (found.length === count) {
+          clearTimeout(timer);
+          done();
+        }
+      } }).catch(fail);
+      for (const [partition, offset] of from)
+        consumer.seek({ topic, partition, offset: String(offset) });
+    });
+    return { records: found };
+  });
+}
+
+function offsets({ servers, topic, partition, times }) {
+  return closing(at(servers).admin(), async (admin) => {
+    const ours = (list) => list.find((entry) => entry.partition === partition);
+    const { low, high } = ours(await admin.fetchTopicOffsets(topic));
+    const found = [];
+    for (const time of times) {
+      const { offset } = ours(await admin.fetchTopicOffsetsByTimestamp(topic, time));
+      // Where there is none, kafkajs answers with the end.
+      found.push(offset === high || offset === "-1" ? null : Number(offset));
+    }
+    return { begin: Number(low), end: Number(high), times: found };
+  });
+}
+
+function codeOf(error) {
+  for (let e = error; e; e = e.cause || e.originalError) if (e.code >= 0) return e.code;
+  return undefined;
+}
+
+const COMMANDS = { produce, consume, offsets };
+
+async function main() {
+  await zstd.init();
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    let answer;
+    try {
+      answer = (await COMMANDS[command.do](command)) || {};
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error;
+      answer = { error: codeOf(error), detail: String(error) };
+    }
+    process.stdout.write(JSON.stringify(answer) + "\n");
+  }
+}
+
+main().then(() => process.exit(0));

@@ -1,0 +1,77 @@
+"""confluent-kafka: librdkafka as it is published today."""
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from driver import record, serve, unpack, unpack_headers
+
+SIZE_MAX = 64 << 20
+
+
+def at(servers):
+    return {"bootstrap.servers": servers, "broker.address.family": "v4"}
+
+
+def produce(servers, topic, records, acks="all", codec="none", idempotence=False):
+    producer = Producer({**at(servers), "acks": acks, "compression.type": codec,
+                         "enable.idempotence": idempotence, "message.max.bytes": SIZE_MAX,
+                         "linger.ms": 5, "queue.buffering.max.messages": 1_000_000})
+    results = [None] * len(records)
+
+    def delivered(number):
+        def keep(error, message):
+            results[number] = {"error": error.code()} if error else \
+                {"partition": message.partition(), "offset": message.offset()}
+        return keep
+
+    for number, r in enumerate(records):
+        producer.produce(topic, unpack(r["value"]), unpack(r["key"]),
+                         partition=r.get("partition", -1), timestamp=r.get("timestamp", 0),
+                         headers=unpack_headers(r.get("headers", [])),
+                         on_delivery=delivered(number))
+        producer.poll(0)
+    producer.flush(60)
+    return {"results": results}
+
+
+def as_record(message):
+    return record(message.partition(), message.offset(), message.timestamp()[1], message.key(),
+                  message.value(), message.headers())
+
+
+def consumer_of(servers, group, **config):
+    return Consumer({**at(servers), "group.id": group, "enable.auto.commit": False,
+                     "auto.offset.reset": "earliest", "check.crcs": True, **config})
+
+
+def consume(servers, topic, offsets, count):
+    consumer = consumer_of(servers, "none")
+    consumer.assign([TopicPartition(topic, p, offset) for p, offset in offsets])
+    found, deadline = [], time.monotonic() + 30
+    while len(found) < count and time.monotonic() < deadline:
+        for message in consumer.consume(count - len(found), 0.2):
+            if message.error():
+                raise KafkaException(message.error())
+            found.append(as_record(message))
+    consumer.close()
+    return {"records": found}
+
+
+def offsets(servers, topic, partition, times):
+    consumer = consumer_of(servers, "none")
+    begin, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)
+    asked = [consumer.offsets_for_times([TopicPartition(topic, partition, t)], 10)[0]
+             for t in times]
+    consumer.close()
+    for answer in asked:
+        if answer.error:
+            raise KafkaException(answer.error)
+    return {"begin": begin, "end": end,
+            "times": [answer.offset if answer.offset >= 0 else None for answer in asked]}
+
+
+def code_of(error):
+    return error.args[0].code() if isinstance(error, KafkaException) else None
+
+
+serve({"produce": produce, "consume": consume, "offsets": offsets}, code_of)

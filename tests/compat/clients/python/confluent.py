@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from driver import record, serve, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+WAIT_MS = 2000  # for a topic that is not there
 
 
 def at(servers):
@@ -15,7 +16,8 @@ def at(servers):
 def produce(servers, topic, records, acks="all", codec="none", idempotence=False):
     producer = Producer({**at(servers), "acks": acks, "compression.type": codec,
                          "enable.idempotence": idempotence, "message.max.bytes": SIZE_MAX,
-                         "linger.ms": 5, "queue.buffering.max.messages": 1_000_000})
+                         "linger.ms": 5, "topic.metadata.propagation.max.ms": WAIT_MS,
+                         "queue.buffering.max.messages": 1_000_000})
     results = [None] * len(records)
 
     def delivered(number):

@@ -2,18 +2,19 @@
 import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import BrokerResponseError, KafkaError
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError
 
 from driver import record, serve, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+WAIT_MS = 2000  # for a topic that is not there
 
 
 def produce(servers, topic, records, acks="all", codec="none", idempotence=False):
     producer = KafkaProducer(
         bootstrap_servers=servers, acks=acks if acks == "all" else int(acks), linger_ms=5,
         compression_type=None if codec == "none" else codec, enable_idempotence=idempotence,
-        max_request_size=SIZE_MAX, batch_size=1 << 18)
+        max_request_size=SIZE_MAX, batch_size=1 << 18, max_block_ms=WAIT_MS)
     sent = [producer.send(topic, unpack(r["value"]), unpack(r["key"]),
                           unpack_headers(r.get("headers", [])), r.get("partition"),
                           r.get("timestamp"))
@@ -64,6 +65,8 @@ def offsets(servers, topic, partition, times):
 
 
 def code_of(error):
+    if isinstance(error, KafkaTimeoutError):
+        return 7
     return error.errno if isinstance(error, BrokerResponseError) else None
 
 

@@ -79,7 +79,7 @@ func produce(c *driver.Command) (driver.Answer, error) {
 		kgo.RequiredAcks(acks[c.Acks]), kgo.ProducerBatchCompression(codecs[c.Codec]),
 		kgo.ProducerBatchMaxBytes(sizeMax), kgo.MaxBufferedRecords(1 << 20),
 		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
-		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProducerLinger(5 * time.Millisecond), kgo.UnknownTopicRetries(1),
 	}
 	if !c.Idempotence {
 		options = append(options, kgo.DisableIdempotentWrite())

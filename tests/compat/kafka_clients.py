@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from lib.kafka_clients import CODECS, DRIVERS, Clients
+from lib.kafka_clients import CODECS, DRIVERS
 from lib.server import assert_balanced
 from lib.wait import until
 
@@ -14,13 +14,6 @@ TIMED_OUT = 7
 # Clients that wait for a topic to appear, and say only that they did.
 NO_TOPIC = {"kafka-python": TIMED_OUT, "java-3.9": TIMED_OUT, "java-4.3": TIMED_OUT}
 START_MS = 1_700_000_000_000
-
-
-@pytest.fixture(scope="module")
-def drivers(tmp_path_factory):
-    drivers = Clients(tmp_path_factory.mktemp("drivers"))
-    yield drivers
-    drivers.close()
 
 
 @pytest.fixture(params=DRIVERS)
@@ -117,6 +110,19 @@ def test_reading_begins_in_the_middle_of_a_batch(drivers, garner, client):
     read = client.consume("one", 143, offsets=[(0, 57)])
     assert [(r["offset"], r["value"]) for r in read] == \
         [(n, written[n]["value"]) for n in range(57, 200)]
+
+
+def test_a_batch_that_is_too_large_is_refused_and_said_so(garner, client):
+    large, small = b"x" * (3 << 19), b"y"
+    result, = client.results("one", [{"partition": 0, "value": large}])
+    assert result.get("error") == MESSAGE_TOO_LARGE
+    assert client.produce("one", [{"partition": 0, "value": small}]) == [(0, 0)]
+    # Small enough once it is packed.
+    assert client.produce("one", [{"partition": 0, "value": large[:1 << 20]}], codec="gzip") == \
+        [(0, 1)]
+    row = garner.ledger()["topics"]["one"]
+    assert (row["accepted"], row["dead_lettered"]) == (2, 0)
+    assert_balanced(garner.ledger())
 
 
 def test_a_topic_that_is_not_there_is_an_error(garner, client):

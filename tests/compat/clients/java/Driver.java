@@ -8,12 +8,16 @@ import java.io.InputStreamReader;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -31,6 +35,9 @@ public final class Driver {
     private static final int SIZE_MAX = 64 << 20;
     /** For a topic that is not there. */
     private static final int WAIT_MS = 2000;
+    private static final Map<String, String> ASSIGNORS = Map.of("range", "RangeAssignor",
+        "roundrobin", "RoundRobinAssignor", "sticky", "StickyAssignor", "cooperative",
+        "CooperativeStickyAssignor");
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private Driver() {}
@@ -143,11 +150,93 @@ public final class Driver {
         return answer;
     }
 
-    private static JsonNode answer(JsonNode command) throws Exception {
+    private static void tellAssigned(KafkaConsumer<byte[], byte[]> consumer) throws IOException {
+        ArrayNode pairs = JSON.createArrayNode();
+        for (TopicPartition part : consumer.assignment())
+            pairs.addArray().add(part.topic()).add(part.partition());
+        say(JSON.createObjectNode().set("assigned", pairs));
+    }
+
+    private static JsonNode member(JsonNode command, BufferedReader lines) throws IOException {
+        List<String> topics = new ArrayList<>();
+        command.get("topics").forEach(topic -> topics.add(topic.asText()));
+        String assignor = ASSIGNORS.get(command.path("assignor").asText("range"));
+        KafkaConsumer<byte[], byte[]> made = consumer(command, "session.timeout.ms", 6000,
+            "heartbeat.interval.ms", 200, "group.id", command.get("group").asText(),
+            "group.instance.id", command.path("instance").asText(null),
+            "partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor);
+        try (KafkaConsumer<byte[], byte[]> consumer = made) {
+            consumer.subscribe(topics);
+            Set<TopicPartition> had = null;
+            while (!lines.ready()) {
+                ConsumerRecords<byte[], byte[]> found = consumer.poll(Duration.ofMillis(100));
+                if (!consumer.assignment().equals(had)) {
+                    had = new HashSet<>(consumer.assignment());
+                    tellAssigned(consumer);
+                }
+                if (!found.isEmpty())
+                    keep(consumer, found);
+            }
+            lines.readLine();
+        }
+        return JSON.createObjectNode().put("left", true);
+    }
+
+    private static void keep(KafkaConsumer<byte[], byte[]> consumer,
+                             ConsumerRecords<byte[], byte[]> found) throws IOException {
+        ArrayNode read = JSON.createArrayNode();
+        Map<TopicPartition, OffsetAndMetadata> places = new HashMap<>();
+        for (ConsumerRecord<byte[], byte[]> r : found) {
+            read.add(record(r));
+            places.put(new TopicPartition(r.topic(), r.partition()),
+                new OffsetAndMetadata(r.offset() + 1, "of a member"));
+        }
+        say(JSON.createObjectNode().set("records", read));
+        try {
+            consumer.commitSync(places);
+        } catch (ApiException e) {
+            say(JSON.createObjectNode().put("refused", Errors.forException(e).code()));
+        }
+    }
+
+    private static JsonNode commit(JsonNode command) {
+        Map<TopicPartition, OffsetAndMetadata> places = new HashMap<>();
+        for (JsonNode place : command.get("places"))
+            places.put(new TopicPartition(command.get("topic").asText(), place.get(0).asInt()),
+                new OffsetAndMetadata(place.get(1).asLong(), place.get(2).asText()));
+        try (KafkaConsumer<byte[], byte[]> consumer =
+                 consumer(command, "group.id", command.get("group").asText())) {
+            consumer.commitSync(places);
+        }
+        return JSON.createObjectNode();
+    }
+
+    private static JsonNode committed(JsonNode command) {
+        ObjectNode answer = JSON.createObjectNode();
+        ArrayNode places = answer.putArray("offsets");
+        String topic = command.get("topic").asText();
+        try (KafkaConsumer<byte[], byte[]> consumer =
+                 consumer(command, "group.id", command.get("group").asText())) {
+            for (JsonNode partition : command.get("partitions")) {
+                TopicPartition where = new TopicPartition(topic, partition.asInt());
+                OffsetAndMetadata found = consumer.committed(Set.of(where)).get(where);
+                places.addArray().add(where.partition())
+                    .add(found == null ? null : found.offset())
+                    .add(found == null ? "" : found.metadata());
+            }
+        }
+        return answer;
+    }
+
+    private static JsonNode answer(JsonNode command, BufferedReader lines)
+        throws Exception {
         switch (command.get("do").asText()) {
             case "produce": return produce(command);
             case "consume": return consume(command);
             case "offsets": return offsets(command);
+            case "member": return member(command, lines);
+            case "commit": return commit(command);
+            case "committed": return committed(command);
             default: throw new IllegalArgumentException(command.toString());
         }
     }
@@ -162,7 +251,7 @@ public final class Driver {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             try {
-                say(answer(JSON.readTree(line)));
+                say(answer(JSON.readTree(line), lines));
             } catch (Exception e) {
                 Throwable cause = e instanceof ExecutionException ? e.getCause() : e;
                 if (!(cause instanceof ApiException))

@@ -13,6 +13,7 @@ const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP,
 const ACKS = { all: -1, 1: 1, 0: 0 };
 const DEADLINE_MS = 30000;
 const SEND_MAX = 2000;
+const SESSION_MS = 6000;
 
 const pack = (data) => (data == null ? null : Buffer.from(data).toString("base64"));
 const unpack = (text) => (text == null ? null : Buffer.from(text, "base64"));
@@ -49,6 +50,9 @@ CompressionCodecs[CompressionTypes.ZSTD] = codec(zstd.compress, zstd.decompress)
 
 const at = (servers) => new Kafka({ clientId: "kafkajs", brokers: [servers],
                                     logLevel: logLevel.NOTHING, retry: { retries: 3 } });
+
+const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
 
 async function closing(client, work) {
   await client.connect();
@@ -87,8 +91,15 @@ function produce({ servers, topic, records, acks = "all", codec: name = "none",
     // A send is one batch a partition, which takes kafkajs time by the square of its records.
     for (let at = 0; at < records.length; at += SEND_MAX) {
       const messages = records.slice(at, at + SEND_MAX).map(toMessage);
-      const answers = await producer.send({ topic, acks: ACKS[acks], messages,
-                                            compression: CODECS[name] });
+      let answers;
+      try {
+        answers = await producer.send({ topic, acks: ACKS[acks], messages,
+                                        compression: CODECS[name] });
+      } catch (error) {
+        if (codeOf(error) === undefined) throw error;
+        messages.forEach(() => results.push({ error: codeOf(error) }));
+        continue;
+      }
       const next = {};
       for (const { partition, baseOffset } of answers) next[partition] = Number(baseOffset);
       // Where it sent again, it asked the partitioner again.
@@ -143,16 +154,59 @@ function offsets({ servers, topic, partition, times }) {
   });
 }
 
+async function member({ servers, group, topics }) {
+  const consumer = at(servers).consumer({ groupId: group, sessionTimeout: SESSION_MS,
+                                          heartbeatInterval: 200 });
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    const pairs = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => [topic, partition]));
+    say({ assigned: pairs.sort((a, b) => a[1] - b[1]) });
+  });
+  await closing(consumer, async () => {
+    await consumer.subscribe({ topics, fromBeginning: true });
+    await consumer.run({ autoCommit: false, eachBatch: async ({ batch }) => {
+      say({ records: batch.messages.map((message) => record(batch.partition, message)) });
+      const offset = String(Number(batch.lastOffset()) + 1);
+      try {
+        await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset,
+                                        metadata: "of a member" }]);
+      } catch (error) {
+        if (codeOf(error) === undefined) throw error;
+        say({ refused: codeOf(error) });
+      }
+    } });
+    await lines.next();
+  });
+  return { left: true };
+}
+
+function commit({ servers, group, topic, places }) {
+  const partitions = places.map(([partition, offset, metadata]) =>
+    ({ partition, offset: String(offset), metadata }));
+  return closing(at(servers).admin(), (admin) =>
+    admin.setOffsets({ groupId: group, topic, partitions }));
+}
+
+function committed({ servers, group, topic, partitions }) {
+  return closing(at(servers).admin(), async (admin) => {
+    const [answer] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+    return { offsets: partitions.map((p) => {
+      const { offset, metadata } = answer.partitions.find(({ partition }) => partition === p);
+      return [p, offset === "-1" ? null : Number(offset), metadata || ""];
+    }) };
+  });
+}
+
 function codeOf(error) {
   for (let e = error; e; e = e.cause || e.originalError) if (e.code >= 0) return e.code;
   return undefined;
 }
 
-const COMMANDS = { produce, consume, offsets };
+const COMMANDS = { produce, consume, offsets, member, commit, committed };
 
 async function main() {
   await zstd.init();
-  for await (const line of readline.createInterface({ input: process.stdin })) {
+  for await (const line of lines) {
     const command = JSON.parse(line);
     let answer;
     try {
@@ -161,7 +215,7 @@ async function main() {
       if (codeOf(error) === undefined) throw error;
       answer = { error: codeOf(error), detail: String(error) };
     }
-    process.stdout.write(JSON.stringify(answer) + "\n");
+    say(answer);
   }
 }
 

@@ -3,9 +3,11 @@ import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from driver import record, serve, unpack, unpack_headers
+from driver import record, say, serve, told, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+SESSION_MS = 6000
+ASSIGNORS = {"cooperative": "cooperative-sticky"}
 WAIT_MS = 2000  # for a topic that is not there
 
 
@@ -72,8 +74,57 @@ def offsets(servers, topic, partition, times):
             "times": [answer.offset if answer.offset >= 0 else None for answer in asked]}
 
 
+def member(servers, group, topics, assignor="range", instance=None):
+    static = {"group.instance.id": instance} if instance else {}
+    consumer = consumer_of(servers, group, **static, **{
+        "partition.assignment.strategy": ASSIGNORS.get(assignor, assignor),
+        "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 200})
+    consumer.subscribe(topics)
+    had = None
+    while not told():
+        found = consumer.consume(1000, 0.1)
+        has = sorted([part.topic, part.partition] for part in consumer.assignment())
+        if has != had:
+            had = has
+            say({"assigned": has})
+        read = [message for message in found if not message.error()]
+        if read:
+            say({"records": [as_record(message) for message in read]})
+            last = {(m.topic(), m.partition()): m.offset() for m in read}
+            keep(consumer, [TopicPartition(*where, offset + 1, "of a member")
+                            for where, offset in last.items()])
+    consumer.close()
+    return {"left": True}
+
+
+def keep(consumer, places):
+    try:
+        consumer.commit(offsets=places, asynchronous=False)
+    except KafkaException as error:
+        say({"refused": code_of(error)})
+
+
+def commit(servers, group, topic, places):
+    consumer = consumer_of(servers, group)
+    done = consumer.commit(offsets=[TopicPartition(topic, *place) for place in places],
+                           asynchronous=False)
+    consumer.close()
+    for place in done:
+        if place.error:
+            raise KafkaException(place.error)
+
+
+def committed(servers, group, topic, partitions):
+    consumer = consumer_of(servers, group)
+    found = consumer.committed([TopicPartition(topic, p) for p in partitions], 10)
+    consumer.close()
+    return {"offsets": [[place.partition, place.offset if place.offset >= 0 else None,
+                         place.metadata or ""] for place in found]}
+
+
 def code_of(error):
     return error.args[0].code() if isinstance(error, KafkaException) else None
 
 
-serve({"produce": produce, "consume": consume, "offsets": offsets}, code_of)
+serve({"produce": produce, "consume": consume, "offsets": offsets, "member": member,
+       "commit": commit, "committed": committed}, code_of)

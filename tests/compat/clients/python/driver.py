@@ -2,6 +2,7 @@
 output, as ../README.md has them."""
 import base64
 import json
+import select
 import sys
 
 
@@ -24,6 +25,14 @@ def record(partition, offset, timestamp, key, value, headers):
 
 def say(answer):
     print(json.dumps(answer), flush=True)
+
+
+def told():
+    """True once there is another line, which ends what a member of a group does. It is taken."""
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        return False
+    sys.stdin.readline()
+    return True
 
 
 def serve(commands, code_of):

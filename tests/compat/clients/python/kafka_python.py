@@ -2,11 +2,19 @@
 import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
 
-from driver import record, serve, unpack, unpack_headers
+from driver import record, say, serve, told, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+SESSION_MS = 6000
+ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor,
+             "sticky": StickyPartitionAssignor, "cooperative": CooperativeStickyAssignor}
 WAIT_MS = 2000  # for a topic that is not there
 
 
@@ -36,9 +44,8 @@ def consumer_of(servers, group=None, **config):
                          auto_offset_reset="earliest", **config)
 
 
-def polled(consumer, **limits):
-    return [record(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for some in consumer.poll(**limits).values() for r in some]
+def as_record(r):
+    return record(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
 
 
 def consume(servers, topic, offsets, count):
@@ -48,7 +55,8 @@ def consume(servers, topic, offsets, count):
         consumer.seek(TopicPartition(topic, p), offset)
     found, deadline = [], time.monotonic() + 30
     while len(found) < count and time.monotonic() < deadline:
-        found += polled(consumer, timeout_ms=200, max_records=count - len(found))
+        some = consumer.poll(timeout_ms=200, max_records=count - len(found))
+        found += [as_record(r) for records in some.values() for r in records]
     consumer.close()
     return {"records": found}
 
@@ -64,10 +72,53 @@ def offsets(servers, topic, partition, times):
     return answer
 
 
+def member(servers, group, topics, assignor="range", instance=None):
+    consumer = consumer_of(servers, group, partition_assignment_strategy=[ASSIGNORS[assignor]],
+                           group_instance_id=instance, session_timeout_ms=SESSION_MS,
+                           heartbeat_interval_ms=200)
+    consumer.subscribe(topics)
+    had = None
+    while not told():
+        found = consumer.poll(timeout_ms=100)
+        has = sorted([part.topic, part.partition] for part in consumer.assignment())
+        if has != had:
+            had = has
+            say({"assigned": has})
+        if found:
+            say({"records": [as_record(r) for some in found.values() for r in some]})
+            keep(consumer, {where: OffsetAndMetadata(some[-1].offset + 1, "of a member", -1)
+                            for where, some in found.items()})
+    consumer.close()
+    return {"left": True}
+
+
+def keep(consumer, places):
+    try:
+        consumer.commit(places)
+    except BrokerResponseError as error:
+        say({"refused": error.errno})
+
+
+def commit(servers, group, topic, places):
+    consumer = consumer_of(servers, group)
+    consumer.commit({TopicPartition(topic, p): OffsetAndMetadata(offset, metadata, -1)
+                     for p, offset, metadata in places})
+    consumer.close()
+
+
+def committed(servers, group, topic, partitions):
+    consumer = consumer_of(servers, group)
+    found = [consumer.committed(TopicPartition(topic, p), metadata=True) for p in partitions]
+    consumer.close()
+    return {"offsets": [[p, place and place.offset, place.metadata if place else ""]
+                        for p, place in zip(partitions, found)]}
+
+
 def code_of(error):
     if isinstance(error, KafkaTimeoutError):
         return 7
     return error.errno if isinstance(error, BrokerResponseError) else None
 
 
-serve({"produce": produce, "consume": consume, "offsets": offsets}, code_of)
+serve({"produce": produce, "consume": consume, "offsets": offsets, "member": member,
+       "commit": commit, "committed": committed}, code_of)

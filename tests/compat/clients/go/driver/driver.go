@@ -34,6 +34,21 @@ type Record struct {
 	Headers   []Header `json:"headers"`
 }
 
+// Place is a committed offset, or none where it is nil.
+type Place struct {
+	Partition int32
+	Offset    *int64
+	Metadata  string
+}
+
+func (p Place) MarshalJSON() ([]byte, error) {
+	return json.Marshal([3]any{p.Partition, p.Offset, p.Metadata})
+}
+
+func (p *Place) UnmarshalJSON(text []byte) error {
+	return json.Unmarshal(text, &[3]any{&p.Partition, &p.Offset, &p.Metadata})
+}
+
 // Command has the fields of all commands.
 type Command struct {
 	Do          string
@@ -47,6 +62,13 @@ type Command struct {
 	Count       int
 	Partition   int32
 	Times       []int64
+	Group       string
+	Topics      []string
+	Assignor    string
+	Instance    string
+	Partitions  []int32
+	Places      []Place
+	Told        <-chan *Command `json:"-"`
 }
 
 // Result is where a record went, or Kafka's number of the error.
@@ -79,17 +101,39 @@ func Say(answer Answer) {
 	fmt.Println(string(text))
 }
 
-// Serve answers commands until there are no more. code tells Kafka's number of an error, and false
-// for another kind of failure, which ends the driver.
-func Serve(commands map[string]func(*Command) (Answer, error), code func(error) (int16, bool)) {
-	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
-	decoder := json.NewDecoder(lines)
+// Assigned tells the partitions that a member of a group has.
+func Assigned(topics map[string][]int32) {
+	pairs := [][2]any{}
+	for topic, partitions := range topics {
+		for _, partition := range partitions {
+			pairs = append(pairs, [2]any{topic, partition})
+		}
+	}
+	Say(Answer{"assigned": pairs})
+}
+
+// read hands on one command after the other.
+func read(to chan<- *Command) {
+	decoder := json.NewDecoder(bufio.NewReaderSize(os.Stdin, 1<<20))
 	for decoder.More() {
-		command := Command{Acks: "all", Codec: "none"}
+		command := Command{Acks: "all", Codec: "none", Assignor: "range"}
 		if err := decoder.Decode(&command); err != nil {
 			log.Fatal(err)
 		}
-		answer, err := commands[command.Do](&command)
+		to <- &command
+	}
+	close(to)
+}
+
+// Serve answers commands until there are no more. code tells Kafka's number of an error, and false
+// for another kind of failure, which ends the driver. A command that goes on until there is another
+// takes that from Told.
+func Serve(commands map[string]func(*Command) (Answer, error), code func(error) (int16, bool)) {
+	told := make(chan *Command)
+	go read(told)
+	for command := range told {
+		command.Told = told
+		answer, err := commands[command.Do](command)
 		if err != nil {
 			number, known := code(err)
 			if !known {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"slices"
 	"time"
 
 	"clients/driver"
@@ -163,7 +164,102 @@ func offsets(c *driver.Command) (driver.Answer, error) {
 	return driver.Offsets(begin, end, found), failed
 }
 
+var balancers = map[string]kgo.GroupBalancer{
+	"range": kgo.RangeBalancer(), "roundrobin": kgo.RoundRobinBalancer(),
+	"sticky": kgo.StickyBalancer(), "cooperative": kgo.CooperativeStickyBalancer(),
+}
+
+// holding keeps what is assigned to a member, and tells it after each change.
+type holding map[string][]int32
+
+func (h holding) add(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	for topic, partitions := range added {
+		h[topic] = append(h[topic], partitions...)
+	}
+	driver.Assigned(h)
+}
+
+func (h holding) remove(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	for topic, partitions := range lost {
+		h[topic] = slices.DeleteFunc(h[topic],
+			func(p int32) bool { return slices.Contains(partitions, p) })
+	}
+	driver.Assigned(h)
+}
+
+func member(c *driver.Command) (driver.Answer, error) {
+	held := holding{}
+	options := []kgo.Opt{
+		kgo.ConsumerGroup(c.Group), kgo.ConsumeTopics(c.Topics...), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Balancers(balancers[c.Assignor]),
+		kgo.SessionTimeout(6 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond),
+		kgo.BlockRebalanceOnPoll(), kgo.OnPartitionsAssigned(held.add),
+		kgo.OnPartitionsRevoked(held.remove), kgo.OnPartitionsLost(held.remove),
+	}
+	if c.Instance != "" {
+		options = append(options, kgo.InstanceID(c.Instance))
+	}
+	client := connect(c, options...)
+	defer client.CloseAllowingRebalance()
+	for {
+		select {
+		case <-c.Told:
+			return driver.Answer{"left": true}, nil
+		default:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		records := client.PollFetches(ctx).Records()
+		cancel()
+		if len(records) > 0 {
+			read := []driver.Record{}
+			for _, r := range records {
+				read = append(read, fromRecord(r))
+			}
+			driver.Say(driver.Answer{"records": read})
+			if number, known := code(client.CommitRecords(context.Background(), records...)); known {
+				driver.Say(driver.Answer{"refused": number})
+			}
+		}
+		client.AllowRebalance()
+	}
+}
+
+func commit(c *driver.Command) (driver.Answer, error) {
+	admin := kadm.NewClient(connect(c))
+	defer admin.Close()
+	ctx, cancel := soon()
+	defer cancel()
+	var places kadm.Offsets
+	for _, place := range c.Places {
+		places.Add(kadm.Offset{Topic: c.Topic, Partition: place.Partition, At: *place.Offset,
+			LeaderEpoch: -1, Metadata: place.Metadata})
+	}
+	done, err := admin.CommitOffsets(ctx, c.Group, places)
+	return nil, errors.Join(err, done.Error())
+}
+
+func committed(c *driver.Command) (driver.Answer, error) {
+	admin := kadm.NewClient(connect(c))
+	defer admin.Close()
+	ctx, cancel := soon()
+	defer cancel()
+	found, err := admin.FetchOffsets(ctx, c.Group)
+	if err := errors.Join(err, found.Error()); err != nil {
+		return nil, err
+	}
+	places := []driver.Place{}
+	for _, partition := range c.Partitions {
+		place := driver.Place{Partition: partition}
+		if at, there := found.Lookup(c.Topic, partition); there && at.At >= 0 {
+			place.Offset, place.Metadata = &at.At, at.Metadata
+		}
+		places = append(places, place)
+	}
+	return driver.Answer{"offsets": places}, nil
+}
+
 func main() {
 	driver.Serve(map[string]func(*driver.Command) (driver.Answer, error){
-		"produce": produce, "consume": consume, "offsets": offsets}, code)
+		"produce": produce, "consume": consume, "offsets": offsets,
+		"member": member, "commit": commit, "committed": committed}, code)
 }

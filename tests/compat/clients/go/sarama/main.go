@@ -2,7 +2,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"log"
 	"time"
 
 	"clients/driver"
@@ -186,7 +188,118 @@ func offsets(c *driver.Command) (driver.Answer, error) {
 	return driver.Offsets(asked[0], asked[1], asked[2:]), nil
 }
 
+var strategies = map[string]sarama.BalanceStrategy{
+	"range":      sarama.NewBalanceStrategyRange(),
+	"roundrobin": sarama.NewBalanceStrategyRoundRobin(),
+	"sticky":     sarama.NewBalanceStrategySticky(),
+}
+
+// handler is a member of a group through one generation after the other.
+type handler struct{}
+
+func (handler) Setup(session sarama.ConsumerGroupSession) error {
+	driver.Assigned(session.Claims())
+	return nil
+}
+
+func (handler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (handler) ConsumeClaim(session sarama.ConsumerGroupSession,
+	claim sarama.ConsumerGroupClaim) error {
+	for m := range claim.Messages() {
+		driver.Say(driver.Answer{"records": []driver.Record{fromMessage(m)}})
+		session.MarkOffset(m.Topic, m.Partition, m.Offset+1, "of a member")
+		session.Commit()
+	}
+	return nil
+}
+
+func member(c *driver.Command) (driver.Answer, error) {
+	config := config()
+	config.Consumer.Group.Session.Timeout = 6 * time.Second
+	config.Consumer.Group.Heartbeat.Interval = 200 * time.Millisecond
+	config.Consumer.Group.Rebalance.GroupStrategies =
+		[]sarama.BalanceStrategy{strategies[c.Assignor]}
+	config.Consumer.Group.InstanceId = c.Instance
+	group, err := sarama.NewConsumerGroup([]string{c.Servers}, c.Group, config)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for err := range group.Errors() {
+			log.Print(err)
+		}
+	}()
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for ctx.Err() == nil {
+			if err := group.Consume(ctx, c.Topics, handler{}); err != nil {
+				log.Print(err)
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+	}()
+	<-c.Told
+	stop()
+	<-over
+	return driver.Answer{"left": true}, group.Close()
+}
+
+func commit(c *driver.Command) (driver.Answer, error) {
+	client, err := sarama.NewClient([]string{c.Servers}, config())
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	coordinator, err := client.Coordinator(c.Group)
+	if err != nil {
+		return nil, err
+	}
+	request := &sarama.OffsetCommitRequest{Version: 7, ConsumerGroup: c.Group,
+		ConsumerGroupGeneration: sarama.GroupGenerationUndefined}
+	for _, place := range c.Places {
+		request.AddBlockWithLeaderEpoch(c.Topic, place.Partition, *place.Offset, -1, 0,
+			place.Metadata)
+	}
+	answer, err := coordinator.CommitOffset(request)
+	if err != nil {
+		return nil, err
+	}
+	for _, partitions := range answer.Errors {
+		for _, refused := range partitions {
+			if refused != sarama.ErrNoError {
+				return nil, refused
+			}
+		}
+	}
+	return nil, nil
+}
+
+func committed(c *driver.Command) (driver.Answer, error) {
+	admin, err := sarama.NewClusterAdmin([]string{c.Servers}, config())
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	found, err := admin.ListConsumerGroupOffsets(c.Group, map[string][]int32{c.Topic: c.Partitions})
+	if err != nil {
+		return nil, err
+	}
+	places := []driver.Place{}
+	for _, partition := range c.Partitions {
+		place := driver.Place{Partition: partition}
+		if at := found.GetBlock(c.Topic, partition); at != nil && at.Offset >= 0 {
+			place.Offset, place.Metadata = &at.Offset, at.Metadata
+		}
+		places = append(places, place)
+	}
+	return driver.Answer{"offsets": places}, nil
+}
+
 func main() {
 	driver.Serve(map[string]func(*driver.Command) (driver.Answer, error){
-		"produce": produce, "consume": consume, "offsets": offsets}, code)
+		"produce": produce, "consume": consume, "offsets": offsets,
+		"member": member, "commit": commit, "committed": committed}, code)
 }

@@ -1,10 +1,12 @@
 """Real Kafka clients, each behind a driver program of its own (tests/compat/clients)."""
 import base64
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -122,7 +124,8 @@ class Clients:
     """Drivers that are started when first asked for, and kept."""
 
     def __init__(self, folder):
-        self.folder, self.drivers = folder, {}
+        self.folder, self.drivers, self.members = folder, {}, []
+        self.count = itertools.count()
 
     def at(self, garner, name):
         driver = self.drivers.get(name)
@@ -131,7 +134,56 @@ class Clients:
             driver = self.drivers[name] = Driver(name, self.folder / f"{name}.log")
         return Client(driver, garner)
 
+    def member(self, garner, name, group, **options):
+        """A member of a group, which lives until `end_members`."""
+        self.members.append(Member(self, garner, name, group, **options))
+        return self.members[-1]
+
+    def end_members(self):
+        for member in self.members:
+            member.kill()
+        self.members.clear()
+
     def close(self):
         for driver in self.drivers.values():
             driver.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Member:
+    """A client that shares topics with the others of its group; a process of its own. What it
+    says is kept by a thread, as members say it when they like."""
+
+    def __init__(self, clients, garner, name, group, **options):
+        log = clients.folder / f"member-{next(clients.count)}-{name}.log"
+        self.driver, self.name = Driver(name, log), name
+        self.assigned, self.history, self.records, self.refused, self.left = None, [], [], [], False
+        self.driver.tell(do="member", servers=f"127.0.0.1:{garner.kafka_port}", group=group,
+                         **options)
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
+
+    def listen(self):
+        for line in self.driver.process.stdout:
+            said = json.loads(line)
+            if "assigned" in said:
+                self.assigned = {partition for _, partition in said["assigned"]}
+                self.history.append(self.assigned)
+            self.records += [(r["partition"], r["offset"], unpack(r["value"]))
+                             for r in said.get("records", [])]
+            if "refused" in said:
+                self.refused.append(said["refused"])
+            self.left = self.left or "left" in said
+
+    def leave(self):
+        """Ends as a client should."""
+        self.driver.tell()
+        self.driver.process.stdin.close()
+        self.driver.process.wait(30)
+        self.listener.join(30)
+        assert self.left, f"{self.name} did not leave:\n{self.driver.log.read_text()[-4000:]}"
+
+    def kill(self):
+        self.driver.process.kill()
+        self.driver.process.wait(30)
+        self.listener.join(30)

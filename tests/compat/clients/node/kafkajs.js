@@ -118,7 +118,8 @@ function record(partition, { offset, timestamp, key, value, headers }) {
 
 async function consume({ servers, topic, offsets: from, count }) {
   const first = new Map(from);
-  const consumer = at(servers).consumer({ groupId: `kafkajs-${Date.now()}-${process.pid}` });
+  const consumer = at(servers).consumer({ groupId: `kafkajs-${Date.now()}-${process.pid}`,
+                                          maxWaitTimeInMs: 100 });
   const found = [];
   return closing(consumer, async () => {
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
@@ -156,7 +157,7 @@ function offsets({ servers, topic, partition, times }) {
 
 async function member({ servers, group, topics }) {
   const consumer = at(servers).consumer({ groupId: group, sessionTimeout: SESSION_MS,
-                                          heartbeatInterval: 200 });
+                                          heartbeatInterval: 200, maxWaitTimeInMs: 100 });
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const pairs = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => [topic, partition]));

@@ -114,12 +114,20 @@ def commit(servers, group, topic, places):
             raise KafkaException(place.error)
 
 
+def told_by(place):
+    """What was committed beside an offset, where it ends with the null byte it is read up to."""
+    try:
+        return place.metadata or ""
+    except UnicodeDecodeError:
+        return None
+
+
 def committed(servers, group, topic, partitions):
     consumer = consumer_of(servers, group)
     found = consumer.committed([TopicPartition(topic, p) for p in partitions], 10)
     consumer.close()
     return {"offsets": [[place.partition, place.offset if place.offset >= 0 else None,
-                         place.metadata or ""] for place in found]}
+                         told_by(place)] for place in found]}
 
 
 def code_of(error):

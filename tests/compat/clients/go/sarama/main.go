@@ -31,6 +31,7 @@ func config() *sarama.Config {
 	config.Producer.MaxMessageBytes = sizeMax
 	config.Producer.Partitioner = newPartitioner
 	config.Consumer.Return.Errors = true
+	config.Consumer.MaxWaitTime = 100 * time.Millisecond
 	config.Consumer.Offsets.AutoCommit.Enable = false
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	return config
@@ -209,8 +210,12 @@ func (handler) ConsumeClaim(session sarama.ConsumerGroupSession,
 	for m := range claim.Messages() {
 		driver.Say(driver.Answer{"records": []driver.Record{fromMessage(m)}})
 		session.MarkOffset(m.Topic, m.Partition, m.Offset+1, "of a member")
-		session.Commit()
+		// A commit waits for the fetch that is before it on the connection.
+		if len(claim.Messages()) == 0 {
+			session.Commit()
+		}
 	}
+	session.Commit()
 	return nil
 }
 

@@ -126,7 +126,7 @@ def test_a_batch_that_is_too_large_is_refused_and_said_so(garner, client):
 
 
 def test_a_topic_that_is_not_there_is_an_error(garner, client):
-    answer = client.call("produce", topic="nowhere",
+    answer = client.call("produce", topic="nowhere", wait_ms=2000,
                          records=[{"partition": 0, "key": None, "value": "eA=="}])
     error = answer["error"] if "error" in answer else answer["results"][0]["error"]
     assert error == NO_TOPIC.get(client.name, UNKNOWN_TOPIC)

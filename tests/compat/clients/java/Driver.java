@@ -33,8 +33,6 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /** Apache Kafka's own client; the same source runs on the jars of several versions. */
 public final class Driver {
     private static final int SIZE_MAX = 64 << 20;
-    /** For a topic that is not there. */
-    private static final int WAIT_MS = 2000;
     private static final Map<String, String> ASSIGNORS = Map.of("range", "RangeAssignor",
         "roundrobin", "RoundRobinAssignor", "sticky", "StickyAssignor", "cooperative",
         "CooperativeStickyAssignor");
@@ -67,7 +65,7 @@ public final class Driver {
             "compression.type", command.path("codec").asText("none"),
             "enable.idempotence", command.path("idempotence").asBoolean(), "linger.ms", 5,
             "max.request.size", SIZE_MAX, "buffer.memory", 2L * SIZE_MAX, "batch.size", 1 << 18,
-            "max.block.ms", WAIT_MS);
+            "max.block.ms", command.path("wait_ms").asInt(30_000));
         ArrayNode results = JSON.createArrayNode();
         try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config,
                  new ByteArraySerializer(), new ByteArraySerializer())) {

@@ -8,17 +8,17 @@ from driver import record, say, serve, told, unpack, unpack_headers
 SIZE_MAX = 64 << 20
 SESSION_MS = 6000
 ASSIGNORS = {"cooperative": "cooperative-sticky"}
-WAIT_MS = 2000  # for a topic that is not there
 
 
 def at(servers):
     return {"bootstrap.servers": servers, "broker.address.family": "v4"}
 
 
-def produce(servers, topic, records, acks="all", codec="none", idempotence=False):
+def produce(servers, topic, records, acks="all", codec="none", idempotence=False,
+            wait_ms=30_000):
     producer = Producer({**at(servers), "acks": acks, "compression.type": codec,
                          "enable.idempotence": idempotence, "message.max.bytes": SIZE_MAX,
-                         "linger.ms": 5, "topic.metadata.propagation.max.ms": WAIT_MS,
+                         "linger.ms": 5, "topic.metadata.propagation.max.ms": wait_ms,
                          "queue.buffering.max.messages": 1_000_000})
     results = [None] * len(records)
 

@@ -15,14 +15,14 @@ SIZE_MAX = 64 << 20
 SESSION_MS = 6000
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor,
              "sticky": StickyPartitionAssignor, "cooperative": CooperativeStickyAssignor}
-WAIT_MS = 2000  # for a topic that is not there
 
 
-def produce(servers, topic, records, acks="all", codec="none", idempotence=False):
+def produce(servers, topic, records, acks="all", codec="none", idempotence=False,
+            wait_ms=30_000):
     producer = KafkaProducer(
         bootstrap_servers=servers, acks=acks if acks == "all" else int(acks), linger_ms=5,
         compression_type=None if codec == "none" else codec, enable_idempotence=idempotence,
-        max_request_size=SIZE_MAX, batch_size=1 << 18, max_block_ms=WAIT_MS)
+        max_request_size=SIZE_MAX, batch_size=1 << 18, max_block_ms=wait_ms)
     sent = [producer.send(topic, unpack(r["value"]), unpack(r["key"]),
                           unpack_headers(r.get("headers", [])), r.get("partition"),
                           r.get("timestamp"))

@@ -107,8 +107,17 @@ void admin_dlq_render_letter(const struct flow_letter *letter, struct buf *out)
     add_number(out, "attempts", letter->attempts);
     add_time(out, "received_at", letter->received_ms);
     add_number(out, "bytes", record->value.size);
+    /* Where it was sent to, which is where it goes again. */
+    if (letter->produced && letter->partition < FLOW_PARTITIONS_MAX)
+        add_number(out, "partition", letter->partition);
     buf_add_byte(out, ',');
     admin_record_add_text(out, "key", record->key);
+    if (letter->contract_key.data) {
+        buf_add_byte(out, ',');
+        admin_record_add_text(out, "contract_key", letter->contract_key);
+    }
+    buf_add_byte(out, ',');
+    admin_record_add_headers(out, &letter->original);
     buf_add_byte(out, ',');
     admin_record_add_value(out, record->value);
     buf_add_byte(out, '}');

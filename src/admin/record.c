@@ -56,13 +56,13 @@ void admin_record_add_value(struct buf *out, struct slice value)
     }
 }
 
-static void add_headers(struct buf *out, const struct flow_record *record)
+void admin_record_add_headers(struct buf *out, const struct flow_record *record)
 {
     size_t start = out->size;
     struct slice rest = record->headers;
     struct flow_header header;
     uint32_t count = 0;
-    buf_add_string(out, ",\"headers\":[");
+    buf_add_string(out, "\"headers\":[");
     for (; count < record->header_count && flow_record_header(&rest, &header); count++) {
         buf_add_string(out, count > 0 ? ",{" : "{");
         admin_record_add_text(out, "key", header.key);
@@ -76,7 +76,7 @@ static void add_headers(struct buf *out, const struct flow_record *record)
     /* Half a list would look whole. */
     ASSERT(out->size >= start);
     out->size = start;
-    buf_add_string(out, ",\"headers_base64\":\"");
+    buf_add_string(out, "\"headers_base64\":\"");
     buf_add_base64(out, record->headers);
     buf_add_byte(out, '"');
 }
@@ -97,6 +97,7 @@ void admin_record_render(struct buf *out, struct slice topic, uint32_t partition
     admin_record_add_text(out, "key", record->key);
     buf_add_byte(out, ',');
     admin_record_add_value(out, record->value);
-    add_headers(out, record);
+    buf_add_byte(out, ',');
+    admin_record_add_headers(out, record);
     buf_add_byte(out, '}');
 }

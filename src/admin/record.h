@@ -13,6 +13,8 @@
 void admin_record_add_text(struct buf *out, const char *name, struct slice text);
 /* Appends "value":…, or "value_base64":"…", as below. */
 void admin_record_add_value(struct buf *out, struct slice value);
+/* Appends "headers":[…], or "headers_base64":"…", as below. */
+void admin_record_add_headers(struct buf *out, const struct flow_record *record);
 /*
  * Appends {"topic":…,"partition":…,"offset":…,"timestamp":…,"key":…,"value":…,"headers":[…]} on one
  * line, without a line end. The timestamp is in milliseconds since 1970.

@@ -158,7 +158,11 @@ enum {
     ATTEMPTS,
     RECEIVED_AT,
     SIZE,
+    PARTITION,
     KEY,
+    KEY_BASE64,
+    CONTRACT_KEY,
+    HEADERS,
     VALUE,
     VALUE_BASE64,
     LETTER_FIELDS
@@ -173,10 +177,57 @@ static const char *const letter_fields[LETTER_FIELDS] = {
     [ATTEMPTS] = "attempts",
     [RECEIVED_AT] = "received_at",
     [SIZE] = "bytes",
+    [PARTITION] = "partition",
     [KEY] = "key",
+    [KEY_BASE64] = "key_base64",
+    [CONTRACT_KEY] = "contract_key",
+    [HEADERS] = "headers",
     [VALUE] = "value",
     [VALUE_BASE64] = "value_base64",
 };
+
+static void add_key(struct buf *out, const char *name, const struct format_json_value *key)
+{
+    ASSERT(name[0]);
+    if (key->kind != FORMAT_JSON_STRING)
+        return;
+    buf_add_format(out, "\n  %s ", name);
+    /* An empty key is not the same as none. */
+    if (key->raw.size > 2)
+        add_value(out, key, DETAIL_CHARACTERS);
+    else
+        buf_add_slice(out, key->raw);
+}
+
+/* As JSON writes them, in quotes: so a text is told from base64, and both from null. */
+static err_t add_headers(struct buf *out, const struct format_json_value *headers)
+{
+    enum { KEY_TEXT, KEY_BYTES, VALUE_TEXT, VALUE_BYTES, HEADER_FIELDS };
+    static const char *const names[HEADER_FIELDS] = {
+        [KEY_TEXT] = "key",
+        [KEY_BYTES] = "key_base64",
+        [VALUE_TEXT] = "value",
+        [VALUE_BYTES] = "value_base64",
+    };
+    struct format_json_array walk;
+    struct format_json_element element;
+    ASSERT(headers);
+    if (headers->kind != FORMAT_JSON_ARRAY)
+        return err_ok();
+    TRY(format_json_array_begin(&walk, headers->raw, NULL));
+    while (format_json_array_next(&walk, NULL, DEPTH_MAX, NULL, &element) ==
+           FORMAT_JSON_ARRAY_ELEMENT) {
+        struct format_json_value found[HEADER_FIELDS];
+        TRY(find(element.raw, names, HEADER_FIELDS, found));
+        buf_add_string(out, "\n  header");
+        for (int text = KEY_TEXT; text <= VALUE_TEXT; text += VALUE_TEXT - KEY_TEXT) {
+            bool readable = found[text + 1].kind != FORMAT_JSON_STRING;
+            buf_add_string(out, readable ? " " : " base64 ");
+            cli_dlq_add_safe(out, found[readable ? text : text + 1].raw, DETAIL_CHARACTERS);
+        }
+    }
+    return err_ok();
+}
 
 static err_t print_letter(struct slice letter, struct buf *out)
 {
@@ -194,12 +245,15 @@ static err_t print_letter(struct slice letter, struct buf *out)
     add_value(out, &found[STAGE], 80);
     buf_add_string(out, "  source ");
     add_value(out, &found[SOURCE], 40);
-    buf_add_format(out, "  attempts %llu\n  ", (unsigned long long)number(&found[ATTEMPTS]));
+    buf_add_format(out, "  attempts %llu", (unsigned long long)number(&found[ATTEMPTS]));
+    if (found[PARTITION].kind == FORMAT_JSON_NUMBER)
+        buf_add_format(out, "  partition %llu", (unsigned long long)number(&found[PARTITION]));
+    buf_add_string(out, "\n  ");
     add_value(out, &found[DETAIL], DETAIL_CHARACTERS);
-    if (found[KEY].kind == FORMAT_JSON_STRING) {
-        buf_add_string(out, "\n  key ");
-        add_value(out, &found[KEY], DETAIL_CHARACTERS);
-    }
+    add_key(out, "key", &found[KEY]);
+    add_key(out, "key base64", &found[KEY_BASE64]);
+    add_key(out, "contract key", &found[CONTRACT_KEY]);
+    TRY(add_headers(out, &found[HEADERS]));
     bool readable = found[VALUE_BASE64].kind != FORMAT_JSON_STRING;
     buf_add_string(out, readable ? "\n  " : "\n  base64 ");
     add_value(out, &found[readable ? VALUE : VALUE_BASE64], VALUE_CHARACTERS);

@@ -67,13 +67,28 @@ struct layout {
     struct slice value;
     const struct flow_header *headers;
     uint32_t header_count;
+    struct slice encoded; /* headers behind those */
+    uint32_t encoded_count;
     size_t size;
 };
+
+/* A count that promises more than the bytes hold, or bytes that are no header, end what is copied:
+ * whoever reads the copy finds count and bytes in agreement. */
+static void layout_set_encoded(struct layout *l, const struct flow_record *record)
+{
+    struct slice rest = record->headers;
+    struct flow_header header;
+    ASSERT(l->encoded_count == 0);
+    while (l->encoded_count < record->header_count && flow_record_header(&rest, &header))
+        l->encoded_count++;
+    l->encoded = slice_sub(record->headers, 0, record->headers.size - rest.size);
+}
 
 static void layout_measure(struct layout *l)
 {
     l->size = 1 + varint_size(l->timestamp_delta) + varint_size(l->offset_delta) +
-              bytes_size(l->key) + bytes_size(l->value) + varint_size(l->header_count);
+              bytes_size(l->key) + bytes_size(l->value) +
+              varint_size((int64_t)l->header_count + l->encoded_count) + l->encoded.size;
     for (uint32_t i = 0; i < l->header_count; i++) {
         ASSERT(l->headers[i].key.data);
         l->size += bytes_size(l->headers[i].key) + bytes_size(l->headers[i].value);
@@ -91,11 +106,14 @@ static uint8_t *layout_write(const struct layout *l, uint8_t *out)
     out = put_varint(out, l->offset_delta);
     out = put_bytes(out, l->key);
     out = put_bytes(out, l->value);
-    out = put_varint(out, l->header_count);
+    out = put_varint(out, (int64_t)l->header_count + l->encoded_count);
     for (uint32_t i = 0; i < l->header_count; i++) {
         out = put_bytes(out, l->headers[i].key);
         out = put_bytes(out, l->headers[i].value);
     }
+    if (l->encoded.size > 0)
+        memcpy(out, l->encoded.data, l->encoded.size);
+    out += l->encoded.size;
     ASSERT((size_t)(out - start) == l->size);
     return out;
 }
@@ -104,26 +122,37 @@ err_t flow_batch_builder_add(struct flow_batch_builder *builder, int64_t timesta
                              struct slice key, struct slice value,
                              const struct flow_header *headers, uint32_t header_count)
 {
+    const struct flow_record record = {.timestamp_ms = timestamp_ms, .key = key, .value = value};
+    ASSERT(headers || header_count == 0);
+    return flow_batch_builder_add_record(builder, &record, headers, header_count);
+}
+
+err_t flow_batch_builder_add_record(struct flow_batch_builder *builder,
+                                    const struct flow_record *record,
+                                    const struct flow_header *before, uint32_t before_count)
+{
     struct buf *bytes = &builder->bytes;
+    int64_t timestamp_ms = record->timestamp_ms;
     bool first = builder->record_count == 0;
     ASSERT(first == (bytes->size == 0));
     int64_t base_ms = first ? timestamp_ms : builder->first_timestamp_ms;
     struct layout l = {.timestamp_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)base_ms),
                        .offset_delta = builder->record_count,
-                       .key = key,
-                       .value = value,
-                       .headers = headers,
-                       .header_count = header_count};
+                       .key = record->key,
+                       .value = record->value,
+                       .headers = before,
+                       .header_count = before_count};
+    layout_set_encoded(&l, record);
     layout_measure(&l);
     /* The header's room comes with the first record, so that an empty builder holds no memory. */
     size_t head = first ? FLOW_BATCH_HEADER_SIZE : 0;
     size_t size = head + varint_size((int64_t)l.size) + l.size;
     /* A buffer latches its failures; this one is to go on, so its state is put back. */
-    struct buf before = *bytes;
+    struct buf saved = *bytes;
     uint8_t *room = buf_reserve(bytes, size);
     if (!room) {
         err_t err = buf_error(bytes);
-        *bytes = before;
+        *bytes = saved;
         return err;
     }
     const uint8_t *end = layout_write(&l, room + head);

@@ -66,6 +66,11 @@ void flow_batch_builder_done(struct flow_batch_builder *builder);
 err_t flow_batch_builder_add(struct flow_batch_builder *builder, int64_t timestamp_ms,
                              struct slice key, struct slice value,
                              const struct flow_header *headers, uint32_t header_count);
+/* As above with all that the record has but its offset; its headers stand behind `before`, as far
+ * as they are well-formed. */
+err_t flow_batch_builder_add_record(struct flow_batch_builder *builder,
+                                    const struct flow_record *record,
+                                    const struct flow_header *before, uint32_t before_count);
 /* Where the builder stands, to come back to. */
 struct flow_batch_mark flow_batch_builder_mark(const struct flow_batch_builder *builder);
 /* Takes out again what was added since the mark was set. */

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "flow/commit.h"
+#include "flow/record.h"
 
 enum flow_framing {
     FLOW_FRAMING_JSON,   /* one JSON value: an array is a batch, anything else one record */
@@ -48,6 +49,10 @@ struct flow_inlet_history {
     int64_t received_ms;      /* when it first came */
     struct slice received_at; /* the same, as it was written */
     struct slice source;      /* where it first came from */
+    /* NULL: its key and time are what the contract says, and its body is JSON. Else it was part of
+     * a batch, its value being `body`, and is judged and appended as that: to `partition`, or where
+     * there is none, to that of its key. */
+    const struct flow_record *produced;
 };
 
 /* How a client names a request that counts once (flow/commit.h). */
@@ -63,7 +68,7 @@ struct flow_inlet_request {
     const struct flow_inlet_topic *topic;
     const char *source; /* name of the source, for dead letters: "http" */
     enum flow_framing framing;
-    uint32_t partition; /* BATCH: where it goes */
+    uint32_t partition; /* BATCH, and what was part of one: where it goes */
     struct slice body;  /* needed only during flow_inlet_submit, as what `history` points to */
     const struct flow_inlet_history *history; /* NULL: it comes for the first time */
     const struct flow_inlet_once *once; /* NULL: it counts each time it comes; needed as `body` */

@@ -21,6 +21,16 @@ static bool take(struct slice *into, const struct flow_header *header, const cha
     return true;
 }
 
+/* The record's own headers are the last `count` of the letter's. */
+static void set_original(struct flow_letter *out, struct slice headers, uint32_t count)
+{
+    ASSERT(count <= out->record->header_count);
+    out->original = *out->record;
+    out->original.offset = out->offset;
+    out->original.headers = headers;
+    out->original.header_count = count;
+}
+
 static bool begins_with(struct slice text, struct slice with)
 {
     ASSERT(with.data || with.size == 0);
@@ -43,14 +53,28 @@ static void parse_origin(const struct flow_record *record, struct flow_letter *o
     out->offset = (int64_t)at;
     struct flow_header header;
     struct slice rest = record->headers;
+    struct slice own = rest;
     uint32_t ours = 0;
     while (ours < FLOW_LETTER_SINK_HEADERS && ours < record->header_count &&
            flow_record_header(&rest, &header) &&
            begins_with(header.key, SLICE_LITERAL("garner."))) {
-        out->headers = rest;
+        own = rest;
         ours++;
     }
-    out->header_count = record->header_count - ours;
+    set_original(out, own, record->header_count - ours);
+}
+
+/* A partition that cannot be read is one that no topic has. */
+static void parse_produced(struct flow_letter *out, struct slice partition, struct slice headers,
+                           uint32_t header_count)
+{
+    uint64_t number = 0;
+    ASSERT(!out->of_sink);
+    out->produced = true;
+    if (!err_is_ok(number_parse_u64(partition, &number)) || number > FLOW_PARTITIONS_MAX)
+        number = FLOW_PARTITIONS_MAX;
+    out->partition = (uint32_t)number;
+    set_original(out, headers, header_count);
 }
 
 void flow_letter_parse(const struct flow_record *record, struct flow_letter *out)
@@ -64,7 +88,7 @@ void flow_letter_parse(const struct flow_record *record, struct flow_letter *out
     uint64_t number = 0;
     *out =
         (struct flow_letter){.record = record, .received_ms = record->timestamp_ms, .attempts = 1};
-    for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &header); i++)
+    for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &header); i++) {
         (void)(take(&out->reason, &header, "garner.reason") ||
                take(&out->detail, &header, "garner.detail") ||
                take(&out->stage, &header, "garner.stage") ||
@@ -73,7 +97,17 @@ void flow_letter_parse(const struct flow_record *record, struct flow_letter *out
                take(&out->topic, &header, "garner.topic") ||
                take(&partition, &header, "garner.partition") ||
                take(&offset, &header, "garner.offset") ||
+               take(&out->contract_key, &header, "garner.key") ||
                take(&out->received_at, &header, "garner.received_at"));
+        /* What is behind it is the record's, whatever it is called. */
+        if (slice_equal_string(out->stage, "intake") &&
+            slice_equal_string(header.key, FLOW_LETTER_PRODUCED_LAST)) {
+            parse_produced(out, header.value, rest, record->header_count - i - 1);
+            break;
+        }
+    }
+    if (!out->produced)
+        out->contract_key = (struct slice){0};
     if (err_is_ok(number_parse_u64(attempts, &number)) && number > 0 && number < UINT32_MAX)
         out->attempts = (uint32_t)number;
     int64_t ms = 0;
@@ -93,7 +127,8 @@ bool flow_letter_matches(const struct flow_letter *letter, const struct flow_let
     return (filter->reason.size == 0 || slice_equal(letter->reason, filter->reason)) &&
            (filter->source.size == 0 || slice_equal(letter->source, filter->source)) &&
            (filter->path.size == 0 || begins_with(letter->detail, filter->path)) &&
-           (filter->key.size == 0 || slice_equal(letter->record->key, filter->key));
+           (filter->key.size == 0 || slice_equal(letter->record->key, filter->key) ||
+            slice_equal(letter->contract_key, filter->key));
 }
 
 void flow_letters_count(struct flow_letters_outcomes *outcomes, struct slice name, uint64_t bytes)

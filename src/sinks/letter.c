@@ -1,6 +1,5 @@
 #include "sinks/letter.h"
 
-#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/time.h"
 
@@ -55,8 +54,7 @@ static void make_values(struct values *v, const struct sinks_letter *about,
     end_value(v);
 }
 
-static uint32_t make_headers(struct flow_header *headers, const struct values *v,
-                             const struct flow_record *record)
+static void make_headers(struct flow_header headers[static OWN_HEADERS], const struct values *v)
 {
     static const char *const keys[OWN_HEADERS] = {
         "garner.reason", "garner.detail",    "garner.stage",
@@ -70,34 +68,22 @@ static uint32_t make_headers(struct flow_header *headers, const struct values *v
         headers[i] = (struct flow_header){slice_string(keys[i]), value};
         start = v->ends[i];
     }
-    /* Ours first: who looks for "garner.reason" finds ours even if the record brought one, as a
-     * letter that is refused once more does. */
-    uint32_t count = OWN_HEADERS;
-    struct slice rest = record->headers;
-    for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &headers[count]);
-         i++)
-        count++;
-    return count;
 }
 
+/* Ours first: who looks for "garner.reason" finds ours even if the record brought one, as a letter
+ * that is refused once more does. */
 err_t sinks_letter_add(struct flow_batch_builder *letters, const struct sinks_letter *about,
                        const struct flow_record *record, const struct sinks_refusal *refusal)
 {
     ASSERT(record->offset == refusal->offset && refusal->reason);
     struct values v = {0};
+    struct flow_header headers[OWN_HEADERS];
     make_values(&v, about, record, refusal);
     err_t err = buf_error(&v.text);
-    /* A header takes two bytes at least: no more are there, whatever the count says. */
-    size_t room = OWN_HEADERS + record->headers.size / 2;
-    struct flow_header *headers = mem_zalloc(room + 1, sizeof(*headers));
-    if (!headers)
-        err = err_make(ERR_MEMORY);
     if (err_is_ok(err)) {
-        uint32_t count = make_headers(headers, &v, record);
-        err = flow_batch_builder_add(letters, record->timestamp_ms, record->key, record->value,
-                                     headers, count);
+        make_headers(headers, &v);
+        err = flow_batch_builder_add_record(letters, record, headers, OWN_HEADERS);
     }
-    mem_free(headers);
     buf_done(&v.text);
     return err;
 }

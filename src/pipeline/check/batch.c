@@ -46,38 +46,17 @@ static void leave_out(struct walk *w, uint32_t index)
     w->left_out++;
 }
 
-/* As the JSON pass finds it; what is no JSON has no key, and is no duplicate. */
-static err_t add_fingerprint(struct walk *w, bool found)
-{
-    struct flow_fingerprint key = {0};
-    struct buf *keys = &w->pass->check->keys;
-    if (found)
-        TRY(pipeline_check_record_fingerprint(w->pass, &key));
-    buf_add(keys, &key, sizeof(key));
-    return buf_error(keys);
-}
-
 static err_t take_record(struct walk *w, uint32_t index, const struct flow_record *record)
 {
-    struct pipeline_check_pass *pass = w->pass;
-    struct format_jsonschema_refusal refusal;
-    pass->received++;
-    err_t verdict = err_ok();
-    bool judged = pass->topic->schema || w->dedup;
-    if (judged)
-        verdict = format_jsonschema_judge(&pass->judge, record->value, record->value,
-                                          pass->judge.paths ? pass->found : NULL, &refusal);
-    bool refused = err_is(verdict, ERR_RECORD_REFUSED);
-    if (!refused)
-        TRY(verdict);
-    /* For its key alone it need not be JSON. */
-    if (refused && pass->topic->schema) {
+    struct buf *keys = &w->pass->check->keys;
+    struct flow_fingerprint key;
+    bool taken = false;
+    TRY(pipeline_check_produced_judge(w->pass, record, &taken, &key));
+    if (!taken)
         leave_out(w, index);
-        return pipeline_check_record_fail(pass, record->value, &refusal);
-    }
-    pass->tally.records[PIPELINE_CHECK_ACCEPTED]++;
-    pass->tally.bytes[PIPELINE_CHECK_ACCEPTED] += record->value.size;
-    return w->dedup ? add_fingerprint(w, !refused) : err_ok();
+    else if (w->dedup)
+        buf_add(keys, &key, sizeof(key));
+    return buf_error(keys);
 }
 
 /* Headers are skipped by most readers, so that nobody else would find out before a client does. */

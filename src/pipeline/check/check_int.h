@@ -180,6 +180,8 @@ struct pipeline_check_pass {
     uint64_t received; /* counted where records are split; outcomes where they are judged */
     struct pipeline_check_tally tally;
     bool dry; /* judged and nothing else */
+    /* The record that is judged, where it came with key, headers and time of its own. */
+    const struct flow_record *produced;
     struct format_jsonschema_judge judge;
     bool partition_chosen;
     uint32_t partition; /* of the request's records without a key */
@@ -192,12 +194,29 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass);
 /* batch.c: the same for a body that is one record batch. */
 err_t pipeline_check_batch(struct pipeline_check_pass *pass);
 
+/* produced.c: judges a record that is part of a batch, and counts what it is. `taken`: it is no
+ * dead letter, and is not refused; `key` is its idempotency key then, all zero for none: what is no
+ * JSON has none, and is no duplicate. */
+err_t pipeline_check_produced_judge(struct pipeline_check_pass *pass,
+                                    const struct flow_record *record, bool *taken,
+                                    struct flow_fingerprint *key);
+/* The dead letter that pass->produced becomes. Adds two headers at the most: `key`, the contract's
+ * (data NULL: none), where the record's own is another, and the partition. */
+struct flow_record pipeline_check_produced_letter(const struct pipeline_check_pass *pass,
+                                                  struct slice key, struct slice partition,
+                                                  struct flow_header *headers,
+                                                  uint32_t *header_count);
+/* One record that was part of a batch, and is redriven: splits, judges, appends. */
+err_t pipeline_check_produced_redrive(struct pipeline_check_pass *pass);
+
 /* record.c: a record that passed, with what was found in it in pass->found. */
 err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slice record);
 /* The fingerprint of the idempotency key of the record whose values are in pass->found; all zero
  * for none. ERR_MEMORY. */
 err_t pipeline_check_record_fingerprint(struct pipeline_check_pass *pass,
                                         struct flow_fingerprint *out);
+/* Where a record with this key goes (data NULL: none). */
+uint32_t pipeline_check_record_partition(struct pipeline_check_pass *pass, struct slice key);
 /* A record that did not: a dead letter or a refusal, as the contract says. */
 err_t pipeline_check_record_fail(struct pipeline_check_pass *pass, struct slice original,
                                  const struct format_jsonschema_refusal *refusal);
@@ -228,11 +247,11 @@ void pipeline_check_flush(struct pipeline_check *check);
 
 /* commit.c. Opens a commit unless one is open, and sets the mark for a request on `topic`. */
 err_t pipeline_check_commit_begin(struct pipeline_check *check, struct flow_inlet_topic *topic);
-/* Adds a record of the current request at `place` of the topic, with its idempotency key where the
- * topic has them (else NULL). ERR_MEMORY, ERR_TOO_LARGE. */
+/* Adds a record of the current request at `place` of the topic, its own headers behind `headers`,
+ * with its idempotency key where the topic has them (else NULL). ERR_MEMORY, ERR_TOO_LARGE. */
 err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t place,
                                    const struct flow_record *record,
-                                   const struct flow_header *headers,
+                                   const struct flow_header *headers, uint32_t header_count,
                                    const struct flow_fingerprint *key);
 /* Adds the current request's one batch, with its records' idempotency keys (or NULL). ERR_MEMORY,
  * ERR_TOO_LARGE. */

@@ -199,7 +199,7 @@ static err_t add_key(const struct pipeline_check_pass *pass, struct pipeline_che
 
 err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t place,
                                    const struct flow_record *record,
-                                   const struct flow_header *headers,
+                                   const struct flow_header *headers, uint32_t header_count,
                                    const struct flow_fingerprint *key)
 {
     struct pipeline_check *check = pass->check;
@@ -211,8 +211,7 @@ err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t pl
         commit->size += sizeof(*key);
     }
     size_t before = slot->builder.bytes.size;
-    TRY(flow_batch_builder_add(&slot->builder, record->timestamp_ms, record->key, record->value,
-                               headers, record->header_count));
+    TRY(flow_batch_builder_add_record(&slot->builder, record, headers, header_count));
     commit->size += slot->builder.bytes.size - before;
     /* Looked at after the fact: one record over is little, and is rolled back with the rest. */
     if (commit->size - commit->mark_size > check->request_size_max)

@@ -12,6 +12,9 @@
  * fail the request as a whole.
  */
 
+/* Of ours, in every dead letter. */
+#define LETTER_HEADERS 6u
+
 /* The characters of a string value: a view where nothing is escaped, else in the scratch buffer
  * until the next call. */
 static err_t string_value(struct pipeline_check *check, struct slice raw, struct slice *out)
@@ -65,7 +68,7 @@ static err_t record_time(struct pipeline_check_pass *pass, int64_t *ms)
 
 /* All records without a key of one request go to one partition, the next request's to the next:
  * as round as record by record in the long run, with larger batches. */
-static uint32_t record_partition(struct pipeline_check_pass *pass, struct slice key)
+uint32_t pipeline_check_record_partition(struct pipeline_check_pass *pass, struct slice key)
 {
     struct flow_inlet_topic *topic = pass->topic;
     if (key.data)
@@ -116,8 +119,9 @@ err_t pipeline_check_record_accept(struct pipeline_check_pass *pass, struct slic
     if (dedup)
         TRY(pipeline_check_record_fingerprint(pass, &fingerprint));
     TRY(key_at(pass, pass->topic->key_at, &entry.key));
-    uint32_t partition = record_partition(pass, entry.key);
-    TRY(pipeline_check_commit_append(pass, partition, &entry, NULL, dedup ? &fingerprint : NULL));
+    uint32_t partition = pipeline_check_record_partition(pass, entry.key);
+    TRY(pipeline_check_commit_append(pass, partition, &entry, NULL, 0,
+                                     dedup ? &fingerprint : NULL));
     count(pass, PIPELINE_CHECK_ACCEPTED, record.size);
     return err_ok();
 }
@@ -138,7 +142,9 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
     const char *reason = format_jsonschema_reason_name(refusal->reason);
     const struct flow_inlet_history *history = pass->request->history;
     char attempts[12];
+    char partition[12];
     snprintf(attempts, sizeof(attempts), "%u", history ? history->attempts : 1u);
+    snprintf(partition, sizeof(partition), "%u", pass->request->partition);
     /* The text is the same for all dead letters of the request. */
     if (check->time.size == 0 && !history) {
         buf_add_time(&check->time, pass->arrival_ms);
@@ -148,7 +154,7 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
             return err;
         }
     }
-    const struct flow_header headers[] = {
+    struct flow_header headers[LETTER_HEADERS + 2] = {
         {SLICE_LITERAL("garner.reason"), slice_string(reason)},
         {SLICE_LITERAL("garner.detail"), slice_string(refusal->detail.text)},
         {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
@@ -160,13 +166,13 @@ static err_t dead_letter(struct pipeline_check_pass *pass, struct slice original
     };
     struct slice key;
     TRY(letter_key(pass, refusal->reason, &key));
-    const struct flow_record letter = {
-        .timestamp_ms = pass->arrival_ms,
-        .key = key,
-        .value = original,
-        .header_count = sizeof(headers) / sizeof(headers[0]),
-    };
-    return pipeline_check_commit_append(pass, pass->topic->partition_count, &letter, headers, NULL);
+    uint32_t count = LETTER_HEADERS;
+    struct flow_record letter = {.timestamp_ms = pass->arrival_ms, .key = key, .value = original};
+    if (pass->produced)
+        letter =
+            pipeline_check_produced_letter(pass, key, slice_string(partition), headers, &count);
+    return pipeline_check_commit_append(pass, pass->topic->partition_count, &letter, headers, count,
+                                        NULL);
 }
 
 /* What is wrong with the record is told too: once it is mended, the queue does not matter. */

@@ -68,6 +68,8 @@ err_t pipeline_check_split(struct pipeline_check_pass *pass)
 {
     ASSERT(pass->received == 0);
     struct slice body = pass->request->body;
+    if (pass->request->history && pass->request->history->produced)
+        return pipeline_check_produced_redrive(pass);
     if (pass->request->framing == FLOW_FRAMING_BATCH)
         return pipeline_check_batch(pass);
     if (pass->request->framing == FLOW_FRAMING_NDJSON)

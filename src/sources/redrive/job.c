@@ -340,11 +340,13 @@ static void hand_over(struct redrive_job *job, const struct flow_letter *letter)
         .received_ms = letter->received_ms,
         .received_at = letter->received_at,
         .source = letter->source,
+        .produced = letter->produced ? &letter->original : NULL,
     };
     *slot = (struct redrive_slot){
         .request = {.topic = job->inlet_topic,
                     .source = "redrive",
                     .framing = FLOW_FRAMING_RECORD,
+                    .partition = letter->partition,
                     .body = record->value,
                     .history = &history,
                     .done = letter_answered},
@@ -360,7 +362,8 @@ static void hand_over(struct redrive_job *job, const struct flow_letter *letter)
 
 static void judge(struct redrive_job *job, const struct flow_letter *letter)
 {
-    struct flow_inlet_history history = {.received_ms = letter->received_ms};
+    struct flow_inlet_history history = {.received_ms = letter->received_ms,
+                                         .produced = letter->produced ? &letter->original : NULL};
     struct flow_inlet_request request = {.topic = job->inlet_topic,
                                          .source = "redrive",
                                          .framing = FLOW_FRAMING_RECORD,

@@ -99,28 +99,16 @@ void redrive_target_count(struct redrive_job *job, const struct redrive_target *
 /* The record as it was: without the headers that made a letter of it. */
 static err_t add_record(struct redrive_lot *lot, const struct flow_letter *letter)
 {
-    const struct flow_record *record = letter->record;
-    /* A header takes two bytes at least. */
-    size_t room = letter->headers.size / 2 + 1;
-    struct flow_header *headers = mem_zalloc(room, sizeof *headers);
-    if (!headers)
-        return err_make(ERR_MEMORY);
-    struct slice rest = letter->headers;
-    uint32_t count = 0;
-    while (count < letter->header_count && count < room &&
-           flow_record_header(&rest, &headers[count]))
-        count++;
     struct flow_batch_builder builder;
     flow_batch_builder_init(&builder);
-    err_t err = flow_batch_builder_add(&builder, record->timestamp_ms, record->key, record->value,
-                                       headers, count);
+    err_t err = flow_batch_builder_add_record(&builder, &letter->original, NULL, 0);
     struct buf *bytes = &lot->redelivery.bytes;
     ASSERT(lot->redelivery.count < REDRIVE_LOT_LETTERS);
     struct flow_redelivery_letter *added = &lot->letters[lot->redelivery.count];
     if (err_is_ok(err)) {
         struct slice batch = flow_batch_builder_finish(&builder);
         flow_batch_set_base_offset(builder.bytes.data, letter->offset);
-        *added = (struct flow_redelivery_letter){.letter_offset = record->offset,
+        *added = (struct flow_redelivery_letter){.letter_offset = letter->record->offset,
                                                  .partition = letter->partition,
                                                  .offset = letter->offset,
                                                  .at = bytes->size,
@@ -129,7 +117,6 @@ static err_t add_record(struct redrive_lot *lot, const struct flow_letter *lette
         err = buf_error(bytes);
     }
     flow_batch_builder_done(&builder);
-    mem_free(headers);
     return err;
 }
 

@@ -1,5 +1,6 @@
 #include "admin/dlq_render.h"
 
+#include "flow/batch.h"
 #include "lib/unit.h"
 
 static bool has(const struct buf *text, const char *part)
@@ -96,11 +97,46 @@ static void a_letter_is_shown_whatever_its_bytes(void **state)
     assert_renders(&out, "{\"offset\":17,\"reason\":\"schema\",\"detail\":\"/a: \\\"x\\\"\","
                          "\"stage\":\"intake\",\"source_base64\":\"/w==\",\"attempts\":2,"
                          "\"received_at\":\"2026-09-21T14:13:20.123Z\",\"bytes\":8,\"key\":null,"
-                         "\"value\":{\"a\": 1}}");
+                         "\"headers\":[],\"value\":{\"a\": 1}}");
     record.value = SLICE_LITERAL("{broken");
     record.key = SLICE_LITERAL("k");
     admin_dlq_render_letter(&letter, &out);
-    assert_true(has(&out, "\"key\":\"k\",\"value_base64\":\"e2Jyb2tlbg==\"}"));
+    assert_true(has(&out, "\"key\":\"k\",\"headers\":[],\"value_base64\":\"e2Jyb2tlbg==\"}"));
+    buf_done(&out);
+}
+
+static void what_was_produced_is_shown_with_its_own_parts(void **state)
+{
+    (void)state;
+    struct flow_header headers[] = {{SLICE_LITERAL("trace"), SLICE_LITERAL("")},
+                                    {SLICE_LITERAL("none"), {0}},
+                                    {SLICE_LITERAL("bytes"), SLICE_LITERAL("\xff")}};
+    struct flow_batch_builder builder;
+    struct flow_batch batch;
+    struct flow_record record;
+    struct buf out = {0};
+    flow_batch_builder_init(&builder);
+    assert_true(err_is_ok(
+        flow_batch_builder_add(&builder, 1, SLICE_LITERAL(""), SLICE_LITERAL("{}"), headers, 3)));
+    assert_true(err_is_ok(flow_batch_parse(flow_batch_builder_finish(&builder), &batch)));
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    assert_true(err_is_ok(flow_batch_next(&it, &record)));
+    struct flow_letter letter = {.record = &record,
+                                 .produced = true,
+                                 .partition = 2,
+                                 .contract_key = SLICE_LITERAL("KL"),
+                                 .original = record};
+    admin_dlq_render_letter(&letter, &out);
+    assert_true(has(&out, "\"partition\":2,\"key\":\"\",\"contract_key\":\"KL\",\"headers\":["
+                          "{\"key\":\"trace\",\"value\":\"\"},{\"key\":\"none\",\"value\":null},"
+                          "{\"key\":\"bytes\",\"value_base64\":\"/w==\"}],\"value\":{}}"));
+    buf_reset(&out);
+    letter.partition = FLOW_PARTITIONS_MAX;
+    letter.original.header_count = 9;
+    admin_dlq_render_letter(&letter, &out);
+    assert_false(has(&out, "\"partition\""));
+    assert_true(has(&out, "\"headers_base64\":\""));
+    flow_batch_builder_done(&builder);
     buf_done(&out);
 }
 
@@ -110,6 +146,7 @@ int main(void)
         cmocka_unit_test(a_state_has_all_that_is_known),
         cmocka_unit_test(a_queue_is_a_row),
         cmocka_unit_test(a_letter_is_shown_whatever_its_bytes),
+        cmocka_unit_test(what_was_produced_is_shown_with_its_own_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

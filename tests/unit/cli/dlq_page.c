@@ -101,6 +101,49 @@ static void letters_are_a_few_lines_each_or_one(void **state)
     buf_done(&out);
 }
 
+#define PRODUCED(key, rest)                                                                        \
+    "{\"letters\":[{\"offset\":1,\"reason\":\"schema\",\"detail\":\"bad\",\"stage\":\"intake\","   \
+    "\"source\":\"kafka\",\"attempts\":1,\"received_at\":null,\"bytes\":2,\"partition\":3,"        \
+    "\"" key "," rest ",\"value\":{}}],\"next_offset\":2,\"end_offset\":2,\"complete\":true}"
+
+static void assert_letter(struct slice document, const char *middle)
+{
+    struct buf out = {0};
+    struct buf wanted = {0};
+    struct cli_dlq_page page;
+    assert_true(err_is_ok(cli_dlq_print_letters(document, false, &page, &out)));
+    buf_add_format(&wanted,
+                   "offset 1  schema  -  2 B  stage intake  source kafka  attempts 1  "
+                   "partition 3\n  bad\n%s  {}\n",
+                   middle);
+    buf_add_byte(&wanted, 0);
+    assert_text(&out, (const char *)wanted.data);
+    buf_done(&wanted);
+    buf_done(&out);
+}
+
+static void a_letter_with_parts_of_its_own_shows_them(void **state)
+{
+    (void)state;
+    assert_letter(SLICE_LITERAL(PRODUCED("key\":\"k\"",
+                                         "\"contract_key\":\"KL\",\"headers\":["
+                                         "{\"key\":\"trace\",\"value\":\"\\u001b[2J\"},"
+                                         "{\"key\":\"empty\",\"value\":\"\"},"
+                                         "{\"key\":\"none\",\"value\":null},"
+                                         "{\"key_base64\":\"/w==\",\"value_base64\":\"/g==\"}]")),
+                  "  key k\n"
+                  "  contract key KL\n"
+                  "  header \"trace\" \"\\u001b[2J\"\n"
+                  "  header \"empty\" \"\"\n"
+                  "  header \"none\" null\n"
+                  "  header base64 \"/w==\" base64 \"/g==\"\n");
+    /* An empty key, none, and one that is no text. */
+    assert_letter(SLICE_LITERAL(PRODUCED("key\":\"\"", "\"headers\":[]")), "  key \"\"\n");
+    assert_letter(SLICE_LITERAL(PRODUCED("key\":null", "\"headers\":[]")), "");
+    assert_letter(SLICE_LITERAL(PRODUCED("key_base64\":\"/w==\"", "\"headers_base64\":\"AA==\"")),
+                  "  key base64 /w==\n");
+}
+
 static void a_state_is_read(void **state)
 {
     (void)state;
@@ -200,6 +243,7 @@ int main(void)
         cmocka_unit_test(what_is_no_printable_ascii_is_escaped),
         cmocka_unit_test(a_list_is_a_row_a_topic),
         cmocka_unit_test(letters_are_a_few_lines_each_or_one),
+        cmocka_unit_test(a_letter_with_parts_of_its_own_shows_them),
         cmocka_unit_test(a_state_is_read),
         cmocka_unit_test(the_end_is_told_in_words),
         cmocka_unit_test(what_became_of_letters_of_sinks_is_told_too),

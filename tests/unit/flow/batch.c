@@ -428,6 +428,56 @@ static void a_reset_builder_keeps_only_as_much_as_it_may(void **state)
     flow_batch_builder_done(&b);
 }
 
+/* The first record of a batch that is built of the golden one's by copying it behind `before`. */
+static void assert_copied(const struct flow_record *original, const struct flow_header *before,
+                          uint32_t before_count, uint32_t own_count, size_t own_size)
+{
+    struct flow_batch_builder b;
+    struct flow_batch batch;
+    struct flow_record r;
+    struct flow_header h;
+    flow_batch_builder_init(&b);
+    assert_code(flow_batch_builder_add_record(&b, original, before, before_count), ERR_OK);
+    assert_code(flow_batch_parse(flow_batch_builder_finish(&b), &batch), ERR_OK);
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    assert_code(flow_batch_next(&it, &r), ERR_OK);
+    assert_int_equal(r.timestamp_ms, original->timestamp_ms);
+    assert_bytes(r.key, original->key);
+    assert_bytes(r.value, original->value);
+    assert_int_equal(r.header_count, before_count + own_count);
+    for (uint32_t i = 0; i < before_count; i++) {
+        assert_true(flow_record_header(&r.headers, &h));
+        assert_bytes(h.key, before[i].key);
+        assert_bytes(h.value, before[i].value);
+    }
+    assert_int_equal(r.headers.size, own_size);
+    assert_true(slice_equal(r.headers, slice_sub(original->headers, 0, own_size)));
+    assert_code(flow_batch_next(&it, &r), ERR_END);
+    flow_batch_builder_done(&b);
+}
+
+static void a_records_own_headers_are_copied_as_they_are(void **state)
+{
+    (void)state;
+    struct flow_batch batch;
+    struct flow_record records[3];
+    assert_code(flow_batch_parse(slice_make(golden, sizeof(golden)), &batch), ERR_OK);
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    for (size_t i = 0; i < 3; i++) {
+        assert_code(flow_batch_next(&it, &records[i]), ERR_OK);
+        uint32_t own = records[i].header_count;
+        assert_copied(&records[i], NULL, 0, own, records[i].headers.size);
+        assert_copied(&records[i], two_headers, 2, own, records[i].headers.size);
+    }
+    /* A count that is a lie, and bytes that are no header: "a" and its value take four bytes. */
+    records[0].header_count = UINT32_MAX;
+    assert_copied(&records[0], two_headers, 1, 2, records[0].headers.size);
+    records[0].headers.size--;
+    assert_copied(&records[0], two_headers, 1, 1, 4);
+    records[0].headers.size = 3;
+    assert_copied(&records[0], two_headers, 1, 0, 0);
+}
+
 static void a_failed_allocation_adds_nothing_and_spoils_nothing(void **state)
 {
     (void)state;
@@ -588,6 +638,7 @@ int main(void)
         cmocka_unit_test(the_years_1_and_9999_share_a_batch),
         cmocka_unit_test(a_rollback_leaves_what_was_there_before_the_mark),
         cmocka_unit_test(a_reset_builder_keeps_only_as_much_as_it_may),
+        cmocka_unit_test(a_records_own_headers_are_copied_as_they_are),
         cmocka_unit_test(a_failed_allocation_adds_nothing_and_spoils_nothing),
         cmocka_unit_test(a_batch_never_passes_2_gib),
         cmocka_unit_test(records_can_be_left_out_of_a_batch),

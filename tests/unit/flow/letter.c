@@ -104,8 +104,10 @@ static void a_sinks_letter_says_which_record_it_is(void **state)
     assert_int_equal(letter.partition, 3);
     assert_int_equal(letter.offset, 9000000000);
     /* The record's own headers, whatever they are called. */
-    assert_int_equal(letter.header_count, 2);
-    struct slice rest = letter.headers;
+    assert_int_equal(letter.original.offset, 9000000000);
+    assert_slice(letter.original.key, "AB");
+    assert_int_equal(letter.original.header_count, 2);
+    struct slice rest = letter.original.headers;
     assert_true(flow_record_header(&rest, &header));
     assert_slice(header.key, "garner.mine");
     assert_true(flow_record_header(&rest, &header));
@@ -137,7 +139,107 @@ static void what_does_not_say_it_has_no_origin(void **state)
         flow_letter_parse(&b.record, &letter);
         assert_true(letter.of_sink);
         assert_false(letter.has_origin);
-        assert_int_equal(letter.header_count, 0);
+        assert_int_equal(letter.original.header_count, 0);
+        flow_batch_builder_done(&b.builder);
+    }
+}
+
+#define PRODUCED_HEADERS 12u
+
+/* As pipeline/check writes them for what was part of a batch, behind which the record's own
+ * come, whatever they are called. */
+static const struct flow_header of_a_batch[PRODUCED_HEADERS] = {
+    {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("schema")},
+    {SLICE_LITERAL("garner.detail"), SLICE_LITERAL("no")},
+    {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
+    {SLICE_LITERAL("garner.source"), SLICE_LITERAL("kafka")},
+    {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("2")},
+    {SLICE_LITERAL("garner.received_at"), SLICE_LITERAL("2026-01-01T00:00:00Z")},
+    {SLICE_LITERAL("garner.key"), SLICE_LITERAL("KL")},
+    {SLICE_LITERAL("garner.partition"), SLICE_LITERAL("3")},
+    {SLICE_LITERAL("trace"), SLICE_LITERAL("")},
+    {SLICE_LITERAL("garner.partition"), SLICE_LITERAL("5")},
+    {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("sink:lake")},
+    {SLICE_LITERAL("garner.key"), {0}}};
+
+static void a_letter_of_what_was_produced_has_its_key_and_headers(void **state)
+{
+    (void)state;
+    struct built b;
+    struct flow_letter letter;
+    struct flow_header header;
+    build(&b, of_a_batch, PRODUCED_HEADERS);
+    flow_letter_parse(&b.record, &letter);
+    assert_true(letter.produced);
+    assert_false(letter.of_sink);
+    assert_int_equal(letter.attempts, 2);
+    assert_int_equal(letter.partition, 3);
+    assert_slice(letter.contract_key, "KL");
+    assert_slice(letter.original.key, "AB");
+    assert_slice(letter.original.value, "{}");
+    assert_int_equal(letter.original.timestamp_ms, 77);
+    assert_int_equal(letter.original.header_count, 4);
+    struct slice rest = letter.original.headers;
+    for (uint32_t i = 8; i < PRODUCED_HEADERS; i++) {
+        assert_true(flow_record_header(&rest, &header));
+        assert_true(slice_equal(header.key, of_a_batch[i].key));
+        assert_true(slice_equal(header.value, of_a_batch[i].value));
+        assert_int_equal(header.value.data == NULL, of_a_batch[i].value.data == NULL);
+    }
+    assert_int_equal(rest.size, 0);
+    /* It is found by either. */
+    assert_true(
+        flow_letter_matches(&letter, &(struct flow_letter_filter){.key = SLICE_LITERAL("KL")}));
+    assert_true(
+        flow_letter_matches(&letter, &(struct flow_letter_filter){.key = SLICE_LITERAL("AB")}));
+    assert_false(
+        flow_letter_matches(&letter, &(struct flow_letter_filter){.key = SLICE_LITERAL("K")}));
+    flow_batch_builder_done(&b.builder);
+}
+
+static void without_a_partition_a_letter_is_of_a_record_that_was_its_body(void **state)
+{
+    (void)state;
+    struct built b;
+    struct flow_letter letter;
+    /* As older programs wrote all of them. */
+    build(&b, of_a_batch, 6);
+    flow_letter_parse(&b.record, &letter);
+    assert_false(letter.produced);
+    assert_int_equal(letter.original.header_count, 0);
+    assert_null(letter.contract_key.data);
+    flow_batch_builder_done(&b.builder);
+    /* A record's own header is not what the contract says. */
+    struct flow_header headers[ORIGIN_HEADERS];
+    memcpy(headers, of_a_sink, sizeof headers);
+    headers[9].key = SLICE_LITERAL("garner.key");
+    build(&b, headers, ORIGIN_HEADERS);
+    flow_letter_parse(&b.record, &letter);
+    assert_true(letter.of_sink && letter.has_origin);
+    assert_false(letter.produced);
+    assert_null(letter.contract_key.data);
+    flow_batch_builder_done(&b.builder);
+}
+
+static void a_partition_that_cannot_be_read_is_none(void **state)
+{
+    (void)state;
+    static const struct slice wrong[] = {SLICE_LITERAL("three"),
+                                         SLICE_LITERAL("-1"),
+                                         SLICE_LITERAL(""),
+                                         {0},
+                                         SLICE_LITERAL("4294967299")};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct flow_header headers[PRODUCED_HEADERS];
+        struct built b;
+        struct flow_letter letter;
+        memcpy(headers, of_a_batch, sizeof headers);
+        headers[7].value = wrong[i];
+        build(&b, headers, PRODUCED_HEADERS);
+        flow_letter_parse(&b.record, &letter);
+        assert_true(letter.produced);
+        assert_int_equal(letter.partition, FLOW_PARTITIONS_MAX);
+        assert_int_equal(letter.original.header_count, 4);
         flow_batch_builder_done(&b.builder);
     }
 }
@@ -207,6 +309,9 @@ int main(void)
         cmocka_unit_test(a_letter_without_headers_is_one_all_the_same),
         cmocka_unit_test(a_sinks_letter_says_which_record_it_is),
         cmocka_unit_test(what_does_not_say_it_has_no_origin),
+        cmocka_unit_test(a_letter_of_what_was_produced_has_its_key_and_headers),
+        cmocka_unit_test(without_a_partition_a_letter_is_of_a_record_that_was_its_body),
+        cmocka_unit_test(a_partition_that_cannot_be_read_is_none),
         cmocka_unit_test(each_filter_chooses),
         cmocka_unit_test(outcomes_are_counted_by_name_and_bounded),
     };

@@ -17,7 +17,7 @@ static err_t append(struct fixture *f, struct flow_inlet_topic *topic, uint32_t 
 {
     struct flow_record record = {.timestamp_ms = ARRIVAL_MS, .value = slice_string(value)};
     struct pipeline_check_pass pass = {.check = f->check, .topic = topic};
-    return pipeline_check_commit_append(&pass, place, &record, NULL, NULL);
+    return pipeline_check_commit_append(&pass, place, &record, NULL, 0, NULL);
 }
 
 static void begin(struct fixture *f, struct flow_inlet_topic *topic)

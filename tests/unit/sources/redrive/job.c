@@ -86,27 +86,77 @@ static void a_letter_that_was_tried_too_often_is_skipped(void **state)
     dead_done(&d);
 }
 
-/* A letter as a sink leaves it. */
-static void add_sink_letter(struct dead *d)
+/* A letter as somebody leaves it. */
+static void add_letter(struct dead *d, enum flow_append_kind kind, struct slice key,
+                       const struct flow_header *headers, uint32_t header_count)
 {
-    static const struct flow_header headers[] = {
-        {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("sink")},
-        {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("sink:lake")}};
     struct asked asked;
     asked_init(&asked, &d->w);
     flow_batch_builder_init(&asked.builders[0]);
-    assert_code(flow_batch_builder_add(&asked.builders[0], 1, (struct slice){0},
-                                       SLICE_LITERAL("{\"a\":1}"), headers, 2),
+    assert_code(flow_batch_builder_add(&asked.builders[0], 1, key, SLICE_LITERAL("{\"a\":1}"),
+                                       headers, header_count),
                 OK);
     struct slice batch = flow_batch_builder_finish(&asked.builders[0]);
+    if (kind == FLOW_APPEND_DEAD_LETTERS)
+        asked_count(&asked, 1, 1, 0);
     asked.appends[0] = (struct flow_append){.topic_id = 2,
-                                            .kind = FLOW_APPEND_SINK_LETTERS,
+                                            .kind = kind,
                                             .record_count = 1,
                                             .batch = asked.builders[0].bytes.data,
                                             .batch_size = batch.size};
     asked.commit.append_count = 1;
     assert_code(asked_commit(&asked), OK);
     asked_done(&asked);
+}
+
+static void add_sink_letter(struct dead *d)
+{
+    static const struct flow_header headers[] = {
+        {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("sink")},
+        {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("sink:lake")}};
+    add_letter(d, FLOW_APPEND_SINK_LETTERS, (struct slice){0}, headers, 2);
+}
+
+static void a_record_that_was_produced_comes_back_with_key_and_headers(void **state)
+{
+    (void)state;
+    static const struct flow_header headers[] = {
+        {SLICE_LITERAL("garner.reason"), SLICE_LITERAL("schema")},
+        {SLICE_LITERAL("garner.stage"), SLICE_LITERAL("intake")},
+        {SLICE_LITERAL("garner.attempts"), SLICE_LITERAL("1")},
+        {SLICE_LITERAL("garner.partition"), SLICE_LITERAL("0")},
+        {SLICE_LITERAL("trace"), SLICE_LITERAL("7")},
+        {SLICE_LITERAL("none"), {0}}};
+    struct dead d;
+    struct asked_read read;
+    struct flow_batch batch;
+    struct flow_record record;
+    struct flow_header header;
+    dead_init(&d, 0);
+    add_letter(&d, FLOW_APPEND_DEAD_LETTERS, SLICE_LITERAL(""), headers, 6);
+    dead_mend(&d);
+    struct flow_letters_order order = redrive;
+    order.dry_run = true;
+    struct flow_letters_state s = dead_run(&d, order);
+    assert_int_equal(dead_outcome(&s, "accepted"), 1);
+    assert_int_equal(dead_records(&d), 0);
+    s = dead_run(&d, redrive);
+    assert_int_equal(dead_outcome(&s, "accepted"), 1);
+    assert_int_equal(dead_held(&d), 1);
+    assert_code(world_read(&d.w, &read, 0, 1000), OK);
+    assert_code(flow_batch_parse(read.read.batches[0], &batch), OK);
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    assert_code(flow_batch_next(&it, &record), OK);
+    assert_int_equal(record.timestamp_ms, 1);
+    assert_non_null(record.key.data);
+    assert_int_equal(record.key.size, 0);
+    assert_int_equal(record.header_count, 2);
+    assert_true(flow_record_header(&record.headers, &header));
+    assert_slice(header.key, "trace");
+    assert_true(flow_record_header(&record.headers, &header));
+    assert_null(header.value.data);
+    world_release(&d.w, &read);
+    dead_done(&d);
 }
 
 static void a_sinks_letter_is_never_appended_again(void **state)
@@ -253,6 +303,7 @@ int main(void)
         cmocka_unit_test(what_was_redriven_stays_so_behind_a_loss_of_power),
         cmocka_unit_test(a_dry_run_changes_nothing),
         cmocka_unit_test(a_letter_that_was_tried_too_often_is_skipped),
+        cmocka_unit_test(a_record_that_was_produced_comes_back_with_key_and_headers),
         cmocka_unit_test(a_sinks_letter_is_never_appended_again),
         cmocka_unit_test(letters_that_are_chosen_are_purged),
         cmocka_unit_test(one_a_topic_runs_at_a_time),

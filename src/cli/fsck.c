@@ -110,6 +110,8 @@ static void add_finding(struct buf *out, const struct log_fsck_finding *finding)
         add_member(out, "first_offset", (uint64_t)finding->first_offset);
         add_member(out, "end_offset", (uint64_t)finding->end_offset);
         add_member(out, "records", finding->records);
+        if (finding->at_most)
+            buf_add_string(out, ",\"at_most\":true");
     }
     buf_add_byte(out, '}');
 }

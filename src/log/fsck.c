@@ -324,6 +324,7 @@ static void done(struct log_fsck *f)
     mem_free(f->frames);
     mem_free(f->ranges);
     mem_free(f->losses);
+    mem_free(f->holed);
     mem_free(f->on_disk);
 }
 

@@ -32,6 +32,7 @@ struct log_fsck_finding {
     int64_t first_offset; /* [first, end) is lost */
     int64_t end_offset;
     uint64_t records; /* that many of them were records, as far as can be told */
+    bool at_most;     /* maybe fewer: some of the offsets may never have been records */
     const char *text; /* a sentence for a person */
 };
 

@@ -7,11 +7,11 @@
 /*
  * The happy path: each entry is applied to the state as recovery would, one by one.
  *
- * Failure modes, all of them behind a gap. Offsets jump: what lies between is lost. A topic, its
- * partitions or a sink were made in a frame that is gone: one stands in for it under a name of its
- * own, so that records which are there stay. A sink's epochs have gaps: it is taken on to where
- * its next epoch begins, since it had come there. An entry that still does not fit is left out and
- * told.
+ * Failure modes, all of them behind a gap. Offsets jump: what lies between is lost, one record an
+ * offset where no damaged batch says how many there were. A topic, its partitions or a sink were
+ * made in a frame that is gone: one stands in for it under a name of its own, so that records which
+ * are there stay. A sink's epochs have gaps: it is taken on to where its next epoch begins, since
+ * it had come there. An entry that still does not fit is left out and told.
  *
  * In a frame whose checksum is wrong, batches have checksums of their own. Where one of them is
  * wrong too, that is what happened to the frame, and everything else in it is taken; where none is,
@@ -45,11 +45,12 @@ err_t log_fsck_add_loss(struct log_fsck *f, const struct log_fsck_loss *loss)
                                              .partition = loss->partition,
                                              .first_offset = loss->first_offset,
                                              .end_offset = loss->end_offset,
-                                             .records = loss->records},
+                                             .records = loss->records,
+                                             .at_most = loss->at_most},
                   "offsets %" PRId64 " to %" PRId64 " of topic %s partition %" PRIu32
-                  " are lost (%" PRIu64 " records)",
+                  " are lost (%s%" PRIu64 " records)",
                   loss->first_offset, loss->end_offset - 1, topic->name, loss->partition,
-                  loss->records);
+                  loss->at_most ? "at most " : "", loss->records);
     return err_ok();
 }
 
@@ -142,8 +143,39 @@ static err_t ensure_partition(struct apply *a, uint32_t topic_id, uint32_t parti
                                                              .partition_count = partition + 1});
 }
 
+/* The damaged batch with holes that the partition ends with, or NULL. */
+static const struct log_fsck_loss *holed_at(const struct log_fsck *f, uint32_t topic_id,
+                                            uint32_t number, int64_t offset)
+{
+    ASSERT(offset >= 0);
+    for (size_t i = f->holed_count; i > 0; i--) {
+        const struct log_fsck_loss *holed = &f->holed[i - 1];
+        if (holed->topic_id == topic_id && holed->partition == number)
+            return holed->first_offset == offset ? holed : NULL;
+    }
+    return NULL;
+}
+
+/* One record an offset at the most; fewer where a batch with holes begins what is lost. Where it
+ * also ends there, two batches agree on that, and its count is the true one. */
+static void count_lost(const struct log_fsck *f, struct log_fsck_loss *loss)
+{
+    const struct log_fsck_loss *holed =
+        holed_at(f, loss->topic_id, loss->partition, loss->first_offset);
+    loss->records = (uint64_t)(loss->end_offset - loss->first_offset);
+    loss->at_most = true;
+    if (!holed)
+        return;
+    ASSERT(holed->records > 0);
+    uint64_t records = holed->records;
+    if (loss->end_offset > holed->end_offset)
+        records += (uint64_t)(loss->end_offset - holed->end_offset);
+    loss->records = records < loss->records ? records : loss->records;
+    loss->at_most = loss->end_offset != holed->end_offset;
+}
+
 /* The partition's next offset is known to be `offset` at least; what lies between were `records`
- * (UINT64_MAX: one an offset). */
+ * (UINT64_MAX: nobody knows). */
 static err_t raise_end(struct log_fsck *f, uint32_t topic_id, uint32_t number, int64_t offset,
                        uint64_t records)
 {
@@ -157,28 +189,52 @@ static err_t raise_end(struct log_fsck *f, uint32_t topic_id, uint32_t number, i
                                  .end_offset = offset,
                                  .records = records};
     if (records == UINT64_MAX)
-        loss.records = (uint64_t)(offset - partition->end_offset);
+        count_lost(f, &loss);
     partition->end_offset = partition->next_offset = offset;
     return log_fsck_add_loss(f, &loss);
 }
 
-/* A batch that does not fit its checksum. */
+/* Where its last offset is one that nothing else says, it is believed only once the next batch
+ * begins behind it. */
+static err_t remember_holed(struct log_fsck *f, const struct log_fsck_loss *loss)
+{
+    void *holed = f->holed;
+    ASSERT(loss->records > 0 && loss->first_offset < loss->end_offset);
+    if (!log_fsck_grow(&holed, &f->holed_capacity, f->holed_count, sizeof *f->holed))
+        return err_make(ERR_MEMORY);
+    f->holed = holed;
+    f->holed[f->holed_count++] = *loss;
+    return err_ok();
+}
+
+/* A batch that does not fit its checksum. Its count stands in the entry too. */
 static err_t lose_batch(struct apply *a, const struct flow_append *append,
                         const struct log_partition *partition)
 {
     struct flow_batch batch;
+    struct log_fsck *f = a->f;
     err_t err = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     bool known = err_is_ok(err) && batch.bytes.size == append->batch_size &&
-                 batch.base_offset == partition->end_offset &&
-                 batch.record_count == append->record_count &&
-                 (uint64_t)batch.last_offset_delta + 1 == batch.record_count;
+                 batch.record_count == append->record_count;
     ASSERT(append->record_count > 0);
-    if (!known) {
+    /* It begins where another damaged one ended: that is the word of two. */
+    const struct log_fsck_loss *before =
+        holed_at(f, append->topic_id, append->partition, partition->end_offset);
+    if (known && before && before->end_offset == batch.base_offset)
+        TRY(raise_end(f, append->topic_id, append->partition, batch.base_offset, UINT64_MAX));
+    if (!known || batch.base_offset != partition->end_offset) {
         a->explained = false;
         return err_ok();
     }
-    return raise_end(a->f, append->topic_id, append->partition,
-                     batch.base_offset + batch.last_offset_delta + 1, batch.record_count);
+    int64_t end = batch.base_offset + batch.last_offset_delta + 1;
+    if (end - batch.base_offset == batch.record_count)
+        return raise_end(f, append->topic_id, append->partition, end, batch.record_count);
+    a->explained = false;
+    return remember_holed(f, &(struct log_fsck_loss){.topic_id = append->topic_id,
+                                                     .partition = append->partition,
+                                                     .first_offset = batch.base_offset,
+                                                     .end_offset = end,
+                                                     .records = batch.record_count});
 }
 
 /* In a whole frame the payload's checksum has spoken for the batch too. */
@@ -564,12 +620,27 @@ static uint64_t unknown_behind(const struct log_fsck *f, const struct log_partit
     return bytes;
 }
 
+/* Of partitions that no frame goes on with. */
+static err_t lose_holed(struct log_fsck *f)
+{
+    for (size_t i = 0; i < f->holed_count; i++) {
+        const struct log_fsck_loss *holed = &f->holed[i];
+        const struct log_partition *partition =
+            log_state_partition(&f->state, holed->topic_id, holed->partition);
+        ASSERT(holed->records > 0);
+        if (partition && partition->end_offset == holed->first_offset)
+            TRY(raise_end(f, holed->topic_id, holed->partition, holed->end_offset, holed->records));
+    }
+    return err_ok();
+}
+
 /* An offset that somebody may have been told is never given to another record, which costs
  * nothing but a hole. */
-void log_fsck_move_ends(struct log_fsck *f)
+err_t log_fsck_move_ends(struct log_fsck *f)
 {
     uint32_t moved = 0;
     uint64_t most = 0;
+    TRY(lose_holed(f));
     for (uint32_t t = 0; f->range_count > 0 && t < f->state.topic_count; t++) {
         const struct log_topic *topic = f->state.topics[t];
         for (uint32_t p = 0; p < topic->partition_count; p++) {
@@ -591,4 +662,5 @@ void log_fsck_move_ends(struct log_fsck *f)
                       " partitions have to go on up to %" PRIu64 " further on, so that none is "
                       "given twice",
                       moved, most);
+    return err_ok();
 }

@@ -57,6 +57,7 @@ struct log_fsck_loss {
     int64_t first_offset;
     int64_t end_offset;
     uint64_t records;
+    bool at_most;    /* nobody knows better: offsets may have been holes */
     bool numbered;   /* the partition counted them, ... */
     uint64_t number; /* ... so many came before */
 };
@@ -100,6 +101,11 @@ struct log_fsck {
     struct log_fsck_loss *losses;
     size_t loss_count;
     size_t loss_capacity;
+    /* Damaged batches that had holes: the next batch of the partition tells whether it is true what
+     * they say of their last offset. */
+    struct log_fsck_loss *holed;
+    size_t holed_count;
+    size_t holed_capacity;
     uint64_t *on_disk; /* records, a topic each */
 
     struct log_fsck_window window;
@@ -148,8 +154,9 @@ struct log_fsck_file *log_fsck_file(const struct log_fsck *f, uint64_t number);
 err_t log_fsck_apply(struct log_fsck *f, const struct log_fsck_frame *frame, struct slice payload,
                      bool *explained);
 err_t log_fsck_add_loss(struct log_fsck *f, const struct log_fsck_loss *loss);
-/* Moves the ends of partitions behind all that may have been given out in frames that are gone. */
-void log_fsck_move_ends(struct log_fsck *f);
+/* Behind the last frame: what nobody has told of the ends of partitions. Moves those behind all
+ * that may have been given out in frames that are gone. ERR_MEMORY. */
+err_t log_fsck_move_ends(struct log_fsck *f);
 
 /* fsck_segment.c: reads all partitions; with a repair the state's segments and indexes become what
  * is left, and files are written that do not stand in anybody's way. */

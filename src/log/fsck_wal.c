@@ -720,6 +720,5 @@ err_t log_fsck_read_wal(struct log_fsck *f)
     TRY(follow_chain(f));
     TRY(check_rest(f));
     f->result.last_lsn = f->last.lsn;
-    log_fsck_move_ends(f);
-    return err_ok();
+    return log_fsck_move_ends(f);
 }

@@ -91,3 +91,31 @@ def test_what_is_left_of_batches_is_there_once_under_its_offset(make_garner, sto
     assert found.returncode == 0, found.stdout
     garner.start()
     check(garner, wanted)
+
+
+def test_a_damaged_batch_with_holes_is_written_off_by_its_true_count(make_garner):
+    garner = make_garner(contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}}}, config={"wal_limit": "128MiB"})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    garner.start()
+    kcat(garner, "-P", "-t", "events", "-X", "linger.ms=500",
+         stdin=b'{"n":1,"here":"it breaks"}\n{"n":"x"}\n{"n":3}\n')
+    kcat(garner, "-P", "-t", "events", stdin=b'{"n":4}\n')
+    garner.kill()
+    path = min(garner.data_dir.glob("wal/*.wal"))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"it breaks")] ^= 1
+    path.write_bytes(data)
+    found = run("fsck", garner.data_dir, "--json")
+    lost, = [row for row in json.loads(found.stdout)["errors"] if row["code"] == "lost"]
+    assert (lost["first_offset"], lost["end_offset"], lost["records"]) == (0, 3, 2)
+    assert "at_most" not in lost
+    assert run("fsck", garner.data_dir, "--repair").returncode == 1
+    assert run("fsck", garner.data_dir).returncode == 0
+    garner.start()
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"] == {"received": 4, "accepted": 1, "duplicates": 0,
+                                          "dead_lettered": 1, "refused": 0, "damaged": 2}
+    assert kcat(garner, "-C", "-t", "events", "-o", "beginning", "-e", "-q",
+                "-f", "%o %s\n") == b'3 {"n":4}\n'

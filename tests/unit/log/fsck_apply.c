@@ -1,11 +1,16 @@
 #include "unit/log/fsck.h"
 
+#include "base/alloc.h"
 #include "unit/log/once.h"
 
 /*
  * Frames that are lost hold what later frames rely on. Each commit here is a frame of its own; the
  * one to be lost is found by its number.
  */
+
+/* Bytes of a frame that begins with a batch: in its header, and in its first record. */
+#define BATCH_AT (LOG_FRAME_HEADER_SIZE + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE)
+#define IN_A_RECORD (BATCH_AT + 70)
 
 struct lost {
     struct world w;
@@ -23,14 +28,12 @@ static uint64_t next_lsn(const struct lost *l)
     return l->w.log->durable_lsn + 1;
 }
 
-/* The power is lost, then byte `offset` of frame `lsn` of the first file is another. */
-static void lose_at(struct lost *l, uint64_t lsn, uint64_t offset)
+/* Byte `offset` of frame `lsn` of the first file is another. */
+static void harm(struct lost *l, uint64_t lsn, uint64_t offset)
 {
     char path[LOG_SEGMENT_PATH_MAX];
     struct io_file *file;
     struct log_frame_header header = {0};
-    world_settle(&l->w);
-    world_lose_power(&l->w);
     fsck_wal_path(1, path);
     assert_code(io_disk_open(sim_disk_io(l->w.disk), path, IO_OPEN_READ, &file, NULL), OK);
     uint64_t at = 0;
@@ -44,6 +47,10 @@ static void lose_at(struct lost *l, uint64_t lsn, uint64_t offset)
     }
     assert_code(io_file_close(file), OK);
     fsck_flip(&l->w, path, at - IO_BLOCK + offset);
+}
+
+static void mend(struct lost *l)
+{
     told_run(&l->w, &l->told, NULL);
     assert_true(l->told.result.errors > 0);
     told_run(&l->w, &l->told, "fsck-1");
@@ -52,6 +59,20 @@ static void lose_at(struct lost *l, uint64_t lsn, uint64_t offset)
     told_clean(&l->w, &after);
     assert_true(after.balanced);
     world_open(&l->w);
+}
+
+static void lose_power(struct lost *l)
+{
+    world_settle(&l->w);
+    world_lose_power(&l->w);
+}
+
+/* The power is lost, then a byte is another. */
+static void lose_at(struct lost *l, uint64_t lsn, uint64_t offset)
+{
+    lose_power(l);
+    harm(l, lsn, offset);
+    mend(l);
 }
 
 /* The frame has another header. */
@@ -168,8 +189,7 @@ static void a_request_whose_records_are_lost_is_taken_again(void **state)
     uint64_t lsn = next_lsn(&l);
     assert_code(once_number(&l.w, 1, 1, 3, &result), OK);
     assert_code(world_commit(&l.w, 1, 10), OK);
-    /* In the batch's first record. */
-    lose_at(&l, lsn, LOG_FRAME_HEADER_SIZE + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + 70);
+    lose_at(&l, lsn, IN_A_RECORD);
     assert_true(told_has(&l.told, "request_lost"));
     assert_code(once_number(&l.w, 1, 0, 3, &result), OK);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
@@ -243,6 +263,135 @@ static void a_lost_batch_of_dead_letters_is_missing_in_both_rows(void **state)
     assert_int_equal(dlq->partitions[0].records, 2);
     assert_int_equal(dlq->partitions[0].end_offset, 5);
     end(&l);
+}
+
+/* A batch of `offsets`, of which the last and every second are refused: the others leave holes. */
+static void commit_holed(struct lost *l, uint32_t offsets)
+{
+    struct asked asked;
+    struct flow_batch batch;
+    uint8_t left_out[16] = {0};
+    uint32_t left = 0;
+    asked_init(&asked, &l->w);
+    struct flow_append *append = asked_records(&asked, 1, 0, offsets, 100);
+    asked_count(&asked, 1, offsets, 0);
+    assert_code(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch), OK);
+    for (uint32_t i = 0; i < offsets; i++) {
+        if (i % 2 == 0 && i + 1 < offsets)
+            left++;
+        else
+            flow_set_bit(left_out, i);
+    }
+    uint8_t *rest = mem_alloc(append->batch_size);
+    append->batch_size = flow_batch_without(&batch, left_out, true, rest);
+    append->batch = rest;
+    append->record_count = left;
+    append->holes = true;
+    asked.count.refused = offsets - left;
+    assert_code(asked_commit(&asked), OK);
+    mem_free(rest);
+    asked_done(&asked);
+}
+
+/* What was written off, and what that leaves of the topic. */
+static void assert_lost(const struct lost *l, uint64_t records, const char *said, uint64_t left)
+{
+    const struct log_topic *topic = log_state_topic(&l->w.log->state, 1);
+    assert_int_equal(l->told.lost_records, records);
+    if (!strstr(l->told.texts, said))
+        fail_msg("'%s' is not in:%s", said, l->told.texts);
+    assert_int_equal(topic->damaged, records);
+    assert_int_equal(topic->partitions[0].records, left);
+    assert_int_equal(topic->received, left + topic->refused + topic->damaged);
+}
+
+static void a_damaged_batch_with_holes_was_as_many_records_as_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        bool before;
+        bool behind;
+    } cases[] = {{false, true}, {true, true}, {true, false}, {false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lost l;
+        begin(&l, 30 + i);
+        assert_code(world_open_sink(&l.w, "files"), OK);
+        uint64_t left = 4 * ((uint64_t)cases[i].before + cases[i].behind);
+        if (cases[i].before)
+            assert_code(world_commit(&l.w, 4, 10), OK);
+        int64_t base = world_end(&l.w, 1, 0);
+        uint64_t lsn = next_lsn(&l);
+        commit_holed(&l, 5);
+        if (cases[i].behind)
+            assert_code(world_commit(&l.w, 4, 10), OK);
+        /* A frame behind it, or it might be the torn end. */
+        assert_code(commit_to(&l.w, 1, 1, 1, FLOW_APPEND_RECORDS), OK);
+        lose_at(&l, lsn, IN_A_RECORD);
+        char said[128];
+        snprintf(said, sizeof said,
+                 "offsets %d to %d of topic flights partition 0 are lost (2 records)", (int)base,
+                 (int)base + 4);
+        assert_int_equal(l.told.lost_records, 2);
+        assert_non_null(strstr(l.told.texts, said));
+        const struct log_topic *topic = log_state_topic(&l.w.log->state, 1);
+        assert_int_equal(topic->damaged, 2);
+        assert_int_equal(topic->refused, 3);
+        assert_int_equal(topic->received, left + 1 + 3 + 2);
+        assert_int_equal(topic->partitions[0].records, left);
+        assert_true(world_end(&l.w, 1, 0) >= base + 5);
+        /* What the sink was owed of it is damaged in its row too. */
+        assert_int_equal(log_state_sink(&l.w.log->state, 1)->damaged, 2);
+        end(&l);
+    }
+}
+
+static void two_damaged_batches_with_holes_vouch_for_each_other(void **state)
+{
+    (void)state;
+    struct lost l;
+    begin(&l, 34);
+    uint64_t lsn = next_lsn(&l);
+    commit_holed(&l, 5);
+    commit_holed(&l, 7);
+    assert_code(world_commit(&l.w, 4, 10), OK);
+    lose_power(&l);
+    harm(&l, lsn, IN_A_RECORD);
+    harm(&l, lsn + 1, IN_A_RECORD);
+    mend(&l);
+    assert_int_equal(l.told.lost_count, 2);
+    assert_non_null(strstr(l.told.texts, "offsets 0 to 4 of topic flights partition 0"));
+    assert_lost(&l, 5, "offsets 5 to 11 of topic flights partition 0 are lost (3 records)", 4);
+    end(&l);
+}
+
+static void an_extent_that_nothing_else_says_is_not_believed(void **state)
+{
+    (void)state;
+    /* The last offset says 12 instead of 4, or the count 10 instead of 2. */
+    static const struct {
+        uint64_t at;
+        const char *said;
+        uint64_t records;
+    } cases[] = {
+        {BATCH_AT + 26,
+         "offsets 0 to 4 of topic flights partition 0 are lost "
+         "(at most 2 records)",
+         2},
+        {BATCH_AT + 60,
+         "offsets 0 to 4 of topic flights partition 0 are lost "
+         "(at most 5 records)",
+         5},
+        {33, "offsets 0 to 4 of topic flights partition 0 are lost (at most 5 records)", 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lost l;
+        begin(&l, 35 + i);
+        uint64_t lsn = next_lsn(&l);
+        commit_holed(&l, 5);
+        assert_code(world_commit(&l.w, 4, 10), OK);
+        lose_at(&l, lsn, cases[i].at);
+        assert_lost(&l, cases[i].records, cases[i].said, 4);
+        end(&l);
+    }
 }
 
 static struct flow_sink_range range_of(int64_t first, int64_t end)
@@ -448,6 +597,9 @@ int main(void)
         cmocka_unit_test(a_group_goes_on_from_what_it_had_committed_before_the_frame_that_is_lost),
         cmocka_unit_test(offsets_behind_what_is_lost_are_kept),
         cmocka_unit_test(a_lost_batch_of_dead_letters_is_missing_in_both_rows),
+        cmocka_unit_test(a_damaged_batch_with_holes_was_as_many_records_as_it_says),
+        cmocka_unit_test(two_damaged_batches_with_holes_vouch_for_each_other),
+        cmocka_unit_test(an_extent_that_nothing_else_says_is_not_believed),
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),
         cmocka_unit_test(an_epoch_whose_end_is_lost_is_still_prepared),

@@ -83,6 +83,28 @@ static void a_request_waits_for_memory_and_what_is_behind_it_too(void **state)
     fixture_free(f);
 }
 
+static void a_request_that_waits_stops_the_reading_at_once(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece < 20; piece++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        tcp->piece = piece;
+        f->wait_size = 10;
+        fixture_send(f, tcp, "e one, two");
+        assert_non_null(f->waiting);
+        assert_false(tcp->reading);
+        /* The read that brought its size is the last one. */
+        size_t until = (4 + piece - 1) / piece * piece;
+        assert_int_equal(tcp->taken, until < 14 ? until : 14);
+        f->wait_size = 0;
+        net_kafka_request_start(f->waiting);
+        fake_run(f->fake);
+        assert_answers(tcp, (const char *const[]){"e one, two"}, 1);
+        fixture_free(f);
+    }
+}
+
 static void a_peer_that_goes_while_its_request_waits_is_told_of(void **state)
 {
     (void)state;
@@ -305,6 +327,7 @@ int main(void)
         cmocka_unit_test(answers_keep_the_order_of_the_requests),
         cmocka_unit_test(a_large_request_is_read_where_it_stays),
         cmocka_unit_test(a_request_waits_for_memory_and_what_is_behind_it_too),
+        cmocka_unit_test(a_request_that_waits_stops_the_reading_at_once),
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),
         cmocka_unit_test(a_size_over_the_limit_ends_the_connection_behind_its_answers),
         cmocka_unit_test(nothing_is_answered_behind_what_was_refused),

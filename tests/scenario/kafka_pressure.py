@@ -1,0 +1,256 @@
+"""More than there is room for, over Kafka: memory is bounded and nothing is lost; a full queue of
+dead letters refuses broken batches or drops its oldest letters, and says so."""
+import json
+import socket
+import struct
+import subprocess
+import threading
+
+from lib.server import assert_balanced, run
+from lib.wait import until
+
+MIB = 1 << 20
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+# How a broker says "later" (Kafka protocol guide, error codes): of the log, and of its memory.
+LATER = {3, 6, 7, 19, 20, 56, 89}
+POLYNOMIAL = 0x82F63B78
+
+
+def table():
+    rows = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (POLYNOMIAL if byte & 1 else 0)
+        rows.append(byte)
+    return rows
+
+
+ROWS = table()
+
+
+def crc32c(data, state=0xFFFFFFFF):
+    """Without the last complement, so that it can be gone on with."""
+    for byte in data:
+        state = state >> 8 ^ ROWS[(state ^ byte) & 0xFF]
+    return state
+
+
+def varint(value):
+    value = value << 1 ^ value >> 63
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def record(delta, key, value):
+    body = (b"\0" + varint(0) + varint(delta) + varint(len(key)) + key + varint(len(value)) + value
+            + varint(0))
+    return varint(len(body)) + body
+
+
+class Batches:
+    """Batches of `count` records, all the same but for the last one's key, which is a number: so
+    their checksum is that of what they share, gone on with."""
+
+    def __init__(self, count, value_size):
+        self.count = count
+        self.shared = b"".join(record(n, b"", b"x" * value_size) for n in range(count - 1))
+        self.head = (struct.pack(">hiqqqhii", 0, count - 1, 1, 1, -1, -1, -1, count))
+        self.state = crc32c(self.head + self.shared)
+
+    def make(self, number):
+        last = record(self.count - 1, b"%012d" % number, b"{}")
+        crc = crc32c(last, self.state) ^ 0xFFFFFFFF
+        body = struct.pack(">ibI", 0, 2, crc) + self.head + self.shared + last
+        return struct.pack(">qi", 0, len(body)) + body
+
+
+def text(value):
+    return struct.pack(">h", len(value)) + value
+
+
+class Client:
+    """One connection that produces to partition 0 of `events` with acks=all, version 3."""
+
+    def __init__(self, garner):
+        self.socket = socket.create_connection(("127.0.0.1", garner.kafka_port), 120)
+        self.stream = self.socket.makefile("rb")
+
+    @staticmethod
+    def request(batch):
+        request = (struct.pack(">hhi", 0, 3, 1) + text(b"pressure") + struct.pack(">h", -1)
+                   + struct.pack(">hii", -1, 60000, 1) + text(b"events")
+                   + struct.pack(">iii", 1, 0, len(batch)))
+        return struct.pack(">i", len(request) + len(batch)) + request + batch
+
+    def produce(self, batch):
+        """The partition's error code and base offset."""
+        self.socket.sendall(self.request(batch))
+        return self.answer()
+
+    def answer(self):
+        size, = struct.unpack(">i", self.stream.read(4))
+        answer = self.stream.read(size)
+        at = 4 + 4 + 2 + len("events") + 4
+        _, code, offset = struct.unpack_from(">ihq", answer, at)
+        return code, offset
+
+    def close(self):
+        self.stream.close()
+        self.socket.close()
+
+
+def memory(garner, field):
+    with open(f"/proc/{garner.process.pid}/status", encoding="ascii") as status:
+        line = next(line for line in status if line.startswith(field + ":"))
+    return int(line.split()[1]) * 1024
+
+
+def kcat(garner, *words, stdin=b"", check=True):
+    return subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", *map(str, words)],
+                          input=stdin, capture_output=True, timeout=120, check=check)
+
+
+def consume(garner, form):
+    return kcat(garner, "-C", "-t", "events", "-o", "beginning", "-e", "-q", "-f",
+                form).stdout.splitlines()
+
+
+def produce_at_once(garner, batches):
+    """All of them at the same time, from a connection each, until they are taken. {place in the
+    list: base offset}."""
+    offsets = {}
+
+    def produce(number, batch):
+        client = Client(garner)
+        code, offset = client.produce(batch)
+        while code in LATER:
+            code, offset = client.produce(batch)
+        assert code == 0, code
+        offsets[number] = offset
+        client.close()
+
+    threads = [threading.Thread(target=produce, args=(n, batch), daemon=True)
+               for n, batch in enumerate(batches)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    return offsets
+
+
+def assert_all_there(garner, offsets, count):
+    """Each batch of `count` records once, as it was acknowledged."""
+    assert sorted(offsets.values()) == [n * count for n in range(len(offsets))]
+    read = [row.split(b" ") for row in consume(garner, "%o %k\n")]
+    assert [int(offset) for offset, _ in read] == list(range(len(offsets) * count))
+    assert {int(key): int(offset) - count + 1 for offset, key in read[count - 1::count]} == offsets
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["accepted"] == len(offsets) * count
+
+
+def test_memory_stays_below_its_limit_under_more_than_there_is_room_for(make_garner):
+    """50 clients with 8 MiB each, four times what all of the server may take: they are read as
+    there is room, and what was acknowledged is there once."""
+    garner = make_garner(config={"wal_limit": "1GiB", "memory_limit": "96MiB"}).start()
+    batches = Batches(512, 16 * 1024)
+    offsets = produce_at_once(garner, [batches.make(n) for n in range(50)])
+    assert len(offsets) == 50
+    assert memory(garner, "VmHWM") < 96 * MIB
+    assert_all_there(garner, offsets, 512)
+    assert memory(garner, "VmHWM") < 96 * MIB
+
+
+def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
+    """Many small requests on one connection before any answer is read, and behind them large ones:
+    more than are held in flight, each answered in its turn."""
+    garner = make_garner(config={"wal_limit": "256MiB", "memory_limit": "96MiB"}).start()
+    small, large = Batches(2, 10), Batches(2, 2 * MIB)
+    requests = [small.make(n) for n in range(2000)] + [large.make(n) for n in range(2000, 2020)]
+    client = Client(garner)
+    ahead = threading.Thread(daemon=True, target=lambda: client.socket.sendall(
+        b"".join(client.request(batch) for batch in requests)))
+    ahead.start()
+    answers = [client.answer() for _ in requests]
+    ahead.join(60)
+    client.close()
+    assert answers == [(0, 2 * n) for n in range(len(requests))]
+    assert_all_there(garner, dict(enumerate(n for _, n in answers)), 2)
+    assert memory(garner, "VmHWM") < 96 * MIB
+
+
+def strict(make_garner, **dlq):
+    garner = make_garner(contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}, "dlq": dlq}},
+        config={"wal_limit": "256MiB"})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    return garner.start()
+
+
+def produce(garner, lines, check=True):
+    return kcat(garner, "-P", "-t", "events", "-X", "linger.ms=200", "-X",
+                "message.timeout.ms=20000", stdin=b"".join(line + b"\n" for line in lines),
+                check=check)
+
+
+def broken(count):
+    return [b'{"n":"%d","pad":"%s"}' % (n, b"x" * 1000) for n in range(count)]
+
+
+def test_a_full_queue_refuses_batches_with_a_broken_record_and_takes_good_ones(make_garner):
+    garner = strict(make_garner, size="256KiB")
+    produce(garner, broken(400))
+    assert garner.ledger()["dlq"]["events"]["held"] == 400
+
+    def refused():
+        done = produce(garner, [b'{"n":1}', b'{"n":"x"}', b'{"n":2}'], check=False)
+        return b"Broker failed to validate record" in done.stderr
+    until(refused, "the queue to be known as full")
+    before = garner.ledger()
+    produce(garner, [b'{"n":3}', b'{"n":4}'])
+    assert refused()
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    row, was = ledger["topics"]["events"], before["topics"]["events"]
+    # The batch has one answer: its good records are refused with the broken one.
+    assert row["refused"] == was["refused"] + 3
+    assert row["accepted"] == was["accepted"] + 2
+    assert row["dead_lettered"] == was["dead_lettered"] == ledger["dlq"]["events"]["held"]
+    read = consume(garner, "%s\n")
+    assert read[-2:] == [b'{"n":3}', b'{"n":4}'] and len(read) == row["accepted"]
+    # With room again the same batch is taken, the broken record as a letter.
+    done = run("dlq", "purge", "events", "--yes", "--server", f"127.0.0.1:{garner.admin_port}")
+    assert done.returncode == 0
+    until(lambda: not refused(), "the queue to take letters again")
+    assert consume(garner, "%s\n")[-2:] == [b'{"n":1}', b'{"n":2}']
+    garner.kill()
+    garner.start()
+    assert_balanced(garner.ledger())
+
+
+def test_a_queue_that_drops_its_oldest_takes_every_broken_record(make_garner):
+    garner = strict(make_garner, size="1MiB", when_full="drop_oldest")
+    total = 0
+
+    def dropped():
+        nonlocal total
+        produce(garner, broken(2000) + [b'{"n":1}'])
+        total += 2000
+        return garner.ledger()["dlq"]["events"]["expired"] > 0
+    until(dropped, "letters to go", 60)
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    letters, row = ledger["dlq"]["events"], ledger["topics"]["events"]
+    assert (row["dead_lettered"], row["refused"]) == (total, 0)
+    assert row["accepted"] == total // 2000
+    assert letters["held"] + letters["expired"] == letters["dead_lettered"] == total
+    # What is left are the newest.
+    newest = kcat(garner, "-C", "-t", "events.dlq", "-o", -1, "-c", 1, "-q", "-f", "%s").stdout
+    assert json.loads(newest)["n"] == "1999"
+    garner.kill()
+    garner.start()
+    letters = garner.ledger()["dlq"]["events"]
+    assert letters["held"] + letters["expired"] == total

@@ -1,5 +1,6 @@
 """More than there is room for, over Kafka: memory is bounded and nothing is lost; a full queue of
 dead letters refuses broken batches or drops its oldest letters, and says so."""
+import gzip
 import json
 import socket
 import struct
@@ -13,6 +14,7 @@ MIB = 1 << 20
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 # How a broker says "later" (Kafka protocol guide, error codes): of the log, and of its memory.
 LATER = {3, 6, 7, 19, 20, 56, 89}
+TOO_LARGE = 10
 POLYNOMIAL = 0x82F63B78
 
 
@@ -67,6 +69,15 @@ class Batches:
         return struct.pack(">qi", 0, len(body)) + body
 
 
+def packed(records, count):
+    """A batch of them, with gzip."""
+    body = gzip.compress(records, 1)
+    head = struct.pack(">hiqqqhii", 1, count - 1, 1, 1, -1, -1, -1, count)
+    crc = crc32c(head + body) ^ 0xFFFFFFFF
+    batch = struct.pack(">ibI", 0, 2, crc) + head + body
+    return struct.pack(">qi", 0, len(batch)) + batch
+
+
 def text(value):
     return struct.pack(">h", len(value)) + value
 
@@ -119,17 +130,15 @@ def consume(garner, form):
 
 
 def produce_at_once(garner, batches):
-    """All of them at the same time, from a connection each, until they are taken. {place in the
-    list: base offset}."""
-    offsets = {}
+    """All of them at the same time, from a connection each, until they are taken or refused for
+    good: the error code and the base offset of each."""
+    answers = {}
 
     def produce(number, batch):
         client = Client(garner)
-        code, offset = client.produce(batch)
-        while code in LATER:
-            code, offset = client.produce(batch)
-        assert code == 0, code
-        offsets[number] = offset
+        answers[number] = client.produce(batch)
+        while answers[number][0] in LATER:
+            answers[number] = client.produce(batch)
         client.close()
 
     threads = [threading.Thread(target=produce, args=(n, batch), daemon=True)
@@ -138,11 +147,14 @@ def produce_at_once(garner, batches):
         thread.start()
     for thread in threads:
         thread.join(120)
-    return offsets
+    assert len(answers) == len(batches)
+    return [answers[n] for n in range(len(batches))]
 
 
-def assert_all_there(garner, offsets, count):
+def assert_all_there(garner, answers, count):
     """Each batch of `count` records once, as it was acknowledged."""
+    assert [code for code, _ in answers] == [0] * len(answers)
+    offsets = {n: offset for n, (_, offset) in enumerate(answers)}
     assert sorted(offsets.values()) == [n * count for n in range(len(offsets))]
     read = [row.split(b" ") for row in consume(garner, "%o %k\n")]
     assert [int(offset) for offset, _ in read] == list(range(len(offsets) * count))
@@ -157,11 +169,25 @@ def test_memory_stays_below_its_limit_under_more_than_there_is_room_for(make_gar
     there is room, and what was acknowledged is there once."""
     garner = make_garner(config={"wal_limit": "1GiB", "memory_limit": "96MiB"}).start()
     batches = Batches(512, 16 * 1024)
-    offsets = produce_at_once(garner, [batches.make(n) for n in range(50)])
-    assert len(offsets) == 50
+    answers = produce_at_once(garner, [batches.make(n) for n in range(50)])
     assert memory(garner, "VmHWM") < 96 * MIB
-    assert_all_there(garner, offsets, 512)
+    assert_all_there(garner, answers, 512)
     assert memory(garner, "VmHWM") < 96 * MIB
+
+
+def test_what_unpacks_to_more_than_there_is_room_for_is_refused(make_garner):
+    """Batches of a few hundred KiB that unpack to more than all of the memory for records, and
+    others that just fit, at the same time."""
+    garner = make_garner(config={"wal_limit": "1GiB", "memory_limit": "96MiB"}).start()
+    fits, bomb = (packed(b"".join(record(n, b"", b"x" * MIB) for n in range(size)), size)
+                  for size in (7, 60))
+    answers = produce_at_once(garner, [fits, bomb] * 10)
+    assert [code for code, _ in answers] == [0, TOO_LARGE] * 10
+    assert sorted(offset for _, offset in answers[::2]) == [n * 7 for n in range(10)]
+    assert memory(garner, "VmHWM") < 96 * MIB
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["accepted"] == 70
 
 
 def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
@@ -178,7 +204,7 @@ def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
     ahead.join(60)
     client.close()
     assert answers == [(0, 2 * n) for n in range(len(requests))]
-    assert_all_there(garner, dict(enumerate(n for _, n in answers)), 2)
+    assert_all_there(garner, answers, 2)
     assert memory(garner, "VmHWM") < 96 * MIB
 
 

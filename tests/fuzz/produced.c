@@ -1,8 +1,9 @@
 /*
  * A record batch that a producer sent, on its way through the check: behind the first byte, which
  * says what kind of topic it is for. Whatever the bytes, what comes to the log is a batch that
- * every reader can walk, with as many records as are counted; all records are accounted for; and a
- * topic that has nothing to say of records has the bytes that came.
+ * every reader can walk, with as many records as are counted; all records are accounted for; a
+ * topic that has nothing to say of records has the bytes that came; and a dead letter that is
+ * redriven to such a topic is the record that it was, in every part.
  */
 
 #include "fuzz/fuzz.h"
@@ -11,10 +12,12 @@
 #include <string.h>
 
 #include "flow/batch.h"
+#include "flow/letter.h"
 #include "format/jsonschema/jsonschema.h"
 #include "pipeline/check/check.h"
 
 #define TOPICS 4
+#define REDRIVEN_MAX 8
 #define REQUEST_SIZE_MAX ((size_t)1 << 20)
 /* Of a batch's header, what is put right where it lies: the CRC and the largest time. */
 #define AT_CRC 17
@@ -32,6 +35,8 @@ struct world {
     bool plain; /* the topic has nothing to say */
     uint64_t records;
     uint64_t letters;
+    struct buf dead;                    /* the batch of letters */
+    const struct flow_record *redriven; /* what is to come to the log */
 };
 
 static void run_later(struct io_loop *loop, struct task *task)
@@ -89,6 +94,22 @@ static void walk(const struct flow_append *append, struct flow_batch batch)
     buf_done(&unpacked);
 }
 
+static bool same(struct slice a, struct slice b)
+{
+    return (a.data == NULL) == (b.data == NULL) && slice_equal(a, b);
+}
+
+static void look_at_redriven(const struct flow_record *wanted, const struct flow_batch *batch)
+{
+    struct flow_record record;
+    struct flow_batch_iterator it = flow_batch_records(batch);
+    FUZZ_EXPECT(batch->record_count == 1 && err_is_ok(flow_batch_next(&it, &record)));
+    FUZZ_EXPECT(same(record.key, wanted->key) && same(record.value, wanted->value));
+    FUZZ_EXPECT(record.timestamp_ms == wanted->timestamp_ms);
+    FUZZ_EXPECT(record.header_count == wanted->header_count);
+    FUZZ_EXPECT(slice_equal(record.headers, wanted->headers));
+}
+
 static void look_at_append(struct world *w, const struct flow_append *append)
 {
     struct flow_batch batch;
@@ -98,7 +119,11 @@ static void look_at_append(struct world *w, const struct flow_append *append)
     bool letters = append->kind == FLOW_APPEND_DEAD_LETTERS;
     *(letters ? &w->letters : &w->records) += append->record_count;
     walk(append, batch);
-    if (letters || !w->plain)
+    if (letters)
+        buf_add_slice(&w->dead, bytes);
+    if (w->redriven)
+        look_at_redriven(w->redriven, &batch);
+    if (letters || !w->plain || w->redriven)
         return;
     const uint8_t *sent = w->sent.data;
     FUZZ_EXPECT(bytes.size == w->sent.size && memcmp(bytes.data, sent, AT_CRC) == 0);
@@ -160,6 +185,56 @@ static void start(struct world *w)
     FUZZ_EXPECT(err_is_ok(pipeline_check_new(&options, &w->check, &why)));
 }
 
+static void run(struct world *w)
+{
+    while (w->tasks) {
+        struct task *task = w->tasks;
+        w->tasks = task->next;
+        task->run(task);
+    }
+}
+
+static void redrive(struct world *w, const struct flow_letter *letter)
+{
+    struct flow_inlet *inlet = pipeline_check_inlet(w->check);
+    const struct flow_inlet_history history = {.settle = {1, 0, FLOW_SETTLE_REDRIVEN, 1, 0, 1},
+                                               .produced = &letter->original};
+    struct flow_inlet_request request = {
+        .topic = flow_inlet_topic(inlet, SLICE_LITERAL("plain")),
+        .source = "redrive",
+        .framing = FLOW_FRAMING_RECORD,
+        .partition = letter->partition,
+        .body = letter->original.value,
+        .history = &history,
+        .done = answered,
+    };
+    FUZZ_EXPECT(letter->produced && letter->partition == 0);
+    w->redriven = &letter->original;
+    flow_inlet_submit(inlet, &request);
+    run(w);
+    w->redriven = NULL;
+    FUZZ_EXPECT(err_is_ok(request.error) && request.accepted == 1);
+    flow_inlet_request_done(&request);
+}
+
+static void redrive_all(struct world *w)
+{
+    struct buf dead = w->dead;
+    struct flow_batch batch;
+    struct flow_record record;
+    w->dead = (struct buf){0};
+    if (dead.size > 0) {
+        FUZZ_EXPECT(err_is_ok(flow_batch_parse(buf_slice(&dead), &batch)));
+        struct flow_batch_iterator it = flow_batch_records(&batch);
+        for (int i = 0; i < REDRIVEN_MAX && err_is_ok(flow_batch_next(&it, &record)); i++) {
+            struct flow_letter letter;
+            flow_letter_parse(&record, &letter);
+            redrive(w, &letter);
+        }
+    }
+    buf_done(&dead);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[TOPICS] = {"plain", "keyed", "numbers", "strict"};
@@ -180,11 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.plain = data[0] % TOPICS == 0;
     w.records = w.letters = 0;
     flow_inlet_submit(inlet, &request);
-    while (w.tasks) {
-        struct task *task = w.tasks;
-        w.tasks = task->next;
-        task->run(task);
-    }
+    run(&w);
     err_t err = request.error;
     FUZZ_EXPECT(err_is_ok(err) || err_is(err, ERR_CORRUPT) || err_is(err, ERR_TOO_LARGE) ||
                 err_is(err, ERR_UNSUPPORTED));
@@ -199,5 +270,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_EXPECT(w.records + w.letters == 0);
     }
     flow_inlet_request_done(&request);
+    redrive_all(&w);
     return 0;
 }

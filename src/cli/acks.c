@@ -248,6 +248,20 @@ bool cli_acks_answered(struct cli_acks *acks, const struct cli_request *request,
     return true;
 }
 
+void cli_acks_whole(struct cli_acks *acks, const struct cli_request *request, bool taken)
+{
+    for (uint64_t i = 0; acks->states && i < total(request); i++) {
+        uint64_t sequence = sequence_at(request, i);
+        uint8_t *state = &acks->states[sequence];
+        if (!taken)
+            reject(state, CLI_ACKS_REFUSED);
+        else if (cli_events_is_broken(acks->events, sequence))
+            doubt(state);
+        else
+            take(state, false, false);
+    }
+}
+
 void cli_acks_unanswered(struct cli_acks *acks, const struct cli_request *request)
 {
     for (uint64_t i = 0; acks->states && i < total(request); i++)

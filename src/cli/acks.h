@@ -68,6 +68,9 @@ err_t cli_answer_parse(const struct format_json_paths *paths, struct slice body,
  * without a list too. */
 bool cli_acks_answered(struct cli_acks *acks, const struct cli_request *request,
                        const struct cli_answer *answer);
+/* Takes in an answer that is one for the whole request: all of its records were taken, or none was.
+ * Of those that are broken on purpose it does not say whether they became dead letters. */
+void cli_acks_whole(struct cli_acks *acks, const struct cli_request *request, bool taken);
 /* The request's outcome is not known and will not be. */
 void cli_acks_unanswered(struct cli_acks *acks, const struct cli_request *request);
 /* What is known of a sequence below `acks->count`. */

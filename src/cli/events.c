@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/number.h"
+#include "flow/batch.h"
 
 /* Every record begins alike, so that what is patched has a fixed place. */
 #define HEAD "{\"id\":\"rrrrrrrr-000000000000\",\"event_time\":\"0000-00-00T00:00:00.000Z\""
@@ -146,45 +147,97 @@ static void add_record(struct buf *out, size_t size, uint64_t *state)
 /* From one record to the next: a line end, or in an array a comma, follows each. */
 static size_t stride(const struct cli_events *events)
 {
+    ASSERT(events->options.form != CLI_EVENTS_BATCH);
     return events->options.size + 1;
+}
+
+/* A byte follows the value in all forms: a separator, or a batch's count of headers, which is 0. */
+static uint8_t *value_at(const struct cli_events *events, uint8_t *body, uint32_t slot)
+{
+    return body + cli_events_size(events, slot + 1) - 1 - events->options.size;
+}
+
+/* The template of JSON. */
+static err_t add_json(struct buf *body, const struct cli_events_options *options)
+{
+    uint64_t state = options->seed;
+    /* In one piece: growing step by step would copy hundreds of megabytes several times. */
+    buf_reserve(body, 1 + options->batch * (options->size + 1));
+    if (options->form == CLI_EVENTS_ARRAY)
+        buf_add_byte(body, '[');
+    for (uint32_t i = 0; buf_ok(body) && i < options->batch; i++) {
+        add_record(body, options->size, &state);
+        buf_add_byte(body, '\n');
+    }
+    return buf_error(body);
+}
+
+/* The template of a batch. A record in it is as long as its place makes it, so the ends are noted.
+ */
+static err_t add_batch(struct buf *body, const struct cli_events_options *options, size_t *ends)
+{
+    struct flow_batch_builder builder;
+    struct buf record = {0};
+    uint64_t state = options->seed;
+    err_t err = err_ok();
+    flow_batch_builder_init(&builder);
+    ends[0] = FLOW_BATCH_HEADER_SIZE;
+    for (uint32_t i = 0; err_is_ok(err) && i < options->batch; i++) {
+        buf_reset(&record);
+        add_record(&record, options->size, &state);
+        err = buf_error(&record);
+        if (err_is_ok(err))
+            err = flow_batch_builder_add(&builder, 0, slice_make(NULL, 0), buf_slice(&record), NULL,
+                                         0);
+        ends[i + 1] = builder.bytes.size;
+    }
+    buf_done(&record);
+    if (err_is_ok(err)) {
+        flow_batch_builder_finish(&builder);
+        *body = builder.bytes;
+    } else {
+        flow_batch_builder_done(&builder);
+    }
+    return err;
 }
 
 err_t cli_events_init(struct cli_events *events, const struct cli_events_options *options)
 {
     ASSERT(options->size >= CLI_EVENTS_SIZE_MIN && options->batch > 0);
     struct buf body = {0};
-    uint64_t state = options->seed;
-    /* In one piece: growing step by step would copy hundreds of megabytes several times. */
-    buf_reserve(&body, 1 + options->batch * (options->size + 1));
-    if (options->array)
-        buf_add_byte(&body, '[');
+    err_t err = err_ok();
     *events = (struct cli_events){.options = *options};
     snprintf(events->run, sizeof(events->run), "%08x", options->run);
-    for (uint32_t i = 0; buf_ok(&body) && i < options->batch; i++) {
-        size_t start = body.size;
-        add_record(&body, options->size, &state);
-        if (buf_ok(&body))
-            memcpy(body.data + start + RUN_AT, events->run, CLI_EVENTS_RUN_SIZE);
-        buf_add_byte(&body, '\n');
+    if (options->form == CLI_EVENTS_BATCH) {
+        events->ends = mem_alloc((options->batch + (size_t)1) * sizeof(*events->ends));
+        err = events->ends ? add_batch(&body, options, events->ends) : err_make(ERR_MEMORY);
+    } else {
+        err = add_json(&body, options);
     }
-    err_t err = buf_error(&body);
-    if (err_is_ok(err))
-        events->body = body.data;
-    else
+    if (!err_is_ok(err)) {
         buf_done(&body);
-    return err;
+        cli_events_done(events);
+        return err;
+    }
+    events->body = body.data;
+    for (uint32_t i = 0; i < options->batch; i++)
+        memcpy(value_at(events, events->body, i) + RUN_AT, events->run, CLI_EVENTS_RUN_SIZE);
+    return err_ok();
 }
 
 void cli_events_done(struct cli_events *events)
 {
     mem_free(events->body);
+    mem_free(events->ends);
     *events = (struct cli_events){0};
 }
 
 size_t cli_events_size(const struct cli_events *events, uint32_t count)
 {
     ASSERT(count <= events->options.batch);
-    return events->options.array + count * stride(events);
+    if (events->options.form == CLI_EVENTS_BATCH)
+        return events->ends[count];
+    return (events->options.form == CLI_EVENTS_ARRAY) + count * stride(events);
 }
 
 uint8_t *cli_events_body(const struct cli_events *events)
@@ -222,22 +275,35 @@ void cli_events_fill(const struct cli_events *events, uint8_t *body, uint32_t sl
                      uint64_t sequence, const char time[static CLI_EVENTS_TIME_SIZE])
 {
     ASSERT(slot + count <= events->options.batch);
-    uint8_t *record = body + cli_events_size(events, slot);
-    for (uint32_t i = 0; i < count; i++, record += stride(events)) {
+    static const uint8_t separators[] = {
+        [CLI_EVENTS_LINES] = '\n', [CLI_EVENTS_ARRAY] = ',', [CLI_EVENTS_BATCH] = 0};
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *record = value_at(events, body, slot + i);
         put_sequence(record + SEQUENCE_AT, sequence + i);
         memcpy(record + TIME_AT, time, CLI_EVENTS_TIME_SIZE);
         /* A break that leaves brackets and quotes as they are does not reach an array's next
          * element. */
         record[COLON_AT] = cli_events_is_broken(events, sequence + i) ? ';' : ':';
-        record[events->options.size] = events->options.array ? ',' : '\n';
+        record[events->options.size] = separators[events->options.form];
     }
 }
 
-void cli_events_end(const struct cli_events *events, uint8_t *body, uint32_t count)
+void cli_events_end(const struct cli_events *events, uint8_t *body, uint32_t count, int64_t time_ms)
 {
     ASSERT(count > 0);
-    if (events->options.array)
+    if (events->options.form == CLI_EVENTS_ARRAY)
         body[cli_events_size(events, count) - 1] = ']';
+    else if (events->options.form == CLI_EVENTS_BATCH)
+        flow_batch_end(body, cli_events_size(events, count), count, time_ms);
+}
+
+bool cli_events_sequence(const struct cli_events *events, struct slice value, uint64_t *out)
+{
+    ASSERT(events && out);
+    struct slice run = slice_sub(value, RUN_AT, CLI_EVENTS_RUN_SIZE);
+    struct slice sequence = slice_sub(value, SEQUENCE_AT, CLI_EVENTS_SEQUENCE_SIZE);
+    return slice_equal_string(run, events->run) && sequence.size == CLI_EVENTS_SEQUENCE_SIZE &&
+           err_is_ok(number_parse_u64(sequence, out));
 }
 
 void cli_events_id(const struct cli_events *events, uint64_t sequence,

@@ -1,8 +1,9 @@
 /*
- * A run has three phases on one loop. Sending: the load runs, and the server is killed and started
- * again between two ticks of the clock. Comparing: the files are read until they hold everything
- * that was acknowledged, or for as long as was asked. Ending: the server that was started here is
- * asked to stop, and what it put into files meanwhile is compared once more. Then the report.
+ * A run has phases on one loop. Sending: the load runs, and the server is killed and started again
+ * between two ticks of the clock. Echoing: what was sent is read back, where that was asked for,
+ * until all of it has come. Comparing: the files are read until they hold everything that was
+ * acknowledged, or for as long as was asked. Ending: the server that was started here is asked to
+ * stop, and what it put into files meanwhile is compared once more. Then the report.
  *
  * What goes wrong: whatever ends a phase early is kept as the failure of the report, and the next
  * phase follows; a server that was started here never outlives the command.
@@ -17,6 +18,8 @@
 #include "base/number.h"
 #include "cli/cli.h"
 #include "cli/door.h"
+#include "cli/echo.h"
+#include "cli/gen_fetch.h"
 #include "cli/load.h"
 #include "cli/report.h"
 #include "cli/verify.h"
@@ -30,10 +33,17 @@
  */
 #define QUIET_NS (1500 * IO_MS)
 #define STOP_NS (60 * IO_SECOND)
+/* For what was answered to be there for a consumer too. */
+#define ECHO_NS (5 * IO_SECOND)
 #define DEFAULT_COUNT 1000000u
 
 enum format { FORMAT_AUTO, FORMAT_NDJSON, FORMAT_JSON };
 static const char *const formats[] = {"auto", "ndjson", "json", NULL};
+/* By enum flow_codec. */
+static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
+enum required_acks { ACKS_ALL, ACKS_ONE };
+static const char *const required_acks[] = {"all", "1", NULL};
+#define IN_FLIGHT_MAX 5
 
 struct flags {
     const char *server;
@@ -56,6 +66,13 @@ struct flags {
     uint32_t connections;
     uint32_t format;
     uint32_t kills;
+    uint32_t required_acks;
+    uint32_t codec;
+    uint32_t in_flight;
+    uint32_t partitions;
+    bool kafka;
+    bool end_to_end;
+    bool fetch;
     bool retry;
     bool numbered;
     bool json;
@@ -66,7 +83,10 @@ struct flags {
 
 const struct option cli_gen_options[] = {
     {FLAG("server", OPTION_STRING, server),
-     .help = "the intake; else GARNER_INTAKE, else 127.0.0.1:8080"},
+     .help = "the intake; else GARNER_INTAKE, else 127.0.0.1:8080. With --kafka a broker; else "
+             "GARNER_KAFKA, else 127.0.0.1:9092"},
+    {FLAG("kafka", OPTION_BOOL, kafka),
+     .help = "over the Kafka protocol, to any broker that speaks it"},
     {FLAG("topic", OPTION_STRING, topic), .fallback = "events", .help = "where records go"},
     {FLAG("count", OPTION_U64, count), .max = CLI_EVENTS_COUNT_MAX,
      .help = "records to send; 1000000 where --seconds is not given either"},
@@ -78,9 +98,21 @@ const struct option cli_gen_options[] = {
     {FLAG("batch", OPTION_U32, batch), .fallback = "1000", .min = 1, .max = 1000000,
      .help = "records a request"},
     {FLAG("connections", OPTION_U32, connections), .fallback = "8", .min = 1, .max = 10000,
-     .help = "requests under way at once"},
+     .help = "over each, requests go one after the other"},
+    {FLAG("in_flight", OPTION_U32, in_flight), .fallback = "1", .min = 1, .max = IN_FLIGHT_MAX,
+     .help = "requests under way at once over each connection; above 1 with --kafka"},
+    {FLAG("required_acks", OPTION_ENUM, required_acks), .fallback = "all", .choices = required_acks,
+     .help = "whose word is waited for, with --kafka"},
+    {FLAG("codec", OPTION_ENUM, codec), .fallback = "none", .choices = codecs,
+     .help = "that batches are compressed with, with --kafka"},
+    {FLAG("partitions", OPTION_U32, partitions), .fallback = "0",
+     .help = "the first so many are written to in turn, with --kafka; 0: all"},
     {FLAG("format", OPTION_ENUM, format), .fallback = "auto", .choices = formats,
      .help = "auto is json for a batch of 1, else ndjson"},
+    {FLAG("end_to_end", OPTION_BOOL, end_to_end),
+     .help = "read back what is sent, and tell how long it took, with --kafka"},
+    {FLAG("fetch", OPTION_BOOL, fetch),
+     .help = "send nothing: read all that the topic holds, and tell how fast, with --kafka"},
     {FLAG("duplicates", OPTION_STRING, duplicates), .fallback = "0%",
      .help = "of what is sent, up to 50%: records sent before, with the same id"},
     {FLAG("broken", OPTION_STRING, broken), .fallback = "0%",
@@ -124,9 +156,16 @@ const char cli_gen_text[] =
     "Torture:  garner gen --seconds 600 --verify ./out --kill-every 5s \\\n"
     "            --restart-cmd 'exec garner serve --config garner.yaml 2>>server.log'\n"
     "\n"
-    "The torture starts the server itself and kills nothing else; at the end it stops it.\n";
+    "The torture starts the server itself and kills nothing else; at the end it stops it.\n"
+    "\n"
+    "With --kafka a request is one record batch, encoded beforehand but for ids, times and CRC, "
+    "to\n"
+    "one partition after the other. A broker answers for the batch: of broken records it does not\n"
+    "say what became of them.\n"
+    "\n"
+    "Kafka:    garner gen --kafka --batch 100 --in-flight 5 --codec lz4\n";
 
-enum phase { SENDING, COMPARING, ENDING, OVER };
+enum phase { SENDING, ECHOING, COMPARING, ENDING, OVER };
 
 struct gen {
     struct cli *cli;
@@ -137,7 +176,11 @@ struct gen {
     struct io_loop *loop;
     struct cli_events events;
     struct cli_acks acks;
+    struct cli_carrier *carrier;
     struct cli_load *load;
+    struct cli_echo *echo;
+    bool listening; /* the echo is under way */
+    bool loading;   /* the load has begun */
     struct cli_verify verify;
     struct cli_victim victim;
     struct io_timer tick;
@@ -342,16 +385,36 @@ static void tick_ending(struct gen *gen, uint64_t now)
     begin_phase(gen, OVER);
 }
 
+/* What follows when nothing is sent or read back any more. */
+static void begin_comparing(struct gen *gen)
+{
+    begin_phase(gen, gen->compares ? COMPARING : ENDING);
+}
+
+/* Everything has come back, or what has not will not. */
+static void tick_echoing(struct gen *gen, uint64_t now)
+{
+    bool all = cli_echo_stats(gen->echo)->records >= cli_load_stats(gen->load)->accepted;
+    if (gen->listening && (all || now - gen->phase_ns >= ECHO_NS))
+        cli_echo_stop(gen->echo);
+    if (!gen->listening)
+        begin_comparing(gen);
+}
+
 /* Everything but sending is looked at here, a hundred times a second. */
 static void on_tick(struct io_timer *timer)
 {
     struct gen *gen = CONTAINER_OF(timer, struct gen, tick);
     uint64_t now = now_ns(gen);
-    if (gen->phase == SENDING) {
+    if (gen->phase == SENDING && !gen->loading) {
+        gen->started_ns = now;
+    } else if (gen->phase == SENDING) {
         if (gen->flags.seconds > 0 && now - gen->started_ns >= gen->flags.seconds * IO_SECOND)
             cli_load_stop(gen->load);
         torture(gen, now);
         show_progress(gen, now);
+    } else if (gen->phase == ECHOING) {
+        tick_echoing(gen, now);
     } else if (gen->phase == COMPARING) {
         tick_comparing(gen, now);
     } else if (gen->phase == ENDING) {
@@ -364,7 +427,9 @@ static void on_tick(struct io_timer *timer)
 /* The first time no more is sent, and what was sent is still looked for. */
 static void interrupt(struct gen *gen)
 {
-    if (gen->phase == SENDING && !gen->interrupted) {
+    if (gen->phase == SENDING && !gen->loading) {
+        cli_echo_stop(gen->echo);
+    } else if (gen->phase == SENDING && !gen->interrupted) {
         cli_load_stop(gen->load);
     } else if (gen->phase == SENDING) {
         fail(gen, CLI_FAILED, "interrupted");
@@ -416,37 +481,108 @@ static void on_sent(void *owner, err_t err, const struct err_text *why)
         if (!gen->compares)
             fail(gen, CLI_INTERNAL, err_string(err));
     }
-    begin_phase(gen, gen->compares ? COMPARING : ENDING);
+    if (gen->listening)
+        begin_phase(gen, ECHOING);
+    else
+        begin_comparing(gen);
+}
+
+static void begin_load(struct gen *gen)
+{
+    gen->loading = true;
+    gen->started_ns = gen->progress_ns = now_ns(gen);
+    cli_load_start(gen->load, on_sent, gen);
+}
+
+static void on_echo_ready(void *owner)
+{
+    begin_load(owner);
+}
+
+/* Without it the figures that were asked for would not be; a load that runs gives up. */
+static void on_echo_ended(void *owner, err_t err, const struct err_text *why)
+{
+    struct gen *gen = owner;
+    gen->listening = false;
+    if (!err_is_ok(err))
+        fail(gen, err_class(err) == ERR_CLASS_STATE ? CLI_UNAVAILABLE : CLI_FAILED,
+             err_detail(err, why));
+    if (!gen->loading)
+        begin_phase(gen, ENDING);
+    else if (gen->phase == SENDING)
+        cli_load_cancel(gen->load);
+}
+
+static const struct cli_echo_events echo_events = {
+    .ready = on_echo_ready,
+    .ended = on_echo_ended,
+};
+
+static bool sends_json(const struct flags *flags)
+{
+    bool single = flags->batch == 1 && flags->format != FORMAT_NDJSON;
+    return single || flags->format == FORMAT_JSON;
+}
+
+static err_t make_carrier(struct gen *gen, uint32_t channels)
+{
+    const struct flags *flags = &gen->flags;
+    const struct cli_carrier_kafka_options kafka = {
+        .loop = gen->loop,
+        .address = gen->address,
+        .topic = flags->topic,
+        .acks = flags->required_acks == ACKS_ALL ? -1 : 1,
+        .codec = (enum flow_codec)flags->codec,
+        .channels = channels,
+        .in_flight = flags->in_flight,
+        .partitions_max = flags->partitions,
+        .timeout_ms = flags->timeout_ms < INT32_MAX ? flags->timeout_ms : INT32_MAX,
+    };
+    struct cli_carrier_http_options http = {
+        .loop = gen->loop,
+        .address = gen->address,
+        .topic = flags->topic,
+        .content_type = sends_json(flags) ? "application/json" : "application/x-ndjson",
+        .numbered = flags->numbered,
+    };
+    /* Also with a seed: the next run's producers are others, and begin at 0. */
+    io_random(gen->loop, &http.producers, sizeof(http.producers));
+    return flags->kafka ? cli_carrier_kafka(&kafka, &gen->carrier)
+                        : cli_carrier_http(&http, &gen->carrier);
+}
+
+static enum cli_events_form form_of(const struct flags *flags)
+{
+    if (flags->kafka)
+        return CLI_EVENTS_BATCH;
+    return sends_json(flags) && flags->batch > 1 ? CLI_EVENTS_ARRAY : CLI_EVENTS_LINES;
 }
 
 /* One random state gives run, events and order, in this sequence, so that a seed repeats all. */
 static err_t make_load(struct gen *gen)
 {
     struct flags *flags = &gen->flags;
-    bool single = flags->batch == 1 && flags->format != FORMAT_NDJSON;
-    bool json = single || flags->format == FORMAT_JSON;
     uint32_t run = (uint32_t)cli_draw(&gen->random, UINT64_C(1) << 32);
     struct cli_events_options events = {
         .size = flags->size,
         .batch = flags->batch,
-        .array = json && !single,
+        .form = form_of(flags),
         .seed = gen->random,
         .run = run,
     };
     struct cli_load_options load = {
         .loop = gen->loop,
         .address = gen->address,
-        .topic = flags->topic,
-        .content_type = json ? "application/json" : "application/x-ndjson",
         .events = &gen->events,
         .acks = &gen->acks,
         .keeps_acks = flags->acks || flags->verify,
-        .connections = flags->connections,
+        .connections = flags->connections * flags->in_flight,
         .count = flags->count,
         .rate = flags->rate,
         .seed = gen->random,
         .retry = flags->retry,
         .numbered = flags->numbered,
+        .keeps_due = flags->end_to_end,
         .waits_for_server = flags->restart_cmd,
         .timeout_ms = flags->timeout_ms,
         .patience_ms = flags->patience_ms,
@@ -455,11 +591,43 @@ static err_t make_load(struct gen *gen)
     if (err_is_ok(err))
         err = cli_share_parse(slice_string(flags->duplicates), 0, &load.duplicates);
     ASSERT(err_is_ok(err));
-    /* Also with a seed: the next run's producers are others, and begin at 0. */
-    io_random(gen->loop, &load.producers, sizeof(load.producers));
     TRY(cli_events_init(&gen->events, &events));
     cli_acks_init(&gen->acks, &gen->events);
-    return cli_load_new(&load, &gen->load);
+    TRY(make_carrier(gen, load.connections));
+    load.carrier = gen->carrier;
+    TRY(cli_load_new(&load, &gen->load));
+    const struct cli_echo_options echo = {
+        .loop = gen->loop,
+        .address = gen->address,
+        .topic = flags->topic,
+        .events = &gen->events,
+        .load = gen->load,
+    };
+    return flags->end_to_end ? cli_echo_new(&echo, &echo_events, gen, &gen->echo) : err_ok();
+}
+
+/* What belongs to one protocol is not taken for another. */
+static int check_protocol(struct gen *gen)
+{
+    const struct flags *flags = &gen->flags;
+    const struct cli_command *command = gen->command;
+    if (flags->kafka && flags->numbered)
+        return cli_fail(command, CLI_USAGE, "--numbered is of the intake, not of --kafka");
+    if (flags->kafka && flags->format != FORMAT_AUTO)
+        return cli_fail(command, CLI_USAGE, "--format goes without --kafka, which sends batches");
+    /* The frame of a request has 31 bits, and brokers take 1 MB by default. */
+    if (flags->kafka && flags->batch * flags->size > (uint64_t)INT32_MAX / 2)
+        return cli_fail(command, CLI_USAGE, "--batch and --size make a batch of over 1 GiB");
+    if (flags->end_to_end && (strcmp(flags->duplicates, "0%") != 0 || flags->restart_cmd))
+        return cli_fail(command, CLI_USAGE,
+                        "--end-to-end goes with neither --duplicates nor --restart-cmd");
+    if (!flags->kafka && (flags->fetch || flags->end_to_end))
+        return cli_fail(command, CLI_USAGE, "--end-to-end and --fetch need --kafka");
+    if (!flags->kafka && (flags->in_flight > 1 || flags->codec != FLOW_CODEC_NONE ||
+                          flags->required_acks != ACKS_ALL || flags->partitions > 0))
+        return cli_fail(command, CLI_USAGE,
+                        "--in-flight, --codec, --required-acks and --partitions need --kafka");
+    return -1;
 }
 
 /* Wrong flags in what a table cannot say; -1 when all is right. */
@@ -499,7 +667,7 @@ static int check_flags(struct gen *gen)
                         "kills need --restart-cmd: only a server that was started here is killed");
     if (flags->kills > 0 && flags->kill_every_ms == 0 && flags->count == 0)
         return cli_fail(gen->command, CLI_USAGE, "--kills needs --kill-every or --count");
-    return -1;
+    return check_protocol(gen);
 }
 
 static void watch_signals(struct gen *gen)
@@ -522,7 +690,11 @@ static void run(struct gen *gen)
     gen->started_ns = gen->progress_ns = now_ns(gen);
     gen->tick.run = on_tick;
     gen->victim.command = gen->flags.restart_cmd;
-    cli_load_start(gen->load, on_sent, gen);
+    gen->listening = gen->echo;
+    if (gen->echo)
+        cli_echo_start(gen->echo);
+    else
+        begin_load(gen);
     if (gen->victim.command)
         start_server(gen);
     io_timer_start(gen->loop, &gen->tick, TICK_NS);
@@ -536,6 +708,7 @@ static int print_report(struct gen *gen)
     struct buf out = {0};
     report->run = gen->events.run;
     report->stats = cli_load_stats(gen->load);
+    report->echo = gen->echo ? cli_echo_stats(gen->echo) : NULL;
     report->tortured = gen->flags.kill_every_ms > 0 || gen->flags.kills > 0;
     if (gen->compares) {
         report->directory = gen->flags.verify;
@@ -575,7 +748,9 @@ static int prepare_and_run(struct gen *gen)
     } else {
         code = cli_fail(gen->command, CLI_INTERNAL, "%s", err_string(err));
     }
+    cli_echo_free(&gen->echo);
     cli_load_free(&gen->load);
+    cli_carrier_free(&gen->carrier);
     if (gen->compares)
         cli_verify_done(&gen->verify);
     cli_acks_done(&gen->acks);
@@ -596,8 +771,12 @@ int cli_gen(struct cli *cli, int argc, char **argv)
     code = check_flags(&gen);
     if (code >= 0)
         return code;
-    if (!err_is_ok(cli_door_address(cli, gen.flags.server, "GARNER_INTAKE", "127.0.0.1:8080",
-                                    gen.address, &why)))
+    bool kafka = gen.flags.kafka;
+    if (!err_is_ok(cli_door_address(cli, gen.flags.server, kafka ? "GARNER_KAFKA" : "GARNER_INTAKE",
+                                    kafka ? "127.0.0.1:9092" : "127.0.0.1:8080", gen.address,
+                                    &why)))
         return cli_fail(gen.command, CLI_USAGE, "%s", why.text);
-    return prepare_and_run(&gen);
+    const struct cli_gen_fetch fetch = {gen.address, gen.flags.topic, gen.flags.connections,
+                                        gen.flags.json};
+    return gen.flags.fetch ? cli_gen_fetch(gen.command, &fetch) : prepare_and_run(&gen);
 }

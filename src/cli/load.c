@@ -1,7 +1,7 @@
 /*
- * A lane is a connection and the request that it carries. The request is composed when the lane
- * is free and a request is due, sent, and kept as it is until its outcome is known; the connection
- * comes and goes meanwhile. Lanes that are free while nothing is due wait in a list.
+ * A lane is a channel (cli/carrier.h) and the request that it carries. The request is composed when
+ * the lane is free and a request is due, sent, and kept as it is until its outcome is known; the
+ * connection comes and goes meanwhile. Lanes that are free while nothing is due wait in a list.
  *
  * What goes wrong: a connection that closes before the answer leaves the outcome open, which is
  * written down, and the same bytes are sent again over the next connection. An answer that says
@@ -15,27 +15,28 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/list.h"
-#include "base/number.h"
 #include "base/time.h"
-#include "cli/door.h"
-#include "net/http/client.h"
 
-#define RESPONSE_BYTES_MAX (4u << 20)
 #define SWEEP_NS (250 * IO_MS)
 #define BACKOFF_MIN_NS (5 * IO_MS)
 #define BACKOFF_MAX_NS (250 * IO_MS)
-#define RETRY_AFTER_MAX_S 10u
+
+/* Requests whose due times are known: more than can be under way. */
+#define DUE_COUNT 65536u
+
+struct due {
+    uint64_t first;
+    uint64_t due_ns;
+};
 
 struct lane {
     struct list link; /* of the load's free lanes */
     struct cli_load *load;
-    struct net_http_client *client;
+    struct cli_channel *channel;
     struct io_timer timer; /* until it connects or sends again */
     struct cli_request request;
     uint8_t *body;
-    struct buf head;
-    uint32_t head_count; /* records of the body that `head` is for */
-    uint64_t number;     /* of its next request, or of the one that has no answer */
+    uint64_t number; /* of its next request, or of the one that has no answer */
     uint32_t tries;
     uint32_t failures; /* connections without an answer, in a row */
     uint64_t due_ns;
@@ -49,7 +50,7 @@ struct lane {
 struct cli_load {
     struct cli_load_options options;
     struct cli_load_stats stats;
-    struct format_json_paths *paths;
+    struct due *due; /* ring, by a request's number; NULL: not kept */
     struct list free_lanes;
     struct io_timer pace;  /* until the next request is due */
     struct io_timer sweep; /* looks for what takes too long */
@@ -58,7 +59,7 @@ struct cli_load {
     uint64_t heard_ns; /* when there was progress last, or nothing to wait for */
     uint64_t random;
     uint32_t open_count;
-    uint32_t client_count;
+    uint32_t channel_count;
     bool reached; /* a connection was made once */
     bool stopping;
     bool ending;
@@ -87,7 +88,7 @@ static uint64_t now_ns(const struct cli_load *load)
 /* From a task of its own: the owner may free everything, and callers are not done yet. */
 static void finish_if_over(struct cli_load *load)
 {
-    if (load->ending && load->client_count == 0)
+    if (load->ending && load->channel_count == 0)
         io_defer(load->options.loop, &load->end_task);
 }
 
@@ -127,8 +128,8 @@ static void end_with(struct cli_load *load, err_t err)
          * come. */
         if (lane->open && !lane->in_flight)
             lane_give_up(lane);
-        if (lane->client)
-            net_http_client_close(lane->client);
+        if (lane->channel)
+            cli_channel_close(lane->channel);
     }
     finish_if_over(load);
 }
@@ -190,29 +191,6 @@ static struct cli_request choose(struct cli_load *load)
     };
 }
 
-/* Requests differ in their length at most, or in their number, so the head is made again only for
- * another one. */
-static void make_head(struct lane *lane)
-{
-    const struct cli_load_options *options = &lane->load->options;
-    uint32_t count = record_count(&lane->request);
-    if (count == lane->head_count && !options->numbered)
-        return;
-    lane->head_count = count;
-    buf_reset(&lane->head);
-    buf_add_format(&lane->head,
-                   "POST /v1/topics/%s/records HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n"
-                   "Content-Length: %zu\r\n",
-                   options->topic, options->address, options->content_type,
-                   cli_events_size(options->events, count));
-    /* A connection that is made anew goes on as the same producer. */
-    if (options->numbered)
-        buf_add_format(&lane->head, "Garner-Producer: gen-%016llx-%u\r\nGarner-Sequence: %llu\r\n",
-                       (unsigned long long)options->producers, (unsigned)(lane - lane->load->lanes),
-                       (unsigned long long)lane->number);
-    buf_add_string(&lane->head, "\r\n");
-}
-
 /* Whether a request is due now; when it is due later, sees to it that a free lane will send it. */
 static bool is_due(struct cli_load *load, uint64_t *due_ns)
 {
@@ -227,6 +205,20 @@ static bool is_due(struct cli_load *load, uint64_t *due_ns)
         return true;
     io_timer_start(load->options.loop, &load->pace, *due_ns - now);
     return false;
+}
+
+/* Requests are of one length, so a sequence tells which one. */
+static struct due *due_of(const struct cli_load *load, uint64_t sequence)
+{
+    ASSERT(load->due);
+    return &load->due[sequence / load->options.events->options.batch % DUE_COUNT];
+}
+
+uint64_t cli_load_due_ns(const struct cli_load *load, uint64_t sequence)
+{
+    uint64_t batch = load->options.events->options.batch;
+    const struct due *due = due_of(load, sequence);
+    return due->first / batch == sequence / batch ? due->due_ns : 0;
 }
 
 /* Makes the lane's next request; false when there is none now. */
@@ -246,9 +238,6 @@ static bool compose(struct lane *lane)
     if (err_is_ok(err))
         err = refresh_time(load);
     lane->request = request;
-    make_head(lane);
-    if (err_is_ok(err))
-        err = buf_error(&lane->head);
     if (!err_is_ok(err)) {
         end_with(load, err);
         return false;
@@ -256,7 +245,9 @@ static bool compose(struct lane *lane)
     cli_events_fill(events, lane->body, 0, request.fresh, request.first, load->time);
     cli_events_fill(events, lane->body, request.fresh, request.again_count, request.again,
                     load->time);
-    cli_events_end(events, lane->body, record_count(&request));
+    cli_events_end(events, lane->body, record_count(&request), load->time_ms);
+    if (load->due)
+        *due_of(load, request.first) = (struct due){request.first, lane->due_ns};
     load->stats.sent += request.fresh;
     load->stats.again += request.again_count;
     lane->open = true;
@@ -269,9 +260,11 @@ static bool compose(struct lane *lane)
 static void lane_send(struct lane *lane)
 {
     struct cli_load *load = lane->load;
-    const struct slice parts[] = {
-        buf_slice(&lane->head),
-        slice_make(lane->body, cli_events_size(load->options.events, record_count(&lane->request))),
+    uint32_t count = record_count(&lane->request);
+    const struct cli_carrier_request request = {
+        .body = slice_make(lane->body, cli_events_size(load->options.events, count)),
+        .count = count,
+        .number = lane->number,
     };
     load->stats.retries += lane->tries > 0;
     lane->tries++;
@@ -279,7 +272,7 @@ static void lane_send(struct lane *lane)
     lane->in_flight = true;
     lane->sent_ns = now_ns(load);
     /* A failure closes the connection, which is where it is dealt with. */
-    (void)net_http_client_send(lane->client, parts, 2, false);
+    cli_channel_send(lane->channel, &request);
 }
 
 /* The connection is free: what is open goes out first, then what is due; else it waits. */
@@ -321,7 +314,7 @@ static void on_sweep(struct io_timer *timer)
         /* A connection that is late is closed and not waited for: its answer would be taken for
          * that of the next request. */
         load->stats.timeouts++;
-        net_http_client_close(lane->client);
+        cli_channel_close(lane->channel);
     }
     /* A free lane means that nothing is due, so there is nothing to be impatient for. */
     if (load->open_count == 0 && !list_empty(&load->free_lanes))
@@ -345,7 +338,7 @@ static void on_timer(struct io_timer *timer)
 {
     struct lane *lane = CONTAINER_OF(timer, struct lane, timer);
     lane->pausing = false;
-    if (!lane->client)
+    if (!lane->channel)
         lane_connect(lane);
     else if (lane->ready && !lane->in_flight)
         lane_go(lane);
@@ -361,15 +354,18 @@ static void outcome_unknown(struct lane *lane)
 }
 
 /* The request's counts have come. */
-static void take_answer(struct lane *lane, const struct cli_answer *answer)
+static void take_counts(struct lane *lane, const struct cli_carrier_answer *told)
 {
     struct cli_load *load = lane->load;
+    const struct cli_answer *answer = &told->counts;
     struct cli_load_stats *stats = &load->stats;
     uint64_t now = now_ns(load);
     /* From when it was due, tries and pauses included: what a producer would have waited. */
     uint64_t latency = now - lane->due_ns;
     /* Counted even so: the report shows both, and a sum that is off is a trace of the fault. */
-    if (!cli_acks_answered(load->options.acks, &lane->request, answer))
+    if (told->kind == CLI_CARRIER_WHOLE)
+        cli_acks_whole(load->options.acks, &lane->request, answer->accepted > 0);
+    else if (!cli_acks_answered(load->options.acks, &lane->request, answer))
         stats->wrong++;
     lane->number++;
     stats->accepted += answer->accepted;
@@ -385,72 +381,39 @@ static void take_answer(struct lane *lane, const struct cli_answer *answer)
     lane_drop(lane);
 }
 
-/* The statuses that a later try may change (RFC 9110 section 15). Of 5xx all, since a proxy in
- * between may say any of them for a server that is down. */
-static bool says_later(int status)
-{
-    return status == 408 || status == 429 || status >= 500;
-}
-
-/* Whether an answer that says "later" says too that nothing was taken. */
-static bool says_not_taken(const struct net_http_client_response *response)
-{
-    struct format_json_value error = {0};
-    if (response->status == 408 || response->status == 429)
-        return true;
-    return response->status == 503 && err_is_ok(format_json_get(response->body, "error", &error)) &&
-           error.kind == FORMAT_JSON_STRING && !slice_equal_string(error.raw, "\"fenced\"");
-}
-
-static uint64_t pause_ns(const struct net_http_client_response *response)
-{
-    uint64_t seconds;
-    struct slice text = net_http_fields_get(response->fields, "retry-after");
-    if (!text.data || !err_is_ok(number_parse_u64(text, &seconds)))
-        return BACKOFF_MAX_NS;
-    return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * IO_SECOND;
-}
-
 /* Everything else than counts; the request may be sent again. */
-static void take_refusal(struct lane *lane, const struct net_http_client_response *response)
+static void take_refusal(struct lane *lane, const struct cli_carrier_answer *answer)
 {
     struct cli_load *load = lane->load;
-    struct slice body = slice_sub(slice_trim(response->body), 0, 300);
-    if (!says_later(response->status)) {
-        (void)err_set(&load->why, ERR_INVALID, "%s answered %d: %.*s", load->options.address,
-                      response->status, SLICE_PRINTF(body));
-        /* Success without counts is no server of ours, and may have taken anything. */
-        if (response->status < 300)
-            outcome_unknown(lane);
+    /* It may be in the log, or come there yet: a second delivery of its records is then explained
+     * by this note. */
+    if (answer->maybe_taken)
+        outcome_unknown(lane);
+    if (answer->kind == CLI_CARRIER_FINAL) {
+        (void)err_set(&load->why, ERR_INVALID, "%s", answer->detail);
         lane_give_up(lane);
         end_with(load, err_make(ERR_INVALID));
         return;
     }
-    /* It may be in the log, or come there yet: a second delivery of its records is then explained
-     * by this note. */
-    if (!says_not_taken(response))
-        outcome_unknown(lane);
     if (!load->options.retry)
         lane_give_up(lane);
-    pause_for(lane, pause_ns(response));
+    pause_for(lane, answer->pause_ns);
 }
 
-static void on_response(void *owner, const struct net_http_client_response *response)
+static void on_answer(void *owner, const struct cli_carrier_answer *answer)
 {
     struct lane *lane = owner;
     struct cli_load *load = lane->load;
-    struct cli_answer answer;
     lane->in_flight = false;
     /* It lives, so the next connection is looked for at once. */
     lane->failures = 0;
-    if (response->status >= 0 && response->status < (int)CLI_LOAD_STATUS_MAX)
-        load->stats.statuses[response->status]++;
-    bool counts = response->status == 200 || response->status == 422;
-    if (!counts || !err_is_ok(cli_answer_parse(load->paths, response->body, &answer))) {
-        take_refusal(lane, response);
+    if (answer->status < CLI_LOAD_STATUS_MAX)
+        load->stats.statuses[answer->status]++;
+    if (answer->kind == CLI_CARRIER_LATER || answer->kind == CLI_CARRIER_FINAL) {
+        take_refusal(lane, answer);
     } else {
-        take_answer(lane, &answer);
-        if (response->persistent)
+        take_counts(lane, answer);
+        if (answer->persistent)
             lane_go(lane);
     }
     end_if_all_is_told(load);
@@ -495,12 +458,18 @@ static void disconnected(struct lane *lane, err_t err, const char *detail)
     end_if_all_is_told(load);
 }
 
-static void on_closed(void *owner, err_t err)
+/* What a server that is there has said, and would say again. */
+static bool is_final(err_t err)
+{
+    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID);
+}
+
+static void on_closed(void *owner, err_t err, const char *detail)
 {
     struct lane *lane = owner;
     struct cli_load *load = lane->load;
-    net_http_client_free(&lane->client);
-    load->client_count--;
+    cli_channel_free(&lane->channel);
+    load->channel_count--;
     list_remove(&lane->link);
     lane->ready = false;
     /* The request had gone out, whole or not: only an answer could say what became of it. */
@@ -510,15 +479,19 @@ static void on_closed(void *owner, err_t err)
         if (load->ending || !load->options.retry)
             lane_give_up(lane);
     }
-    if (load->ending)
+    if (!load->ending && is_final(err)) {
+        (void)err_set(&load->why, ERR_INVALID, "%s", detail);
+        end_with(load, err_make(ERR_INVALID));
+    } else if (load->ending) {
         finish_if_over(load);
-    else
-        disconnected(lane, err, cli_door_reason(err));
+    } else {
+        disconnected(lane, err, detail);
+    }
 }
 
-static const struct net_http_client_events lane_events = {
+static const struct cli_carrier_events lane_events = {
     .ready = on_ready,
-    .response = on_response,
+    .answer = on_answer,
     .closed = on_closed,
 };
 
@@ -526,11 +499,11 @@ static void lane_connect(struct lane *lane)
 {
     struct cli_load *load = lane->load;
     struct err_text why = {0};
-    ASSERT(!lane->client && !load->ending);
-    err_t err = net_http_client_new(load->options.loop, load->options.address, RESPONSE_BYTES_MAX,
-                                    &lane_events, lane, &lane->client, &why);
+    ASSERT(!lane->channel && !load->ending);
+    err_t err = cli_channel_open(load->options.carrier, (uint32_t)(lane - load->lanes),
+                                 &lane_events, lane, &lane->channel, &why);
     if (err_is_ok(err))
-        load->client_count++;
+        load->channel_count++;
     else
         disconnected(lane, err, err_detail(err, &why));
 }
@@ -538,7 +511,7 @@ static void lane_connect(struct lane *lane)
 static void run_end(struct task *task)
 {
     struct cli_load *load = CONTAINER_OF(task, struct cli_load, end_task);
-    ASSERT(load->ending && load->client_count == 0);
+    ASSERT(load->ending && load->channel_count == 0);
     load->ended(load->owner, load->ended_for, &load->why);
 }
 
@@ -554,6 +527,7 @@ err_t cli_load_new(const struct cli_load_options *options, struct cli_load **out
 {
     ASSERT(options->connections > 0 && options->duplicates.whole > 0);
     ASSERT(!options->numbered || (options->retry && options->duplicates.part == 0));
+    ASSERT(!options->keeps_due || options->duplicates.part == 0);
     struct cli_load *load =
         mem_zalloc(1, sizeof(*load) + options->connections * sizeof(load->lanes[0]));
     if (!load)
@@ -566,7 +540,11 @@ err_t cli_load_new(const struct cli_load_options *options, struct cli_load **out
     load->end_task.run = run_end;
     load->time_ms = INT64_MIN;
     list_init(&load->free_lanes);
-    err_t err = cli_answer_paths(&load->paths);
+    err_t err = err_ok();
+    if (options->keeps_due)
+        load->due = mem_zalloc(DUE_COUNT, sizeof(*load->due));
+    if (options->keeps_due && !load->due)
+        err = err_make(ERR_MEMORY);
     for (uint32_t i = 0; i < options->connections && err_is_ok(err); i++)
         err = lane_init(&load->lanes[i], load);
     if (err_is_ok(err))
@@ -611,12 +589,10 @@ void cli_load_free(struct cli_load **pointer)
     struct cli_load *load = *pointer;
     if (!load)
         return;
-    ASSERT(load->client_count == 0);
-    for (uint32_t i = 0; i < load->options.connections; i++) {
+    ASSERT(load->channel_count == 0);
+    for (uint32_t i = 0; i < load->options.connections; i++)
         mem_free(load->lanes[i].body);
-        buf_done(&load->lanes[i].head);
-    }
-    format_json_paths_free(&load->paths);
+    mem_free(load->due);
     mem_free(load);
     *pointer = NULL;
 }

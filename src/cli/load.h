@@ -9,7 +9,8 @@
 
 #include "base/metric.h"
 #include "cli/acks.h"
-#include "io/tcp.h"
+#include "cli/carrier.h"
+#include "io/loop.h"
 
 #define CLI_LOAD_STATUS_MAX 600u
 
@@ -17,21 +18,20 @@ struct cli_load;
 
 struct cli_load_options {
     struct io_loop *loop;
-    const char *address; /* of the intake, "host:port" */
-    const char *topic;
-    const char *content_type;
+    struct cli_carrier *carrier; /* what brings requests to the server; outlives the load */
+    const char *address;         /* of the server, for messages */
     const struct cli_events *events;
     struct cli_acks *acks; /* kept up to date; grown as records are sent where `keeps_acks` */
     bool keeps_acks;
-    uint32_t connections;
+    uint32_t connections;        /* channels of the carrier, and requests under way at once */
     uint64_t count;              /* records to send; 0: until cli_load_stop */
     uint64_t rate;               /* records a second; 0: as fast as it goes */
     struct cli_share duplicates; /* of what is sent: records that were sent before */
     uint64_t seed;
     bool retry;
-    bool numbered; /* each connection is a producer that numbers its requests; with `retry`, and
-                      without `duplicates` */
-    uint64_t producers;    /* numbered: what their names have in common, and no other run's have */
+    bool numbered;  /* each connection is a producer that numbers its requests; with `retry`, and
+                       without `duplicates` */
+    bool keeps_due; /* for cli_load_due_ns; without `duplicates` */
     bool waits_for_server; /* a connection refused at the very start is no failure */
     uint64_t timeout_ms;   /* for one answer; then its connection is given up */
     uint64_t patience_ms;  /* without any answer; then all is given up */
@@ -71,5 +71,7 @@ void cli_load_stop(struct cli_load *load);
 /* Gives up at once; `ended` follows with ERR_CANCELLED. Harmless when it has ended. */
 void cli_load_cancel(struct cli_load *load);
 const struct cli_load_stats *cli_load_stats(const struct cli_load *load);
+/* When the request was due that a record was sent in, in monotonic time; 0 for one of long ago. */
+uint64_t cli_load_due_ns(const struct cli_load *load, uint64_t sequence);
 /* Frees one that was never started or has ended. */
 void cli_load_free(struct cli_load **load);

@@ -108,6 +108,22 @@ static void add_speed(const struct cli_report *report, struct buf *out)
     buf_add_byte(out, '\n');
 }
 
+/* As a consumer sees it: from when a record was due to when it was read back. */
+static void add_echo(const struct cli_echo_stats *echo, struct buf *out)
+{
+    buf_add_string(out, "end to end  p50 ");
+    add_duration(out, histogram_quantile_ns(&echo->latency, 0.5));
+    buf_add_string(out, ", p99 ");
+    add_duration(out, histogram_quantile_ns(&echo->latency, 0.99));
+    buf_add_string(out, ", p99.9 ");
+    add_duration(out, histogram_quantile_ns(&echo->latency, 0.999));
+    buf_add_string(out, ", max ");
+    add_duration(out, echo->latency_max_ns);
+    buf_add_string(out, "; ");
+    add_count(out, echo->records);
+    buf_add_string(out, " records read back\n");
+}
+
 /* What stands between a run and a dull one; without any of it, nothing. */
 static void add_troubles(const struct cli_report *report, struct buf *out)
 {
@@ -123,7 +139,7 @@ static void add_troubles(const struct cli_report *report, struct buf *out)
     }
     for (uint32_t status = 0; status < CLI_LOAD_STATUS_MAX; status++) {
         /* What is as it should be is told by the counts of records. */
-        if (status == 200 || stats->statuses[status] == 0)
+        if (status == 200 || status == 0 || stats->statuses[status] == 0)
             continue;
         buf_add_format(out, "status %u  ", status);
         add_count(out, stats->statuses[status]);
@@ -172,6 +188,8 @@ void cli_report_text(const struct cli_report *report, struct buf *out)
 {
     add_records(report, out);
     add_speed(report, out);
+    if (report->echo)
+        add_echo(report->echo, out);
     add_troubles(report, out);
     /* Where nothing was compared, zero missing would be a claim without ground. */
     if (report->directory)
@@ -244,6 +262,16 @@ void cli_report_json(const struct cli_report *report, struct buf *out)
                    report->run);
     add_json_counts(report->stats, out);
     add_json_speed(report, out);
+    if (report->echo) {
+        const struct cli_echo_stats *echo = report->echo;
+        buf_add_format(out,
+                       ",\"end_to_end_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,"
+                       "\"max\":%.3f,\"records\":%llu}",
+                       (double)histogram_quantile_ns(&echo->latency, 0.5) / 1e6,
+                       (double)histogram_quantile_ns(&echo->latency, 0.99) / 1e6,
+                       (double)histogram_quantile_ns(&echo->latency, 0.999) / 1e6,
+                       (double)echo->latency_max_ns / 1e6, (unsigned long long)echo->records);
+    }
     if (report->tortured) {
         add_field(out, "kills", report->kills);
         buf_add_format(out, ",\"slowest_return_ms\":%.3f", (double)report->slowest_return_ns / 1e6);

@@ -6,6 +6,7 @@
  */
 
 #include "base/buf.h"
+#include "cli/echo.h"
 #include "cli/load.h"
 #include "cli/verify.h"
 
@@ -16,8 +17,9 @@ struct cli_report {
     uint64_t elapsed_ns; /* from the first request to the last answer */
     bool tortured;       /* the next two apply */
     uint32_t kills;
-    uint64_t slowest_return_ns; /* from a kill to the next answer, at the most */
-    const char *directory;      /* of the files that were compared; NULL: none were */
+    uint64_t slowest_return_ns;        /* from a kill to the next answer, at the most */
+    const struct cli_echo_stats *echo; /* NULL: nothing was read back */
+    const char *directory;             /* of the files that were compared; NULL: none were */
     uint64_t files;
     uint64_t file_records;
     uint64_t foreign; /* ids in the files that were never sent */

@@ -202,25 +202,40 @@ void flow_batch_seal(uint8_t *batch, size_t size)
     put_u32be(batch + AT_CRC, crc32c(0, batch + CRC_FROM, size - CRC_FROM));
 }
 
-struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
+/* All that the header says, and the seal. */
+static void write_header(uint8_t *batch, size_t size, uint32_t record_count,
+                         int64_t first_timestamp_ms, int64_t max_timestamp_ms)
 {
-    uint8_t *batch = builder->bytes.data;
-    size_t size = builder->bytes.size;
-    ASSERT(builder->record_count > 0 && size > FLOW_BATCH_HEADER_SIZE);
+    ASSERT(record_count > 0 && size > FLOW_BATCH_HEADER_SIZE);
     /* Given by the log, when the batch's turn comes; the CRC leaves it out for that. */
     put_u64be(batch + AT_BASE_OFFSET, 0);
     put_u32be(batch + AT_LEADER_EPOCH, 0);
     batch[AT_MAGIC] = BATCH_MAGIC;
     put_u16be(batch + AT_ATTRIBUTES, 0);
-    put_u32be(batch + AT_LAST_OFFSET_DELTA, builder->record_count - 1);
-    put_u64be(batch + AT_FIRST_TIMESTAMP, (uint64_t)builder->first_timestamp_ms);
-    put_u64be(batch + AT_MAX_TIMESTAMP, (uint64_t)builder->max_timestamp_ms);
+    put_u32be(batch + AT_LAST_OFFSET_DELTA, record_count - 1);
+    put_u64be(batch + AT_FIRST_TIMESTAMP, (uint64_t)first_timestamp_ms);
+    put_u64be(batch + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp_ms);
     /* No producer: id, epoch and sequence are -1. */
     put_u64be(batch + AT_PRODUCER_ID, UINT64_MAX);
     put_u16be(batch + AT_PRODUCER_EPOCH, UINT16_MAX);
     put_u32be(batch + AT_BASE_SEQUENCE, UINT32_MAX);
-    put_u32be(batch + AT_RECORD_COUNT, builder->record_count);
+    put_u32be(batch + AT_RECORD_COUNT, record_count);
     flow_batch_seal(batch, size);
+}
+
+void flow_batch_end(uint8_t *batch, size_t size, uint32_t record_count, int64_t timestamp_ms)
+{
+    ASSERT(batch && batch[AT_MAGIC] == BATCH_MAGIC);
+    write_header(batch, size, record_count, timestamp_ms, timestamp_ms);
+}
+
+struct slice flow_batch_builder_finish(struct flow_batch_builder *builder)
+{
+    uint8_t *batch = builder->bytes.data;
+    size_t size = builder->bytes.size;
+    ASSERT(batch && builder->record_count > 0);
+    write_header(batch, size, builder->record_count, builder->first_timestamp_ms,
+                 builder->max_timestamp_ms);
     return slice_make(batch, size);
 }
 

@@ -81,6 +81,10 @@ void flow_batch_builder_reset(struct flow_batch_builder *builder, size_t keep_by
 /* Writes the header and the CRC; returns the batch, base offset 0. The bytes stay the builder's;
  * nothing may be added afterwards. At least one record. */
 struct slice flow_batch_builder_finish(struct flow_batch_builder *builder);
+/* Writes header and CRC of a batch at `batch` again, for `size` bytes with `record_count` records
+ * of one time each: what a builder has finished, with values patched or records at its end left
+ * off. */
+void flow_batch_end(uint8_t *batch, size_t size, uint32_t record_count, int64_t timestamp_ms);
 
 /* Reads the header of the batch at the front of `bytes`: lengths, magic, counts; not the CRC.
  * ERR_CORRUPT (or ERR_END when `bytes` is shorter than the batch says). */

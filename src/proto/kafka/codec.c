@@ -67,15 +67,36 @@ static void add_u32be(struct buf *out, uint32_t value)
     buf_add(out, bytes, sizeof(bytes));
 }
 
+/* Whoever asks for the versions cannot know yet whether the one it asks in is known here, and reads
+ * the header as it always was (KIP-511). */
+static bool has_tags(const struct proto_kafka_api *api, int16_t version)
+{
+    return proto_kafka_is_flexible(api, version) && api->key != PROTO_KAFKA_API_VERSIONS;
+}
+
 void proto_kafka_write_response_header(const struct proto_kafka_api *api, int16_t version,
                                        int32_t correlation_id, struct buf *out)
 {
     ASSERT(api && out);
     add_u32be(out, (uint32_t)correlation_id);
-    /* Whoever asks for the versions cannot know yet whether the one it asks in is known here, and
-     * reads the header as it always was (KIP-511). */
-    if (proto_kafka_is_flexible(api, version) && api->key != PROTO_KAFKA_API_VERSIONS)
+    if (has_tags(api, version))
         buf_add_byte(out, 0);
+}
+
+err_t proto_kafka_read_response_header(const struct proto_kafka_api *api, int16_t version,
+                                       struct slice *bytes, int32_t *correlation_id,
+                                       struct err_text *why)
+{
+    ASSERT(api && bytes && correlation_id);
+    struct cursor c = cursor_make(*bytes);
+    int32_t id = (int32_t)cursor_u32be(&c);
+    if (has_tags(api, version))
+        skip_tags(&c);
+    if (!cursor_ok(&c))
+        return err_set(why, ERR_SYNTAX, "the response's header is cut off");
+    *bytes = c.rest;
+    *correlation_id = id;
+    return err_ok();
 }
 
 void proto_kafka_write_request_header(const struct proto_kafka_api *api,

@@ -110,6 +110,11 @@ void proto_kafka_encode(const struct proto_kafka_api *api, const struct proto_ka
  * version. */
 void proto_kafka_write_response_header(const struct proto_kafka_api *api, int16_t version,
                                        int32_t correlation_id, struct buf *out);
+/* Takes the header off the front of a response to `api` in `version`; `*bytes` is then the message.
+ * ERR_SYNTAX. For clients. */
+err_t proto_kafka_read_response_header(const struct proto_kafka_api *api, int16_t version,
+                                       struct slice *bytes, int32_t *correlation_id,
+                                       struct err_text *why);
 /* Appends a request's header, for clients. */
 void proto_kafka_write_request_header(const struct proto_kafka_api *api,
                                       const struct proto_kafka_request_header *header,

@@ -415,6 +415,26 @@ static void every_allocation_may_fail(void **state)
     end(f);
 }
 
+/* A broker says of a batch that it was taken, and not what it made of its records. */
+static void an_answer_for_the_whole_leaves_the_broken_in_doubt(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(9, true);
+    struct cli_request request = records(0, 6);
+    cli_acks_whole(&f->acks, &request, true);
+    for (uint64_t i = 0; i < 6; i++) {
+        bool broken = cli_events_is_broken(&f->events, i);
+        expect(f, i, CLI_ACKS_NONE, !broken, broken);
+    }
+    request = (struct cli_request){.first = 6, .fresh = 3, .again = 0, .again_count = 2};
+    cli_acks_whole(&f->acks, &request, false);
+    for (uint64_t i = 6; i < 9; i++)
+        expect(f, i, CLI_ACKS_REFUSED, 0, 0);
+    assert_int_equal(cli_acks_get(&f->acks, 0).verdict, CLI_ACKS_REFUSED);
+    assert_int_equal(cli_acks_get(&f->acks, 0).sure, !cli_events_is_broken(&f->events, 0));
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_long_list_is_written_in_pieces),
         cmocka_unit_test(every_call_of_the_disk_may_fail_while_the_list_is_written),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(an_answer_for_the_whole_leaves_the_broken_in_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

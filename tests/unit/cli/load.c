@@ -19,7 +19,9 @@ struct fixture {
     struct fake_loop *fake;
     struct cli_events events;
     struct cli_acks acks;
+    struct cli_carrier *carrier;
     struct cli_load *load;
+    struct cli_carrier_http_options http;
     struct cli_load_options options;
     struct io_tcp_ops refusing;
     unsigned ended;
@@ -47,8 +49,6 @@ static struct fixture *prepare(uint32_t batch, uint64_t count)
     f->options = (struct cli_load_options){
         .loop = &f->fake->loop,
         .address = "127.0.0.1:80",
-        .topic = "events",
-        .content_type = "application/x-ndjson",
         .events = &f->events,
         .acks = &f->acks,
         .keeps_acks = true,
@@ -60,11 +60,19 @@ static struct fixture *prepare(uint32_t batch, uint64_t count)
         .timeout_ms = 30000,
         .patience_ms = 60000,
     };
+    f->http = (struct cli_carrier_http_options){
+        .loop = &f->fake->loop,
+        .address = "127.0.0.1:80",
+        .topic = "events",
+        .content_type = "application/x-ndjson",
+    };
     return f;
 }
 
 static void start(struct fixture *f)
 {
+    assert_ok(cli_carrier_http(&f->http, &f->carrier));
+    f->options.carrier = f->carrier;
     assert_ok(cli_load_new(&f->options, &f->load));
     cli_load_start(f->load, on_ended, f);
     fake_run(f->fake);
@@ -87,6 +95,7 @@ static void end(struct fixture *f)
     assert_int_equal(f->fake->timer_count, 0);
     cli_load_free(&f->load);
     assert_null(f->load);
+    cli_carrier_free(&f->carrier);
     cli_acks_done(&f->acks);
     cli_events_done(&f->events);
     fake_loop_free(f->fake);
@@ -208,8 +217,8 @@ static void a_numbered_request_keeps_its_number_until_it_is_answered(void **stat
     (void)state;
     struct fixture *f = prepare(2, 8);
     f->options.connections = 2;
-    f->options.numbered = true;
-    f->options.producers = 0xabc;
+    f->options.numbered = f->http.numbered = true;
+    f->http.producers = 0xabc;
     start(f);
     static const char *const first =
         "Garner-Producer: gen-0000000000000abc-0\r\nGarner-Sequence: 0\r\n";
@@ -565,7 +574,7 @@ static void an_address_that_cannot_be_used_is_said_at_once(void **state)
     (void)state;
     struct fixture *f = prepare(1, 1);
     f->options.connections = 3;
-    f->options.address = "nowhere";
+    f->http.address = f->options.address = "nowhere";
     start(f);
     assert_int_equal(f->ended, 1);
     assert_true(err_is(f->ended_for, ERR_INVALID));
@@ -887,7 +896,10 @@ static void every_allocation_may_fail(void **state)
         struct fixture *f = prepare(5, 20);
         f->options.connections = 2;
         mem_fail_after(n);
-        err_t err = cli_load_new(&f->options, &f->load);
+        err_t err = cli_carrier_http(&f->http, &f->carrier);
+        f->options.carrier = f->carrier;
+        if (err_is_ok(err))
+            err = cli_load_new(&f->options, &f->load);
         if (err_is_ok(err)) {
             cli_load_start(f->load, on_ended, f);
             for (int step = 0; f->ended == 0 && step < 1000; step++) {

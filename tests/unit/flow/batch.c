@@ -61,6 +61,34 @@ static void a_batch_has_exactly_kafkas_bytes(void **state)
     flow_batch_builder_done(&b);
 }
 
+static void a_batch_is_ended_again_with_fewer_records_and_other_values(void **state)
+{
+    (void)state;
+    struct flow_batch_builder whole, part;
+    flow_batch_builder_init(&whole);
+    flow_batch_builder_init(&part);
+    size_t size = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_code(
+            flow_batch_builder_add(&whole, 0, slice_make(NULL, 0), SLICE_LITERAL("value"), NULL, 0),
+            ERR_OK);
+        size = i == 1 ? whole.bytes.size : size;
+    }
+    for (int i = 0; i < 2; i++)
+        assert_code(flow_batch_builder_add(&part, 12345, slice_make(NULL, 0),
+                                           i == 1 ? SLICE_LITERAL("VALUE") : SLICE_LITERAL("value"),
+                                           NULL, 0),
+                    ERR_OK);
+    uint8_t *batch = (uint8_t *)(uintptr_t)flow_batch_builder_finish(&whole).data;
+    memcpy(batch + size - 6, "VALUE", 5);
+    flow_batch_end(batch, size, 2, 12345);
+    struct slice expected = flow_batch_builder_finish(&part);
+    assert_int_equal(expected.size, size);
+    assert_memory_equal(expected.data, batch, size);
+    flow_batch_builder_done(&whole);
+    flow_batch_builder_done(&part);
+}
+
 static void kafkas_bytes_are_read_back(void **state)
 {
     (void)state;
@@ -621,6 +649,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_has_exactly_kafkas_bytes),
         cmocka_unit_test(kafkas_bytes_are_read_back),
+        cmocka_unit_test(a_batch_is_ended_again_with_fewer_records_and_other_values),
         cmocka_unit_test(the_base_offset_lies_outside_the_crc),
         cmocka_unit_test(what_follows_a_batch_is_not_part_of_it),
         cmocka_unit_test(every_torn_batch_is_told_as_short),

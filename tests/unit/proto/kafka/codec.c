@@ -84,6 +84,40 @@ static void structs_begin_with_their_defaults(void **state)
     assert_null(proto_kafka_api(7));
 }
 
+static void a_responses_header_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    const struct {
+        int16_t key;
+        int16_t version;
+        size_t size;
+    } cases[] = {{PROTO_KAFKA_API_VERSIONS, 3, 4},
+                 {PROTO_KAFKA_METADATA, 9, 5},
+                 {PROTO_KAFKA_METADATA, 8, 4}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct proto_kafka_api *api = proto_kafka_api(cases[i].key);
+        struct buf bytes = {0};
+        struct err_text why = {0};
+        int32_t id = 0;
+        proto_kafka_write_response_header(api, cases[i].version, 77, &bytes);
+        assert_int_equal(bytes.size, cases[i].size);
+        for (size_t cut = 0; cut < bytes.size; cut++) {
+            struct slice part = slice_make(bytes.data, cut);
+            assert_true(
+                err_is(proto_kafka_read_response_header(api, cases[i].version, &part, &id, &why),
+                       ERR_SYNTAX));
+            assert_int_equal(part.size, cut);
+        }
+        buf_add_string(&bytes, "message");
+        struct slice rest = buf_slice(&bytes);
+        assert_true(
+            err_is_ok(proto_kafka_read_response_header(api, cases[i].version, &rest, &id, &why)));
+        assert_int_equal(id, 77);
+        assert_true(slice_equal_string(rest, "message"));
+        buf_done(&bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +126,7 @@ int main(void)
         cmocka_unit_test(a_header_that_is_cut_off_is_an_error),
         cmocka_unit_test(a_response_has_tagged_fields_in_flexible_versions_but_for_api_versions),
         cmocka_unit_test(structs_begin_with_their_defaults),
+        cmocka_unit_test(a_responses_header_is_read_as_it_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,14 @@ const char *cli_broker_code_name(int16_t code)
     return "error";
 }
 
+const struct proto_kafka_produce_response_partition *
+cli_broker_produced(const struct proto_kafka_produce_response *response)
+{
+    bool one = response->responses.count == 1 &&
+               response->responses.items[0].partition_responses.count == 1;
+    return one ? &response->responses.items[0].partition_responses.items[0] : NULL;
+}
+
 /* Its place in the table of all. */
 static size_t index_of(const struct proto_kafka_api *api)
 {

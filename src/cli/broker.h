@@ -71,5 +71,11 @@ enum cli_broker_verdict {
     CLI_BROKER_FAILED,  /* not taken, and nothing like it would be */
 };
 enum cli_broker_verdict cli_broker_verdict(int16_t code);
+/* The code of a batch that is larger than the broker takes. */
+#define CLI_BROKER_TOO_LARGE 10
+/* The one partition that a response to cli_broker_produce is about; NULL when it is about others.
+ */
+const struct proto_kafka_produce_response_partition *
+cli_broker_produced(const struct proto_kafka_produce_response *response);
 /* The code's name, as the protocol has it, or "error". */
 const char *cli_broker_code_name(int16_t code);

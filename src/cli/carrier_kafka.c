@@ -89,16 +89,6 @@ static void on_ready(void *owner)
     tell_ready_soon(connection);
 }
 
-/* The first partition of the first topic, and there is no other. */
-static const struct proto_kafka_produce_response_partition *
-partition_of(const struct proto_kafka_produce_response *response)
-{
-    if (response->responses.count != 1 ||
-        response->responses.items[0].partition_responses.count != 1)
-        return NULL;
-    return &response->responses.items[0].partition_responses.items[0];
-}
-
 static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
                       const void *response)
 {
@@ -106,7 +96,7 @@ static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
     struct channel *channel = tag;
     struct err_text why = {0};
     ASSERT(channel && api->key == PROTO_KAFKA_PRODUCE);
-    const struct proto_kafka_produce_response_partition *told = partition_of(response);
+    const struct proto_kafka_produce_response_partition *told = cli_broker_produced(response);
     struct cli_carrier_answer answer = {.kind = CLI_CARRIER_FINAL, .persistent = true};
     enum cli_broker_verdict verdict = CLI_BROKER_FAILED;
     if (told) {

@@ -17,6 +17,7 @@
 #include "cli/fsck.h"
 #include "cli/gen.h"
 #include "cli/ledger.h"
+#include "cli/produce.h"
 #include "cli/reload.h"
 #include "cli/restore.h"
 #include "cli/topics.h"
@@ -83,6 +84,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_ledger_text,
      .run = cli_ledger,
      .options = cli_ledger_options},
+    {.name = "produce",
+     .summary = "write lines of standard input to a topic",
+     .arguments = "TOPIC",
+     .text = cli_produce_text,
+     .run = cli_produce,
+     .options = cli_produce_options},
     {.name = "reload",
      .summary = "have a running server read its contracts again",
      .arguments = "",

@@ -334,16 +334,34 @@ struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch)
     };
 }
 
+/* Nearly all numbers of a record take one byte or two, and a batch is walked record by record
+ * before it is taken. */
+static inline int32_t read_number(struct cursor *c)
+{
+    const uint8_t *in = c->rest.data;
+    size_t size = c->rest.size > 0 && in[0] < 0x80 ? 1 : 2;
+    ASSERT(c);
+    if (c->rest.size < size || in[size - 1] >= 0x80)
+        return cursor_varint(c);
+    uint32_t bits = size == 1 ? in[0] : (uint32_t)(in[0] & 0x7f) | (uint32_t)in[1] << 7;
+    c->rest = slice_make(in + size, c->rest.size - size);
+    return (int32_t)zigzag_decode(bits);
+}
+
 /* A length and its bytes; the length -1 gives data NULL. */
-static struct slice read_bytes(struct cursor *c)
+static inline struct slice read_bytes(struct cursor *c)
 {
     ASSERT(c);
-    int32_t size = cursor_varint(c);
+    int32_t size = read_number(c);
     if (size == -1)
         return slice_make(NULL, 0);
-    if (size < 0)
+    if (size < 0 || (size_t)size > c->rest.size) {
         cursor_fail(c);
-    return cursor_bytes(c, size < 0 ? 0 : (size_t)size);
+        return slice_make(NULL, 0);
+    }
+    struct slice bytes = slice_make(c->rest.data, (size_t)size);
+    c->rest = slice_make(c->rest.data + size, c->rest.size - (size_t)size);
+    return bytes;
 }
 
 err_t flow_batch_next_raw(struct flow_batch_iterator *it, struct flow_record *out,
@@ -361,11 +379,11 @@ err_t flow_batch_next_raw(struct flow_batch_iterator *it, struct flow_record *ou
     /* Of a record: none are defined. */
     uint8_t attributes = cursor_u8(&c);
     uint64_t timestamp_delta = (uint64_t)cursor_varlong(&c);
-    int32_t offset_delta = cursor_varint(&c);
+    int32_t offset_delta = read_number(&c);
     struct slice rest = c.rest;
     struct slice key = read_bytes(&c);
     struct slice value = read_bytes(&c);
-    int32_t header_count = cursor_varint(&c);
+    int32_t header_count = read_number(&c);
     if (!cursor_ok(&outer) || !cursor_ok(&c) || header_count < 0 || offset_delta < 0 ||
         offset_delta > it->batch->last_offset_delta)
         return err_make(ERR_CORRUPT);

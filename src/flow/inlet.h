@@ -69,7 +69,9 @@ struct flow_inlet_request {
     const char *source; /* name of the source, for dead letters: "http" */
     enum flow_framing framing;
     uint32_t partition; /* BATCH, and what was part of one: where it goes */
-    struct slice body;  /* needed only during flow_inlet_submit, as what `history` points to */
+    struct slice body;  /* needed only during flow_inlet_submit, as what `history` points to; of a
+                           BATCH until `done`: the log takes it from there, and writes its base
+                           offset into it */
     const struct flow_inlet_history *history; /* NULL: it comes for the first time */
     const struct flow_inlet_once *once; /* NULL: it counts each time it comes; needed as `body` */
     void (*done)(struct flow_inlet_request *request);

@@ -18,6 +18,10 @@
 
 /* A request whose rest is larger is read straight into its bytes. */
 #define DIRECT_MIN 16384u
+/* Behind a request of this size the next is taken for one too: only its front is read into the
+ * shared buffer, since copying the rest out of there costs more than another read. */
+#define LARGE_MIN 65536u
+#define FRONT_SIZE 512u
 /* The most that one read takes, so that one fast peer does not hold the loop. */
 #define DIRECT_MAX 262144u
 /* Answers that one write takes together. */
@@ -148,6 +152,7 @@ static void deliver(struct net_kafka_conn *conn)
     struct net_kafka_request *request = conn->current;
     ASSERT(request->step == REQUEST_READ && request->bytes.size == request->size);
     conn->current = NULL;
+    conn->large = request->size >= LARGE_MIN;
     request->step = REQUEST_HANDED;
     conn->server->counters.requests++;
     enter(conn, CONN_SIZE);
@@ -251,11 +256,14 @@ static struct io_room on_room(void *owner)
     struct net_kafka_conn *conn = owner;
     struct net_kafka_request *request = conn->current;
     size_t left = conn->state == CONN_READ ? request->size - request->bytes.size : 0;
-    conn->direct = left >= DIRECT_MIN;
+    conn->direct = left >= DIRECT_MIN || (left > 0 && conn->large);
     if (conn->direct)
         return (struct io_room){request->bytes.data + request->bytes.size,
                                 left < DIRECT_MAX ? left : DIRECT_MAX};
-    return (struct io_room){conn->server->buffer, conn->server->limits.read_size};
+    size_t size = conn->server->limits.read_size;
+    if (conn->large && size > FRONT_SIZE)
+        size = FRONT_SIZE;
+    return (struct io_room){conn->server->buffer, size};
 }
 
 static void on_read(void *owner, size_t size)

@@ -42,6 +42,7 @@ struct net_kafka_conn {
     enum net_kafka_conn_state state;
     bool reading; /* the socket is */
     bool direct;  /* the last room was in the request */
+    bool large;   /* the last request was */
     bool peer_ended;
     bool cut;          /* answers from here on are not sent: one before them could not be */
     uint8_t size_have; /* bytes of the size */

@@ -67,6 +67,8 @@ static bool headers_fit(const struct flow_record *record)
     struct slice rest = record->headers;
     struct flow_header header;
     uint32_t count = 0;
+    if (record->header_count == 0)
+        return rest.size == 0;
     while (flow_record_header(&rest, &header))
         count++;
     return rest.size == 0 && count == record->header_count;

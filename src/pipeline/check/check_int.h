@@ -86,6 +86,7 @@ struct pipeline_check_slot {
     uint32_t topic_index;
     uint32_t place;                   /* a partition, or partition_count: dead letters */
     struct flow_inlet_request *whole; /* the request whose one batch this is, or NULL */
+    struct slice as_sent;             /* that batch where it is the request's own bytes */
 };
 
 /* What a commit holds of one topic. */

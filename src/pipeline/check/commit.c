@@ -141,6 +141,7 @@ static err_t add_slot(struct pipeline_check_commit *commit, const struct flow_in
     fresh->place = place;
     fresh->mark_request = 0;
     fresh->whole = NULL;
+    fresh->as_sent = slice_make(NULL, 0);
     *out = fresh;
     return err_ok();
 }
@@ -234,7 +235,11 @@ err_t pipeline_check_commit_whole(struct pipeline_check_pass *pass, struct slice
     slot->mark = flow_batch_builder_mark(&slot->builder);
     slot->mark_request = check->request_number;
     slot->whole = pass->request;
-    TRY(add_or_undo(&slot->builder.bytes, batch.data, batch.size));
+    /* The request keeps its own bytes until it is answered, so they are not copied. */
+    if (batch.data == pass->request->body.data)
+        slot->as_sent = batch;
+    else
+        TRY(add_or_undo(&slot->builder.bytes, batch.data, batch.size));
     if (keys) {
         const struct pipeline_check_span span = {pass->request, 0};
         TRY(add_or_undo(&slot->keys, keys, record_count * sizeof(*keys)));
@@ -386,14 +391,16 @@ void pipeline_check_commit_hand_over(struct pipeline_check *check,
         const struct flow_inlet_topic *topic = check->topics[slot->topic_index];
         /* The place behind the last partition is that of the dead letters. */
         bool dead = slot->place == topic->partition_count;
-        struct slice batch = slot->whole ? buf_slice(&slot->builder.bytes)
-                                         : flow_batch_builder_finish(&slot->builder);
+        struct slice batch = slot->as_sent;
+        if (!batch.data)
+            batch = slot->whole ? buf_slice(&slot->builder.bytes)
+                                : flow_batch_builder_finish(&slot->builder);
         commit->appends[i] = (struct flow_append){
             .topic_id = dead ? topic->dlq_id : topic->topic_id,
             .partition = dead ? 0 : slot->place,
             .kind = dead ? FLOW_APPEND_DEAD_LETTERS : FLOW_APPEND_RECORDS,
             .record_count = slot->builder.record_count,
-            .batch = slot->builder.bytes.data,
+            .batch = (uint8_t *)(uintptr_t)batch.data,
             .batch_size = batch.size,
             .holes = slot->whole,
             .keys = slot->keys.size > 0 ? (const void *)slot->keys.data : NULL,

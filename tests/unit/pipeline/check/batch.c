@@ -66,8 +66,8 @@ static struct sent *submit(struct fixture *f, const char *topic, uint32_t partit
     *s = fixture_request(f, 'x', topic, FLOW_FRAMING_BATCH, body);
     s->request.source = "kafka";
     s->request.partition = partition;
+    s->own = body;
     fixture_submit(f, s);
-    body_free(body);
     return s;
 }
 
@@ -841,7 +841,7 @@ static void every_allocation_may_fail(void **state)
         mem_fail_after(n);
         fixture_submit(&f, &tried);
         mem_fail_after(0);
-        body_free(body);
+        tried.own = body;
         struct sent *again = submit(&f, "events", 0, &batch);
         fixture_run(&f);
         assert_counts(&before, 1, 0, 0);

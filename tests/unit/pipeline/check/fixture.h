@@ -61,6 +61,7 @@ struct sent {
     char letter;
     unsigned answers;
     struct sent *next; /* submitted from within the answer */
+    struct slice own;  /* its body, where it is needed until it is answered, and not longer */
 };
 
 static inline void fixture_queue(struct fixture *f, struct task *task)
@@ -298,6 +299,8 @@ static inline void fixture_answered(struct flow_inlet_request *request)
 {
     struct sent *s = CONTAINER_OF(request, struct sent, request);
     s->answers++;
+    mem_free((void *)(uintptr_t)s->own.data);
+    s->own = slice_make(NULL, 0);
     buf_add_byte(&s->fixture->answered, (uint8_t)s->letter);
     if (s->next)
         flow_inlet_submit(pipeline_check_inlet(s->fixture->check), &s->next->request);

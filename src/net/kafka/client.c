@@ -219,19 +219,21 @@ err_t net_kafka_client_send(struct net_kafka_client *client, const struct proto_
 {
     struct slice all[PARTS_MAX];
     size_t size = 0;
+    size_t all_count = 1;
     ASSERT(count < PARTS_MAX - 1 && proto_kafka_has_version(api, version));
     if (client->closing)
         /* `closed` will tell the reason; this only says that nothing was sent. */
         return err_make(ERR_CLOSED);
     ASSERT(silent || net_kafka_client_has_room(client));
     for (size_t i = 0; i < count; i++) {
-        all[i + 1] = parts[i];
         size += parts[i].size;
+        if (parts[i].size > 0)
+            all[all_count++] = parts[i];
     }
     err_t err = write_head(client, api, version, size);
     all[0] = buf_slice(&client->head);
     if (err_is_ok(err))
-        err = io_tcp_write(client->loop, client->tcp, all, count + 1);
+        err = io_tcp_write(client->loop, client->tcp, all, all_count);
     if (!err_is_ok(err)) {
         end_with(client, err);
         return err;

@@ -133,6 +133,7 @@ static err_t take_versions(struct cli_broker *broker,
 
 static err_t ask_metadata(struct cli_broker *broker)
 {
+    /* A name that was mistyped must not become a topic. */
     struct proto_kafka_metadata_request request;
     struct proto_kafka_metadata_request_topic topic = {.name = slice_string(broker->options.topic)};
     proto_kafka_init(proto_kafka_api(PROTO_KAFKA_METADATA)->request, &request);
@@ -150,6 +151,7 @@ static err_t take_partitions(struct cli_broker *broker,
     uint32_t count = topic->partitions.count;
     for (uint32_t i = 0; i < count; i++) {
         const struct proto_kafka_metadata_response_partition *item = &topic->partitions.items[i];
+        /* Right after a topic was made, and while a leader changes. */
         if (item->leader_id < 0 || cli_broker_verdict(item->error_code) == CLI_BROKER_LATER)
             return err_set(&broker->why, ERR_AGAIN, "partition %d of %s has no leader yet",
                            (int)item->partition_index, options->topic);
@@ -157,6 +159,7 @@ static err_t take_partitions(struct cli_broker *broker,
             return err_set(&broker->why, ERR_UNSUPPORTED,
                            "%s is led by several brokers; take a topic that one leads",
                            options->topic);
+        /* Partitions are counted through from 0 here, so none may be missing among them. */
         if (item->partition_index < 0 || (uint32_t)item->partition_index >= count)
             return err_set(&broker->why, ERR_SYNTAX, "%s tells of a partition %d of %u",
                            options->address, (int)item->partition_index, count);
@@ -173,6 +176,7 @@ static err_t take_metadata(struct cli_broker *broker,
     if (response->topics.count != 1 || !slice_equal_string(topic->name, options->topic))
         return err_set(&broker->why, ERR_SYNTAX, "%s was asked for %s and told of something else",
                        options->address, options->topic);
+    /* Told apart from other codes: it is what happens most, and has a remedy. */
     if (topic->error_code == 3)
         return err_set(&broker->why, ERR_NOT_FOUND,
                        "%s has no topic %s; declare it in a contract, or create it",
@@ -211,6 +215,7 @@ static void on_answer(void *owner, const struct net_kafka_client_answer *answer)
         err = proto_kafka_decode(
             answer->api, answer->api->response, answer->version, answer->message, &arena,
             answer->message.size * MESSAGE_FACTOR + MESSAGE_EXTRA, response, &broker->why);
+    /* What is asked before that is ours, and the owner asks nothing before that. */
     if (err_is_ok(err) && broker->step == STEP_READY)
         broker->events->answer(broker->owner, answer->tag, answer->api, response);
     else if (err_is_ok(err))
@@ -233,6 +238,7 @@ static void on_closed(void *owner, err_t err)
     struct cli_broker *broker = owner;
     if (broker->failed)
         err = broker->error;
+    /* A decoder may have said more than the connection does. */
     if (!err_is_ok(err) && !broker->why.text[0])
         (void)err_set(&broker->why, (enum err_code)err.code, "%s", cli_door_reason(err));
     net_kafka_client_free(&broker->client);
@@ -297,6 +303,7 @@ static err_t prepare(struct cli_broker *broker, int16_t key, const struct proto_
     *version = broker->versions[index_of(*api)];
     if (*version >= 0)
         return err_ok();
+    /* Only when it is needed: a broker that cannot fetch may still be written to. */
     err_t err = err_set(&broker->why, ERR_UNSUPPORTED,
                         "%s serves no version of %s that is known here (%d to %d)",
                         broker->options.address, (*api)->name, (*api)->first, (*api)->last);
@@ -365,6 +372,7 @@ err_t cli_broker_produce(struct cli_broker *broker, const struct cli_broker_prod
         fail(broker, err);
         return err;
     }
+    /* Beside the batch and not around a copy of it: it is most of what is sent. */
     const struct slice parts[] = {
         buf_slice(&broker->message),
         produce->batch,

@@ -75,6 +75,7 @@ static void on_response(void *owner, const struct net_http_client_response *resp
     struct channel *channel = owner;
     struct carrier *carrier = carrier_of(&channel->base);
     struct err_text why = {0};
+    /* Enough of an error page to know what it is. */
     struct slice body = slice_sub(slice_trim(response->body), 0, 300);
     struct cli_carrier_answer answer = {
         .status = (uint32_t)response->status,

@@ -61,6 +61,7 @@ static const struct cli_carrier_kafka_options *options_of(const struct channel *
     return &channel->connection->carrier->options;
 }
 
+/* Those that were told before are not told again: they may have a request under way. */
 static void tell_ready(struct task *task)
 {
     struct connection *connection = CONTAINER_OF(task, struct connection, ready_task);
@@ -97,10 +98,12 @@ static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
     struct err_text why = {0};
     ASSERT(channel && api->key == PROTO_KAFKA_PRODUCE);
     const struct proto_kafka_produce_response_partition *told = cli_broker_produced(response);
+    /* Whatever it is that the broker says, the connection is as good as before. */
     struct cli_carrier_answer answer = {.kind = CLI_CARRIER_FINAL, .persistent = true};
     enum cli_broker_verdict verdict = CLI_BROKER_FAILED;
     if (told) {
         verdict = cli_broker_verdict(told->error_code);
+        /* The one negative code stands with those of success: there is no place below. */
         answer.status = told->error_code > 0 ? (uint32_t)told->error_code : 0;
     }
     answer.maybe_taken = !told || verdict == CLI_BROKER_UNKNOWN;
@@ -150,7 +153,7 @@ static const struct cli_broker_events broker_events = {
     .closed = on_closed,
 };
 
-static err_t connect(struct connection *connection, struct err_text *why)
+static err_t reach_broker(struct connection *connection, struct err_text *why)
 {
     const struct cli_carrier_kafka_options *options = &connection->carrier->options;
     const struct cli_broker_options broker = {
@@ -173,7 +176,7 @@ static err_t open_channel(struct cli_carrier *base, uint32_t index,
     struct channel *channel = mem_zalloc(1, sizeof(*channel));
     err_t err = channel ? err_ok() : err_make(ERR_MEMORY);
     if (err_is_ok(err) && !connection->broker)
-        err = connect(connection, why);
+        err = reach_broker(connection, why);
     if (!err_is_ok(err)) {
         mem_free(channel);
         return err;
@@ -181,6 +184,7 @@ static err_t open_channel(struct cli_carrier *base, uint32_t index,
     *channel = (struct channel){
         .base = {base}, .events = events, .owner = owner, .connection = connection};
     list_add_tail(&connection->channels, &channel->link);
+    /* Not within this call, as for one that has to wait. */
     if (connection->ready)
         tell_ready_soon(connection);
     *out = &channel->base;
@@ -225,6 +229,7 @@ static void send_request(struct cli_channel *base, const struct cli_carrier_requ
 static void close_channel(struct cli_channel *base)
 {
     struct channel *channel = channel_of(base);
+    /* Its neighbours' answers would be late too: they wait behind its own. */
     if (channel->connection)
         cli_broker_close(channel->connection->broker);
 }

@@ -24,6 +24,7 @@ static void note(struct cli_echo *echo, uint64_t sequence)
     uint64_t due_ns = cli_load_due_ns(echo->options.load, sequence);
     uint64_t now_ns = io_now_ns(echo->options.loop);
     struct cli_echo_stats *stats = &echo->stats;
+    /* Of a request that is due later under a rate nothing can have come back. */
     if (due_ns == 0 || due_ns > now_ns)
         return;
     histogram_add(&stats->latency, now_ns - due_ns);
@@ -43,6 +44,7 @@ static void on_batch(void *owner, const struct flow_batch *batch)
     if (!err_is_ok(flow_batch_next(&it, &record)) ||
         !cli_events_sequence(echo->options.events, record.value, &sequence))
         return;
+    /* A batch is one request's, so its first record speaks for all. */
     echo->stats.records += plain.record_count;
     note(echo, sequence);
 }

@@ -181,6 +181,7 @@ static err_t add_batch(struct buf *body, const struct cli_events_options *option
     uint64_t state = options->seed;
     err_t err = err_ok();
     flow_batch_builder_init(&builder);
+    /* All of one time: the header alone says which, and is patched alone. */
     ends[0] = FLOW_BATCH_HEADER_SIZE;
     for (uint32_t i = 0; err_is_ok(err) && i < options->batch; i++) {
         buf_reset(&record);

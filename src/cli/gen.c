@@ -407,6 +407,7 @@ static void on_tick(struct io_timer *timer)
     struct gen *gen = CONTAINER_OF(timer, struct gen, tick);
     uint64_t now = now_ns(gen);
     if (gen->phase == SENDING && !gen->loading) {
+        /* The seconds that were asked for are the load's. */
         gen->started_ns = now;
     } else if (gen->phase == SENDING) {
         if (gen->flags.seconds > 0 && now - gen->started_ns >= gen->flags.seconds * IO_SECOND)
@@ -481,6 +482,7 @@ static void on_sent(void *owner, err_t err, const struct err_text *why)
         if (!gen->compares)
             fail(gen, CLI_INTERNAL, err_string(err));
     }
+    /* What was answered last may still be on its way back. */
     if (gen->listening)
         begin_phase(gen, ECHOING);
     else
@@ -690,6 +692,7 @@ static void run(struct gen *gen)
     gen->started_ns = gen->progress_ns = now_ns(gen);
     gen->tick.run = on_tick;
     gen->victim.command = gen->flags.restart_cmd;
+    /* Listening comes first: what is written before nobody would read back. */
     gen->listening = gen->echo;
     if (gen->echo)
         cli_echo_start(gen->echo);

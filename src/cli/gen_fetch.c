@@ -41,6 +41,7 @@ static const struct cli_tap_events tap_events = {
     .ended = on_ended,
 };
 
+/* In the words of a report on a load, where it tells the same. */
 static void print(const struct cli_tap_stats *stats, bool json)
 {
     uint64_t ns = stats->last_ns > stats->first_ns ? stats->last_ns - stats->first_ns : 0;
@@ -77,6 +78,7 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
     cli_tap_start(tap);
     io_uv_loop_run(f.loop);
     int code = CLI_OK;
+    /* A broker that has answered no is there. */
     bool said = err_class(f.error) == ERR_CLASS_INPUT || err_class(f.error) == ERR_CLASS_MISSING;
     if (err_is_ok(f.error))
         print(cli_tap_stats(tap), fetch->json);

@@ -161,6 +161,7 @@ static void advance(const struct produce *p, struct share *share)
 static void reject(struct produce *p, struct item *item, const char *code, struct slice detail)
 {
     item->rejected = true;
+    /* A file of the wrong kind would scroll everything else out of sight. */
     if (p->rejected++ < REJECTED_SHOWN)
         cli_fail(p->command, CLI_OK, "line %llu: %s%s%.*s", (unsigned long long)item->line, code,
                  detail.size > 0 ? ": " : "", SLICE_PRINTF(detail));
@@ -262,6 +263,7 @@ static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
         return;
     }
     share->in_flight = false;
+    /* What was sent has its outcome; what follows it in its partition goes out in pump. */
     if (verdict == CLI_BROKER_DONE) {
         p->written += share->count;
         p->refused_ns = 0;
@@ -290,6 +292,7 @@ static err_t build(struct produce *p, struct share *share, struct slice *batch)
         const struct item *item = &p->items[share->end];
         if (!is_of(share, item))
             continue;
+        /* An estimate from above, so that a piece is never larger than it may be. */
         size += item->key.size + item->value.size + RECORD_EXTRA;
         if (share->count > 0 && size > p->piece_bytes_max)
             break;
@@ -302,6 +305,7 @@ static err_t build(struct produce *p, struct share *share, struct slice *batch)
     if (p->flags.codec == FLOW_CODEC_NONE)
         return err_ok();
     struct flow_batch plain;
+    /* Once a piece: what is sent again after a "not now" is packed again, which is rare. */
     buf_reset(&p->packed);
     TRY(flow_batch_parse(*batch, &plain));
     TRY(flow_batch_pack(&plain, (enum flow_codec)p->flags.codec, &p->packed));
@@ -366,6 +370,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     for (uint32_t i = 0; i < p->partition_count; i++)
         waits = waits || p->shares[i].in_flight;
     p->broker = NULL;
+    /* Which of the three it is decides what the user has to do. */
     if (p->code == GO_ON && waits)
         outcome_unknown(p, why->text);
     else if (p->code == GO_ON && err_is(err, ERR_NOT_FOUND))
@@ -391,7 +396,7 @@ static int out_of_memory(const struct produce *p)
 }
 
 /* Connects, and learns the partitions. */
-static int connect(struct produce *p)
+static int reach_broker(struct produce *p)
 {
     struct err_text why = {0};
     const struct cli_broker_options options = {
@@ -409,6 +414,7 @@ static int connect(struct produce *p)
     if (p->code != GO_ON)
         return p->code;
     uint32_t count = cli_broker_partition_count(p->broker);
+    /* Known before anything is read, so that no line is lost to a mistake. */
     if (p->partition >= (int64_t)count)
         return cli_fail(p->command, CLI_FAILED,
                         "%s has %u partitions, counted from 0; there is no %lld", p->topic, count,
@@ -435,6 +441,7 @@ static uint32_t choose(const struct produce *p, struct slice key)
 /* The key in front of the separator, where there is one. */
 static struct slice split_key(const struct produce *p, struct slice *line)
 {
+    /* Without the flag a line is a value, whatever it holds. */
     if (!p->flags.key_separator)
         return slice_make(NULL, 0);
     struct slice separator = slice_string(p->flags.key_separator);
@@ -451,6 +458,7 @@ static struct slice split_key(const struct produce *p, struct slice *line)
 static err_t add_line(struct produce *p, struct slice line)
 {
     p->line++;
+    /* Files from elsewhere end their lines with both. */
     if (line.size > 0 && line.data[line.size - 1] == '\r')
         line.size--;
     if (line.size == 0)
@@ -495,6 +503,7 @@ static int send_round(struct produce *p, bool at_end)
         pump(p);
     while (p->code == GO_ON && is_busy(p))
         io_uv_loop_run(p->loop);
+    /* Behind the answers: until then the items are views into it. */
     buf_consume(&p->in, used);
     if (p->terminal && p->code == GO_ON)
         fprintf(stderr, "\r\033[K%llu lines written", (unsigned long long)p->written);
@@ -579,7 +588,7 @@ static int run(struct produce *p)
         return cli_fail(p->command, CLI_INTERNAL, "%s", err_string(err));
     p->pause.run = on_pause;
     flow_batch_builder_init(&p->builder);
-    int code = connect(p);
+    int code = reach_broker(p);
     if (code == GO_ON)
         code = report(p, produce(p));
     finish(p);

@@ -50,6 +50,7 @@ struct cli_tap {
     struct connection connections[];
 };
 
+/* Every so many partitions are one connection's: no table is needed, and none is left out. */
 static uint32_t partition_of(const struct connection *c, uint32_t index)
 {
     return c->index + index * c->tap->options.connections;
@@ -74,6 +75,7 @@ static void end_with(struct cli_tap *tap, err_t err)
     end_if_closed(tap);
 }
 
+/* The broker's word for one partition. */
 static err_t refused(struct connection *c, uint32_t index, int16_t code)
 {
     return err_set(&c->tap->why, ERR_INVALID, "partition %u of %s: %s (%d)", partition_of(c, index),
@@ -96,6 +98,7 @@ static err_t ask_offsets(struct connection *c, int64_t timestamp)
     if (!items)
         return err_make(ERR_MEMORY);
     proto_kafka_init(proto_kafka_api(PROTO_KAFKA_LIST_OFFSETS)->request, &request);
+    /* A consumer, and not another broker. */
     request.replica_id = -1;
     request.topics.items = &topic;
     request.topics.count = 1;
@@ -131,6 +134,7 @@ static bool list_rest(const struct connection *c, struct proto_kafka_fetch_reque
     return *count > 0;
 }
 
+/* The others go on; what was read counts once all have come to their ends. */
 static void connection_done(struct connection *c)
 {
     c->step = STEP_DONE;
@@ -147,6 +151,7 @@ static err_t fetch(struct connection *c)
     err_t err = err_ok();
     if (!items)
         return err_make(ERR_MEMORY);
+    /* Without a session (KIP-227): each request names all that it wants. */
     proto_kafka_init(proto_kafka_api(PROTO_KAFKA_FETCH)->request, &request);
     request.max_wait_ms = WAIT_MS;
     request.min_bytes = 1;
@@ -166,6 +171,7 @@ static err_t begin_fetching(struct connection *c)
 {
     struct cli_tap *tap = c->tap;
     c->step = STEP_FETCH;
+    /* The clock starts with the first of several connections, as it stops with the last. */
     if (tap->stats.first_ns == 0)
         tap->stats.first_ns = io_now_ns(tap->options.loop);
     if (++tap->ready_count == tap->options.connections)
@@ -215,8 +221,10 @@ static err_t take_batches(struct connection *c, struct part *part, struct slice 
     err_t err;
     /* The last one may be cut off by the limit on bytes. */
     while (err_is_ok(err = flow_batch_parse(records, &batch))) {
+        /* As every consumer does: it is part of what reading costs. */
         TRY(flow_batch_check(&batch));
         int64_t next = batch.base_offset + batch.last_offset_delta + 1;
+        /* Whoever gives the same again would be asked for ever. */
         if (next <= part->next)
             return lied(c);
         part->next = next;
@@ -258,6 +266,7 @@ static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
     (void)tag;
     struct connection *c = owner;
     err_t err;
+    /* It was on its way when another connection ended everything. */
     if (c->tap->ending)
         return;
     if (api->key == PROTO_KAFKA_FETCH)
@@ -276,6 +285,7 @@ static void on_ready(void *owner)
     c->part_count = count > c->index ? (count - c->index - 1) / step + 1 : 0;
     c->parts = mem_zalloc(c->part_count + 1, sizeof(*c->parts));
     err_t err = c->parts ? err_ok() : err_make(ERR_MEMORY);
+    /* Until it is known, and where there is none to wait for. */
     for (uint32_t i = 0; c->parts && i < c->part_count; i++)
         c->parts[i].end = INT64_MAX;
     if (err_is_ok(err) && c->part_count == 0) {
@@ -297,6 +307,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     ASSERT(tap->open_count > 0);
     if (!tap->ending) {
         tap->why = *why;
+        /* Nobody here has closed it, whatever the connection calls its end. */
         end_with(tap, err_is_ok(err) ? err_make(ERR_CLOSED) : err);
     }
     cli_broker_free(&c->broker);
@@ -310,6 +321,7 @@ static const struct cli_broker_events broker_events = {
     .closed = on_closed,
 };
 
+/* From a task of its own: the owner may free everything from within. */
 static void run_end(struct task *task)
 {
     struct cli_tap *tap = CONTAINER_OF(task, struct cli_tap, end_task);

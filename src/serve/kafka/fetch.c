@@ -149,6 +149,7 @@ static void answer(struct fetching *f)
             if (f->parts[(f->first + i) % f->part_count].data_size > 0)
                 session->first = (f->first + i + 1) % f->part_count;
     }
+    call->answer_size = data.size;
     /* The arena ends in there, and `f` with it. */
     serve_kafka_reply(call, &f->response);
     buf_done(&data);
@@ -302,6 +303,11 @@ static bool keep_batches(struct fetching *f, struct part *part)
     size_t before = f->data.size;
     size_t room = room_for(f, part);
     uint32_t count = 0;
+    size_t size = 0;
+    for (uint32_t i = 0; i < f->read.batch_count; i++)
+        size += f->read.batches[i].size;
+    /* In one piece: growing batch by batch would copy megabytes again and again. */
+    buf_reserve(&f->data, size < room ? size : room);
     for (; count < f->read.batch_count; count++) {
         struct slice batch = f->read.batches[count];
         if (!is_readable(f, batch))

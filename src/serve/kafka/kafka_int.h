@@ -51,6 +51,7 @@ struct serve_kafka_call {
     uint64_t reserved_bytes; /* of the door's credit, for the request */
     uint64_t charged_bytes;  /* in the door's call_bytes: of its arena */
     uint64_t parked_bytes;   /* and what it had reserved, once it waits */
+    size_t answer_size;      /* of what is large in its answer */
     struct flow_credit_waiter waiter;
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);

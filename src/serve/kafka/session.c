@@ -22,6 +22,8 @@
 #define CALL_USUAL ((size_t)4 << 10)
 /* Calls that wait leave so much of call_bytes to those that do not: half. */
 #define PARKED_SHARE 2u
+/* Of an answer beside what is large in it. */
+#define ANSWER_EXTRA ((size_t)16 << 10)
 
 static const struct serve_kafka_service services[] = {
     /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
@@ -90,6 +92,8 @@ static void end_call(struct serve_kafka_call *call)
 
 void serve_kafka_encode(struct serve_kafka_call *call, const void *response)
 {
+    if (call->answer_size > 0)
+        buf_reserve(&call->answer, call->answer_size + ANSWER_EXTRA);
     proto_kafka_write_response_header(call->api, call->header.version, call->header.correlation_id,
                                       &call->answer);
     proto_kafka_encode(call->api, call->api->response, call->header.version, response,

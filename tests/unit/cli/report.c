@@ -254,6 +254,46 @@ static void a_report_without_memory_says_so(void **state)
     }
 }
 
+static void what_was_read_back_has_its_times(void **state)
+{
+    (void)state;
+    struct cli_load_stats stats = good_stats();
+    struct cli_report report = good_report(&stats);
+    struct cli_echo_stats echo = {.records = 1000, .latency_max_ns = 5 * MS};
+    struct buf out = {0};
+    for (int i = 0; i < 10; i++)
+        histogram_add(&echo.latency, 5 * MS);
+    report.echo = &echo;
+    cli_report_text(&report, &out);
+    assert_true(buf_ok(&out));
+    buf_add_byte(&out, 0);
+    assert_non_null(strstr((const char *)out.data, "\nend to end  p50 "));
+    assert_non_null(strstr((const char *)out.data, "max 5.00 ms; 1,000 records read back\n"));
+    buf_reset(&out);
+    cli_report_json(&report, &out);
+    assert_true(err_is_ok(format_json_check(buf_slice(&out), NULL, 8, NULL, NULL)));
+    struct format_json_value value;
+    assert_true(err_is_ok(format_json_get(buf_slice(&out), "end_to_end_ms", &value)));
+    assert_non_null(memmem(value.raw.data, value.raw.size, "\"records\":1000}", 15));
+    buf_done(&out);
+}
+
+/* Kafka's code for "no error" is no trouble, as 200 is none. */
+static void the_code_of_success_has_no_line(void **state)
+{
+    (void)state;
+    struct cli_load_stats stats = good_stats();
+    struct cli_report report = good_report(&stats);
+    struct buf with = {0}, without = {0};
+    cli_report_text(&report, &without);
+    stats.statuses[200] = 0;
+    stats.statuses[0] = 10;
+    cli_report_text(&report, &with);
+    assert_true(slice_equal(buf_slice(&with), buf_slice(&without)));
+    buf_done(&with);
+    buf_done(&without);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +306,8 @@ int main(void)
         cmocka_unit_test(progress_is_of_the_time_since_the_last_line),
         cmocka_unit_test(numbers_are_grouped_by_three),
         cmocka_unit_test(a_report_without_memory_says_so),
+        cmocka_unit_test(what_was_read_back_has_its_times),
+        cmocka_unit_test(the_code_of_success_has_no_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

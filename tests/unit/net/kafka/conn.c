@@ -319,6 +319,35 @@ static void slow_and_idle_peers_are_let_go_and_slow_answers_are_not(void **state
     fixture_free(f);
 }
 
+/* Whatever follows a large request, and however it is cut. */
+static void large_and_small_requests_take_turns(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {70000, 5, 70000, 200000, 600, 65536, 65535, 70000, 1, 3};
+    static const size_t pieces[] = {0, 1000, 511, 65000};
+    for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        tcp->piece = pieces[p];
+        size_t expected = 0;
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            char *text = malloc(sizes[i] + 1);
+            assert_non_null(text);
+            memset(text, 'a' + (int)i, sizes[i]);
+            text[0] = 'e';
+            text[sizes[i]] = '\0';
+            fixture_request(tcp, text);
+            expected += 4 + sizes[i];
+            free(text);
+        }
+        fake_run(f->fake);
+        assert_int_equal(fixture_counters(f)->requests, sizeof(sizes) / sizeof(sizes[0]));
+        assert_int_equal(tcp->out.size, expected);
+        assert_memory_equal(tcp->out.data, tcp->in.data, expected);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +355,7 @@ int main(void)
         cmocka_unit_test(many_requests_in_one_read_are_answered_in_one_write),
         cmocka_unit_test(answers_keep_the_order_of_the_requests),
         cmocka_unit_test(a_large_request_is_read_where_it_stays),
+        cmocka_unit_test(large_and_small_requests_take_turns),
         cmocka_unit_test(a_request_waits_for_memory_and_what_is_behind_it_too),
         cmocka_unit_test(a_request_that_waits_stops_the_reading_at_once),
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),

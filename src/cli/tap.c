@@ -142,7 +142,8 @@ static void connection_done(struct connection *c)
         end_with(c->tap, err_ok());
 }
 
-static err_t fetch(struct connection *c)
+/* `*sent`: there was something left to ask for. */
+static err_t fetch(struct connection *c, bool *sent)
 {
     struct proto_kafka_fetch_request request;
     struct proto_kafka_fetch_request_topic topic = {.topic = slice_string(c->tap->options.topic)};
@@ -159,10 +160,9 @@ static err_t fetch(struct connection *c)
     request.topics.items = &topic;
     request.topics.count = 1;
     topic.partitions.items = items;
-    if (list_rest(c, items, &topic.partitions.count))
+    *sent = list_rest(c, items, &topic.partitions.count);
+    if (*sent)
         err = cli_broker_send(c->broker, PROTO_KAFKA_FETCH, &request, NULL);
-    else
-        connection_done(c);
     mem_free(items);
     return err;
 }
@@ -176,7 +176,11 @@ static err_t begin_fetching(struct connection *c)
         tap->stats.first_ns = io_now_ns(tap->options.loop);
     if (++tap->ready_count == tap->options.connections)
         tap->events->ready(tap->owner);
-    return fetch(c);
+    bool sent;
+    TRY(fetch(c, &sent));
+    if (!sent)
+        connection_done(c);
+    return err_ok();
 }
 
 /* The part of a partition that is said to be ours; NULL. */
@@ -214,50 +218,72 @@ static err_t take_offsets(struct connection *c,
     return ask_offsets(c, LATEST);
 }
 
-static err_t take_batches(struct connection *c, struct part *part, struct slice records)
+/* Where the partition goes on behind what has come. */
+static err_t take_ends(struct connection *c, struct part *part, struct slice records)
 {
-    struct cli_tap *tap = c->tap;
     struct flow_batch batch;
     err_t err;
     /* The last one may be cut off by the limit on bytes. */
     while (err_is_ok(err = flow_batch_parse(records, &batch))) {
-        /* As every consumer does: it is part of what reading costs. */
-        TRY(flow_batch_check(&batch));
         int64_t next = batch.base_offset + batch.last_offset_delta + 1;
         /* Whoever gives the same again would be asked for ever. */
         if (next <= part->next)
             return lied(c);
         part->next = next;
+        records = slice_sub(records, batch.bytes.size, records.size);
+    }
+    return err_is(err, ERR_END) ? err_ok() : err;
+}
+
+static err_t take_batches(struct connection *c, struct slice records)
+{
+    struct cli_tap *tap = c->tap;
+    struct flow_batch batch;
+    while (err_is_ok(flow_batch_parse(records, &batch))) {
+        /* As every consumer does: it is part of what reading costs. */
+        TRY(flow_batch_check(&batch));
         tap->stats.records += batch.record_count;
         tap->stats.bytes += batch.bytes.size;
         tap->stats.batches++;
         tap->events->batch(tap->owner, &batch);
         records = slice_sub(records, batch.bytes.size, records.size);
     }
-    return err_is(err, ERR_END) ? err_ok() : err;
+    return err_ok();
 }
 
+static err_t take_partition(struct connection *c,
+                            const struct proto_kafka_fetch_response_partition *item)
+{
+    struct part *part = part_of(c, item->partition_index);
+    if (!part)
+        return lied(c);
+    if (item->error_code != 0)
+        return refused(c, (uint32_t)(part - c->parts), item->error_code);
+    return take_ends(c, part, item->records);
+}
+
+/* The next fetch goes out before the batches are looked into, as consumers do: the broker need not
+ * wait for that. */
 static err_t take_records(struct connection *c, const struct proto_kafka_fetch_response *response)
 {
     struct cli_tap *tap = c->tap;
     uint64_t before = tap->stats.batches;
     if (response->error_code != 0)
         return refused(c, 0, response->error_code);
-    for (uint32_t t = 0; t < response->responses.count; t++) {
-        const struct proto_kafka_fetch_response_topic *topic = &response->responses.items[t];
-        for (uint32_t i = 0; i < topic->partitions.count; i++) {
-            const struct proto_kafka_fetch_response_partition *item = &topic->partitions.items[i];
-            struct part *part = part_of(c, item->partition_index);
-            if (!part)
-                return lied(c);
-            if (item->error_code != 0)
-                return refused(c, (uint32_t)(part - c->parts), item->error_code);
-            TRY(take_batches(c, part, item->records));
-        }
-    }
+    for (uint32_t t = 0; t < response->responses.count; t++)
+        for (uint32_t i = 0; i < response->responses.items[t].partitions.count; i++)
+            TRY(take_partition(c, &response->responses.items[t].partitions.items[i]));
+    bool sent;
+    TRY(fetch(c, &sent));
+    for (uint32_t t = 0; t < response->responses.count; t++)
+        for (uint32_t i = 0; i < response->responses.items[t].partitions.count; i++)
+            TRY(take_batches(c, response->responses.items[t].partitions.items[i].records));
     if (tap->stats.batches > before)
         tap->stats.last_ns = io_now_ns(tap->options.loop);
-    return fetch(c);
+    /* Last, since it may be the end of all. */
+    if (!sent)
+        connection_done(c);
+    return err_ok();
 }
 
 static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,

@@ -338,9 +338,9 @@ struct flow_batch_iterator flow_batch_records(const struct flow_batch *batch)
  * before it is taken. */
 static inline int32_t read_number(struct cursor *c)
 {
+    ASSERT(c);
     const uint8_t *in = c->rest.data;
     size_t size = c->rest.size > 0 && in[0] < 0x80 ? 1 : 2;
-    ASSERT(c);
     if (c->rest.size < size || in[size - 1] >= 0x80)
         return cursor_varint(c);
     uint32_t bits = size == 1 ? in[0] : (uint32_t)(in[0] & 0x7f) | (uint32_t)in[1] << 7;

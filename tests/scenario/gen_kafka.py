@@ -129,6 +129,8 @@ def test_what_it_cannot_do_is_said(garner):
     assert done.returncode == 1 and b"has no topic nope" in done.stderr
     done = run("gen", "--kafka", "--server", "127.0.0.1:1")
     assert done.returncode == 69 and b"no server at 127.0.0.1:1" in done.stderr
+    done = run("gen", "--kafka", *server, "--size", "2MiB", "--batch", 1, "--count", 1)
+    assert done.returncode == 1 and b"MESSAGE_TOO_LARGE" in done.stderr
     for flags in (["--kafka", "--numbered"], ["--kafka", "--format", "json"], ["--codec", "lz4"],
                   ["--in-flight", "2"], ["--end-to-end"], ["--fetch"], ["--partitions", "1"],
                   ["--kafka", "--end-to-end", "--duplicates", "1%"]):

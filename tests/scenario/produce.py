@@ -84,11 +84,11 @@ def test_what_a_contract_dead_letters_is_written(make_garner):
             ledger["topics"]["events"]["dead_lettered"]) == (1, 1)
 
 
-def test_a_line_of_megabytes_goes_alone(garner):
-    lines = b"small\n" + b"x" * 2_000_000 + b"\nlast\n"
-    done = produce(garner, lines, "--json")
-    assert json.loads(done.stdout) == {"written": 3, "rejected": 0}
-    assert consumed(garner) == lines
+def test_a_line_that_is_too_large_is_rejected_alone(garner):
+    done = produce(garner, b"small\n" + b"x" * 2_000_000 + b"\nlast\n", "--json", code=1)
+    assert json.loads(done.stdout) == {"written": 2, "rejected": 1}
+    assert b"line 2: MESSAGE_TOO_LARGE" in done.stderr
+    assert consumed(garner) == b"small\nlast\n"
 
 
 def test_without_a_topic_or_a_broker_it_says_what_to_do(garner):

@@ -303,11 +303,11 @@ static bool keep_batches(struct fetching *f, struct part *part)
     size_t before = f->data.size;
     size_t room = room_for(f, part);
     uint32_t count = 0;
-    size_t size = 0;
+    size_t offered = 0;
     for (uint32_t i = 0; i < f->read.batch_count; i++)
-        size += f->read.batches[i].size;
+        offered += f->read.batches[i].size;
     /* In one piece: growing batch by batch would copy megabytes again and again. */
-    buf_reserve(&f->data, size < room ? size : room);
+    buf_reserve(&f->data, offered < room ? offered : room);
     for (; count < f->read.batch_count; count++) {
         struct slice batch = f->read.batches[count];
         if (!is_readable(f, batch))

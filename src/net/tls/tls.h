@@ -1,0 +1,68 @@
+#pragma once
+
+/*
+ * TLS on a loop's sockets, from OpenSSL. A net_tls is what a server shows and asks for: its
+ * certificate, its key, whose clients it takes. A net_tls_loop stands before another loop and is
+ * one itself: tasks, timers and clocks are those of the loop behind it, and the sockets that are
+ * opened on it speak TLS. Whoever serves sockets of an io_loop serves TLS without knowing of it.
+ *
+ * TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only; no renegotiation, no
+ * compression, no resumption. An idle connection holds no buffer. Servers only: io_tcp_connect is
+ * not there.
+ *
+ * What is as io/tcp.h says, with this besides: reading begins with the handshake, by itself;
+ * `ended` is ERR_END when the peer has said that it ends, ERR_CLOSED when its bytes only stopped,
+ * ERR_TIMEOUT when the handshake took too long, and ERR_INVALID for what is not TLS or fails in it.
+ * What is written before the handshake is done is ERR_CLOSED.
+ */
+
+#include "base/logger.h"
+#include "base/slice.h"
+#include "io/tcp.h"
+
+struct net_tls;
+struct net_tls_loop;
+
+/* PEM files, read by the caller; names are for messages. */
+struct net_tls_files {
+    struct slice certificate; /* the server's, then those that lead to its issuer */
+    struct slice key;
+    struct slice client_ca; /* size 0: clients need no certificate; else one that this leads to */
+    const char *certificate_name;
+    const char *key_name;
+    const char *client_ca_name;
+};
+
+/* ERR_CONFIG with a detail that names the file and says what to do; ERR_MEMORY. */
+err_t net_tls_new(const struct net_tls_files *files, struct net_tls **out, struct err_text *why);
+/* Frees and clears it; loops that use it go on. NULL in it is fine. */
+void net_tls_free(struct net_tls **tls);
+
+/* Each only grows. */
+struct net_tls_counters {
+    uint64_t handshakes; /* that were done */
+    uint64_t failures;   /* that were not, for what the peer sent or left out */
+    uint64_t plain;      /* of these: no TLS at all */
+    uint64_t timeouts;   /* and those that took too long */
+};
+
+/* Adds `from` to `into`. */
+void net_tls_counters_merge(struct net_tls_counters *into, const struct net_tls_counters *from);
+
+struct net_tls_options {
+    struct io_loop *loop;      /* the one behind it */
+    const struct net_tls *tls; /* need not live longer than the call */
+    uint64_t handshake_ms;     /* 0: 10 seconds */
+    struct logger *logger;     /* told of peers that speak no TLS, once a minute; may be NULL */
+};
+
+/* Before the loop runs, or on its thread. ERR_MEMORY. */
+err_t net_tls_loop_new(const struct net_tls_options *options, struct net_tls_loop **out);
+/* Frees it, when all of its sockets are closed; NULL in it is fine. */
+void net_tls_loop_free(struct net_tls_loop **loop);
+/* The loop to open sockets on. */
+struct io_loop *net_tls_loop_io(struct net_tls_loop *loop);
+/* What the next handshakes show; connections that are there go on. On the loop's thread. */
+void net_tls_loop_use(struct net_tls_loop *loop, const struct net_tls *tls);
+/* On the loop's thread. */
+const struct net_tls_counters *net_tls_loop_counters(const struct net_tls_loop *loop);

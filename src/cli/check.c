@@ -17,6 +17,7 @@
 #include "cli/reference.h"
 #include "control/catalog/change.h"
 #include "control/catalog/examples.h"
+#include "net/tls/tls.h"
 
 struct flags {
     const char *config; /* NULL: the defaults */
@@ -359,6 +360,22 @@ static void add_json(struct buf *out, struct io_disk *disk, const struct control
     buf_add_string(out, "}\n");
 }
 
+/* Where the files stand is known only to be in the configuration: they are no part of it. */
+static void check_tls(struct io_disk *disk, const struct control_config *config,
+                      struct control_report *report)
+{
+    const struct control_config_tls *tls = &config->kafka.tls;
+    struct net_tls_files files = {
+        .certificate_name = tls->cert, .key_name = tls->key, .client_ca_name = tls->client_ca};
+    struct net_tls *made = NULL;
+    struct err_text why = {0};
+    err_t err = tls->cert ? net_tls_read(disk, &files, &made, &why) : err_ok();
+    net_tls_free(&made);
+    if (!err_is_ok(err))
+        control_report_error(report, (struct control_place){config->file, 1, 1, "kafka.tls"}, "%s",
+                             err_detail(err, &why));
+}
+
 int cli_check_run(const struct control_config_host *host, const char *path,
                   const struct cli_check_how *how, struct buf *out, struct buf *messages)
 {
@@ -371,6 +388,8 @@ int cli_check_run(const struct control_config_host *host, const char *path,
     if (err_is_ok(err))
         /* Contracts are looked at only with a good configuration, which says where they are. */
         err = control_catalog_load(host, config, &catalog, &report);
+    if (err_is_ok(err))
+        check_tls(host->disk, config, &report);
     if (err_is_ok(err) && how->against)
         /* Held against others only when they are good by themselves. */
         err = control_catalog_may_follow(how->catalog, catalog, config, &report);

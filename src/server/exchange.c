@@ -49,6 +49,8 @@ static void apply(struct task *task)
     size_t i = exchange->applied++;
     ASSERT(i < server->intake_count);
     pipeline_check_update_apply(server->intakes[i].check, exchange->updates[i]);
+    if (exchange->tls)
+        net_tls_loop_use(server->intakes[i].kafka_tls, exchange->tls);
     if (exchange->applied < server->intake_count) {
         io_post(server->intakes[exchange->applied].loop, task);
         return;

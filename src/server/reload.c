@@ -21,6 +21,7 @@ struct server_reload {
     struct admin_reload *request; /* NULL: a signal's */
     struct control_config *config;
     struct control_catalog *catalog;
+    struct net_tls *tls; /* NULL: there is none */
     struct control_report report;
     struct flow_snapshot snapshot;
     struct server_changes changes;
@@ -89,6 +90,7 @@ static void end(struct server_reload *reload, int status)
     server_versions_done(&reload->versions);
     server_exchange_end(&reload->exchange);
     control_catalog_free(&reload->catalog);
+    net_tls_free(&reload->tls);
     control_config_free(&reload->config);
     control_report_done(&reload->report);
     mem_free(reload);
@@ -220,6 +222,7 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     if (err_is_ok(err))
         err = server_exchange_prepare(&reload->exchange, server, reload->catalog, snapshot,
                                       &reload->why);
+    reload->exchange.tls = reload->tls;
     if (err_is_ok(err))
         err = write_versions(reload);
     if (!err_is_ok(err))
@@ -242,7 +245,9 @@ static err_t load(struct server_reload *reload)
      * said here, all at once, and by what `garner check --against` asks too. */
     TRY(control_catalog_may_follow(server->catalog, reload->catalog, reload->config,
                                    &reload->report));
-    return control_report_verdict(&reload->report);
+    TRY(control_report_verdict(&reload->report));
+    /* The paths are those of the configuration in force; what is in the files may be renewed. */
+    return server_tls_read(server, reload->config, &reload->tls, &reload->why);
 }
 
 void server_reload(struct server *server, struct admin_reload *request)

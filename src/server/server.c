@@ -239,6 +239,7 @@ static err_t new_kafka(struct server *server)
             .inlet = pipeline_check_inlet(server->intakes[i].check),
             .credit = &server->intakes[i].credit,
             .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
+            .tls = server->intakes[i].kafka_tls,
         };
     err_t err = serve_kafka_new(
         &(struct serve_kafka_options){.address = config->kafka.listen,
@@ -404,6 +405,7 @@ static err_t start(struct server *server, const struct server_options *options,
     /* Ten thousand connections, and most systems start us with 1,024 descriptors. */
     io_uv_raise_file_limit();
     TRY(new_threads(server));
+    TRY(server_tls_new(server, why));
     TRY(open_log(server, why));
     TRY(bind_topics(server, why));
     TRY(server_close_removed_sinks(server, why));
@@ -447,8 +449,10 @@ static void free_intakes(struct server *server)
     server_topics_free(server);
     sources_redrive_free(&server->redrive);
     pipeline_check_exporter_free(&server->check_exporter);
-    for (size_t i = 0; i < server->intake_count; i++)
+    for (size_t i = 0; i < server->intake_count; i++) {
+        net_tls_loop_free(&server->intakes[i].kafka_tls);
         pipeline_check_free(&server->intakes[i].check);
+    }
     pipeline_check_free(&server->redrive_check);
 }
 

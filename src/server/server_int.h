@@ -24,6 +24,7 @@ struct server_intake {
     bool started;
     struct flow_credit credit;
     struct pipeline_check *check;
+    struct net_tls_loop *kafka_tls; /* NULL: the Kafka door speaks no TLS */
 };
 
 struct server_reload;
@@ -143,6 +144,8 @@ void server_versions_done(struct server_versions *versions);
 struct server_exchange {
     struct server *server;
     struct pipeline_check_update **updates; /* one a loop, and one for redriven letters */
+    const struct net_tls *tls; /* what the loops speak TLS with from there on; NULL: as before. Set
+                                  by the owner behind prepare */
     size_t applied;
     struct task task;
     void (*done)(struct server_exchange *exchange);
@@ -172,6 +175,13 @@ void server_topics_go_on(struct server *server);
 void server_reload_go_on(struct server *server);
 /* reload.c: begins to reload; `request` is answered when it is over, NULL: only logged. */
 void server_reload(struct server *server, struct admin_reload *request);
+
+/* tls.c: reads the files of the Kafka door's TLS; `*out` stays NULL where the configuration has
+ * none. Blocks. */
+err_t server_tls_read(const struct server *server, const struct control_config *config,
+                      struct net_tls **out, struct err_text *why);
+/* Makes each intake loop's, before they run. */
+err_t server_tls_new(struct server *server, struct err_text *why);
 
 /* stop.c: goes on with a stop that waited for a reload. */
 void server_stop_continue(struct server *server);

@@ -101,6 +101,22 @@ static const struct option auto_create_options[] = {
     {0},
 };
 
+static const struct option tls_options[] = {
+    {.name = "cert",
+     .type = OPTION_PATH,
+     .offset = offsetof(struct control_config_tls, cert),
+     .help = "The server's certificate in PEM, followed by those between it and its authority."},
+    {.name = "key",
+     .type = OPTION_PATH,
+     .offset = offsetof(struct control_config_tls, key),
+     .help = "The certificate's private key in PEM, without a passphrase."},
+    {.name = "client_ca",
+     .type = OPTION_PATH,
+     .offset = offsetof(struct control_config_tls, client_ca),
+     .help = "With it, clients need a certificate that one of these (PEM) has signed."},
+    {0},
+};
+
 static const struct option kafka_options[] = {
     {.name = "listen",
      .type = OPTION_ADDRESS,
@@ -122,6 +138,12 @@ static const struct option kafka_options[] = {
      .offset = offsetof(struct control_config_kafka, auto_create),
      .table = auto_create_options,
      .help = "Topics that clients make by asking for them."},
+    {.name = "tls",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config_kafka, tls),
+     .table = tls_options,
+     .help = "With a certificate, the door speaks TLS 1.2 and 1.3 and nothing else. A reload reads "
+             "the files again."},
     {0},
 };
 
@@ -314,6 +336,20 @@ static void check_advertised(const struct loader *l)
                                   kafka->listen);
 }
 
+/* Half of a pair would look like TLS and be none. */
+static void check_tls(const struct loader *l)
+{
+    const struct control_config_tls *tls = &l->config->kafka.tls;
+    const struct control_config_node *kafka = control_config_node_get(l->root, "kafka");
+    const struct control_config_node *node =
+        kafka ? control_config_node_get(kafka, "tls") : l->root;
+    if (!tls->cert != !tls->key)
+        control_config_node_error(node, l->report, "expected both `cert` and `key`, got `%s` only",
+                                  tls->cert ? "cert" : "key");
+    else if (tls->client_ca && !tls->cert)
+        control_config_node_error(node, l->report, "expected `cert` and `key` beside `client_ca`");
+}
+
 static void check_limits(const struct loader *l)
 {
     const struct control_config *c = l->config;
@@ -442,6 +478,7 @@ static void decode(struct loader *l)
     if (readable) {
         check_doors(l);
         check_advertised(l);
+        check_tls(l);
         check_limits(l);
     }
 }

@@ -38,11 +38,19 @@ struct control_config_auto_create {
     uint32_t partitions; /* also of topics that are made without saying how many */
 };
 
+/* PEM files; NULL: not given. Without a certificate there is no TLS. */
+struct control_config_tls {
+    const char *cert;
+    const char *key;
+    const char *client_ca;
+};
+
 struct control_config_kafka {
     const char *listen;
     bool allow_open;
     const char *advertised; /* "host:port" that clients are told; NULL: where it listens */
     struct control_config_auto_create auto_create;
+    struct control_config_tls tls;
 };
 
 /* A door without limits of its own. */

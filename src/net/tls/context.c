@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "net/tls/digest.h"
 #include "net/tls/tls_int.h"
 
 /*
@@ -13,6 +14,8 @@
 
 /* A client's chain of certificates; the rest of a handshake has limits of OpenSSL's own. */
 #define CLIENT_CHAIN_BYTES_MAX 32768u
+/* Chains are some kilobytes, lists of authorities some hundred. */
+#define FILE_SIZE_MAX ((size_t)1 << 20)
 /* Forward secrecy and authenticated encryption (RFC 9325 section 4.2). */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -168,6 +171,38 @@ err_t net_tls_new(const struct net_tls_files *files, struct net_tls **out, struc
     }
     *out = tls;
     return err_ok();
+}
+
+static err_t read_file(struct io_disk *disk, const char *path, struct buf *out, struct slice *bytes,
+                       struct err_text *why)
+{
+    /* At once in its whole size: growing would leave pieces of a key behind. */
+    if (!buf_reserve(out, FILE_SIZE_MAX))
+        return err_make(ERR_MEMORY);
+    err_t err = io_disk_read_file(disk, path, FILE_SIZE_MAX, out, why);
+    *bytes = buf_slice(out);
+    return err_is_ok(err) || err_is(err, ERR_MEMORY) ? err : err_make(ERR_CONFIG);
+}
+
+err_t net_tls_read(struct io_disk *disk, const struct net_tls_files *files, struct net_tls **out,
+                   struct err_text *why)
+{
+    struct net_tls_files read = *files;
+    struct buf certificate = {0};
+    struct buf key = {0};
+    struct buf client_ca = {0};
+    err_t err = read_file(disk, read.certificate_name, &certificate, &read.certificate, why);
+    if (err_is_ok(err))
+        err = read_file(disk, read.key_name, &key, &read.key, why);
+    if (err_is_ok(err) && read.client_ca_name)
+        err = read_file(disk, read.client_ca_name, &client_ca, &read.client_ca, why);
+    if (err_is_ok(err))
+        err = net_tls_new(&read, out, why);
+    net_tls_wipe(key.data, key.size);
+    buf_done(&certificate);
+    buf_done(&key);
+    buf_done(&client_ca);
+    return err;
 }
 
 void net_tls_free(struct net_tls **tls)

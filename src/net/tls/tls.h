@@ -18,6 +18,7 @@
 
 #include "base/logger.h"
 #include "base/slice.h"
+#include "io/disk.h"
 #include "io/tcp.h"
 
 struct net_tls;
@@ -35,6 +36,10 @@ struct net_tls_files {
 
 /* ERR_CONFIG with a detail that names the file and says what to do; ERR_MEMORY. */
 err_t net_tls_new(const struct net_tls_files *files, struct net_tls **out, struct err_text *why);
+/* The same from files on the disk, at the paths that are the names of `files`; no `client_ca_name`:
+ * none is asked for. Blocks. ERR_CONFIG also where one cannot be read. */
+err_t net_tls_read(struct io_disk *disk, const struct net_tls_files *files, struct net_tls **out,
+                   struct err_text *why);
 /* Frees and clears it; loops that use it go on. NULL in it is fine. */
 void net_tls_free(struct net_tls **tls);
 

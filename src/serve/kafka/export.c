@@ -23,6 +23,8 @@ enum family {
     SESSIONS,
     SESSION_BYTES,
     SESSIONS_EVICTED,
+    TLS_HANDSHAKES,
+    TLS_FAILURES,
 };
 
 static const struct metric_family families[] = {
@@ -58,6 +60,12 @@ static const struct metric_family families[] = {
     [SESSIONS_EVICTED] = {"garner_kafka_fetch_sessions_evicted_total",
                           "Fetch sessions that were not used and made room for others.",
                           METRIC_COUNTER},
+    [TLS_HANDSHAKES] = {"garner_kafka_tls_handshakes_total",
+                        "TLS handshakes of the Kafka door that were done.", METRIC_COUNTER},
+    [TLS_FAILURES] = {"garner_kafka_tls_failures_total",
+                      "TLS handshakes that were not, by reason: no TLS at all (`plain`), silence "
+                      "(`timeout`), or what came (`refused`).",
+                      METRIC_COUNTER},
 };
 
 struct visit {
@@ -74,7 +82,18 @@ struct visit {
     uint64_t sessions_evicted;
     uint64_t requests[PROTO_KAFKA_APIS];
     struct net_kafka_counters counters;
+    bool tls;
+    struct net_tls_counters tls_counters;
 };
+
+static void add_tls(struct metric_set *set, const struct net_tls_counters *counters)
+{
+    uint64_t refused = counters->failures - counters->plain - counters->timeouts;
+    metric_add(set, &families[TLS_HANDSHAKES], (double)counters->handshakes, "%s", "");
+    metric_add(set, &families[TLS_FAILURES], (double)counters->plain, "reason=\"plain\"");
+    metric_add(set, &families[TLS_FAILURES], (double)counters->timeouts, "reason=\"timeout\"");
+    metric_add(set, &families[TLS_FAILURES], (double)refused, "reason=\"refused\"");
+}
 
 static void come_home(struct task *task)
 {
@@ -107,6 +126,8 @@ static void come_home(struct task *task)
                        proto_kafka_apis[i].name);
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         metric_add(set, &families[values[i].family], (double)values[i].value, "%s", "");
+    if (visit->tls)
+        add_tls(set, &visit->tls_counters);
     if (!visit->listening)
         snprintf(report->not_ready, sizeof(report->not_ready), "the Kafka door does not listen");
     mem_free(visit);
@@ -124,6 +145,10 @@ static void visit_door(struct task *task)
         serve_kafka_coordinator_report(kafka->coordinator, &visit->report->metrics);
     }
     net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
+    if (door->tls) {
+        visit->tls = true;
+        net_tls_counters_merge(&visit->tls_counters, net_tls_loop_counters(door->tls));
+    }
     LIST_EACH (link, &door->polls)
         visit->waiting++;
     visit->call_bytes += door->call_bytes;

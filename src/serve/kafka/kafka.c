@@ -54,6 +54,7 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
         .loop = loop->loop,
         .inlet = loop->inlet,
         .credit = loop->credit,
+        .tls = loop->tls,
         .fetch_bytes_max = loop->fetch_bytes_max,
         .fetch_session_bytes_max = loop->fetch_bytes_max / FETCH_SESSIONS_SHARE,
         .stop_task = {.run = stop_server},
@@ -62,7 +63,8 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
     list_init(&door->polls);
     list_init(&door->fetch_sessions);
     serve_kafka_view_init(&door->view, door);
-    return net_kafka_server_new(loop->loop, options->limits, &serve_kafka_handler, door,
+    struct io_loop *sockets = loop->tls ? net_tls_loop_io(loop->tls) : loop->loop;
+    return net_kafka_server_new(sockets, options->limits, &serve_kafka_handler, door,
                                 &door->server);
 }
 

@@ -15,6 +15,7 @@
 #include "flow/status.h"
 #include "flow/topics.h"
 #include "net/kafka/server.h"
+#include "net/tls/tls.h"
 
 struct serve_kafka;
 
@@ -25,6 +26,7 @@ struct serve_kafka_loop {
     struct flow_credit *credit; /* memory for requests */
     uint64_t fetch_bytes_max;   /* for answers to fetches that the peers have not taken; as much for
                                    large requests, an eighth of it for fetch sessions */
+    struct net_tls_loop *tls;   /* sockets speak TLS there; NULL: they do not */
 };
 
 struct serve_kafka_options {

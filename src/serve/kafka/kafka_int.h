@@ -84,6 +84,7 @@ struct serve_kafka_door {
     struct io_loop *loop;
     struct flow_inlet *inlet;
     struct flow_credit *credit;
+    struct net_tls_loop *tls; /* NULL: sockets do not speak TLS */
     struct net_kafka_server *server;
     struct serve_kafka_view view;
     struct list polls;        /* calls that wait for records */

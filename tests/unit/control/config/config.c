@@ -245,6 +245,28 @@ static void all_addresses_need_one_that_clients_are_told(void **state)
            look_at_kafka);
 }
 
+static void look_at_tls(const struct world *w, struct control_config *c)
+{
+    (void)w;
+    assert_string_equal(c->kafka.tls.cert, "/here/tls/server.pem");
+    assert_string_equal(c->kafka.tls.key, "/etc/server.key");
+    assert_string_equal(c->kafka.tls.client_ca, "/here/clients.pem");
+}
+
+static void tls_has_both_of_its_files_or_none(void **state)
+{
+    (void)state;
+    refuse("kafka: { tls: { cert: server.pem } }\n",
+           "garner.yaml:1:15: kafka.tls: expected both `cert` and `key`, got `cert` only\n");
+    refuse("kafka: { tls: { key: server.key } }\n",
+           "garner.yaml:1:15: kafka.tls: expected both `cert` and `key`, got `key` only\n");
+    refuse("kafka: { tls: { client_ca: clients.pem } }\n",
+           "garner.yaml:1:15: kafka.tls: expected `cert` and `key` beside `client_ca`\n");
+    accept(
+        "kafka:\n  tls: { cert: tls/server.pem, key: /etc/server.key, client_ca: clients.pem }\n",
+        look_at_tls);
+}
+
 static void look_at_open(const struct world *w, struct control_config *c)
 {
     (void)w;
@@ -404,6 +426,7 @@ int main(void)
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(an_open_door_is_refused),
         cmocka_unit_test(an_open_kafka_door_is_refused),
+        cmocka_unit_test(tls_has_both_of_its_files_or_none),
         cmocka_unit_test(all_addresses_need_one_that_clients_are_told),
         cmocka_unit_test(an_open_door_can_be_allowed),
         cmocka_unit_test(two_doors_cannot_share_an_address),

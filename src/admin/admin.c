@@ -16,6 +16,8 @@
 
 #define INQUIRIES_MAX 64u
 #define CONNECTIONS_MAX 256u
+/* A password, each of its bytes escaped. */
+#define USER_BODY_MAX 8192u
 
 /* What is asked of the log's snapshot. */
 enum subject { SUBJECT_LEDGER, SUBJECT_TOPICS, SUBJECT_TOPIC };
@@ -38,6 +40,7 @@ struct route {
     enum net_http_method method; /* GET stands for HEAD too */
     void (*serve)(struct admin *admin, struct net_http_request *request,
                   const struct admin_target *target);
+    size_t body_max; /* 0: its requests have no body */
 };
 
 void admin_reply_busy(struct net_http_request *request)
@@ -301,6 +304,9 @@ static const struct route routes[] = {
     {"/v1/topics/{}", ALL, NET_HTTP_DELETE, admin_deletion_serve},
     {"/v1/contracts", GETS, NET_HTTP_GET, admin_contracts_serve},
     {"/v1/contracts/{}", GETS, NET_HTTP_GET, admin_contract_serve},
+    {"/v1/users", GETS, NET_HTTP_GET, admin_users_serve},
+    {"/v1/users/{}", "PUT, DELETE", NET_HTTP_PUT, admin_user_put, USER_BODY_MAX},
+    {"/v1/users/{}", "PUT, DELETE", NET_HTTP_DELETE, admin_user_remove},
     {"/v1/reload", "POST", NET_HTTP_POST, admin_reload_serve},
     {"/v1/topics/{}/records", GETS, NET_HTTP_GET, admin_records_serve},
     {"/v1/backups", "POST", NET_HTTP_POST, admin_backup_take},
@@ -383,17 +389,23 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
         net_http_reply_error(request, 403, "origin", NULL,
                              "requests from pages of other sites are refused");
     else if (!route)
-        net_http_reply_error(request, 404, "not_found", NULL,
-                             "no such path; there are /health, /ready, /metrics, /v1/ledger, "
-                             "/v1/topics, /v1/contracts, /v1/dlq, /v1/backups and /v1/reload");
+        net_http_reply_error(
+            request, 404, "not_found", NULL,
+            "no such path; there are /health, /ready, /metrics, /v1/ledger, "
+            "/v1/topics, /v1/contracts, /v1/dlq, /v1/backups, /v1/users and /v1/reload");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
-    else if (head->fields.chunked || head->fields.length > 0)
+    else if (!route->body_max && (head->fields.chunked || head->fields.length > 0))
         /* Before a byte of it is read. */
-        net_http_reply_error(request, 413, "too_large", NULL, "no request here has a body");
+        net_http_reply_error(request, 413, "too_large", NULL, "no request of this kind has a body");
+    else if (head->fields.length > route->body_max)
+        net_http_reply_error(request, 413, "too_large", NULL, "the body is over %zu bytes",
+                             route->body_max);
     else if (keep_target(request, topic, head->query)) {
         struct request_state *state = net_http_request_state(request);
         state->route = route;
+        if (route->body_max)
+            net_http_request_limit(request, route->body_max);
         return NET_HTTP_ACCEPT;
     }
     return NET_HTTP_ANSWERED;
@@ -401,9 +413,10 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
 
 static void on_body(void *owner, struct net_http_request *request, struct slice body)
 {
-    const struct request_state *state = net_http_request_state(request);
+    struct request_state *state = net_http_request_state(request);
     /* on_head let nothing else pass. */
-    ASSERT(state->route && body.size == 0);
+    ASSERT(state->route && body.size <= state->route->body_max);
+    state->target.body = body;
     state->route->serve(owner, request, &state->target);
 }
 

@@ -3,7 +3,8 @@
 /*
  * The admin door: GET /health, /ready, /metrics and /v1/ledger; GET /v1/topics, /v1/topics/{topic}
  * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}; GET /v1/contracts
- * and /v1/contracts/{topic}; POST /v1/reload; POST
+ * and /v1/contracts/{topic}; POST /v1/reload; GET /v1/users, PUT and
+ * DELETE /v1/users/{name}; POST
  * /v1/backups, and POST and DELETE /v1/backups/{id}. It asks the other parts through flow/status.h
  * and flow/log.h and never touches their state. Everything runs on one loop, the one given; new,
  * start and free also before that loop runs.
@@ -12,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/logger.h"
+#include "control/auth/users.h"
 #include "control/catalog/catalog.h"
 #include "flow/letters.h"
 #include "flow/log.h"
@@ -29,6 +31,16 @@ struct admin_reload {
     void (*done)(struct admin_reload *reload);
 };
 
+/* A change of a user that was asked for: as a reload. */
+struct admin_user {
+    bool remove;
+    struct slice name;     /* valid as such */
+    struct slice password; /* not kept, and not to be told to anybody */
+    int status;
+    struct buf body; /* JSON */
+    void (*done)(struct admin_user *user);
+};
+
 struct admin_options {
     struct io_loop *loop;
     struct flow_log *log;
@@ -40,6 +52,9 @@ struct admin_options {
     size_t exporter_count;
     void (*reload)(void *owner, struct admin_reload *reload); /* NULL: there is none */
     void *reload_owner;
+    void (*user)(void *owner, struct admin_user *user);     /* NULL: there are no users */
+    const struct control_auth_users *(*users)(void *owner); /* those in force */
+    void *users_owner;
 };
 
 /* Listens at once; detail names the option to change when the address is taken. */

@@ -32,6 +32,7 @@ struct admin_target {
     size_t query_size;
     uint8_t topic[FLOW_TOPIC_NAME_MAX]; /* decoded */
     uint8_t query[ADMIN_QUERY_SIZE];    /* still encoded */
+    struct slice body;                  /* valid while it is served */
 };
 
 /* Counts an inquiry; where there are too many it answers 503 and returns false. */
@@ -89,6 +90,14 @@ void admin_contract_serve(struct admin *admin, struct net_http_request *request,
 void admin_topic_create(struct admin *admin, struct net_http_request *request,
                         const struct admin_target *target);
 void admin_topic_alter(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+
+/* users.c: GET /v1/users, at once; PUT and DELETE /v1/users/{}, later. */
+void admin_users_serve(struct admin *admin, struct net_http_request *request,
+                       const struct admin_target *target);
+void admin_user_put(struct admin *admin, struct net_http_request *request,
+                    const struct admin_target *target);
+void admin_user_remove(struct admin *admin, struct net_http_request *request,
                        const struct admin_target *target);
 
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */

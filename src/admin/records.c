@@ -357,6 +357,13 @@ void admin_records_serve(struct admin *admin, struct net_http_request *request,
     struct admin_query query;
     struct err_text why = {0};
     ASSERT(target->topic_size > 0);
+    /* With what is held of passwords they can be guessed. */
+    if (slice_equal_string(slice_make(target->topic, target->topic_size),
+                           CONTROL_AUTH_USERS_TOPIC)) {
+        net_http_reply_error(request, 403, "secret", NULL,
+                             CONTROL_AUTH_USERS_TOPIC " is not shown; /v1/users has the names");
+        return;
+    }
     struct slice text = slice_make(target->query_size ? target->query : NULL, target->query_size);
     err_t err = admin_query_parse(text, &query, &why);
     if (!err_is_ok(err)) {

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "control/catalog/change.h"
+#include "control/config/value.h"
 #include "io/uv/uv.h"
 #include "server/faults.h"
 #include "server/server_int.h"
@@ -241,20 +242,35 @@ static err_t new_kafka(struct server *server)
             .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
             .tls = server->intakes[i].kafka_tls,
         };
-    err_t err = serve_kafka_new(
-        &(struct serve_kafka_options){.address = config->kafka.listen,
-                                      .advertised = config->kafka.advertised,
-                                      .log = log_flow(server->log),
-                                      .topics = server_topics_flow(server),
-                                      .auto_create = config->kafka.auto_create.enabled,
-                                      .partitions = config->kafka.auto_create.partitions,
-                                      /* Each topic has its own, which its inlet holds. */
-                                      .message_bytes_max = SIZE_MAX,
-                                      .loops = loops,
-                                      .loop_count = server->intake_count},
-        &server->kafka);
+    bool closed =
+        config->kafka.tls.cert || control_config_address_is_loopback(config->kafka.listen);
+    struct serve_kafka_options options = {
+        .address = config->kafka.listen,
+        .advertised = config->kafka.advertised,
+        .log = log_flow(server->log),
+        .topics = server_topics_flow(server),
+        .auto_create = config->kafka.auto_create.enabled,
+        .partitions = config->kafka.auto_create.partitions,
+        /* Each topic has its own, which its inlet holds. */
+        .message_bytes_max = SIZE_MAX,
+        .loops = loops,
+        .loop_count = server->intake_count,
+        .users = config->kafka.sasl.enabled ? server->users : NULL,
+        .plain = closed,
+    };
+    err_t err = serve_kafka_new(&options, &server->kafka);
     mem_free(loops);
     return err;
+}
+
+static void change_user(void *owner, struct admin_user *request)
+{
+    server_change_user(owner, request);
+}
+
+static const struct control_auth_users *list_users(void *owner)
+{
+    return ((struct server *)owner)->users;
 }
 
 static void ask_reload(void *owner, struct admin_reload *request)
@@ -295,6 +311,9 @@ static err_t new_admin(struct server *server, struct err_text *why)
         .exporter_count = server->exporter_count,
         .reload = ask_reload,
         .reload_owner = server,
+        .user = change_user,
+        .users = list_users,
+        .users_owner = server,
     };
     return admin_new(&options, &server->admin, why);
 }
@@ -415,6 +434,7 @@ static err_t start(struct server *server, const struct server_options *options,
     control_catalog_come_into_force(server->catalog, NULL, io_wall_ms(server->control));
     TRY(server_learn_versions(server, why));
     TRY(server_topics_new(server));
+    TRY(server_learn_users(server, why));
     TRY(new_kafka(server));
     /* Before the doors: from the first connection on, a signal is a stop that drains. */
     TRY(server_watch_signals(server));
@@ -489,6 +509,7 @@ static void free_server(struct server *server)
     /* Behind all that may still have a file open on it. */
     server_faults_unwrap(server->host, &server->disk);
     control_catalog_free(&server->catalog);
+    control_auth_users_free(&server->users);
     control_config_free(&server->config);
     io_uv_loop_free(&server->control);
 }

@@ -5,6 +5,7 @@
  */
 
 #include "admin/admin.h"
+#include "control/auth/users.h"
 #include "control/catalog/catalog.h"
 #include "flow/batch.h"
 #include "flow/credit.h"
@@ -29,6 +30,7 @@ struct server_intake {
 
 struct server_reload;
 struct server_topics;
+struct server_user_change;
 
 struct server_sink {
     struct io_worker *worker;
@@ -71,6 +73,8 @@ struct server {
     bool stopping;
     bool serving;                 /* the doors are open: a reload can begin */
     struct server_reload *reload; /* under way, or NULL; a stop waits for it */
+    struct control_auth_users *users;
+    struct server_user_change *user_change; /* under way, or NULL; a stop waits for it */
     uint64_t reloads_done;
     uint64_t reloads_refused;
     int64_t reload_success_ms;
@@ -117,6 +121,12 @@ err_t server_new_sinks(struct server *server, struct err_text *why);
 /* Asks the log and runs the control loop until it answers. On success `snapshot` is freed by the
  * caller. */
 err_t server_snapshot(struct server *server, struct flow_snapshot *snapshot);
+
+/* versions.c: has `take` called with each record of the topic's first partition, from its start to
+ * its end. At the start; runs the control loop meanwhile. */
+typedef err_t server_take_fn(struct server *server, const struct flow_record *record);
+err_t server_read_topic(struct server *server, const struct flow_topic_state *topic,
+                        server_take_fn *take);
 
 /* The schemas that topics get, as records of the log (control/catalog/versions.h). */
 struct server_versions {
@@ -176,6 +186,11 @@ void server_reload_go_on(struct server *server);
 /* reload.c: begins to reload; `request` is answered when it is over, NULL: only logged. */
 void server_reload(struct server *server, struct admin_reload *request);
 
+/* users.c: reads those that the log has. At the start; runs the control loop meanwhile. */
+err_t server_learn_users(struct server *server, struct err_text *why);
+/* Does what was asked for at the admin door, which is answered when it is on disk and in force. */
+void server_change_user(struct server *server, struct admin_user *request);
+
 /* tls.c: reads the files of the Kafka door's TLS; `*out` stays NULL where the configuration has
  * none. Blocks. */
 err_t server_tls_read(const struct server *server, const struct control_config *config,
@@ -183,7 +198,7 @@ err_t server_tls_read(const struct server *server, const struct control_config *
 /* Makes each intake loop's, before they run. */
 err_t server_tls_new(struct server *server, struct err_text *why);
 
-/* stop.c: goes on with a stop that waited for a reload. */
+/* stop.c: goes on with a stop, once neither a reload nor a change of users is under way. */
 void server_stop_continue(struct server *server);
 /* Installs the signals. */
 err_t server_watch_signals(struct server *server);

@@ -129,7 +129,10 @@ static void give_up(struct io_timer *timer)
 
 void server_stop_continue(struct server *server)
 {
-    ASSERT(server->stopping && !server->reload);
+    ASSERT(server->stopping);
+    /* Their last steps are on the loops that this would stop. */
+    if (server->reload || server->user_change)
+        return;
     server->step_task.run = stop_intake;
     io_post(server->intakes[0].loop, &server->step_task);
 }
@@ -151,9 +154,7 @@ static void begin_stop(struct server *server)
     server->watchdog.run = give_up;
     io_timer_start(server->control, &server->watchdog,
                    (server->config->shutdown_timeout_ms + GRACE_MS) * IO_MS);
-    /* A reload's last step is on the loops that this would stop. */
-    if (!server->reload)
-        server_stop_continue(server);
+    server_stop_continue(server);
 }
 
 static void on_terminate(struct task *task)

@@ -16,28 +16,36 @@ static void read_back(struct flow_read *read)
     io_uv_loop_stop(read->home);
 }
 
-static err_t read_batch(struct server *server, struct slice bytes)
+static err_t take_version(struct server *server, const struct flow_record *record)
+{
+    err_t err = control_catalog_versions_read(server->catalog->versions, record->value);
+    if (err_is(err, ERR_MEMORY))
+        return err;
+    if (!err_is_ok(err))
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "schema_version_unreadable",
+                     CONTROL_CATALOG_VERSIONS_TOPIC
+                     " offset %lld: schemas are not held against what it says",
+                     (long long)record->offset);
+    return err_ok();
+}
+
+static err_t read_batch(struct server *server, struct slice bytes, server_take_fn *take)
 {
     struct flow_batch batch;
     struct flow_record record;
     TRY(flow_batch_parse(bytes, &batch));
     struct flow_batch_iterator it = flow_batch_records(&batch);
     err_t err = flow_batch_next(&it, &record);
-    for (; err_is_ok(err); err = flow_batch_next(&it, &record)) {
-        err_t read = control_catalog_versions_read(server->catalog->versions, record.value);
-        if (err_is(read, ERR_MEMORY))
-            return read;
-        if (!err_is_ok(read))
-            logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "schema_version_unreadable",
-                         CONTROL_CATALOG_VERSIONS_TOPIC
-                         " offset %lld: schemas are not held against what it says",
-                         (long long)record.offset);
+    while (err_is_ok(err)) {
+        TRY(take(server, &record));
+        err = flow_batch_next(&it, &record);
     }
     return err_is(err, ERR_END) ? err_ok() : err;
 }
 
 /* Batch by batch, on this thread, which waits for each answer. */
-static err_t read_all(struct server *server, const struct flow_topic_state *topic)
+err_t server_read_topic(struct server *server, const struct flow_topic_state *topic,
+                        server_take_fn *take)
 {
     struct flow_read read = {.home = server->control,
                              .done = read_back,
@@ -50,7 +58,7 @@ static err_t read_all(struct server *server, const struct flow_topic_state *topi
         io_uv_loop_run(server->control);
         err = read.error;
         for (uint32_t i = 0; i < read.batch_count && err_is_ok(err); i++)
-            err = read_batch(server, read.batches[i]);
+            err = read_batch(server, read.batches[i], take);
         /* Nothing there before the end that the log told: it is not to be waited for. */
         if (err_is_ok(err) && read.next_offset <= read.offset)
             err = err_make(ERR_CORRUPT);
@@ -159,7 +167,7 @@ err_t server_learn_versions(struct server *server, struct err_text *why)
     TRY(server_snapshot(server, &snapshot));
     const struct flow_topic_state *home =
         flow_snapshot_topic(&snapshot, SLICE_LITERAL(CONTROL_CATALOG_VERSIONS_TOPIC));
-    err_t err = home ? read_all(server, home) : err_ok();
+    err_t err = home ? server_read_topic(server, home, take_version) : err_ok();
     if (err_is_ok(err))
         err = write_all(server, &snapshot);
     flow_snapshot_done(&snapshot);

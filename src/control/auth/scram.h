@@ -25,7 +25,7 @@ enum control_auth_mechanism { CONTROL_AUTH_SHA256, CONTROL_AUTH_SHA512 };
 #define CONTROL_AUTH_SALT_MAX 64u
 /* Of a message from a client, of a name and of a password. */
 #define CONTROL_AUTH_MESSAGE_MAX 4096u
-#define CONTROL_AUTH_NAME_MAX 255u
+#define CONTROL_AUTH_NAME_MAX 249u
 #define CONTROL_AUTH_PASSWORD_MAX 1024u
 
 /* What is held of a password for one mechanism (RFC 5802 section 3). */

@@ -117,6 +117,16 @@ static const struct option tls_options[] = {
     {0},
 };
 
+static const struct option sasl_options[] = {
+    {.name = "enabled",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct control_config_sasl, enabled),
+     .fallback = "false",
+     .help = "Clients say who they are, with SCRAM-SHA-256, SCRAM-SHA-512 or, over TLS or on a "
+             "loopback address, PLAIN. Users are added by `garner user`."},
+    {0},
+};
+
 static const struct option kafka_options[] = {
     {.name = "listen",
      .type = OPTION_ADDRESS,
@@ -144,6 +154,12 @@ static const struct option kafka_options[] = {
      .table = tls_options,
      .help = "With a certificate, the door speaks TLS 1.2 and 1.3 and nothing else. A reload reads "
              "the files again."},
+    {.name = "sasl",
+     .type = OPTION_TABLE,
+     .offset = offsetof(struct control_config_kafka, sasl),
+     .table = sasl_options,
+     .help = "Who is let in. An address that other machines can reach needs this and `tls`, or "
+             "`allow_open`."},
     {0},
 };
 
@@ -256,6 +272,7 @@ struct door {
     const char *name;
     const char *listen;
     bool allow_open;
+    const char *closed_by; /* what else permits an address that others can reach */
 };
 
 struct loader {
@@ -285,25 +302,27 @@ static void check_doors(const struct loader *l)
 {
     const struct control_config *c = l->config;
     const struct door doors[] = {
-        {"intake", c->intake.listen, c->intake.allow_open},
-        {"admin", c->admin.listen, c->admin.allow_open},
-        {"kafka", c->kafka.listen, c->kafka.allow_open},
-        {"registry", c->registry.listen, c->registry.allow_open},
+        {"intake", c->intake.listen, c->intake.allow_open, ""},
+        {"admin", c->admin.listen, c->admin.allow_open, ""},
+        {"kafka", c->kafka.listen,
+         c->kafka.allow_open || (c->kafka.tls.cert && c->kafka.sasl.enabled),
+         "`tls` and `sasl` together, or "},
+        {"registry", c->registry.listen, c->registry.allow_open, ""},
     };
     for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
         const struct door *door = &doors[i];
         if (!door->listen)
             continue;
         const struct control_config_node *node = node_at(l, door->name, "listen");
-        /* There is no authentication yet: whoever reaches the address may write and read. A person
-         * has to say once that this is meant. */
+        /* Whoever reaches the address may write and read. A person has to say once that this is
+         * meant. */
         if (!control_config_address_is_loopback(door->listen) && !door->allow_open &&
             !c->allow_open)
             control_config_node_error(node, l->report,
                                       "expected a loopback address such as 127.0.0.1:8080, got "
-                                      "'%s': whoever reaches it is let in; `allow_open: true` "
+                                      "'%s': whoever reaches it is let in; %s`allow_open: true` "
                                       "permits that",
-                                      door->listen);
+                                      door->listen, door->closed_by);
         /* Found here rather than as "address in use" by the second door, which does not say by
          * whom. */
         for (size_t j = 0; j < i; j++)

@@ -45,12 +45,17 @@ struct control_config_tls {
     const char *client_ca;
 };
 
+struct control_config_sasl {
+    bool enabled;
+};
+
 struct control_config_kafka {
     const char *listen;
     bool allow_open;
     const char *advertised; /* "host:port" that clients are told; NULL: where it listens */
     struct control_config_auto_create auto_create;
     struct control_config_tls tls;
+    struct control_config_sasl sasl;
 };
 
 /* A door without limits of its own. */

@@ -432,7 +432,7 @@ static void end(struct net_kafka_request *request, bool last)
     net_kafka_server_turn(conn);
 }
 
-void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
+static void reply(struct net_kafka_request *request, struct buf *answer, bool last)
 {
     bool failed = !buf_ok(answer) || answer->size == 0 || answer->size > INT32_MAX;
     if (failed)
@@ -440,7 +440,17 @@ void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
     request->answer = *answer;
     *answer = (struct buf){0};
     request->conn->server->counters.bytes_unsent += request->answer.size;
-    end(request, failed);
+    end(request, failed || last);
+}
+
+void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
+{
+    reply(request, answer, false);
+}
+
+void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer)
+{
+    reply(request, answer, true);
 }
 
 void net_kafka_reply_none(struct net_kafka_request *request)

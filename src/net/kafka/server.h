@@ -10,7 +10,7 @@
  * A request's life. Its size has come: on_size decides whether there is memory for it, or that it
  * waits until net_kafka_request_start, the connection not being read meanwhile. Then exactly one of
  * on_request, with all of its bytes, and on_abort follows. After on_request the handler ends it
- * with one of net_kafka_reply, net_kafka_reply_none and net_kafka_refuse, in that callback or any
+ * with one of net_kafka_reply, its kin and net_kafka_refuse, in that callback or any
  * later one of the loop, in any order over requests, also when the peer has gone in the meantime
  * (on_gone says so). Until then the request and its bytes live.
  */
@@ -99,6 +99,8 @@ void net_kafka_request_start(struct net_kafka_request *request);
  * put there here. An answer that failed (buf_ok) closes the connection. The request is no longer
  * the caller's, as after the other two. */
 void net_kafka_reply(struct net_kafka_request *request, struct buf *answer);
+/* The same, and the connection closes behind it; nothing after this request is answered. */
+void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer);
 /* There is no answer to this one (a produce request with acks=0). */
 void net_kafka_reply_none(struct net_kafka_request *request);
 /* What it says is not the protocol, or must not be answered: the connection closes once the answers

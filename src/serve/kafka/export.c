@@ -23,6 +23,7 @@ enum family {
     SESSIONS,
     SESSION_BYTES,
     SESSIONS_EVICTED,
+    AUTHENTICATIONS,
     TLS_HANDSHAKES,
     TLS_FAILURES,
 };
@@ -60,6 +61,9 @@ static const struct metric_family families[] = {
     [SESSIONS_EVICTED] = {"garner_kafka_fetch_sessions_evicted_total",
                           "Fetch sessions that were not used and made room for others.",
                           METRIC_COUNTER},
+    [AUTHENTICATIONS] = {"garner_kafka_authentications_total",
+                         "Connections that said who they are, by what became of it.",
+                         METRIC_COUNTER},
     [TLS_HANDSHAKES] = {"garner_kafka_tls_handshakes_total",
                         "TLS handshakes of the Kafka door that were done.", METRIC_COUNTER},
     [TLS_FAILURES] = {"garner_kafka_tls_failures_total",
@@ -82,6 +86,9 @@ struct visit {
     uint64_t sessions_evicted;
     uint64_t requests[PROTO_KAFKA_APIS];
     struct net_kafka_counters counters;
+    bool sasl;
+    uint64_t authenticated;
+    uint64_t refused;
     bool tls;
     struct net_tls_counters tls_counters;
 };
@@ -126,6 +133,11 @@ static void come_home(struct task *task)
                        proto_kafka_apis[i].name);
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         metric_add(set, &families[values[i].family], (double)values[i].value, "%s", "");
+    if (visit->sasl) {
+        metric_add(set, &families[AUTHENTICATIONS], (double)visit->authenticated,
+                   "outcome=\"done\"");
+        metric_add(set, &families[AUTHENTICATIONS], (double)visit->refused, "outcome=\"refused\"");
+    }
     if (visit->tls)
         add_tls(set, &visit->tls_counters);
     if (!visit->listening)
@@ -145,6 +157,9 @@ static void visit_door(struct task *task)
         serve_kafka_coordinator_report(kafka->coordinator, &visit->report->metrics);
     }
     net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
+    visit->sasl = door->users;
+    visit->authenticated += door->authenticated;
+    visit->refused += door->refused;
     if (door->tls) {
         visit->tls = true;
         net_tls_counters_merge(&visit->tls_counters, net_tls_loop_counters(door->tls));

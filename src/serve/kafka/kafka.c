@@ -55,6 +55,7 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
         .inlet = loop->inlet,
         .credit = loop->credit,
         .tls = loop->tls,
+        .users = options->users,
         .fetch_bytes_max = loop->fetch_bytes_max,
         .fetch_session_bytes_max = loop->fetch_bytes_max / FETCH_SESSIONS_SHARE,
         .stop_task = {.run = stop_server},
@@ -87,6 +88,7 @@ err_t serve_kafka_new(const struct serve_kafka_options *options, struct serve_ka
     kafka->topics = options->topics;
     kafka->auto_create = options->auto_create;
     kafka->partitions = options->partitions ? options->partitions : 1;
+    kafka->plain = options->plain;
     kafka->door_count = options->loop_count;
     for (size_t i = 0; i < kafka->door_count; i++) {
         err_t err = open_door(kafka, options, &kafka->doors[i], &options->loops[i]);
@@ -147,6 +149,13 @@ err_t serve_kafka_start(struct serve_kafka *kafka, struct err_text *why)
     else
         set_advertised(kafka, kafka->address, serve_kafka_port(kafka));
     return err_ok();
+}
+
+void serve_kafka_use_users(struct serve_kafka *kafka, size_t loop,
+                           const struct control_auth_users *users)
+{
+    ASSERT(loop < kafka->door_count && users && kafka->doors[loop].users);
+    kafka->doors[loop].users = users;
 }
 
 uint16_t serve_kafka_port(const struct serve_kafka *kafka)

@@ -9,6 +9,7 @@
  * runs.
  */
 
+#include "control/auth/users.h"
 #include "flow/credit.h"
 #include "flow/inlet.h"
 #include "flow/log.h"
@@ -41,6 +42,9 @@ struct serve_kafka_options {
     size_t
         message_bytes_max; /* a larger batch is refused; 0: 1048588, as Kafka's message.max.bytes */
     const struct net_kafka_limits *limits; /* a loop each; NULL: the defaults */
+    /* Whom it serves; NULL: everybody, unasked. Lives until serve_kafka_use_users on every loop. */
+    const struct control_auth_users *users;
+    bool plain; /* clients may send passwords as they are: nobody else can read them */
 };
 
 /* Makes it, without listening. ERR_MEMORY. */
@@ -55,5 +59,10 @@ void serve_kafka_stop(struct serve_kafka *kafka, uint64_t deadline_ms, void (*st
                       void *owner);
 /* Frees what was never started or has stopped. */
 void serve_kafka_free(struct serve_kafka **kafka);
+/* Other users for those who authenticate from here on; who has done so goes on. On the thread of
+ * the loop of that number, between start and free; `users` lives until the next call there, and
+ * there must have been some from the beginning. */
+void serve_kafka_use_users(struct serve_kafka *kafka, size_t loop,
+                           const struct control_auth_users *users);
 /* Metrics over all loops; ready while it listens. Collected from any loop, until free. */
 struct flow_exporter *serve_kafka_exporter(struct serve_kafka *kafka);

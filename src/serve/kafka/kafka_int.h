@@ -26,10 +26,6 @@ struct serve_kafka_door;
 struct serve_kafka_call;
 struct serve_kafka_fetch_session;
 
-/* What a connection has beside its requests. */
-struct serve_kafka_conn {
-    struct serve_kafka_fetch_session *fetch_session; /* NULL: none */
-};
 struct serve_kafka_coordinator;
 
 /* What serves one API, in the versions that are advertised. */
@@ -62,6 +58,27 @@ struct serve_kafka_call {
     void (*coordinated)(struct serve_kafka_coordinator *coordinator, struct serve_kafka_call *call);
     struct buf answer; /* encoded away from home */
     void *work;        /* the service's own */
+};
+
+/* How far a connection has come in saying who it is. Each step may be followed by those below. */
+enum serve_kafka_sasl_step {
+    SERVE_KAFKA_SASL_NOTHING,
+    SERVE_KAFKA_SASL_CHOSEN, /* a mechanism */
+    SERVE_KAFKA_SASL_ASKED,  /* SCRAM's first messages were exchanged */
+    SERVE_KAFKA_SASL_DONE,
+    SERVE_KAFKA_SASL_FAILED, /* nothing more is served */
+};
+
+struct serve_kafka_sasl {
+    enum serve_kafka_sasl_step step;
+    size_t mechanism;
+    struct control_auth_exchange *exchange; /* while it is ASKED */
+};
+
+/* What a connection has beside its requests. */
+struct serve_kafka_conn {
+    struct serve_kafka_fetch_session *fetch_session; /* NULL: none */
+    struct serve_kafka_sasl sasl;
 };
 
 /* Topics as the log said last, with where they begin and end. One a loop. */
@@ -97,6 +114,9 @@ struct serve_kafka_door {
     uint64_t fetch_session_bytes;
     uint64_t fetch_session_bytes_max;
     uint64_t fetch_sessions_evicted;
+    const struct control_auth_users *users; /* NULL: everybody is served */
+    uint64_t authenticated;
+    uint64_t refused; /* who was not who they said */
     bool stopping;
     uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
     struct task stop_task;
@@ -115,6 +135,7 @@ struct serve_kafka {
     bool auto_create;
     uint32_t partitions; /* of topics that are made without saying how many */
     struct serve_kafka_coordinator *coordinator; /* of groups; on the first loop */
+    bool plain;
     struct net_listener *listener;
     bool listening;
     uint64_t stop_deadline_ms;
@@ -134,6 +155,8 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
 /* The same in two halves: the first on whichever loop has the call, the second at home. */
 void serve_kafka_encode(struct serve_kafka_call *call, const void *response);
 void serve_kafka_reply_encoded(struct serve_kafka_call *call);
+/* The same, and the connection closes behind the answer. */
+void serve_kafka_reply_last(struct serve_kafka_call *call, const void *response);
 /* Ends the call, to which there is no answer. */
 void serve_kafka_reply_none(struct serve_kafka_call *call);
 /* Ends the call without an answer: the connection closes. */
@@ -265,6 +288,12 @@ void serve_kafka_describe_groups(struct serve_kafka_call *call);
 void serve_kafka_list_groups(struct serve_kafka_call *call);
 void serve_kafka_delete_groups(struct serve_kafka_call *call);
 void serve_kafka_offset_delete(struct serve_kafka_call *call);
+
+/* sasl.c: true when the call may be served to who has asked for it. */
+bool serve_kafka_sasl_permits(const struct serve_kafka_call *call);
+void serve_kafka_sasl_done(struct serve_kafka_sasl *sasl);
+void serve_kafka_sasl_handshake(struct serve_kafka_call *call);
+void serve_kafka_sasl_authenticate(struct serve_kafka_call *call);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);

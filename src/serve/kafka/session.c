@@ -43,6 +43,7 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_SYNC_GROUP, 0, 5, serve_kafka_sync_group},
     {PROTO_KAFKA_DESCRIBE_GROUPS, 0, 5, serve_kafka_describe_groups},
     {PROTO_KAFKA_LIST_GROUPS, 0, 5, serve_kafka_list_groups},
+    {PROTO_KAFKA_SASL_HANDSHAKE, 0, 1, serve_kafka_sasl_handshake},
     {PROTO_KAFKA_API_VERSIONS, 0, 4, serve_kafka_api_versions},
     {PROTO_KAFKA_CREATE_TOPICS, 2, 7, serve_kafka_create_topics},
     {PROTO_KAFKA_DELETE_TOPICS, 1, 6, serve_kafka_delete_topics},
@@ -53,6 +54,7 @@ static const struct serve_kafka_service services[] = {
     {PROTO_KAFKA_INCREMENTAL_ALTER_CONFIGS, 0, 1, serve_kafka_incremental_alter_configs},
     {PROTO_KAFKA_DESCRIBE_CLUSTER, 0, 1, serve_kafka_describe_cluster},
     {PROTO_KAFKA_INIT_PRODUCER_ID, 0, 5, serve_kafka_init_producer_id},
+    {PROTO_KAFKA_SASL_AUTHENTICATE, 0, 2, serve_kafka_sasl_authenticate},
     {PROTO_KAFKA_DELETE_GROUPS, 0, 2, serve_kafka_delete_groups},
     {PROTO_KAFKA_OFFSET_DELETE, 0, 0, serve_kafka_offset_delete},
 };
@@ -112,6 +114,15 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
 {
     serve_kafka_encode(call, response);
     serve_kafka_reply_encoded(call);
+}
+
+void serve_kafka_reply_last(struct serve_kafka_call *call, const void *response)
+{
+    serve_kafka_encode(call, response);
+    struct buf answer = call->answer;
+    call->answer = (struct buf){0};
+    end_call(call);
+    net_kafka_reply_last(call->request, &answer);
 }
 
 void serve_kafka_reply_none(struct serve_kafka_call *call)
@@ -272,7 +283,7 @@ static void on_request(void *owner, struct net_kafka_request *request, struct sl
         refuse_version(call);
         return;
     }
-    if (!known || !decode(call, bytes)) {
+    if (!known || !serve_kafka_sasl_permits(call) || !decode(call, bytes)) {
         serve_kafka_refuse(call);
         return;
     }
@@ -289,10 +300,12 @@ static void on_gone(void *owner, struct net_kafka_request *request)
         serve_kafka_fetch_gone(call);
 }
 
-static void on_close(void *owner, void *session)
+static void on_close(void *owner, void *bytes)
 {
+    struct serve_kafka_conn *conn = bytes;
     (void)owner;
-    serve_kafka_fetch_session_close(session);
+    serve_kafka_fetch_session_close(conn);
+    serve_kafka_sasl_done(&conn->sasl);
 }
 
 const struct net_kafka_handler serve_kafka_handler = {

@@ -152,6 +152,31 @@ static void last_messages_that_are_none_are_refused(void **state)
     buf_done(&out);
 }
 
+/* As librdkafka 2.0.2 does: its part of the nonce twice, and a proof over that. */
+static void a_nonce_that_repeats_the_clients_part_is_taken(void **state)
+{
+    (void)state;
+    struct buf out = {0}, said = {0}, last = {0};
+    struct control_auth_secret secret = secret_of(CONTROL_AUTH_SHA256, "pencil");
+    uint8_t salted[64], key[64], signature[64];
+    struct slice salt = slice_make(secret.salt, secret.salt_size);
+    assert_true(
+        err_is_ok(net_tls_pbkdf2(NET_TLS_SHA256, SLICE_LITERAL("pencil"), salt, 4096, salted)));
+    net_tls_hmac(NET_TLS_SHA256, slice_make(salted, 32), SLICE_LITERAL("Client Key"), key);
+    buf_add_string(&said, "n=user,r=" CLIENT ",r=" CLIENT SERVER
+                          ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=" CLIENT CLIENT SERVER);
+    net_tls_hmac(NET_TLS_SHA256, slice_make(secret.stored_key, 32), buf_slice(&said), signature);
+    for (size_t i = 0; i < 32; i++)
+        key[i] ^= signature[i];
+    buf_add_string(&last, "c=biws,r=" CLIENT CLIENT SERVER ",p=");
+    buf_add_base64(&last, slice_make(key, 32));
+    buf_add_byte(&last, '\0');
+    assert_true(err_is_ok(finish(FIRST, true, (const char *)last.data, &out)));
+    buf_done(&out);
+    buf_done(&said);
+    buf_done(&last);
+}
+
 /* Any byte of it changed: the proof does not hold. */
 static void a_changed_byte_is_never_let_in(void **state)
 {
@@ -312,6 +337,7 @@ int main(void)
         cmocka_unit_test(sha_512_is_the_same_with_another_digest),
         cmocka_unit_test(a_wrong_proof_is_refused),
         cmocka_unit_test(last_messages_that_are_none_are_refused),
+        cmocka_unit_test(a_nonce_that_repeats_the_clients_part_is_taken),
         cmocka_unit_test(a_changed_byte_is_never_let_in),
         cmocka_unit_test(first_messages_are_read),
         cmocka_unit_test(first_messages_that_are_none_are_refused),

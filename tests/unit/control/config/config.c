@@ -54,7 +54,7 @@ static void look_at_defaults(const struct world *w, struct control_config *c)
     assert_null(c->kafka.advertised);
     assert_string_equal(c->registry.listen, "127.0.0.1:8081");
     assert_false(c->allow_open || c->intake.allow_open || c->admin.allow_open ||
-                 c->kafka.allow_open);
+                 c->kafka.allow_open || c->kafka.sasl.enabled);
     assert_int_equal(c->loops, 0);
     assert_int_equal(c->shutdown_timeout_ms, 30000);
     assert_int_equal(c->contracts.count, 1);
@@ -209,12 +209,30 @@ static void an_open_door_is_refused(void **state)
            "got '[::]:9600': whoever reaches it is let in; `allow_open: true` permits that\n");
 }
 
+static void look_at_closed(const struct world *w, struct control_config *c)
+{
+    (void)w;
+    assert_true(c->kafka.sasl.enabled);
+    assert_false(c->kafka.allow_open);
+}
+
 static void an_open_kafka_door_is_refused(void **state)
 {
     (void)state;
     refuse("kafka: { listen: 10.0.0.1:9092, advertised: 10.0.0.1:9092 }\n",
            "garner.yaml:1:18: kafka.listen: expected a loopback address such as 127.0.0.1:8080, "
-           "got '10.0.0.1:9092': whoever reaches it is let in; `allow_open: true` permits that\n");
+           "got '10.0.0.1:9092': whoever reaches it is let in; `tls` and `sasl` together, or "
+           "`allow_open: true` permits that\n");
+    refuse("kafka: { listen: 10.0.0.1:9092, sasl: { enabled: true } }\n",
+           "garner.yaml:1:18: kafka.listen: expected a loopback address such as 127.0.0.1:8080, "
+           "got '10.0.0.1:9092': whoever reaches it is let in; `tls` and `sasl` together, or "
+           "`allow_open: true` permits that\n");
+    refuse("kafka: { listen: 10.0.0.1:9092, tls: { cert: a, key: b } }\n",
+           "garner.yaml:1:18: kafka.listen: expected a loopback address such as 127.0.0.1:8080, "
+           "got '10.0.0.1:9092': whoever reaches it is let in; `tls` and `sasl` together, or "
+           "`allow_open: true` permits that\n");
+    accept("kafka: { listen: 10.0.0.1:9092, tls: { cert: a, key: b }, sasl: { enabled: true } }\n",
+           look_at_closed);
 }
 
 static void look_at_kafka(const struct world *w, struct control_config *c)

@@ -150,6 +150,26 @@ static void nothing_is_answered_behind_what_was_refused(void **state)
     fixture_free(f);
 }
 
+static void a_last_answer_is_sent_and_nothing_behind_it(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_send(f, tcp, "later 0");
+    fixture_send(f, tcp, "later 1");
+    fixture_send(f, tcp, "e behind");
+    struct buf answer = {0};
+    buf_add_string(&answer, "last");
+    net_kafka_reply_last(f->later[1], &answer);
+    fake_run(f->fake);
+    assert_int_equal(tcp->out.size, 0);
+    assert_false(tcp->closed);
+    fixture_reply(f, 0, "before");
+    assert_answered(tcp, "before", "last");
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
 static void an_answer_without_memory_ends_the_connection(void **state)
 {
     (void)state;
@@ -361,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),
         cmocka_unit_test(a_size_over_the_limit_ends_the_connection_behind_its_answers),
         cmocka_unit_test(nothing_is_answered_behind_what_was_refused),
+        cmocka_unit_test(a_last_answer_is_sent_and_nothing_behind_it),
         cmocka_unit_test(an_answer_without_memory_ends_the_connection),
         cmocka_unit_test(without_memory_a_request_ends_its_connection_only),
         cmocka_unit_test(half_a_request_comes_to_nothing),

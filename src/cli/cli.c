@@ -21,6 +21,7 @@
 #include "cli/reload.h"
 #include "cli/restore.h"
 #include "cli/topics.h"
+#include "cli/user.h"
 #include "cli/validate.h"
 
 struct version_flags {
@@ -108,6 +109,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_topics_text,
      .run = cli_topics,
      .options = cli_topics_options},
+    {.name = "user",
+     .summary = "add, list and remove users of the Kafka door",
+     .arguments = "add NAME | list | remove NAME",
+     .text = cli_user_text,
+     .run = cli_user,
+     .options = cli_user_options},
     {.name = "validate",
      .summary = "check records against a JSON Schema",
      .arguments = "",

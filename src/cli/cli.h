@@ -77,5 +77,6 @@ int cli_ledger(struct cli *cli, int argc, char **argv);
 int cli_produce(struct cli *cli, int argc, char **argv);
 int cli_restore(struct cli *cli, int argc, char **argv);
 int cli_topics(struct cli *cli, int argc, char **argv);
+int cli_user(struct cli *cli, int argc, char **argv);
 int cli_validate(struct cli *cli, int argc, char **argv);
 int cli_version(struct cli *cli, int argc, char **argv);

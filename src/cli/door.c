@@ -246,11 +246,23 @@ static err_t attempt(struct cli_door *door, uint64_t timeout_ms, struct err_text
 err_t cli_door_ask(struct cli_door *door, const char *method, const char *target,
                    uint64_t timeout_ms, struct cli_door_answer *answer, struct err_text *why)
 {
+    return cli_door_send(door, method, target, slice_make(NULL, 0), timeout_ms, answer, why);
+}
+
+err_t cli_door_send(struct cli_door *door, const char *method, const char *target,
+                    struct slice body, uint64_t timeout_ms, struct cli_door_answer *answer,
+                    struct err_text *why)
+{
     *answer = (struct cli_door_answer){0};
     if (door->interrupted)
         return err_make(ERR_CANCELLED);
     struct buf head = {0};
-    buf_add_format(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, target, door->address);
+    buf_add_format(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, door->address);
+    if (body.size > 0)
+        buf_add_format(&head, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                       body.size);
+    buf_add_string(&head, "\r\n");
+    buf_add_slice(&head, body);
     if (door->closed)
         hang_up(door);
     bool reused = door->client;

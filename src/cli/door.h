@@ -50,6 +50,10 @@ bool cli_door_interrupted(const struct cli_door *door);
  * twice is asked here. */
 err_t cli_door_ask(struct cli_door *door, const char *method, const char *target,
                    uint64_t timeout_ms, struct cli_door_answer *answer, struct err_text *why);
+/* The same with a body of JSON, and "PUT". */
+err_t cli_door_send(struct cli_door *door, const char *method, const char *target,
+                    struct slice body, uint64_t timeout_ms, struct cli_door_answer *answer,
+                    struct err_text *why);
 /* Waits; ERR_CANCELLED when interrupted. */
 err_t cli_door_wait(struct cli_door *door, uint64_t delay_ms);
 /* Says on standard error what an answer other than 200 says, and returns the exit code:

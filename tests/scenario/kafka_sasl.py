@@ -9,7 +9,7 @@ import pytest
 
 from lib.certificates import Authority
 from lib.client import Client
-from lib.server import assert_balanced
+from lib.server import assert_balanced, run
 
 SMALL = {"wal_limit": "128MiB"}
 MECHANISMS = ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
@@ -256,3 +256,27 @@ def test_without_sasl_nobody_has_to_say_who_they_are(make_garner):
     assert raw.ask(METADATA, 0, struct.pack(">i", 0)) is not None
     put(garner, "mia", "secret")
     assert [u["name"] for u in garner.get("/v1/users").json()["users"]] == ["mia"]
+
+
+def test_the_command_adds_lists_and_removes(closed):
+    garner = closed()
+
+    def user(*words, stdin=b"", code=0):
+        done = run("user", *words, "--server", f"127.0.0.1:{garner.admin_port}", stdin=stdin)
+        assert done.returncode == code, done
+        return done.stdout
+
+    user("add", "mia.mai/1", stdin=b"secret\n")
+    file = garner.folder / "password"
+    file.write_text("other one\nnot this\n")
+    user("add", "zoe", "--password-file", file)
+    assert user("list") == b"mia.mai/1\nzoe\n"
+    may_list(garner, "mia.mai/1", "secret")
+    may_list(garner, "zoe", "other one")
+    user("remove", "mia.mai/1")
+    user("remove", "mia.mai/1", code=1)
+    assert user("list") == b"zoe\n"
+    may_list(garner, "mia.mai/1", "secret", good=False)
+    user("add", "zoe", stdin=b"", code=64)
+    garner.kill()
+    user("list", code=69)

@@ -26,6 +26,8 @@ struct deletion {
     const struct flow_topic_state *topic; /* both in the snapshot */
     const struct flow_topic_state *dlq;   /* NULL: none, or gone */
     bool dlq_gone;
+    struct flow_topics_change flow; /* for an open topic, which doors take records for */
+    struct flow_topics_item item;
 };
 
 /* Behind every answer. */
@@ -84,6 +86,29 @@ static void delete_one(struct deletion *deletion, const struct flow_topic_state 
     flow_log_commit(deletion->admin->options.log, &deletion->commit);
 }
 
+static void open_one_gone(struct flow_topics_change *flow)
+{
+    struct deletion *deletion = CONTAINER_OF(flow, struct deletion, flow);
+    if (err_is_ok(deletion->item.error))
+        reply_deleted(deletion);
+    else
+        admin_reply_failed(deletion->request, deletion->item.error, "log",
+                           "deleting the topic failed");
+    end(deletion);
+}
+
+/* By whoever has told the doors of it, since they have to be told that it goes. */
+static void delete_open(struct deletion *deletion)
+{
+    deletion->item.name = slice_string(deletion->topic->name);
+    deletion->flow = (struct flow_topics_change){.home = deletion->admin->options.loop,
+                                                 .done = open_one_gone,
+                                                 .op = FLOW_TOPICS_DELETE,
+                                                 .items = &deletion->item,
+                                                 .item_count = 1};
+    flow_topics_change(deletion->admin->options.topics, &deletion->flow);
+}
+
 static void snapshot_back(struct flow_snapshot *snapshot)
 {
     struct deletion *deletion = CONTAINER_OF(snapshot, struct deletion, snapshot);
@@ -104,6 +129,10 @@ static void snapshot_back(struct flow_snapshot *snapshot)
                              deletion->topic->name);
     } else {
         deletion->dlq = admin_topics_dlq(snapshot, deletion->topic);
+        if (deletion->topic->config.open && !deletion->dlq && deletion->admin->options.topics) {
+            delete_open(deletion);
+            return;
+        }
         delete_one(deletion, deletion->dlq ? deletion->dlq : deletion->topic);
         return;
     }

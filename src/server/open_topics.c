@@ -12,10 +12,14 @@
  * there is then; the inlets of all loops exchange their topics; and only then is the change
  * answered. Who has the answer finds the topic, at every door.
  *
+ * What is to be deleted goes the other way: first no inlet takes anything for it any more, then the
+ * log forgets it. A record for a topic that is gone would fail the commit that it is in, and with
+ * it those of other topics.
+ *
  * Failure modes: an item is in the log or it is not, since its commit is one frame; a crash before
  * the answer leaves one or the other. Where there is no memory for the exchange the log has what
  * the inlets do not know: the items say so, and the next change, of whatever topic, makes up for it
- * (`behind`). A delete that the inlets do not know of yet takes no record: the log refuses it.
+ * (`behind`). A topic that could not be deleted comes back with the exchange at the end.
  *
  * Who may change what is decided here and nowhere else, by the contracts in force and by what the
  * log says of a topic: doors pass on what they are asked.
@@ -265,8 +269,10 @@ static void commit_back(struct flow_commit *commit)
     if (!err_is_ok(commit->error))
         err_set(&item->why, (enum err_code)commit->error.code, "the log: %s",
                 err_string(commit->error));
-    /* Also where the outcome is not known. */
-    topics->behind = topics->behind || topics->current->op != FLOW_TOPICS_LOG_START;
+    /* Also where the outcome is not known. Of a topic that is gone they know already. */
+    bool known = topics->current->op == FLOW_TOPICS_LOG_START ||
+                 (topics->current->op == FLOW_TOPICS_DELETE && err_is_ok(commit->error));
+    topics->behind = topics->behind || !known;
     if (err_is_ok(commit->error) && topics->current->op == FLOW_TOPICS_CREATE)
         topics->partitions += item->partition_count;
     step(topics);
@@ -323,6 +329,52 @@ static void step(struct server_topics *topics)
         end(topics);
 }
 
+static void forgotten(struct server_exchange *exchange)
+{
+    struct server_topics *topics = CONTAINER_OF(exchange, struct server_topics, exchange);
+    server_exchange_end(exchange);
+    step(topics);
+}
+
+/* Says of the topics that are meant whether they are open, in the snapshot that is ours. */
+static void set_open(struct server_topics *topics, bool open)
+{
+    struct flow_snapshot *snapshot = &topics->snapshot;
+    for (uint32_t i = 0; i < topics->current->item_count; i++) {
+        const struct flow_topics_item *item = &topics->current->items[i];
+        const struct flow_topic_state *topic = find(topics, item);
+        if (err_is_ok(item->error) && topic)
+            snapshot->topics[topic - snapshot->topics].config.open = open;
+    }
+}
+
+/* Takes what is to be deleted away from all inlets, and goes on when that is so. */
+static void forget(struct server_topics *topics)
+{
+    struct flow_topics_change *change = topics->current;
+    struct err_text why = {0};
+    bool any = false;
+    for (uint32_t i = 0; i < change->item_count; i++) {
+        if (err_is_ok(change->items[i].error))
+            change->items[i].error = judge(topics, &change->items[i]);
+        any = any || err_is_ok(change->items[i].error);
+    }
+    if (!any) {
+        step(topics);
+        return;
+    }
+    set_open(topics, false);
+    err_t err = server_exchange_prepare(&topics->exchange, topics->server, topics->server->catalog,
+                                        &topics->snapshot, &why);
+    set_open(topics, true);
+    if (err_is_ok(err)) {
+        server_exchange_begin(&topics->exchange, forgotten);
+        return;
+    }
+    fail_rest(topics, err, "not all doors can be told of it; try again");
+    end(topics);
+}
+
 static void before_snapshot(struct flow_snapshot *snapshot)
 {
     struct server_topics *topics = CONTAINER_OF(snapshot, struct server_topics, snapshot);
@@ -334,7 +386,10 @@ static void before_snapshot(struct flow_snapshot *snapshot)
     topics->partitions = 0;
     for (size_t i = 0; i < snapshot->topic_count; i++)
         topics->partitions += snapshot->topics[i].partition_count;
-    step(topics);
+    if (topics->current->op == FLOW_TOPICS_DELETE && !topics->current->dry)
+        forget(topics);
+    else
+        step(topics);
 }
 
 static void begin_next(struct server_topics *topics)

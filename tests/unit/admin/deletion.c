@@ -5,7 +5,7 @@
 static int64_t zero[1];
 
 /* flights is declared; old is not, and has a DLQ; plain is not, and has none. */
-static void give_topics(struct fixture *f)
+static void give_topics_with(struct fixture *f, bool open)
 {
     static const struct flow_topic_state topics[] = {
         {.id = 1, .name = "flights", .partition_count = 1},
@@ -21,7 +21,13 @@ static void give_topics(struct fixture *f)
     snapshot->topic_count = 5;
     for (size_t i = 0; i < 5; i++)
         snapshot->topics[i].start_offset = snapshot->topics[i].end_offset = zero;
+    snapshot->topics[4].config.open = open;
     snapshot->done(snapshot);
+}
+
+static void give_topics(struct fixture *f)
+{
+    give_topics_with(f, false);
 }
 
 static const char *delete_topic(struct fixture *f, const char *target)
@@ -78,6 +84,42 @@ static void a_dlq_can_go_alone(void **state)
     give_topics(f);
     give_commit(f, 4, ERR_OK);
     assert_ends(answer(f), "\r\n\r\n{\"deleted\":[\"old.dlq\"]}\n");
+    fixture_free(f);
+}
+
+/* Whoever makes topics: deletes them too, or says why not. */
+struct maker {
+    struct flow_topics topics;
+    struct flow_topics_change *asked;
+};
+
+static void take_change(struct flow_topics *topics, struct flow_topics_change *change)
+{
+    CONTAINER_OF(topics, struct maker, topics)->asked = change;
+}
+
+static void an_open_topic_goes_by_whoever_has_told_the_doors_of_it(void **state)
+{
+    (void)state;
+    static const enum err_code codes[] = {ERR_OK, ERR_FENCED, ERR_NOT_FOUND};
+    static const char *const starts[] = {"HTTP/1.1 200 ", "HTTP/1.1 503 ", "HTTP/1.1 404 "};
+    struct maker maker = {.topics = {take_change}};
+    struct fixture *f = fixture_prepare();
+    struct err_text why = {0};
+    struct admin_options options = options_of(f);
+    options.topics = &maker.topics;
+    assert_true(err_is_ok(admin_new(&options, &f->admin, &why)));
+    connect_one(f);
+    for (size_t i = 0; i < 3; i++) {
+        (void)delete_topic(f, "plain?confirm=plain");
+        give_topics_with(f, true);
+        assert_int_equal(f->commit_count, 0);
+        assert_int_equal(maker.asked->op, FLOW_TOPICS_DELETE);
+        assert_true(slice_equal_string(maker.asked->items[0].name, "plain"));
+        maker.asked->items[0].error = err_make(codes[i]);
+        maker.asked->done(maker.asked);
+        assert_starts(answer(f), starts[i]);
+    }
     fixture_free(f);
 }
 
@@ -216,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_topic_goes_with_its_dlq_first),
         cmocka_unit_test(a_topic_without_a_dlq_goes_alone),
         cmocka_unit_test(a_dlq_can_go_alone),
+        cmocka_unit_test(an_open_topic_goes_by_whoever_has_told_the_doors_of_it),
         cmocka_unit_test(without_its_name_as_confirmation_nothing_is_asked),
         cmocka_unit_test(what_a_contract_declares_is_kept),
         cmocka_unit_test(a_topic_that_is_not_there_is_404),

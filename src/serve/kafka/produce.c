@@ -84,9 +84,23 @@ static int16_t code_of(err_t err)
                                         : serve_kafka_error_code(err);
 }
 
+/* For whoever reads a client's log: the client itself knows what it sent. */
+static void tell_gap(struct part *part)
+{
+    enum { SIZE = 80 };
+    char *text = arena_alloc(&part->producing->call->arena, SIZE);
+    if (!text)
+        return;
+    snprintf(text, SIZE, "a batch before this one is missing: sequence number %llu comes next",
+             (unsigned long long)part->inlet.expected);
+    part->answer->error_message = slice_string(text);
+}
+
 static void committed(struct flow_inlet_request *inlet)
 {
     struct part *part = CONTAINER_OF(inlet, struct part, inlet);
+    if (err_is(inlet->error, ERR_SEQUENCE_GAP))
+        tell_gap(part);
     if (!err_is_ok(inlet->error))
         part->answer->error_code = code_of(inlet->error);
     else if (inlet->refused > 0)

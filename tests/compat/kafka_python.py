@@ -31,8 +31,8 @@ def address(garner):
 
 
 def open_producer(kafka, garner, **options):
-    return kafka.KafkaProducer(bootstrap_servers=address(garner), enable_idempotence=False,
-                               acks="all", **options)
+    return kafka.KafkaProducer(bootstrap_servers=address(garner), acks="all",
+                               **{"enable_idempotence": False, **options})
 
 
 def open_consumer(kafka, garner, *topics, **options):
@@ -154,3 +154,24 @@ def test_a_refused_record_is_an_error_of_its_own(make_garner, kafka):
     assert producer.send("events", b'{"n":1}').get(20).offset == 0
     producer.close()
     assert_balanced(garner.ledger())
+
+
+def test_an_idempotent_producer_goes_on_through_kills(make_garner, kafka):
+    garner = make_garner().start()
+    producer = open_producer(kafka, garner, enable_idempotence=True, linger_ms=2, batch_size=500,
+                             delivery_timeout_ms=60000, reconnect_backoff_ms=10,
+                             reconnect_backoff_max_ms=50, retry_backoff_ms=10)
+    answers = []
+    for n in range(3000):
+        answers.append(producer.send("events", b"%d" % n))
+        if n % 500 == 499:
+            answers[-50].get(60)
+            garner.kill()
+            garner.start()
+    producer.flush(60)
+    assert all(answer.succeeded() for answer in answers)
+    producer.close()
+    assert garner.values("events") == list(range(3000))
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["accepted"] == 3000

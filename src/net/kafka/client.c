@@ -246,12 +246,6 @@ err_t net_kafka_client_send(struct net_kafka_client *client, const struct proto_
     return err_ok();
 }
 
-size_t net_kafka_client_queued(const struct net_kafka_client *client)
-{
-    ASSERT(client->tcp);
-    return client->closing ? 0 : io_tcp_write_queued(client->loop, client->tcp);
-}
-
 void net_kafka_client_close(struct net_kafka_client *client)
 {
     /* By the owner's wish, which is no error; `closed` comes all the same, and only then may it be

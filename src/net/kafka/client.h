@@ -53,8 +53,6 @@ bool net_kafka_client_has_room(const struct net_kafka_client *client);
 err_t net_kafka_client_send(struct net_kafka_client *client, const struct proto_kafka_api *api,
                             int16_t version, const struct slice *parts, size_t count, bool silent,
                             void *tag);
-/* Bytes that the kernel has not taken yet. */
-size_t net_kafka_client_queued(const struct net_kafka_client *client);
 /* Closes at once; `closed` follows. Harmless when called twice. */
 void net_kafka_client_close(struct net_kafka_client *client);
 /* Frees a client whose `closed` was called. */

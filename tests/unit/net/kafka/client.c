@@ -304,17 +304,6 @@ static void a_write_that_fails_closes(void **state)
     end_closed_for(f, "CLOSED");
 }
 
-static void what_is_queued_is_told(void **state)
-{
-    (void)state;
-    struct fixture *f = begin();
-    f->tcp->stuck = true;
-    assert_int_equal(net_kafka_client_queued(f->client), 0);
-    assert_true(err_is_ok(send(f, "x", NULL)));
-    assert_int_equal(net_kafka_client_queued(f->client), f->tcp->out.size);
-    end(f);
-}
-
 static void without_memory_it_ends_and_nothing_is_lost_from_sight(void **state)
 {
     (void)state;
@@ -374,7 +363,6 @@ int main(void)
         cmocka_unit_test(an_answer_at_the_cap_is_taken),
         cmocka_unit_test(an_end_of_the_peer_is_told),
         cmocka_unit_test(a_write_that_fails_closes),
-        cmocka_unit_test(what_is_queued_is_told),
         cmocka_unit_test(without_memory_it_ends_and_nothing_is_lost_from_sight),
         cmocka_unit_test(an_address_that_is_none_is_refused),
     };

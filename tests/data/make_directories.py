@@ -4,9 +4,10 @@
 usage: GARNER_BIN=... tests/data/make_directories.py N
 
 Format 1 is what commit 251c348 writes (no sealing yet), format 2 what seals, format 3 (commit
-29780ae) has idempotency keys and settled dead letters too, format 4 is the same by its program.
-Records repeat themselves, so that what lies on the disk is small once it is packed. A format that
-the program writes no more is never made again: its file is what old directories look like.
+29780ae) has idempotency keys and settled dead letters too, format 4 (commit a7644eb) requests that
+count once. Records repeat themselves, so that what
+lies on the disk is small once it is packed. A format that the program writes no more is never made
+again: its file is what old directories look like.
 """
 import json
 import pathlib
@@ -49,6 +50,17 @@ def fill_keyed(garner):
     assert done.returncode == 0, done
 
 
+def fill_once(garner):
+    """Two numbered requests, and one with an Idempotency-Key."""
+    with garner.client() as client:
+        for n in range(2):
+            said = client.post_ndjson("keyed", [{"n": 1000 + n}],
+                                      {"Garner-Producer": "p", "Garner-Sequence": str(n)})
+            assert said.json()["accepted"] == 1
+        said = client.post_ndjson("keyed", [{"n": 2000}], {"Idempotency-Key": "k"})
+        assert said.json()["accepted"] == 1
+
+
 def anonymous(member):
     member.uname = member.gname = ""
     member.uid = member.gid = 0
@@ -74,6 +86,8 @@ def main():
             fill(garner, 1 if number == 1 else 55)
             if number > 2:
                 fill_keyed(garner)
+            if number > 3:
+                fill_once(garner)
             if number > 1:
                 until(lambda: is_sealed(garner), "a file to be recycled")
             ledger = garner.ledger()

@@ -85,6 +85,22 @@ def test_keys_and_settled_letters_of_an_old_directory_still_count(old):
     assert garner.ledger()["dlq"]["keyed"] == told["dlq"]["keyed"]
 
 
+@pytest.mark.parametrize("old", [n for n in BATCHES if n > 3], indirect=True)
+def test_requests_of_an_old_directory_still_count_once(old):
+    garner, _, _ = old
+    garner.start()
+    with garner.client() as client:
+        def send(number):
+            return client.post_ndjson("keyed", [{"n": 1000 + number}],
+                                      {"Garner-Producer": "p", "Garner-Sequence": str(number)})
+        assert send(1).json()["duplicates"] == 1
+        assert send(3).status == 409
+        assert send(2).json()["accepted"] == 1
+        said = client.post_ndjson("keyed", [{"n": 2000}], {"Idempotency-Key": "k"}).json()
+    assert said["accepted"] == 1
+    assert_balanced(garner.ledger())
+
+
 def test_an_old_directory_goes_on_and_is_sealed(old):
     garner, told, _ = old
     garner.start()

@@ -302,6 +302,8 @@ static const struct route routes[] = {
     {"/v1/topics/{}", ALL, NET_HTTP_POST, admin_topic_create},
     {"/v1/topics/{}", ALL, NET_HTTP_PUT, admin_topic_alter},
     {"/v1/topics/{}", ALL, NET_HTTP_DELETE, admin_deletion_serve},
+    {"/v1/groups", GETS, NET_HTTP_GET, admin_groups_serve},
+    {"/v1/groups/{}", GETS, NET_HTTP_GET, admin_groups_serve},
     {"/v1/contracts", GETS, NET_HTTP_GET, admin_contracts_serve},
     {"/v1/contracts/{}", GETS, NET_HTTP_GET, admin_contract_serve},
     {"/v1/users", GETS, NET_HTTP_GET, admin_users_serve},
@@ -389,10 +391,10 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
         net_http_reply_error(request, 403, "origin", NULL,
                              "requests from pages of other sites are refused");
     else if (!route)
-        net_http_reply_error(
-            request, 404, "not_found", NULL,
-            "no such path; there are /health, /ready, /metrics, /v1/ledger, "
-            "/v1/topics, /v1/contracts, /v1/dlq, /v1/backups, /v1/users and /v1/reload");
+        net_http_reply_error(request, 404, "not_found", NULL,
+                             "no such path; there are /health, /ready, /metrics, /v1/ledger, "
+                             "/v1/topics, /v1/groups, /v1/contracts, /v1/dlq, /v1/backups, "
+                             "/v1/users and /v1/reload");
     else if (!method_fits(route, head->method))
         net_http_reply_not_allowed(request, route->allow);
     else if (!route->body_max && (head->fields.chunked || head->fields.length > 0))

@@ -2,9 +2,9 @@
 
 /*
  * The admin door: GET /health, /ready, /metrics and /v1/ledger; GET /v1/topics, /v1/topics/{topic}
- * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}; GET /v1/contracts
- * and /v1/contracts/{topic}; POST /v1/reload; GET /v1/users, PUT and
- * DELETE /v1/users/{name}; POST
+ * and its /records, and DELETE /v1/topics/{topic}?confirm={topic}; GET /v1/groups and
+ * /v1/groups/{group}; GET /v1/contracts and /v1/contracts/{topic}; POST /v1/reload; GET /v1/users,
+ * PUT and DELETE /v1/users/{name}; POST
  * /v1/backups, and POST and DELETE /v1/backups/{id}. It asks the other parts through flow/status.h
  * and flow/log.h and never touches their state. Everything runs on one loop, the one given; new,
  * start and free also before that loop runs.

@@ -100,6 +100,10 @@ void admin_user_put(struct admin *admin, struct net_http_request *request,
 void admin_user_remove(struct admin *admin, struct net_http_request *request,
                        const struct admin_target *target);
 
+/* groups.c: GET /v1/groups and /v1/groups/{}. Answers later. */
+void admin_groups_serve(struct admin *admin, struct net_http_request *request,
+                        const struct admin_target *target);
+
 /* deletion.c: DELETE /v1/topics/{}. Answers later. */
 void admin_deletion_serve(struct admin *admin, struct net_http_request *request,
                           const struct admin_target *target);

@@ -97,6 +97,11 @@ def test_thousands_of_groups_commit_and_are_there_after_a_kill(make_garner):
         assert fetch(peer, f"group-{n}") == n
     assert fetch(peer, "group-3000") == -1
     peer.close()
+    assert len(garner.get("/v1/groups").json()["groups"]) == 3000
+    one, = garner.get("/v1/groups/group-1234").json()["offsets"]
+    assert one == {"topic": "events", "partition": 0, "offset": 1234, "end_offset": 0, "lag": 0,
+                   "metadata": "said"}
+    assert garner.get("/v1/groups/group-3000").status == 404
     assert_balanced(garner.ledger())
 
 

@@ -26,6 +26,7 @@ struct fixture {
     struct flow_read *read; /* the last that was asked for and has no answer */
     struct flow_find *find;
     struct flow_pin *pin; /* as `read` */
+    struct flow_offsets *offsets;
     struct flow_commit *commits[HELD_MAX];
     size_t commit_count; /* not answered */
     unsigned cancels;
@@ -97,7 +98,16 @@ static inline void take_pin(struct flow_log *log, struct flow_pin *pin)
     f->pin = pin;
 }
 
+static inline void take_offsets(struct flow_log *log, struct flow_offsets *offsets)
+{
+    struct fixture *f = CONTAINER_OF(log, struct fixture, log);
+    assert_ptr_equal(offsets->home, &f->fake->loop);
+    assert_null(f->offsets);
+    f->offsets = offsets;
+}
+
 static const struct flow_log_ops log_ops = {
+    .offsets = take_offsets,
     .snapshot = take_snapshot,
     .read = take_read,
     .cancel = take_cancel,

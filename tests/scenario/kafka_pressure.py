@@ -15,6 +15,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 # How a broker says "later" (Kafka protocol guide, error codes): of the log, and of its memory.
 LATER = {3, 6, 7, 19, 20, 56, 89}
 TOO_LARGE = 10
+NDJSON = "application/x-ndjson"
 POLYNOMIAL = 0x82F63B78
 
 
@@ -164,6 +165,14 @@ def assert_all_there(garner, answers, count):
     assert ledger["topics"]["events"]["accepted"] == len(offsets) * count
 
 
+def strict(make_garner, memory_limit="512MiB", **dlq):
+    garner = make_garner(contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}, "dlq": dlq}},
+        config={"wal_limit": "1GiB", "memory_limit": memory_limit})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    return garner.start()
+
+
 def test_memory_stays_below_its_limit_under_more_than_there_is_room_for(make_garner):
     """50 clients with 8 MiB each, four times what all of the server may take: they are read as
     there is room, and what was acknowledged is there once."""
@@ -180,14 +189,14 @@ def test_what_unpacks_to_more_than_there_is_room_for_is_refused(make_garner):
     others that just fit, at the same time."""
     garner = make_garner(config={"wal_limit": "1GiB", "memory_limit": "96MiB"}).start()
     fits, bomb = (packed(b"".join(record(n, b"", b"x" * MIB) for n in range(size)), size)
-                  for size in (7, 60))
+                  for size in (15, 60))
     answers = produce_at_once(garner, [fits, bomb] * 10)
     assert [code for code, _ in answers] == [0, TOO_LARGE] * 10
-    assert sorted(offset for _, offset in answers[::2]) == [n * 7 for n in range(10)]
+    assert sorted(offset for _, offset in answers[::2]) == [n * 15 for n in range(10)]
     assert memory(garner, "VmHWM") < 96 * MIB
     ledger = garner.ledger()
     assert_balanced(ledger)
-    assert ledger["topics"]["events"]["accepted"] == 70
+    assert ledger["topics"]["events"]["accepted"] == 150
 
 
 def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
@@ -208,14 +217,6 @@ def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
     assert memory(garner, "VmHWM") < 96 * MIB
 
 
-def strict(make_garner, **dlq):
-    garner = make_garner(contracts={"events": {
-        "schema": {"type": "jsonschema", "file": "s.json"}, "dlq": dlq}},
-        config={"wal_limit": "256MiB"})
-    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
-    return garner.start()
-
-
 def produce(garner, lines, check=True):
     return kcat(garner, "-P", "-t", "events", "-X", "linger.ms=200", "-X",
                 "message.timeout.ms=20000", stdin=b"".join(line + b"\n" for line in lines),
@@ -224,6 +225,23 @@ def produce(garner, lines, check=True):
 
 def broken(count):
     return [b'{"n":"%d","pad":"%s"}' % (n, b"x" * 1000) for n in range(count)]
+
+
+def test_what_grows_as_dead_letters_stays_below_the_limit_too(make_garner):
+    """A dead letter takes many times what a small record does: what a request would grow to is
+    held to what there is memory for, through both doors."""
+    garner = strict(make_garner, memory_limit="96MiB")
+    few = packed(b"".join(record(n, b"", b"x") for n in range(30_000)), 30_000)
+    many = packed(b"".join(record(n, b"", b"x") for n in range(600_000)), 600_000)
+    answers = produce_at_once(garner, [few, many] * 6)
+    assert [code for code, _ in answers] == [0, TOO_LARGE] * 6
+    with garner.client(timeout=60) as client:
+        assert client.post("events", b"x\n" * 30_000, NDJSON).json()["dead_lettered"] == 30_000
+        assert client.post("events", b"x\n" * 600_000, NDJSON).status == 413
+    assert memory(garner, "VmHWM") < 96 * MIB
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["dead_lettered"] == 7 * 30_000
 
 
 def test_a_full_queue_refuses_batches_with_a_broken_record_and_takes_good_ones(make_garner):

@@ -16,8 +16,6 @@
 
 /* Bits of the attributes that only a broker sets: time of append, and when deletions end. */
 #define ATTRIBUTES_OF_BROKERS 0x48u
-/* What a batch may unpack to, however little memory there is: eight times Kafka's default size. */
-#define UNPACKED_LEAST (UINT64_C(8) << 20)
 /* Memory that is kept for the next batch. */
 #define KEPT_BYTES ((size_t)1 << 20)
 
@@ -142,26 +140,18 @@ static err_t append_rest(struct walk *w)
                                        w->dedup ? (const void *)w->pass->check->keys.data : NULL);
 }
 
-/* No memory was reserved for it when the request came: it is as much as all requests of the loop
- * that are under way may take together. */
-static size_t unpacked_size_max(const struct pipeline_check *check)
-{
-    uint64_t size = FLOW_BATCH_UNPACKED_SIZE_MAX;
-    uint64_t memory = check->memory_bytes > UNPACKED_LEAST ? check->memory_bytes : UNPACKED_LEAST;
-    ASSERT(check->request_size_max > 0);
-    size = size < check->request_size_max ? size : check->request_size_max;
-    return (size_t)(size < memory ? size : memory);
-}
-
 static err_t take_batch(struct pipeline_check_pass *pass)
 {
     struct walk w = {.pass = pass, .dedup = pass->topic->dedup_at >= 0};
     struct slice body = pass->request->body;
+    size_t size_max = FLOW_BATCH_UNPACKED_SIZE_MAX;
+    if (size_max > pass->check->request_size_max)
+        size_max = (size_t)pass->check->request_size_max;
     err_t err = flow_batch_parse(body, &w.batch);
     if (!err_is_ok(err) || w.batch.bytes.size != body.size ||
         (w.batch.attributes & ATTRIBUTES_OF_BROKERS))
         return err_make(ERR_CORRUPT);
-    TRY(flow_batch_unpack(&w.batch, unpacked_size_max(pass->check), &pass->check->unpacked));
+    TRY(flow_batch_unpack(&w.batch, size_max, &pass->check->unpacked));
     TRY(walk_records(&w));
     if (pass->tally.records[PIPELINE_CHECK_REFUSED] > 0) {
         refuse_all(pass);

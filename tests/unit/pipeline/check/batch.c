@@ -682,10 +682,10 @@ static void what_unpacks_to_more_than_there_is_memory_for_is_too_large(void **st
         uint64_t memory;
         size_t size;
         bool fits;
-    } cases[] = {{12 << 20, 11 << 20, true},
-                 {12 << 20, 13 << 20, false},
-                 {1 << 20, 7 << 20, true},
-                 {1 << 20, 9 << 20, false}};
+    } cases[] = {{20 << 20, 19 << 20, true},
+                 {20 << 20, 21 << 20, false},
+                 {1 << 20, 15 << 20, true},
+                 {1 << 20, 17 << 20, false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture f;
         struct pipeline_check_options options = fixture_options(&f);

@@ -97,8 +97,8 @@ static inline bool proto_kafka_is_flexible(const struct proto_kafka_api *api, in
 err_t proto_kafka_read_header(struct slice *bytes, struct proto_kafka_request_header *out,
                               struct err_text *why);
 /* Decodes a whole message: `layout` is the api's request or response, `version` one that it has,
- * `out` its struct. ERR_SYNTAX for bytes that are no such message, or with something behind it;
- * ERR_TOO_LARGE when the arena would hold more than `size_max` bytes; ERR_MEMORY. */
+ * `out` its struct. Bytes behind the message are passed over. ERR_SYNTAX for bytes that are no such
+ * message; ERR_TOO_LARGE when the arena would hold more than `size_max` bytes; ERR_MEMORY. */
 err_t proto_kafka_decode(const struct proto_kafka_api *api, const struct proto_kafka_layout *layout,
                          int16_t version, struct slice bytes, struct arena *arena, size_t size_max,
                          void *out, struct err_text *why);

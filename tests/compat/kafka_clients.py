@@ -83,6 +83,13 @@ def test_records_of_a_key_keep_their_order(drivers, garner, client):
         assert places == sorted(places)
 
 
+# kafka-python has names only; Sarama asks for their settings, too (kafka_client_admin.py).
+@pytest.mark.parametrize("name", ["librdkafka", "kafkajs", "franz-go", "java-3.9", "java-4.3"],
+                         indirect=True)
+def test_topics_are_listed_with_their_partitions(client):
+    assert client.ask("topics")["topics"] == {"events": 3, "events.dlq": 1, "one": 1, "one.dlq": 1}
+
+
 @pytest.mark.parametrize("acks", ["0", "1", "all"])
 def test_what_is_sent_is_taken_however_much_is_acknowledged(drivers, garner, client, acks):
     written = [{"partition": 0, "value": b"%d" % n} for n in range(500)]

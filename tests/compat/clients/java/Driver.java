@@ -14,6 +14,12 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -23,6 +29,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ApiException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
@@ -98,7 +105,8 @@ public final class Driver {
         Map<String, Object> config = config(command, pairs);
         config.put("enable.auto.commit", false);
         config.put("auto.offset.reset", "earliest");
-        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(),
+            new ByteArrayDeserializer());
     }
 
     private static ObjectNode record(ConsumerRecord<byte[], byte[]> r) {
@@ -226,6 +234,62 @@ public final class Driver {
         return answer;
     }
 
+    private static JsonNode administer(JsonNode command) throws Exception {
+        String topic = command.path("topic").asText();
+        int count = command.path("count").asInt();
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+        ObjectNode answer = JSON.createObjectNode();
+        try (Admin admin = Admin.create(config(command))) {
+            switch (command.get("do").asText()) {
+                case "create":
+                    Map<String, String> configs = new HashMap<>();
+                    command.get("configs").fields().forEachRemaining(
+                        entry -> configs.put(entry.getKey(), entry.getValue().asText()));
+                    admin.createTopics(List.of(new NewTopic(topic, count, (short) 1)
+                        .configs(configs))).all().get();
+                    break;
+                case "grow":
+                    admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(count))).all()
+                        .get();
+                    break;
+                case "trim":
+                    Map<TopicPartition, RecordsToDelete> places = new HashMap<>();
+                    for (JsonNode pair : command.get("offsets"))
+                        places.put(new TopicPartition(topic, pair.get(0).asInt()),
+                            RecordsToDelete.beforeOffset(pair.get(1).asLong()));
+                    admin.deleteRecords(places).all().get();
+                    break;
+                case "delete":
+                    admin.deleteTopics(List.of(topic)).all().get();
+                    break;
+                case "configs":
+                    ObjectNode entries = answer.putObject("configs");
+                    admin.describeConfigs(List.of(resource)).all().get().get(resource).entries()
+                        .forEach(entry -> entries.put(entry.name(), entry.value()));
+                    break;
+                case "alter":
+                    ConfigEntry entry = new ConfigEntry(command.get("name").asText(),
+                        command.get("value").asText());
+                    admin.incrementalAlterConfigs(Map.of(resource, List.of(
+                        new AlterConfigOp(entry, AlterConfigOp.OpType.SET)))).all().get();
+                    break;
+                case "topics":
+                    ObjectNode counts = answer.putObject("topics");
+                    admin.describeTopics(admin.listTopics().names().get()).allTopicNames().get()
+                        .forEach((name, about) -> counts.put(name, about.partitions().size()));
+                    break;
+                case "groups":
+                    ArrayNode ids = answer.putArray("groups");
+                    admin.listConsumerGroups().all().get()
+                        .forEach(group -> ids.add(group.groupId()));
+                    break;
+                default:
+                    throw new IllegalArgumentException(command.toString());
+            }
+        }
+        return answer;
+    }
+
     private static JsonNode answer(JsonNode command, BufferedReader lines)
         throws Exception {
         switch (command.get("do").asText()) {
@@ -235,7 +299,7 @@ public final class Driver {
             case "member": return member(command, lines);
             case "commit": return commit(command);
             case "committed": return committed(command);
-            default: throw new IllegalArgumentException(command.toString());
+            default: return administer(command);
         }
     }
 

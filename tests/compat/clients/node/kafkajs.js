@@ -1,7 +1,8 @@
 // kafkajs. It reads as a member of a group and in no other way.
 "use strict";
 const readline = require("node:readline");
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka,
+        logLevel } = require("kafkajs");
 const lz4 = require("lz4js");
 const xxh32 = require("lz4js/xxh32.js");
 const snappy = require("snappyjs");
@@ -14,6 +15,7 @@ const ACKS = { all: -1, 1: 1, 0: 0 };
 const DEADLINE_MS = 30000;
 const SEND_MAX = 2000;
 const SESSION_MS = 6000;
+const TOPIC_EXISTS = 36;
 
 const pack = (data) => (data == null ? null : Buffer.from(data).toString("base64"));
 const unpack = (text) => (text == null ? null : Buffer.from(text, "base64"));
@@ -198,12 +200,45 @@ function committed({ servers, group, topic, partitions }) {
   });
 }
 
+const asAdmin = (work) => (command) =>
+  closing(at(command.servers).admin(), (admin) => work(admin, command));
+
+const { TOPIC } = ConfigResourceTypes;
+const create = asAdmin((admin, { topic, count, configs }) => admin.createTopics({ topics: [
+  { topic, numPartitions: count, replicationFactor: 1,
+    configEntries: Object.entries(configs).map(([name, value]) => ({ name, value })) }] })
+  .then((made) => (made ? undefined : { error: TOPIC_EXISTS })));  // which it says as false
+const grow = asAdmin((admin, { topic, count }) =>
+  admin.createPartitions({ topicPartitions: [{ topic, count }] }).then(() => undefined));
+const trim = asAdmin(async (admin, { topic, offsets: places }) => {
+  await admin.fetchTopicOffsets(topic); // without which it does not know the topic
+  await admin.deleteTopicRecords({ topic, partitions: places.map(
+    ([partition, offset]) => ({ partition, offset: String(offset) })) });
+});
+const remove = asAdmin((admin, { topic }) => admin.deleteTopics({ topics: [topic] }));
+const configs = asAdmin(async (admin, { topic }) => {
+  const { resources: [{ configEntries }] } = await admin.describeConfigs(
+    { includeSynonyms: false, resources: [{ type: TOPIC, name: topic }] });
+  return { configs: Object.fromEntries(configEntries.map(
+    ({ configName, configValue }) => [configName, configValue])) };
+});
+const alter = asAdmin((admin, { topic, name, value }) => admin.alterConfigs({ validateOnly: false,
+  resources: [{ type: TOPIC, name: topic, configEntries: [{ name, value }] }] })
+  .then(() => undefined));
+const topics = asAdmin(async (admin) => ({ topics: Object.fromEntries(
+  (await admin.fetchTopicMetadata()).topics.map(
+    ({ name, partitions }) => [name, partitions.length])) }));
+const groups = asAdmin(async (admin) => ({ groups: (await admin.listGroups()).groups.map(
+  ({ groupId }) => groupId) }));
+
 function codeOf(error) {
-  for (let e = error; e; e = e.cause || e.originalError) if (e.code >= 0) return e.code;
+  const inner = (e) => e.cause || e.originalError || (e.errors && e.errors[0]);
+  for (let e = error; e; e = inner(e)) if (e.code >= 0) return e.code;
   return undefined;
 }
 
-const COMMANDS = { produce, consume, offsets, member, commit, committed };
+const COMMANDS = { produce, consume, offsets, member, commit, committed, create, grow, trim,
+                   delete: remove, configs, alter, topics, groups };
 
 async function main() {
   await zstd.init();

@@ -2,6 +2,8 @@
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import NewPartitions, NewTopic
 
 from driver import record, say, serve, told, unpack, unpack_headers
 
@@ -130,9 +132,58 @@ def committed(servers, group, topic, partitions):
                          told_by(place)] for place in found]}
 
 
+def administer(servers, call, *arguments):
+    """What one call of the admin client gives of its only subject."""
+    admin = AdminClient(at(servers))
+    future, = getattr(admin, call)(*arguments).values()
+    return future.result(30)
+
+
+def create(servers, topic, count, configs):
+    administer(servers, "create_topics", [NewTopic(topic, count, 1, config=configs)])
+
+
+def grow(servers, topic, count):
+    administer(servers, "create_partitions", [NewPartitions(topic, count)])
+
+
+def trim(servers, topic, offsets):
+    administer(servers, "delete_records", [TopicPartition(topic, *place) for place in offsets])
+
+
+def delete(servers, topic):
+    administer(servers, "delete_topics", [topic])
+
+
+def configs(servers, topic):
+    found = administer(servers, "describe_configs",
+                       [ConfigResource(ConfigResource.Type.TOPIC, topic)])
+    return {"configs": {name: entry.value for name, entry in found.items()}}
+
+
+def alter(servers, topic, name, value):
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    administer(servers, "incremental_alter_configs",
+               [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])])
+
+
+def topics(servers):
+    admin = AdminClient(at(servers))
+    found = admin.list_topics(timeout=10).topics
+    return {"topics": {name: len(topic.partitions) for name, topic in found.items()}}
+
+
+def groups(servers):
+    admin = AdminClient(at(servers))
+    found = admin.list_consumer_groups().result(30)
+    return {"groups": [group.group_id for group in found.valid]}
+
+
 def code_of(error):
     return error.args[0].code() if isinstance(error, KafkaException) else None
 
 
 serve({"produce": produce, "consume": consume, "offsets": offsets, "member": member,
-       "commit": commit, "committed": committed}, code_of)
+       "commit": commit, "committed": committed, "create": create, "grow": grow, "trim": trim,
+       "delete": delete, "configs": configs, "alter": alter, "topics": topics, "groups": groups},
+      code_of)

@@ -68,6 +68,8 @@ type Command struct {
 	Instance    string
 	Partitions  []int32
 	Places      []Place
+	Configs     map[string]string
+	Name, Value string
 	Told        <-chan *Command `json:"-"`
 }
 

@@ -268,8 +268,86 @@ func committed(c *driver.Command) (driver.Answer, error) {
 	return driver.Answer{"offsets": places}, nil
 }
 
+// asAdmin connects and hands on one answer's error.
+func asAdmin(work func(context.Context, *kadm.Client, *driver.Command) (driver.Answer, error)) func(
+	*driver.Command) (driver.Answer, error) {
+	return func(c *driver.Command) (driver.Answer, error) {
+		admin := kadm.NewClient(connect(c))
+		defer admin.Close()
+		ctx, cancel := soon()
+		defer cancel()
+		return work(ctx, admin, c)
+	}
+}
+
+func create(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	configs := make(map[string]*string)
+	for name, value := range c.Configs {
+		configs[name] = &value
+	}
+	_, err := admin.CreateTopic(ctx, int32(c.Count), 1, configs, c.Topic)
+	return nil, err
+}
+
+func grow(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	done, err := admin.UpdatePartitions(ctx, c.Count, c.Topic)
+	return nil, errors.Join(err, done.Error())
+}
+
+func trim(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	var places kadm.Offsets
+	for _, pair := range c.Offsets {
+		places.AddOffset(c.Topic, int32(pair[0]), pair[1], -1)
+	}
+	done, err := admin.DeleteRecords(ctx, places)
+	return nil, errors.Join(err, done.Error())
+}
+
+func remove(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	_, err := admin.DeleteTopic(ctx, c.Topic)
+	return nil, err
+}
+
+func configs(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.DescribeTopicConfigs(ctx, c.Topic)
+	if err != nil {
+		return nil, err
+	}
+	configs := make(map[string]*string)
+	for _, config := range found[0].Configs {
+		configs[config.Key] = config.Value
+	}
+	return driver.Answer{"configs": configs}, found[0].Err
+}
+
+func alter(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	change := kadm.AlterConfig{Op: kadm.SetConfig, Name: c.Name, Value: &c.Value}
+	done, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{change}, c.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return nil, done[0].Err
+}
+
+func topics(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.ListTopics(ctx)
+	counts := make(map[string]int)
+	for _, topic := range found {
+		counts[topic.Topic] = len(topic.Partitions)
+	}
+	return driver.Answer{"topics": counts}, err
+}
+
+func groups(ctx context.Context, admin *kadm.Client, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.ListGroups(ctx)
+	return driver.Answer{"groups": found.Groups()}, err
+}
+
 func main() {
 	driver.Serve(map[string]func(*driver.Command) (driver.Answer, error){
 		"produce": produce, "consume": consume, "offsets": offsets,
-		"member": member, "commit": commit, "committed": committed}, code)
+		"member": member, "commit": commit, "committed": committed,
+		"create": asAdmin(create), "grow": asAdmin(grow), "trim": asAdmin(trim),
+		"delete": asAdmin(remove), "configs": asAdmin(configs), "alter": asAdmin(alter),
+		"topics": asAdmin(topics), "groups": asAdmin(groups)}, code)
 }

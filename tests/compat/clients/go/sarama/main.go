@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log"
+	"maps"
+	"slices"
 	"time"
 
 	"clients/driver"
@@ -303,8 +305,78 @@ func committed(c *driver.Command) (driver.Answer, error) {
 	return driver.Answer{"offsets": places}, nil
 }
 
+func asAdmin(work func(sarama.ClusterAdmin, *driver.Command) (driver.Answer, error)) func(
+	*driver.Command) (driver.Answer, error) {
+	return func(c *driver.Command) (driver.Answer, error) {
+		admin, err := sarama.NewClusterAdmin([]string{c.Servers}, config())
+		if err != nil {
+			return nil, err
+		}
+		defer admin.Close()
+		return work(admin, c)
+	}
+}
+
+func create(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	configs := make(map[string]*string)
+	for name, value := range c.Configs {
+		configs[name] = &value
+	}
+	return nil, admin.CreateTopic(c.Topic, &sarama.TopicDetail{NumPartitions: int32(c.Count),
+		ReplicationFactor: 1, ConfigEntries: configs}, false)
+}
+
+func grow(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	return nil, admin.CreatePartitions(c.Topic, int32(c.Count), nil, false)
+}
+
+func trim(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	places := make(map[int32]int64)
+	for _, pair := range c.Offsets {
+		places[int32(pair[0])] = pair[1]
+	}
+	return nil, admin.DeleteRecords(c.Topic, places)
+}
+
+func remove(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	return nil, admin.DeleteTopic(c.Topic)
+}
+
+func configs(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.DescribeConfig(
+		sarama.ConfigResource{Type: sarama.TopicResource, Name: c.Topic})
+	configs := make(map[string]string)
+	for _, entry := range found {
+		configs[entry.Name] = entry.Value
+	}
+	return driver.Answer{"configs": configs}, err
+}
+
+func alter(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	return nil, admin.IncrementalAlterConfig(sarama.TopicResource, c.Topic,
+		map[string]sarama.IncrementalAlterConfigsEntry{
+			c.Name: {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &c.Value}}, false)
+}
+
+func topics(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.ListTopics()
+	counts := make(map[string]int32)
+	for name, topic := range found {
+		counts[name] = topic.NumPartitions
+	}
+	return driver.Answer{"topics": counts}, err
+}
+
+func groups(admin sarama.ClusterAdmin, c *driver.Command) (driver.Answer, error) {
+	found, err := admin.ListConsumerGroups()
+	return driver.Answer{"groups": slices.Collect(maps.Keys(found))}, err
+}
+
 func main() {
 	driver.Serve(map[string]func(*driver.Command) (driver.Answer, error){
 		"produce": produce, "consume": consume, "offsets": offsets,
-		"member": member, "commit": commit, "committed": committed}, code)
+		"member": member, "commit": commit, "committed": committed,
+		"create": asAdmin(create), "grow": asAdmin(grow), "trim": asAdmin(trim),
+		"delete": asAdmin(remove), "configs": asAdmin(configs), "alter": asAdmin(alter),
+		"topics": asAdmin(topics), "groups": asAdmin(groups)}, code)
 }

@@ -52,6 +52,7 @@ static uint8_t *put_varint(uint8_t *out, int64_t value)
 
 static uint8_t *put_bytes(uint8_t *out, struct slice bytes)
 {
+    ASSERT(bytes.size <= INT32_MAX);
     if (!bytes.data)
         return put_varint(out, -1);
     out = put_varint(out, (int64_t)bytes.size);

@@ -49,6 +49,7 @@ static inline void flow_log_read(struct flow_log *log, struct flow_read *read)
  * still called, once; `read` must live until then. At most one cancel a read. */
 static inline void flow_log_cancel(struct flow_log *log, struct flow_read *read)
 {
+    ASSERT(read->home && read->done);
     log->ops->cancel(log, read);
 }
 
@@ -56,6 +57,7 @@ static inline void flow_log_cancel(struct flow_log *log, struct flow_read *read)
  * called for every answer, also one without batches. */
 static inline void flow_log_release(struct flow_log *log, struct flow_read *read)
 {
+    ASSERT(read->home && read->done);
     log->ops->release(log, read);
 }
 

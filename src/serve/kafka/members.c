@@ -38,8 +38,26 @@ static void refuse(struct serve_kafka_group_call *waiting, int16_t error, struct
     waiting->reply(NULL, waiting);
 }
 
-/* Who the members are, for their leader. */
-/* Those who wait for nothing as well: a static member that is away keeps its part of the topics. */
+/* On the call's own loop. The other members may let it wait for as long as they may take, and what
+ * it has reserved is not kept from those who come in meanwhile. */
+static void
+go_and_wait(struct serve_kafka_call *call,
+            void (*reply)(struct serve_kafka_entry *entry, struct serve_kafka_group_call *waiting),
+            void (*run)(struct serve_kafka_coordinator *coordinator, struct serve_kafka_call *call),
+            struct slice member_id)
+{
+    struct serve_kafka_group_call *waiting = begin(call, reply);
+    if (!waiting)
+        return;
+    if (serve_kafka_park(call))
+        serve_kafka_coordinate(call, run);
+    else
+        /* Clients ask again. */
+        refuse(waiting, SERVE_KAFKA_COORDINATOR_LOAD_IN_PROGRESS, member_id);
+}
+
+/* Who the members are, for their leader. Those who wait for nothing as well: a static member that
+ * is away keeps its part of the topics. */
 static bool list_members(const struct serve_kafka_entry *entry, struct arena *arena,
                          struct proto_kafka_join_group_response *response)
 {
@@ -122,8 +140,8 @@ static struct slice fresh_id(struct serve_kafka_coordinator *c, struct serve_kaf
     return slice_make(id, prefix.size + 1 + UUID_TEXT_SIZE);
 }
 
-/* What the request says, for the group. False without memory. */
-/* Version 0 has one time for both; the session's is the shorter of what it may have meant. */
+/* What the request says, for the group; false without memory. Version 0 has one time for both: the
+ * session's is the shorter of what it may have meant. */
 static bool read_join(struct serve_kafka_coordinator *c, struct serve_kafka_call *call,
                       struct serve_kafka_join *out)
 {
@@ -184,8 +202,8 @@ static void join(struct serve_kafka_coordinator *c, struct serve_kafka_call *cal
 
 void serve_kafka_join_group(struct serve_kafka_call *call)
 {
-    if (begin(call, reply_join))
-        serve_kafka_coordinate(call, join);
+    const struct proto_kafka_join_group_request *request = call->message;
+    go_and_wait(call, reply_join, join, request->member_id);
 }
 
 static void reply_sync(struct serve_kafka_entry *entry, struct serve_kafka_group_call *waiting)
@@ -239,8 +257,8 @@ static void sync(struct serve_kafka_coordinator *c, struct serve_kafka_call *cal
 
 void serve_kafka_sync_group(struct serve_kafka_call *call)
 {
-    if (begin(call, reply_sync))
-        serve_kafka_coordinate(call, sync);
+    const struct proto_kafka_sync_group_request *request = call->message;
+    go_and_wait(call, reply_sync, sync, request->member_id);
 }
 
 /* Answered at once, and the group's timer is left alone: there are many of these. */

@@ -239,6 +239,32 @@ static void more_metadata_than_a_group_may_have_is_refused(void **state)
     fixture_free(f);
 }
 
+/* What waits for other members is not kept from those who come in; there is an end to it. */
+static void as_many_joins_wait_as_there_is_room_for(void **state)
+{
+    (void)state;
+    struct fixture *f = groups_open();
+    struct serve_kafka_door *door = &f->kafka->doors[0];
+    struct proto_kafka_join_group_request request =
+        groups_join_request(f, "g", SLICE_LITERAL(""), "cars");
+    fixture_send(f, PROTO_KAFKA_JOIN_GROUP, 3, &request);
+    assert_true(fixture_silent(f));
+    assert_true(door->call_bytes > 0);
+    assert_int_equal(door->credit->used_bytes, 0);
+    uint64_t waiting = door->call_bytes;
+    door->call_bytes = door->fetch_bytes_max / 2;
+    fixture_send(f, PROTO_KAFKA_JOIN_GROUP, 3, &request);
+    door->call_bytes = waiting;
+    groups_pass(f, 3 * SERVE_KAFKA_GROUP_DELAY_MS);
+    const joined_t *joined = fixture_answer(f, PROTO_KAFKA_JOIN_GROUP, 3);
+    const joined_t *refused = fixture_answer(f, PROTO_KAFKA_JOIN_GROUP, 3);
+    assert_int_equal(joined->error_code, 0);
+    assert_int_equal(joined->members.count, 1);
+    assert_int_equal(refused->error_code, SERVE_KAFKA_COORDINATOR_LOAD_IN_PROGRESS);
+    assert_int_equal(door->call_bytes, 0);
+    fixture_free(f);
+}
+
 static void assert_join_or_later(struct fixture *f, void *response)
 {
     const joined_t *joined = response;
@@ -272,6 +298,7 @@ int main(void)
         cmocka_unit_test(members_leave_one_by_one_or_by_list),
         cmocka_unit_test(a_client_that_lies_is_told_and_nobody_is_hurt),
         cmocka_unit_test(more_metadata_than_a_group_may_have_is_refused),
+        cmocka_unit_test(as_many_joins_wait_as_there_is_room_for),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,7 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
     uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
     /* Credit that one whole body does not fit would refuse it for ever. */
     uint64_t least = config->intake.body_bytes_max;
+    uint64_t batches = config->memory_limit / SHARE_BATCHES / server->intake_count;
     struct pipeline_check **checks =
         mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check *));
     if (!checks)
@@ -194,7 +195,11 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
         struct server_intake *intake = &server->intakes[i];
         struct pipeline_check_options options = check_options(server, topics, topic_count);
         options.loop = intake->loop;
-        options.memory_bytes = config->memory_limit / SHARE_BATCHES / server->intake_count;
+        /* What a request grows to was not reserved: that is held to what all may have under way,
+         * which has room for a whole body, whose records take more there. */
+        options.memory_bytes = batches < 2 * least ? 2 * least : batches;
+        if (options.request_size_max > options.memory_bytes)
+            options.request_size_max = options.memory_bytes;
         flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);
         err = pipeline_check_new(&options, &intake->check, why);
         checks[i] = intake->check;

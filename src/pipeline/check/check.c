@@ -15,8 +15,6 @@
 #define RECORD_SIZE_MAX (1u << 20)
 #define REQUEST_SIZE_MAX (64u << 20)
 #define MEMORY_BYTES (256u << 20)
-/* A request may grow to as much, however little memory there is: twice the largest body. */
-#define GROWS_LEAST (UINT64_C(16) << 20)
 
 static struct pipeline_check *check_of(struct flow_inlet *inlet)
 {
@@ -374,10 +372,6 @@ err_t pipeline_check_new(const struct pipeline_check_options *options, struct pi
     check->record_size_max = or_default(options->record_size_max, RECORD_SIZE_MAX);
     check->request_size_max = or_default(options->request_size_max, REQUEST_SIZE_MAX);
     check->memory_bytes = or_default(options->memory_bytes, MEMORY_BYTES);
-    /* What it grows by was not reserved when it came. */
-    uint64_t grows_max = check->memory_bytes > GROWS_LEAST ? check->memory_bytes : GROWS_LEAST;
-    if (check->request_size_max > grows_max)
-        check->request_size_max = grows_max;
     check->turn_end.run = turn_end;
     pipeline_check_cap_init(check);
     list_init(&check->under_way);

@@ -62,8 +62,7 @@ struct pipeline_check_options {
     uint64_t record_size_max;  /* a larger one is "oversize"; 0: 1 MiB */
     uint64_t request_size_max; /* what one request may grow to in batches; more is ERR_TOO_LARGE.
                                   Dead letters carry headers, so a body of short broken lines
-                                  grows to many times its size. 0: 64 MiB. Never more than
-                                  `memory_bytes`, or 16 MiB where that is less */
+                                  grows to many times its size. 0: 64 MiB */
     uint64_t memory_bytes;     /* batches in commits without an answer; a request that comes when
                                   they hold as much gets ERR_BUSY. 0: 256 MiB */
 };

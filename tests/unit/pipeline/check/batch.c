@@ -675,41 +675,6 @@ static void a_batch_larger_than_its_topic_takes_is_too_large(void **state)
     fixture_done(&f);
 }
 
-static void what_unpacks_to_more_than_there_is_memory_for_is_too_large(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t memory;
-        size_t size;
-        bool fits;
-    } cases[] = {{20 << 20, 19 << 20, true},
-                 {20 << 20, 21 << 20, false},
-                 {1 << 20, 15 << 20, true},
-                 {1 << 20, 17 << 20, false}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct fixture f;
-        struct pipeline_check_options options = fixture_options(&f);
-        options.memory_bytes = cases[i].memory;
-        fixture_start(&f, &options);
-        char *zeros = mem_zalloc(cases[i].size, 1);
-        memset(zeros, 'z', cases[i].size - 1);
-        const char *values[] = {zeros};
-        struct buf bomb = packed(batch_of(values, 1), FLOW_CODEC_ZSTD);
-        f.log.ops = &blind_log_ops;
-        struct sent *sent = submit(&f, "events", 0, &bomb);
-        fixture_run(&f);
-        assert_int_equal(f.commit_count, cases[i].fits ? 1 : 0);
-        if (cases[i].fits)
-            answer_at(&f, 0);
-        assert_int_equal(sent->answers, 1);
-        assert_string_equal(err_name(sent->request.error), cases[i].fits ? "OK" : "TOO_LARGE");
-        sent_done(sent);
-        buf_done(&bomb);
-        mem_free(zeros);
-        fixture_done(&f);
-    }
-}
-
 static void memory_for_one_large_batch_is_given_back(void **state)
 {
     (void)state;
@@ -911,7 +876,6 @@ int main(void)
         cmocka_unit_test(packed_bytes_that_are_none_are_corrupt),
         cmocka_unit_test(what_unpacks_to_more_than_a_request_takes_is_too_large),
         cmocka_unit_test(a_batch_larger_than_its_topic_takes_is_too_large),
-        cmocka_unit_test(what_unpacks_to_more_than_there_is_memory_for_is_too_large),
         cmocka_unit_test(memory_for_one_large_batch_is_given_back),
         cmocka_unit_test(the_largest_time_is_put_right),
         cmocka_unit_test(a_partition_that_is_not_there_is_told),

@@ -59,6 +59,7 @@ static struct change *begin(struct admin *admin, struct net_http_request *reques
         admin_inquiry_end(admin);
         return NULL;
     }
+    /* The request's own target is gone before the answer comes. */
     memcpy(change->name, name.data, name.size);
     change->ask.name = slice_make(change->name, name.size);
     change->ask.done = change_done;

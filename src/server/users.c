@@ -141,6 +141,7 @@ static void written(struct flow_commit *commit)
         return;
     }
     change->next->fake_read = true;
+    /* Nobody reads the list there, and the loops need not be asked. */
     if (!server->config->kafka.sasl.enabled) {
         in_force(&change->task);
         return;
@@ -155,6 +156,7 @@ static err_t build(struct server_user_change *change)
     int64_t now_ms = io_wall_ms(change->server->control);
     struct buf *text = &change->text;
     struct slice value = {0};
+    /* With the first user, so that those who are not looked the same before and after a start. */
     if (!change->next->fake_read) {
         control_auth_fake_render(change->next, text);
         TRY(buf_error(text));
@@ -162,6 +164,7 @@ static err_t build(struct server_user_change *change)
                                    0));
         buf_reset(text);
     }
+    /* None: it is being removed, and a record without a value says so. */
     const struct control_auth_user *user = control_auth_users_get(change->next, request->name);
     if (user) {
         control_auth_user_render(user, now_ms, text);
@@ -250,6 +253,7 @@ static void snapshot_back(struct flow_snapshot *snapshot)
         users = flow_snapshot_topic(snapshot, SLICE_LITERAL(CONTROL_AUTH_USERS_TOPIC));
         audit = flow_snapshot_topic(snapshot, SLICE_LITERAL(AUDIT_TOPIC));
     }
+    /* Taken out first: with the snapshot go the topics. */
     uint32_t users_id = users ? users->id : 0;
     uint32_t audit_id = audit ? audit->id : 0;
     flow_snapshot_done(snapshot);

@@ -116,6 +116,7 @@ err_t control_auth_users_secret(const struct control_auth_users *users, struct s
     struct control_auth_secret pretended;
     /* Also for those that there are: the time is the same. */
     TRY(pretend(users, name, mechanism, &pretended));
+    /* One copy in either case, for the same reason. */
     *out = user ? user->secrets[mechanism] : pretended;
     *known = user != NULL;
     return err_ok();

@@ -173,6 +173,7 @@ static void update_reading(struct stream *stream)
 static void end(struct stream *stream, err_t err)
 {
     ASSERT(!err_is_ok(err) && stream->state < STREAM_CLOSED);
+    /* Peers that connect and go count too: what they were is not known. */
     stream->loop->counters.failures += stream->state == STREAM_HANDSHAKE;
     if (stream->state < STREAM_BROKEN)
         enter(stream, err_is(err, ERR_END) ? STREAM_ENDED : STREAM_BROKEN);
@@ -374,7 +375,7 @@ static SSL *new_ssl(struct net_tls_loop *loop, struct stream *stream)
         return NULL;
     }
     BIO_set_data(bio, stream);
-    /* One for both directions, counted once. */
+    /* One for both directions; OpenSSL counts it once then. */
     SSL_set_bio(ssl, bio, bio);
     SSL_set_accept_state(ssl);
     return ssl;
@@ -404,6 +405,7 @@ static err_t stream_open(struct io_loop *io, struct io_socket socket,
         return err;
     }
     loop->stream_count++;
+    /* The handshake is not the owner's: it neither waits for it to read nor to be told. */
     io_timer_start(loop->behind, &stream->timer, loop->handshake_ms * IO_MS);
     update_reading(stream);
     *out = (struct io_tcp *)(void *)stream;
@@ -416,6 +418,7 @@ static void stream_read_start(struct io_tcp *tcp)
     if (stream->reading || stream->state > STREAM_OPEN)
         return;
     stream->reading = true;
+    /* Never from within this call, though the bytes are there. */
     bool left = stream->held.size > 0 || SSL_has_pending(stream->ssl);
     if (left && stream->state == STREAM_OPEN && !stream->deferred) {
         stream->deferred = true;
@@ -469,6 +472,7 @@ static err_t stream_write(struct io_tcp *tcp, const struct slice *parts, size_t 
     if (stream->state != STREAM_OPEN && stream->state != STREAM_ENDED)
         return err_make(ERR_CLOSED);
     bool done = write_parts(stream, parts, count);
+    /* Before it is emptied: what failed is told apart. */
     bool memory = !buf_ok(&stream->loop->out);
     if (err_is_ok(flush(stream)) && done)
         return err_ok();
@@ -609,6 +613,7 @@ void net_tls_loop_free(struct net_tls_loop **pointer)
     struct net_tls_loop *loop = *pointer;
     if (!loop)
         return;
+    /* A socket behind would call a stream that is gone. */
     ASSERT(loop->stream_count == 0);
     buf_done(&loop->out);
     SSL_CTX_free(loop->context);

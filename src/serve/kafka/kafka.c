@@ -64,6 +64,7 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
     list_init(&door->polls);
     list_init(&door->fetch_sessions);
     serve_kafka_view_init(&door->view, door);
+    /* The server does not know of TLS: its loop does. */
     struct io_loop *sockets = loop->tls ? net_tls_loop_io(loop->tls) : loop->loop;
     return net_kafka_server_new(sockets, options->limits, &serve_kafka_handler, door,
                                 &door->server);

@@ -85,6 +85,7 @@ void serve_kafka_sasl_handshake(struct serve_kafka_call *call)
         serve_kafka_reply(call, &response);
         return;
     }
+    /* No answer: what the client sent next would be no request. */
     if (call->header.version == 0) {
         serve_kafka_refuse(call);
         return;
@@ -157,6 +158,7 @@ static err_t begin_exchange(struct serve_kafka_call *call, struct slice message,
     bool known = false;
     TRY(control_auth_read_first(message, name, &first));
     TRY(control_auth_users_secret(call->door->users, first.name, mechanism, &secret, &known));
+    /* Apart from the session: ten thousand connections that are known need none of it. */
     sasl->exchange = mem_zalloc(1, sizeof(*sasl->exchange));
     if (!sasl->exchange)
         return err_make(ERR_MEMORY);
@@ -167,6 +169,7 @@ static err_t begin_exchange(struct serve_kafka_call *call, struct slice message,
         err = control_auth_begin(sasl->exchange, mechanism, &secret, known, &first,
                                  buf_slice(&nonce), out);
     buf_done(&nonce);
+    net_tls_wipe(&secret, sizeof(secret));
     if (err_is_ok(err))
         enter(sasl, SERVE_KAFKA_SASL_ASKED);
     return err;
@@ -178,8 +181,10 @@ static err_t check_plain(const struct serve_kafka_call *call, struct slice messa
     struct control_auth_secret secret;
     bool known = false, same = false;
     TRY(control_auth_read_plain(message, &act_as, &name, &password));
+    /* Nobody acts for somebody else: there is nothing that could permit it. */
     if (act_as.size > 0 && !slice_equal(act_as, name))
         return err_make(ERR_PERMISSION);
+    /* Also for a name that there is not: the time that it takes would tell. */
     TRY(control_auth_users_secret(call->door->users, name, CONTROL_AUTH_SHA256, &secret, &known));
     TRY(control_auth_check(CONTROL_AUTH_SHA256, &secret, password, &same));
     return err_make(known && same ? ERR_OK : ERR_PERMISSION);

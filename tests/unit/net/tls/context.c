@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include "io/uv/uv.h"
 #include "unit/net/tls/fixture.h"
 
 /* Refused with a detail that names the file and holds `words`. */
@@ -146,6 +149,51 @@ static void a_chain_that_is_cut_is_refused(void **state)
     pair_done(&server);
 }
 
+static void put_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void files_are_read_from_the_disk(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/garner-tls-XXXXXX";
+    char paths[3][64];
+    static const char *const names[] = {"server.pem", "server.key", "clients.pem"};
+    assert_non_null(mkdtemp(directory));
+    for (size_t i = 0; i < 3; i++)
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", directory, names[i]);
+    struct pair server = pair_new("localhost", NULL);
+    struct net_tls *tls = NULL;
+    struct err_text why = {0};
+    struct net_tls_files files = {.certificate_name = paths[0], .key_name = paths[1]};
+    put_file(paths[0], server.certificate_pem);
+    /* Each that is not there is named. */
+    assert_true(err_is(net_tls_read(io_uv_disk(), &files, &tls, &why), ERR_CONFIG));
+    assert_non_null(strstr(why.text, "server.key"));
+    put_file(paths[1], server.key_pem);
+    assert_true(err_is_ok(net_tls_read(io_uv_disk(), &files, &tls, &why)));
+    net_tls_free(&tls);
+    files.client_ca_name = paths[2];
+    assert_true(err_is(net_tls_read(io_uv_disk(), &files, &tls, &why), ERR_CONFIG));
+    assert_non_null(strstr(why.text, "clients.pem"));
+    put_file(paths[2], server.certificate_pem);
+    assert_true(err_is_ok(net_tls_read(io_uv_disk(), &files, &tls, &why)));
+    net_tls_free(&tls);
+    for (uint64_t n = 1; n <= 3; n++) {
+        mem_fail_after(n);
+        assert_true(err_is(net_tls_read(io_uv_disk(), &files, &tls, &why), ERR_MEMORY));
+        mem_fail_after(0);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(unlink(paths[i]), 0);
+    assert_int_equal(rmdir(directory), 0);
+    pair_done(&server);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     (void)state;
@@ -169,6 +217,7 @@ int main(void)
         cmocka_unit_test(weak_keys_are_refused),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(a_chain_that_is_cut_is_refused),
+        cmocka_unit_test(files_are_read_from_the_disk),
         cmocka_unit_test(no_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,7 @@ void admin_user_put(struct admin *admin, struct net_http_request *request,
         free_change(change);
         return;
     }
+    /* Viewed, not copied: there is one place to overwrite. */
     change->ask.password = buf_slice(&change->password);
     admin->options.user(admin->options.users_owner, &change->ask);
 }

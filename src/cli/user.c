@@ -105,6 +105,7 @@ static bool hide(FILE *from, struct termios *before)
     if (!isatty(fileno(from)) || tcgetattr(fileno(from), before) != 0)
         return false;
     hidden = *before;
+    /* Only the echo: the line can still be edited and interrupted. */
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     fprintf(stderr, "Password: ");
     return tcsetattr(fileno(from), TCSAFLUSH, &hidden) == 0;
@@ -115,6 +116,7 @@ err_t cli_user_read_password(FILE *from, struct buf *out)
     struct termios before;
     bool hidden = hide(from, &before);
     buf_init(out, 0);
+    /* At once in its largest size: growing would leave pieces of it behind. */
     bool room = buf_reserve(out, CONTROL_AUTH_PASSWORD_MAX + 1);
     int c = EOF;
     while (room && out->size <= CONTROL_AUTH_PASSWORD_MAX && (c = fgetc(from)) != EOF && c != '\n')
@@ -125,6 +127,7 @@ err_t cli_user_read_password(FILE *from, struct buf *out)
     }
     if (!room)
         return err_make(ERR_MEMORY);
+    /* From a file that was written on another system. */
     if (out->size > 0 && out->data[out->size - 1] == '\r')
         out->size--;
     bool valid = out->size > 0 && out->size <= CONTROL_AUTH_PASSWORD_MAX &&
@@ -175,6 +178,7 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
     if (!list && !add && !removes)
         return cli_fail(call->command, CLI_USAGE,
                         "expected add NAME, list or remove NAME; --help has more");
+    /* Before the password is asked for: it would have been typed in vain. */
     if (!list && !control_auth_name_valid(slice_string(words->items[1])))
         return cli_fail(call->command, CLI_USAGE,
                         "expected a name of 1 to %u bytes of UTF-8 without control characters",

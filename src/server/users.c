@@ -92,6 +92,7 @@ static void end(struct server_user_change *change, err_t err)
     buf_done(&change->text);
     control_auth_users_free(&change->next);
     mem_free(change);
+    /* Before the answer: whoever gets it may ask for the next change at once. */
     server->user_change = NULL;
     if (err_is_ok(err))
         answer(request, 200, NULL, NULL);
@@ -226,6 +227,7 @@ static void ask_log(struct server_user_change *change)
 static void made(struct flow_commit *commit)
 {
     struct server_user_change *change = CONTAINER_OF(commit, struct server_user_change, commit);
+    /* Asked again, since only the log knows the number of one that was there. */
     if (err_is_ok(commit->error) || err_is(commit->error, ERR_EXISTS))
         ask_log(change);
     else
@@ -277,6 +279,7 @@ static err_t prepare(struct server_user_change *change)
     const struct admin_user *request = change->request;
     uint8_t random[CONTROL_AUTH_MECHANISMS * CONTROL_AUTH_SALT_SIZE];
     struct control_auth_user user;
+    /* Whole: loops read the one before while this one is made. */
     TRY(control_auth_users_copy(change->server->users, &change->next));
     if (request->remove)
         return err_make(control_auth_users_remove(change->next, request->name) ? ERR_OK

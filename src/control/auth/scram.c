@@ -64,6 +64,7 @@ err_t control_auth_derive(enum control_auth_mechanism mechanism, struct slice pa
                            secret.server_key);
     if (err_is_ok(err))
         *out = secret;
+    /* With either of them somebody could act as the user. */
     net_tls_wipe(salted, sizeof(salted));
     net_tls_wipe(client, sizeof(client));
     return err;
@@ -198,6 +199,7 @@ static err_t check_proof(const struct control_auth_exchange *exchange, const uin
     for (size_t i = 0; i < size; i++)
         key[i] = signature[i] ^ proof[i];
     TRY(net_tls_digest(hash, slice_make(key, size), signature));
+    /* Compared also where it cannot be right: the time is the same. */
     bool same = net_tls_equal(signature, exchange->secret.stored_key, size);
     net_tls_wipe(key, sizeof(key));
     return err_make(same && exchange->known ? ERR_OK : ERR_PERMISSION);
@@ -240,6 +242,7 @@ err_t control_auth_finish(struct control_auth_exchange *exchange, struct slice m
         !take(&rest, 'r', &nonce) || !slice_ends_with(nonce, buf_slice(&exchange->nonce)))
         return err_make(ERR_SYNTAX);
     struct buf bytes;
+    /* Capped: its size is the peer's to choose. */
     buf_init(&bytes, PROOF_MAX);
     err_t err = base64_decode(proof, &bytes);
     if (err_is_ok(err) && bytes.size != control_auth_key_size(exchange->mechanism))
@@ -279,6 +282,7 @@ err_t control_auth_read_plain(struct slice message, struct slice *act_as, struct
         message = slice_sub(message, size + 1, message.size);
     }
     parts[2] = message;
+    /* A third zero would be part of a password that no other mechanism could send. */
     bool valid = parts[1].size > 0 && parts[1].size <= CONTROL_AUTH_NAME_MAX && parts[2].size > 0 &&
                  parts[2].size <= CONTROL_AUTH_PASSWORD_MAX &&
                  !memchr(parts[2].data, '\0', parts[2].size);

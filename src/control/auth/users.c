@@ -52,6 +52,7 @@ void control_auth_users_free(struct control_auth_users **users)
 {
     if (!*users)
         return;
+    /* Not the passwords, but enough to guess at them. */
     if ((*users)->items)
         net_tls_wipe((*users)->items, (*users)->count * sizeof(*(*users)->items));
     mem_free((*users)->items);
@@ -132,6 +133,7 @@ err_t control_auth_users_put(struct control_auth_users *users, const struct cont
     }
     if (users->count >= CONTROL_AUTH_USERS_MAX)
         return err_make(ERR_TOO_LARGE);
+    /* One at a time: users come by hand, and each change copies all of them anyway. */
     void *grown = mem_realloc(users->items, users->count + 1, sizeof(*users->items));
     if (!grown)
         return err_make(ERR_MEMORY);
@@ -189,6 +191,7 @@ err_t control_auth_user_make(
 
 static void add_bytes(struct buf *out, const char *name, const uint8_t *bytes, size_t size)
 {
+    /* Neither the names nor base64 have anything to escape. */
     buf_add_format(out, "\"%s\":\"", name);
     buf_add_base64(out, slice_make(bytes, size));
     buf_add_byte(out, '"');
@@ -230,6 +233,7 @@ static err_t read_bytes(struct slice object, const char *key, uint8_t *out, size
     TRY(format_json_get(object, key, &value));
     if (value.kind != FORMAT_JSON_STRING || value.raw.size < 2)
         return err_make(ERR_SYNTAX);
+    /* Capped, so that it always fits where it goes. */
     buf_init(&bytes, size_max);
     err_t err = base64_decode(slice_sub(value.raw, 1, value.raw.size - 2), &bytes);
     if (err_is_ok(err) && bytes.size > 0)
@@ -254,6 +258,7 @@ static err_t read_secret(struct slice record, enum control_auth_mechanism mechan
     TRY(read_bytes(value.raw, "stored_key", out->stored_key, key_size, &stored));
     TRY(read_bytes(value.raw, "server_key", out->server_key, key_size, &server));
     TRY(format_json_get(value.raw, "iterations", &iterations));
+    /* Fewer iterations than are made here were written by nobody, and would be quick to guess. */
     bool valid = salt > 0 && stored == key_size && server == key_size &&
                  err_is_ok(number_parse_u64(iterations.raw, &count)) &&
                  count >= CONTROL_AUTH_ITERATIONS && count <= CONTROL_AUTH_ITERATIONS_MAX;

@@ -29,6 +29,8 @@ static int no_password(char *out, int size, int writing, void *context)
     return -1;
 }
 
+/* What OpenSSL says of its reasons helps those who know OpenSSL; the file and what was expected
+ * helps those who run a server. */
 static err_t refuse(struct err_text *why, const char *name, const char *what)
 {
     ERR_clear_error();
@@ -118,12 +120,14 @@ static err_t use_client_ca(SSL_CTX *context, BIO *pem, const char *name, struct 
     if (count == 0 || broken)
         return refuse(why, name,
                       "expected certificates in PEM, of those who sign clients' certificates");
+    /* Without the second a client without any would be let in. */
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return err_ok();
 }
 
 static bool set_rules(SSL_CTX *context)
 {
+    /* 112 bits, as RFC 9325 asks for: also what Debian's configuration says, which others lack. */
     SSL_CTX_set_security_level(context, 2);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -198,6 +202,7 @@ err_t net_tls_read(struct io_disk *disk, const struct net_tls_files *files, stru
         err = read_file(disk, read.client_ca_name, &client_ca, &read.client_ca, why);
     if (err_is_ok(err))
         err = net_tls_new(&read, out, why);
+    /* The heap must not keep what only the context should have. */
     net_tls_wipe(key.data, key.size);
     buf_done(&certificate);
     buf_done(&key);

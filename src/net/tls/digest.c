@@ -25,6 +25,7 @@ err_t net_tls_digest(enum net_tls_hash hash, struct slice data,
                      uint8_t out[static NET_TLS_DIGEST_MAX])
 {
     unsigned size = 0;
+    /* In one call: there is no state between pieces to be lost. */
     int done = EVP_Digest(data.data, data.size, out, &size, algorithm(hash), NULL);
     ASSERT(!done || size == net_tls_digest_size(hash));
     return err_make(done ? ERR_OK : ERR_MEMORY);

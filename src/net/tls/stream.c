@@ -160,6 +160,7 @@ static void update_reading(struct stream *stream)
 {
     bool wanted = stream->state == STREAM_HANDSHAKE ||
                   (stream->state == STREAM_OPEN && stream->reading && stream->held.size == 0);
+    /* A socket that is closed takes no more calls. */
     if (wanted == stream->behind_reading || stream->state == STREAM_CLOSED)
         return;
     stream->behind_reading = wanted;
@@ -286,6 +287,7 @@ static void finish(struct stream *stream)
     SSL_free(stream->ssl);
     buf_done(&stream->held);
     stream->loop->stream_count--;
+    /* The owner may free itself in here, and the stream is nobody's after it. */
     stream->events->closed(stream->owner);
     mem_free(stream);
 }
@@ -629,6 +631,7 @@ struct io_loop *net_tls_loop_io(struct net_tls_loop *loop)
 
 void net_tls_loop_use(struct net_tls_loop *loop, const struct net_tls *tls)
 {
+    /* Counted before the other is let go: both may be the same. */
     int counted = SSL_CTX_up_ref(tls->context);
     ASSERT(counted);
     SSL_CTX_free(loop->context);

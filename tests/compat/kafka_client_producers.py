@@ -1,6 +1,6 @@
 """Idempotent producers of other people's clients: what they send is there once, whatever they send
 twice."""
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,16 +39,12 @@ def test_an_idempotent_producer_writes_with_every_codec(drivers, garner, name):
 def test_what_an_idempotent_producer_sends_through_a_kill_is_there_once(drivers, garner, name):
     client = drivers.at(garner, name)
     written = [{"partition": n % 3, "value": b"%d " % n + b"x" * 200} for n in range(60_000)]
-    went = []
-    work = threading.Thread(target=lambda: went.extend(
-        client.produce("events", written, idempotence=True)))
-    work.start()
-    until(lambda: garner.ledger()["topics"]["events"]["accepted"] > 0 or not work.is_alive(),
-          "the first records")
-    garner.kill()
-    garner.start()
-    work.join(120)
-    assert len(went) == len(written)
+    with ThreadPoolExecutor() as threads:
+        sent = threads.submit(client.produce, "events", written, idempotence=True)
+        until(lambda: garner.ledger()["topics"]["events"]["accepted"] > 0, "the first records")
+        garner.kill()
+        garner.start()
+        assert len(sent.result(120)) == len(written)
     read = values(drivers, garner, len(written))
     for partition in range(3):
         assert [value for p, value in read if p == partition] == \

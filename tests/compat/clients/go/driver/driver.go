@@ -73,6 +73,16 @@ type Command struct {
 	Told        <-chan *Command `json:"-"`
 }
 
+// BatchMax is what a batch usually has at most, or enough for the largest record, as it is for the
+// server to refuse one.
+func (c *Command) BatchMax() int {
+	size := 1 << 19
+	for _, r := range c.Records {
+		size = max(size, 2*len(r.Value))
+	}
+	return size
+}
+
 // Result is where a record went, or Kafka's number of the error.
 type Result struct {
 	Partition int32  `json:"partition"`

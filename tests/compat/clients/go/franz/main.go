@@ -75,20 +75,10 @@ func toRecord(topic string, r *driver.Record) *kgo.Record {
 	return record
 }
 
-// batchMax is what a batch usually has at most, or enough for the largest record, as it is for the
-// server to refuse one.
-func batchMax(records []driver.Record) int32 {
-	size := 1 << 19
-	for _, r := range records {
-		size = max(size, 2*len(r.Value))
-	}
-	return int32(size)
-}
-
 func produce(c *driver.Command) (driver.Answer, error) {
 	options := []kgo.Opt{
 		kgo.RequiredAcks(acks[c.Acks]), kgo.ProducerBatchCompression(codecs[c.Codec]),
-		kgo.ProducerBatchMaxBytes(batchMax(c.Records)), kgo.MaxBufferedRecords(1 << 20),
+		kgo.ProducerBatchMaxBytes(int32(c.BatchMax())), kgo.MaxBufferedRecords(1 << 20),
 		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerLinger(5 * time.Millisecond), kgo.UnknownTopicRetries(1),
 	}

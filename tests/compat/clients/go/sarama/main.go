@@ -14,8 +14,6 @@ import (
 	"github.com/IBM/sarama"
 )
 
-const sizeMax = 64 << 20
-
 var codecs = map[string]sarama.CompressionCodec{
 	"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP,
 	"snappy": sarama.CompressionSnappy, "lz4": sarama.CompressionLZ4,
@@ -30,7 +28,6 @@ func config() *sarama.Config {
 	config.Version = sarama.MaxVersion
 	config.ApiVersionsRequest = true
 	config.Producer.Return.Successes = true
-	config.Producer.MaxMessageBytes = sizeMax
 	config.Producer.Partitioner = newPartitioner
 	config.Consumer.Return.Errors = true
 	config.Consumer.MaxWaitTime = 100 * time.Millisecond
@@ -86,6 +83,8 @@ func produce(c *driver.Command) (driver.Answer, error) {
 	config.Producer.RequiredAcks = acks[c.Acks]
 	config.Producer.Compression = codecs[c.Codec]
 	config.Producer.Idempotent = c.Idempotence
+	config.Producer.MaxMessageBytes = c.BatchMax()
+	config.Producer.Retry.Max = 100
 	if c.Idempotence {
 		config.Net.MaxOpenRequests = 1
 	}

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -25,14 +26,23 @@ def program():
 
 
 def free_ports(count):
-    """Ports of the loopback that nobody listens on at this moment, all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports of the loopback that nobody listens on at this moment, all different. Not of the range
+    that the system takes for connections, where one would be gone before the server has it."""
+    ports = {}
     try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
+        while len(ports) < count:
+            port = random.randrange(10000, 32768)
+            if port in ports:
+                continue
+            s = socket.socket()
+            ports[port] = s
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                ports.pop(port).close()
+        return list(ports)
     finally:
-        for s in sockets:
+        for s in ports.values():
             s.close()
 
 

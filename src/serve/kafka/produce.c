@@ -13,6 +13,9 @@
 
 /* Where the message format's version stands in a batch, whatever it is (magic 0 to 2). */
 #define AT_MAGIC 16u
+/* In a frame of LZ4, behind its magic number. */
+#define AT_LZ4_FLAGS 4u
+#define LZ4_INDEPENDENT 0x20u
 /* Brokers take zstd from this version on (KIP-110). */
 #define ZSTD_VERSION 7
 #define ATTRIBUTE_LOG_APPEND_TIME 0x08u
@@ -114,6 +117,16 @@ static void committed(struct flow_inlet_request *inlet)
     finish(part->producing);
 }
 
+/* Blocks of LZ4 that depend on each other are nothing that Java's clients can read (LZ4 Frame
+ * Format 1.6, the flag Block Independence); Kafka refuses them too. */
+static bool is_readable(const struct flow_batch *batch)
+{
+    struct slice frame = slice_sub(batch->bytes, FLOW_BATCH_HEADER_SIZE, batch->bytes.size);
+    if (flow_batch_codec(batch) != FLOW_CODEC_LZ4 || frame.size <= AT_LZ4_FLAGS)
+        return true;
+    return frame.data[AT_LZ4_FLAGS] & LZ4_INDEPENDENT;
+}
+
 /* What the header alone tells; OK to go on, with the batch. */
 static int16_t look(const struct serve_kafka_call *call, struct slice records,
                     struct flow_batch *out)
@@ -132,6 +145,8 @@ static int16_t look(const struct serve_kafka_call *call, struct slice records,
         return SERVE_KAFKA_CORRUPT_MESSAGE;
     if (call->header.version < ZSTD_VERSION && flow_batch_codec(&batch) == FLOW_CODEC_ZSTD)
         return SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    if (!is_readable(&batch))
+        return SERVE_KAFKA_INVALID_RECORD;
     /* Times are the producer's; that they were the log's it cannot know. */
     if (batch.attributes & ATTRIBUTE_LOG_APPEND_TIME)
         return SERVE_KAFKA_INVALID_TIMESTAMP;

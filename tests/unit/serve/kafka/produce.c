@@ -313,6 +313,33 @@ static void zstd_is_taken_from_version_7_on(void **state)
     fixture_free(f);
 }
 
+/* The flag of a frame's header stands behind its magic number, in the batch's byte 65. */
+static void lz4_that_java_cannot_read_is_refused(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct slice dependent = changed(f, 65, 0x40);
+    ((uint8_t *)(uintptr_t)dependent.data)[22] = FLOW_CODEC_LZ4;
+    put_u32be((uint8_t *)(uintptr_t)dependent.data + 17,
+              crc32c(0, dependent.data + 21, dependent.size - 21));
+    assert_int_equal(code_of(f, 9, dependent), SERVE_KAFKA_INVALID_RECORD);
+    assert_int_equal(f->submitted_count, 0);
+    struct slice independent = changed(f, 65, 0x60);
+    ((uint8_t *)(uintptr_t)independent.data)[22] = FLOW_CODEC_LZ4;
+    put_u32be((uint8_t *)(uintptr_t)independent.data + 17,
+              crc32c(0, independent.data + 21, independent.size - 21));
+    struct ask ask;
+    ask_init(&ask, f);
+    ask.request.topic_data.count = 1;
+    ask.topics[0].partition_data.count = 1;
+    ask.parts[0].records = independent;
+    fixture_send(f, PROTO_KAFKA_PRODUCE, 9, &ask.request);
+    assert_int_equal(f->submitted_count, 1);
+    commit(f, 0, 0);
+    fixture_answer(f, PROTO_KAFKA_PRODUCE, 9);
+    fixture_free(f);
+}
+
 static void where_nothing_can_be_put_is_told(void **state)
 {
     (void)state;
@@ -574,6 +601,7 @@ int main(void)
         cmocka_unit_test(a_crc_that_does_not_fit_is_refused),
         cmocka_unit_test(a_batch_over_the_limit_is_too_large),
         cmocka_unit_test(zstd_is_taken_from_version_7_on),
+        cmocka_unit_test(lz4_that_java_cannot_read_is_refused),
         cmocka_unit_test(where_nothing_can_be_put_is_told),
         cmocka_unit_test(what_a_contract_refuses_is_named_by_its_place),
         cmocka_unit_test(a_batch_of_which_nothing_was_appended_has_no_offset),

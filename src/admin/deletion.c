@@ -127,6 +127,12 @@ static void snapshot_back(struct flow_snapshot *snapshot)
                              "%s belongs to a contract of the configuration; take that away and "
                              "reload first",
                              deletion->topic->name);
+    } else if (slice_equal_string(deletion->name, CONTROL_AUTH_USERS_TOPIC)) {
+        /* The server would go on with users that the next start does not know. */
+        net_http_reply_error(
+            deletion->request, 409, "users", NULL,
+            CONTROL_AUTH_USERS_TOPIC
+            " keeps who may use the Kafka door; garner user remove takes them out");
     } else {
         deletion->dlq = admin_topics_dlq(snapshot, deletion->topic);
         if (deletion->topic->config.open && !deletion->dlq && deletion->admin->options.topics) {

@@ -114,9 +114,21 @@ def test_nothing_that_is_held_of_a_password_is_shown(closed):
     put(garner, "mia", "Xsecret0Xsecret")
     may_list(garner, "mia", "Xsecret0Xsecret")
     assert garner.get("/v1/topics/_users/records").status == 403
-    assert b"Xsecret0" not in kcat(garner, "mia", "Xsecret0Xsecret", "PLAIN", "-L")
+    listed = kcat(garner, "mia", "Xsecret0Xsecret", "PLAIN", "-L")
+    assert b"Xsecret0" not in listed and b"_users" not in listed and b"_audit" in listed
     # Unknown, as far as clients go.
     kcat(garner, "mia", "Xsecret0Xsecret", "PLAIN", "-C", "-t", "_users", "-e", good=False)
+
+
+def test_the_topic_of_users_is_not_deleted(closed):
+    garner = closed()
+    put(garner, "mia", "secret")
+    with Client(garner.admin_port, timeout=30) as client:
+        answer = client.request("DELETE", "/v1/topics/_users?confirm=_users")
+        assert answer.status == 409 and b"garner user remove" in answer.body
+    garner.kill()
+    garner.start()
+    may_list(garner, "mia", "secret")
     events = garner.values("_audit")
     assert [(e["what"], e["event"], e["user"]) for e in events] == [("user", "put", "mia")]
     garner.stop()

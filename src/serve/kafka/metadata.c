@@ -68,13 +68,14 @@ static bool describe_topics(struct serve_kafka_call *call,
     if (!topics)
         return false;
     response->topics.items = topics;
-    response->topics.count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
-        const struct flow_topic_state *topic =
-            all ? &view->snapshot.topics[i]
-                : serve_kafka_view_topic(view, request->topics.items[i].name);
-        struct slice name = all ? slice_string(topic->name) : request->topics.items[i].name;
-        if (!describe_topic(call, name, topic, &topics[i]))
+        struct slice name =
+            all ? slice_string(view->snapshot.topics[i].name) : request->topics.items[i].name;
+        const struct flow_topic_state *topic = serve_kafka_view_topic(view, name);
+        /* One that the view does not show. */
+        if (all && !topic)
+            continue;
+        if (!describe_topic(call, name, topic, &topics[response->topics.count++]))
             return false;
     }
     return true;

@@ -111,8 +111,11 @@ static void fail(struct cli_broker *broker, err_t err)
 /* The highest version that both know; -1 where there is none. */
 static int16_t agree(const struct proto_kafka_api *api, int16_t first, int16_t last)
 {
-    int16_t version = last < api->last ? last : api->last;
-    return version >= first && version >= api->first ? version : -1;
+    if (last > api->last)
+        last = (int16_t)(uint8_t)api->last;
+    if (last < first || last < api->first)
+        return -1;
+    return last;
 }
 
 static err_t take_versions(struct cli_broker *broker,

@@ -206,7 +206,7 @@ err_t cli_events_init(struct cli_events *events, const struct cli_events_options
 {
     ASSERT(options->size >= CLI_EVENTS_SIZE_MIN && options->batch > 0);
     struct buf body = {0};
-    err_t err = err_ok();
+    err_t err;
     *events = (struct cli_events){.options = *options};
     snprintf(events->run, sizeof(events->run), "%08x", options->run);
     if (options->form == CLI_EVENTS_BATCH) {

@@ -201,6 +201,7 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
 static int show(const struct call *call, const char *address, bool json,
                 const struct cli_door_answer *answer)
 {
+    ASSERT(call->method);
     struct slice document = buf_slice(&answer->body);
     struct buf text = {0};
     int code = CLI_OK;

@@ -48,6 +48,8 @@ struct place {
     uint32_t coming;
 };
 
+#define PLACE_BYTES (sizeof(struct place) + 2 * sizeof(struct map_entry))
+
 static struct slice name_of(const struct log_group *group)
 {
     ASSERT(group->name_size > 0);
@@ -65,12 +67,6 @@ static uint64_t group_bytes(size_t name_size)
 {
     ASSERT(name_size <= FLOW_GROUP_NAME_MAX);
     return sizeof(struct log_group) + name_size + 2 * sizeof(struct map_entry);
-}
-
-static uint64_t place_bytes(void)
-{
-    ASSERT(sizeof(struct place) > 0);
-    return sizeof(struct place) + 2 * sizeof(struct map_entry);
 }
 
 static uint64_t value_bytes(size_t metadata_size)
@@ -130,13 +126,13 @@ static void free_group(struct log_offsets *offsets, struct log_group *group)
 static void free_if_unused(struct log_offsets *offsets, struct place *place)
 {
     struct log_group *group = place->group;
-    ASSERT(offsets->bytes >= place_bytes());
+    ASSERT(offsets->bytes >= PLACE_BYTES);
     if (place->value || place->coming > 0)
         return;
     map_remove(&group->places, key_of(&place->key));
     list_remove(&place->link);
     mem_free(place);
-    offsets->bytes -= place_bytes();
+    offsets->bytes -= PLACE_BYTES;
     if (list_empty(&group->all))
         free_group(offsets, group);
 }
@@ -225,7 +221,7 @@ static struct place *ensure_place(struct log_offsets *offsets, const struct flow
         return NULL;
     }
     list_add_tail(&group->all, &place->link);
-    offsets->bytes += place_bytes();
+    offsets->bytes += PLACE_BYTES;
     return place;
 }
 
@@ -272,7 +268,7 @@ static uint64_t bytes_wanted(const struct flow_offset *changes, uint32_t count)
     ASSERT(changes || count == 0);
     for (uint32_t i = 0; i < count; i++) {
         if (changes[i].op == FLOW_OFFSET_COMMIT)
-            bytes += value_bytes(changes[i].metadata.size) + place_bytes();
+            bytes += value_bytes(changes[i].metadata.size) + PLACE_BYTES;
     }
     return count > 0 ? bytes + group_bytes(changes[0].group.size) : 0;
 }

@@ -267,8 +267,8 @@ static void commit_back(struct flow_commit *commit)
     struct flow_topics_item *item = &topics->current->items[topics->at++];
     item->error = commit->error;
     if (!err_is_ok(commit->error))
-        err_set(&item->why, (enum err_code)commit->error.code, "the log: %s",
-                err_string(commit->error));
+        (void)err_set(&item->why, (enum err_code)commit->error.code, "the log: %s",
+                      err_string(commit->error));
     /* Also where the outcome is not known. Of a topic that is gone they know already. */
     bool known = topics->current->op == FLOW_TOPICS_LOG_START ||
                  (topics->current->op == FLOW_TOPICS_DELETE && err_is_ok(commit->error));

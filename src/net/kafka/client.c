@@ -79,7 +79,7 @@ static void answer(struct net_kafka_client *client, struct slice frame)
 static size_t frame_size(struct net_kafka_client *client, const uint8_t *data)
 {
     uint32_t size = get_u32be(data);
-    if (size >= SIZE_BYTES && size <= client->in.size_max - 2 * SIZE_BYTES)
+    if (size >= SIZE_BYTES && size <= client->in.size_max - (size_t)2 * SIZE_BYTES)
         return SIZE_BYTES + size;
     bool lies = size < SIZE_BYTES || size > INT32_MAX;
     end_with(client, err_make(lies ? ERR_SYNTAX : ERR_TOO_LARGE));
@@ -175,7 +175,7 @@ err_t net_kafka_client_new(const struct net_kafka_client_options *options,
     client->client_id = slice_string(options->client_id);
     client->count_max = options->in_flight_max;
     /* The largest answer with its size, and the size of the next one behind it. */
-    buf_init(&client->in, options->answer_size_max + 2 * SIZE_BYTES);
+    buf_init(&client->in, options->answer_size_max + (size_t)2 * SIZE_BYTES);
     err_t err =
         io_tcp_connect(client->loop, options->address, &client_events, client, &client->tcp, why);
     if (!err_is_ok(err)) {

@@ -70,6 +70,7 @@ static void write_field(struct writer *w, const struct proto_kafka_field *field,
     }
     const struct proto_kafka_array *array = (const struct proto_kafka_array *)(const void *)at;
     size_t size = proto_kafka_element_size(field);
+    ASSERT(array->items || array->count == 0);
     write_length(w, !array->items && w->version >= field->nullable, array->count, false);
     for (uint32_t i = 0; i < array->count; i++)
         write_value(w, field, (const uint8_t *)array->items + i * size);

@@ -91,7 +91,9 @@ static void wait_for_leader(struct serve_kafka_group *group, struct serve_kafka_
                             uint64_t now_ms)
 {
     bool leads = member == group->leader;
-    int16_t error = leads ? assign(group, sync) : SERVE_KAFKA_GROUP_OK;
+    int16_t error = SERVE_KAFKA_GROUP_OK;
+    if (leads)
+        error = assign(group, sync);
     if (error != SERVE_KAFKA_GROUP_OK) {
         serve_kafka_group_answer(group, waiter, error, member->id);
         return;
@@ -167,8 +169,9 @@ int16_t serve_kafka_group_leave(struct serve_kafka_group *group, struct slice me
     /* An operator may send a static member away without knowing its id (KIP-345). */
     if (instance_id.data && member_id.size == 0)
         member = serve_kafka_group_instance(group, instance_id);
-    int16_t error = member ? SERVE_KAFKA_GROUP_OK
-                           : serve_kafka_group_find(group, member_id, instance_id, &member);
+    int16_t error = SERVE_KAFKA_GROUP_OK;
+    if (!member)
+        error = serve_kafka_group_find(group, member_id, instance_id, &member);
     if (error == SERVE_KAFKA_GROUP_OK)
         member_is_out(group, member, now_ms);
     return error;

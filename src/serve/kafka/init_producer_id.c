@@ -34,9 +34,10 @@ static void answer(struct serve_kafka_call *call, int16_t error_code, int64_t pr
 static void given(struct flow_commit *commit)
 {
     const struct init *init = CONTAINER_OF(commit, struct init, commit);
-    bool ok = err_is_ok(commit->error);
-    answer(init->call, ok ? SERVE_KAFKA_NONE : serve_kafka_error_code(commit->error),
-           ok ? commit->producer_id : -1);
+    if (err_is_ok(commit->error))
+        answer(init->call, SERVE_KAFKA_NONE, commit->producer_id);
+    else
+        answer(init->call, serve_kafka_error_code(commit->error), -1);
 }
 
 static int16_t look(const struct proto_kafka_init_producer_id_request *request)

@@ -23,8 +23,9 @@ static int16_t code_of(err_t err)
 {
     if (err_is_ok(err))
         return SERVE_KAFKA_NONE;
-    return err_is(err, ERR_OFFSETS_FULL) ? (int16_t)err_kafka_code(err)
-                                         : SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (err_is(err, ERR_OFFSETS_FULL))
+        return (int16_t)err_kafka_code(err);
+    return SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
 }
 
 /* Those that were wrong by themselves keep what was said of them. */

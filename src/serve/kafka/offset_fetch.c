@@ -124,6 +124,7 @@ static int64_t fill_all(struct asking *asking, const struct flow_group *group,
 static bool fill_group(struct asking *asking, uint32_t index,
                        struct proto_kafka_offset_fetch_response_group *out)
 {
+    ASSERT(asking->groups && asking->answers && out);
     const struct proto_kafka_offset_fetch_request_group *asked = &asking->groups[index];
     struct flow_offsets *answer = &asking->answers[index];
     struct flow_group *group = answer->group_count > 0 ? answer->groups : NULL;
@@ -227,6 +228,7 @@ static void answered(struct flow_offsets *answer)
 static void ask_next(struct asking *asking)
 {
     struct serve_kafka_door *door = asking->call->door;
+    ASSERT(asking->groups && asking->answers);
     while (asking->at < asking->count) {
         struct slice group = asking->groups[asking->at].group_id;
         struct flow_offsets *answer = &asking->answers[asking->at];

@@ -83,8 +83,9 @@ static int16_t code_of(err_t err)
 {
     if (err_is(err, ERR_CORRUPT))
         return SERVE_KAFKA_INVALID_RECORD;
-    return err_is(err, ERR_UNSUPPORTED) ? SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE
-                                        : serve_kafka_error_code(err);
+    if (err_is(err, ERR_UNSUPPORTED))
+        return SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    return serve_kafka_error_code(err);
 }
 
 /* For whoever reads a client's log: the client itself knows what it sent. */

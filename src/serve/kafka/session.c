@@ -78,7 +78,9 @@ int16_t serve_kafka_error_code(err_t err)
     /* The server is going down. */
     if (err_is(err, ERR_CANCELLED))
         return SERVE_KAFKA_NOT_LEADER_OR_FOLLOWER;
-    return err_retriable(err) ? SERVE_KAFKA_KAFKA_STORAGE_ERROR : (int16_t)err_kafka_code(err);
+    if (err_retriable(err))
+        return SERVE_KAFKA_KAFKA_STORAGE_ERROR;
+    return (int16_t)err_kafka_code(err);
 }
 
 static void end_call(struct serve_kafka_call *call)

@@ -385,7 +385,7 @@ static void open_topics_are_a_part_of_it(void **state)
     for (uint32_t id = 4; id < 7; id++)
         put_topic(&p, (struct flow_topic_change){.op = FLOW_TOPIC_CREATE,
                                                  .topic_id = id,
-                                                 .name = slice_make("456" + id - 4, 1),
+                                                 .name = slice_make(&"456"[id - 4], 1),
                                                  .partition_count = 2,
                                                  .config = config});
     put_topic(&p, (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = 5});

@@ -50,16 +50,26 @@ static const struct {
     {7, CLI_BROKER_UNKNOWN, "REQUEST_TIMED_OUT"},
     {10, CLI_BROKER_FAILED, "MESSAGE_TOO_LARGE"},
     {13, CLI_BROKER_UNKNOWN, "NETWORK_EXCEPTION"},
+    {14, CLI_BROKER_LATER, "COORDINATOR_LOAD_IN_PROGRESS"},
+    {15, CLI_BROKER_LATER, "COORDINATOR_NOT_AVAILABLE"},
+    {16, CLI_BROKER_FAILED, "NOT_COORDINATOR"},
     {17, CLI_BROKER_FAILED, "INVALID_TOPIC_EXCEPTION"},
     {18, CLI_BROKER_REFUSED, "RECORD_LIST_TOO_LARGE"},
     {19, CLI_BROKER_LATER, "NOT_ENOUGH_REPLICAS"},
     {20, CLI_BROKER_UNKNOWN, "NOT_ENOUGH_REPLICAS_AFTER_APPEND"},
+    {24, CLI_BROKER_FAILED, "INVALID_GROUP_ID"},
+    {25, CLI_BROKER_FAILED, "UNKNOWN_MEMBER_ID"},
+    {27, CLI_BROKER_LATER, "REBALANCE_IN_PROGRESS"},
+    {28, CLI_BROKER_FAILED, "INVALID_COMMIT_OFFSET_SIZE"},
     {29, CLI_BROKER_FAILED, "TOPIC_AUTHORIZATION_FAILED"},
+    {30, CLI_BROKER_FAILED, "GROUP_AUTHORIZATION_FAILED"},
     {32, CLI_BROKER_REFUSED, "INVALID_TIMESTAMP"},
     {35, CLI_BROKER_FAILED, "UNSUPPORTED_VERSION"},
     {43, CLI_BROKER_FAILED, "UNSUPPORTED_FOR_MESSAGE_FORMAT"},
     {44, CLI_BROKER_FAILED, "POLICY_VIOLATION"},
     {56, CLI_BROKER_UNKNOWN, "KAFKA_STORAGE_ERROR"},
+    {68, CLI_BROKER_FAILED, "NON_EMPTY_GROUP"},
+    {69, CLI_BROKER_FAILED, "GROUP_ID_NOT_FOUND"},
     {74, CLI_BROKER_LATER, "FENCED_LEADER_EPOCH"},
     {76, CLI_BROKER_FAILED, "UNSUPPORTED_COMPRESSION_TYPE"},
     {87, CLI_BROKER_REFUSED, "INVALID_RECORD"},
@@ -199,10 +209,12 @@ static err_t take_step(struct cli_broker *broker, const void *response)
     if (broker->step == STEP_VERSIONS) {
         TRY(take_versions(broker, response));
         broker->step = STEP_METADATA;
-        return ask_metadata(broker);
+        if (broker->options.topic)
+            return ask_metadata(broker);
+    } else {
+        TRY(take_metadata(broker, response));
     }
     ASSERT(broker->step == STEP_METADATA);
-    TRY(take_metadata(broker, response));
     broker->step = STEP_READY;
     broker->events->ready(broker->owner);
     return err_ok();

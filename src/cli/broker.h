@@ -29,7 +29,7 @@ struct cli_broker_events {
 struct cli_broker_options {
     struct io_loop *loop;
     const char *address; /* "host:port", kept by the caller */
-    const char *topic;   /* kept by the caller */
+    const char *topic;   /* kept by the caller; NULL: none, and no partitions */
     size_t answer_size_max;
     uint32_t in_flight_max;
 };

@@ -16,6 +16,7 @@
 #include "cli/dlq.h"
 #include "cli/fsck.h"
 #include "cli/gen.h"
+#include "cli/groups.h"
 #include "cli/ledger.h"
 #include "cli/produce.h"
 #include "cli/reload.h"
@@ -79,6 +80,12 @@ const struct cli_command cli_commands[] = {
      .text = cli_gen_text,
      .run = cli_gen,
      .options = cli_gen_options},
+    {.name = "groups",
+     .summary = "list, describe, reset and delete consumer groups",
+     .arguments = "list | describe GROUP | reset GROUP --to WHERE | delete GROUP",
+     .text = cli_groups_text,
+     .run = cli_groups,
+     .options = cli_groups_options},
     {.name = "ledger",
      .summary = "show what became of every record",
      .arguments = "",

@@ -73,6 +73,7 @@ int cli_consume(struct cli *cli, int argc, char **argv);
 int cli_dlq(struct cli *cli, int argc, char **argv);
 int cli_fsck(struct cli *cli, int argc, char **argv);
 int cli_gen(struct cli *cli, int argc, char **argv);
+int cli_groups(struct cli *cli, int argc, char **argv);
 int cli_ledger(struct cli *cli, int argc, char **argv);
 int cli_produce(struct cli *cli, int argc, char **argv);
 int cli_restore(struct cli *cli, int argc, char **argv);

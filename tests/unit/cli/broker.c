@@ -231,6 +231,7 @@ static void codes_have_names_and_meanings(void **state)
     assert_int_equal(cli_broker_verdict(1234), CLI_BROKER_FAILED);
     assert_string_equal(cli_broker_code_name(87), "INVALID_RECORD");
     assert_string_equal(cli_broker_code_name(1234), "error");
+    assert_string_equal(cli_broker_code_name(68), "NON_EMPTY_GROUP");
 }
 
 static void every_allocation_may_fail(void **state)

@@ -31,6 +31,7 @@ struct fake_broker {
     unsigned produce_code_count; /* ... so many times; 0: for ever */
     int16_t fetch_code;
     int16_t offsets_code;
+    int64_t by_time;      /* the offset of any time */
     int16_t without;      /* an api's key that it does not tell of; -1: none */
     int16_t produce_last; /* its highest version */
     bool two_leaders;
@@ -47,6 +48,9 @@ struct fake_broker {
     uint64_t records;
     int16_t last_acks;
     int16_t last_version;
+    /* Answers what is not known here; with it the APIs of groups are told of too. */
+    void (*more)(struct fake_broker *b, int16_t key, const void *request, void *response,
+                 struct arena *arena);
 };
 
 static inline struct fake_broker fake_broker_make(const char *topic, uint32_t partitions)
@@ -86,11 +90,14 @@ static inline void fake_broker_versions(struct fake_broker *b,
                                         struct arena *arena)
 {
     out->error_code = b->versions_code;
-    out->api_keys.items = arena_alloc(arena, 8 * sizeof(*out->api_keys.items));
-    static const int16_t keys[] = {PROTO_KAFKA_PRODUCE,      PROTO_KAFKA_FETCH,
-                                   PROTO_KAFKA_LIST_OFFSETS, PROTO_KAFKA_METADATA,
-                                   PROTO_KAFKA_API_VERSIONS, 999};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+    out->api_keys.items = arena_alloc(arena, 16 * sizeof(*out->api_keys.items));
+    static const int16_t keys[] = {
+        PROTO_KAFKA_PRODUCE,       PROTO_KAFKA_FETCH,           PROTO_KAFKA_LIST_OFFSETS,
+        PROTO_KAFKA_METADATA,      PROTO_KAFKA_API_VERSIONS,    999,
+        PROTO_KAFKA_LIST_GROUPS,   PROTO_KAFKA_DESCRIBE_GROUPS, PROTO_KAFKA_OFFSET_FETCH,
+        PROTO_KAFKA_OFFSET_COMMIT, PROTO_KAFKA_DELETE_GROUPS};
+    size_t count = b->more ? sizeof(keys) / sizeof(keys[0]) : 6;
+    for (size_t i = 0; i < count; i++)
         if (keys[i] != b->without)
             out->api_keys.items[out->api_keys.count++] =
                 (struct proto_kafka_api_versions_response_api_key){
@@ -185,8 +192,9 @@ static inline void fake_broker_offsets(struct fake_broker *b,
         topic->partitions.items[i] = (struct proto_kafka_list_offsets_response_partition){
             .partition_index = b->other_parts ? index + 100 : index,
             .error_code = b->offsets_code,
-            .offset =
-                asked->partitions.items[i].timestamp == -2 ? b->starts[index] : b->ends[index]};
+            .offset = asked->partitions.items[i].timestamp == -2  ? b->starts[index]
+                      : asked->partitions.items[i].timestamp >= 0 ? b->by_time
+                                                                  : b->ends[index]};
     }
 }
 
@@ -246,7 +254,7 @@ static inline bool fake_broker_answer(struct fake_broker *b, struct slice reques
         case PROTO_KAFKA_PRODUCE: fake_broker_produced(b, message, response, &arena); break;
         case PROTO_KAFKA_LIST_OFFSETS: fake_broker_offsets(b, message, response, &arena); break;
         case PROTO_KAFKA_FETCH: fake_broker_fetched(b, message, response, &arena); break;
-        default: fail();
+        default: assert_non_null(b->more); b->more(b, header.key, message, response, &arena);
         }
         proto_kafka_write_response_header(api, header.version, header.correlation_id, out);
         if (b->requests == b->garble_at)

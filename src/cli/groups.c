@@ -20,7 +20,7 @@
 #include "cli/broker.h"
 #include "cli/cli.h"
 #include "cli/door.h"
-#include "cli/table.h"
+#include "cli/sheet.h"
 #include "cli/topics.h"
 #include "io/uv/uv.h"
 
@@ -93,15 +93,6 @@ struct spot {
     struct slice member; /* who reads it; data NULL: nobody */
 };
 
-/* The rows of an answer, as a table or as JSON. */
-struct sheet {
-    const char *key; /* what the first column is called */
-    struct cli_table table;
-    struct buf out;
-    struct buf row; /* members of the next row's object, behind its key */
-    uint32_t count;
-};
-
 struct groups {
     const struct cli_command *command;
     struct flags flags;
@@ -111,7 +102,7 @@ struct groups {
     struct cli_broker *broker;
     struct io_timer limit;
     struct arena arena; /* what is kept of answers */
-    struct sheet sheet;
+    struct cli_sheet sheet;
     void (*take)(struct groups *g, const void *response); /* the answer that is waited for */
     bool waits;
     bool changes; /* what is under way is a change */
@@ -143,11 +134,13 @@ static int stop(struct groups *g, int code)
     return g->code;
 }
 
+/* Nothing is half shown: what was not printed yet is not. */
 static int out_of_memory(struct groups *g)
 {
     return stop(g, cli_fail(g->command, CLI_INTERNAL, "out of memory"));
 }
 
+/* Which code it is depends on the request and on the moment, and the remedy is the same. */
 static bool has_members(int16_t code)
 {
     return code == NON_EMPTY_GROUP || code == UNKNOWN_MEMBER_ID || code == REBALANCE_IN_PROGRESS;
@@ -170,6 +163,7 @@ static void refuse(struct groups *g, int16_t code)
                          cli_broker_code_name(code), code));
 }
 
+/* A broker that takes a connection and never answers must not hold a script for ever. */
 static void begin_wait(struct groups *g)
 {
     g->waits = true;
@@ -204,6 +198,7 @@ static void on_limit(struct io_timer *timer)
     unreachable(CONTAINER_OF(timer, struct groups, limit), "no answer in --timeout");
 }
 
+/* Also where a topic was asked about: its partitions are known by then. */
 static void on_ready(void *owner)
 {
     struct groups *g = owner;
@@ -245,6 +240,8 @@ static const struct cli_broker_events broker_events = {
     .closed = on_closed,
 };
 
+/* One at a time, so that each answer may decide what is asked next. The first reason to end stands:
+ * a request behind it is not sent. */
 static int ask(struct groups *g, int16_t key, const void *request,
                void (*take)(struct groups *g, const void *response))
 {
@@ -269,6 +266,8 @@ static struct slice keep(struct groups *g, struct slice text)
     return kept;
 }
 
+/* In the arena, as requests are small beside the answers and all of it goes together. One more than
+ * asked for, since nothing at all would look like no memory. */
 static void *allocate(struct groups *g, uint32_t count, size_t size)
 {
     void *made = arena_alloc(&g->arena, (count + 1u) * size);
@@ -297,6 +296,7 @@ static struct spot *add_spot(struct groups *g, struct slice topic, int32_t parti
     return spot;
 }
 
+/* By topic first, so that a request has each topic once. */
 static int compare_spots(const void *left, const void *right)
 {
     const struct spot *a = left;
@@ -326,6 +326,7 @@ static void merge_spots(struct groups *g)
     g->spot_count = count + 1;
 }
 
+/* A broker answers in any order, and may leave out or add what it likes. */
 static struct spot *find_spot(const struct groups *g, struct slice topic, int32_t partition)
 {
     const struct spot key = {.topic = topic, .partition = partition};
@@ -365,6 +366,7 @@ static void take_assignment(struct groups *g, struct slice member, struct slice 
     }
 }
 
+/* A group that nobody knows is no error here: it may have offsets, or be about to get some. */
 static void take_described(struct groups *g, const void *response)
 {
     const struct proto_kafka_describe_groups_response *answer = response;
@@ -394,6 +396,7 @@ static int ask_described(struct groups *g)
     return ask(g, PROTO_KAFKA_DESCRIBE_GROUPS, &request, take_described);
 }
 
+/* An error of the group ends it, one of a partition is that partition's. */
 static void take_committed(struct groups *g, const void *response)
 {
     const struct proto_kafka_offset_fetch_response *answer = response;
@@ -421,6 +424,7 @@ static void take_committed(struct groups *g, const void *response)
     }
 }
 
+/* Without topics, which means all: a group may have read what it has long left. */
 static int ask_committed(struct groups *g)
 {
     struct proto_kafka_offset_fetch_request_group group = {.group_id = slice_string(g->group),
@@ -434,6 +438,7 @@ static int ask_committed(struct groups *g)
     return ask(g, PROTO_KAFKA_OFFSET_FETCH, &request, take_committed);
 }
 
+/* What an earlier answer said of a partition is nearer to the cause, and stays. */
 static void take_place(struct groups *g, const void *response)
 {
     const struct proto_kafka_list_offsets_response *answer = response;
@@ -482,71 +487,17 @@ static int ask_place(struct groups *g, enum place place, int64_t timestamp)
     return code;
 }
 
-static void add_number(const struct groups *g, struct buf *out, const char *key, int64_t number)
-{
-    buf_add_format(out, "\"%s\":", key);
-    /* A script wants to tell it from text, and a person not to read it. */
-    if (number < 0)
-        buf_add_string(out, g->flags.json ? "null" : "\"-\"");
-    else
-        buf_add_i64(out, number);
-}
-
-static void add_text(const struct groups *g, struct buf *out, const char *key, struct slice text)
-{
-    buf_add_format(out, "\"%s\":", key);
-    if (text.size == 0)
-        buf_add_string(out, g->flags.json ? "null" : "\"-\"");
-    else
-        buf_add_json_string(out, text);
-}
-
-/* What stands in `row` becomes the row of `name`. A table keeps views, so it gets copies. */
-static void end_row(struct groups *g, struct slice name)
-{
-    struct sheet *sheet = &g->sheet;
-    struct buf quoted = {0};
-    bool good = true;
-    ASSERT(sheet->key && sheet->row.size > 0);
-    buf_add_json_string(&quoted, name);
-    if (g->flags.json) {
-        buf_add_format(&sheet->out, "%s{\"%s\":%.*s,%.*s}", sheet->count > 0 ? "," : "", sheet->key,
-                       SLICE_PRINTF(buf_slice(&quoted)), SLICE_PRINTF(buf_slice(&sheet->row)));
-    } else if (buf_ok(&quoted)) {
-        struct buf object = {0};
-        buf_add_format(&object, "{%.*s}", SLICE_PRINTF(buf_slice(&sheet->row)));
-        /* Escaped, since a name is any bytes and a terminal obeys some of them. */
-        good =
-            buf_ok(&object) &&
-            cli_table_add(&sheet->table, keep(g, slice_sub(buf_slice(&quoted), 1, quoted.size - 2)),
-                          keep(g, buf_slice(&object)));
-        buf_done(&object);
-    }
-    sheet->count++;
-    if (!good || !buf_ok(&quoted) || !buf_ok(&sheet->row) || !buf_ok(&sheet->out))
-        out_of_memory(g);
-    buf_done(&quoted);
-    buf_reset(&sheet->row);
-}
-
-/* `head` stands before the rows of the JSON object. */
+/* The exit code says whether all of it was good, also where what was good is shown. */
 static int print(struct groups *g, const char *rows, struct slice head)
 {
-    struct sheet *sheet = &g->sheet;
+    if (g->code == GO_ON && !cli_sheet_print(&g->sheet, rows, head))
+        return out_of_memory(g);
     if (g->code != GO_ON)
         return g->code;
-    if (g->flags.json) {
-        printf("{%.*s\"%s\":[%.*s]}\n", SLICE_PRINTF(head), rows,
-               SLICE_PRINTF(buf_slice(&sheet->out)));
-    } else if (sheet->count > 0) {
-        cli_table_print(&sheet->table, sheet->key, &sheet->out);
-        if (!buf_ok(&sheet->out))
-            return out_of_memory(g);
-        fwrite(sheet->out.data, 1, sheet->out.size, stdout);
-    }
     return g->failed ? CLI_FAILED : CLI_OK;
 }
 
+/* On standard error as it comes, so that the result stays one that a script can read. */
 static void tell(struct groups *g, const struct spot *spot)
 {
     g->failed = true;
@@ -554,6 +505,7 @@ static void tell(struct groups *g, const struct spot *spot)
              (int)spot->partition, cli_broker_code_name(spot->error), spot->error);
 }
 
+/* By bytes: the same everywhere, whatever the language of the terminal. */
 static int compare_names(const void *left, const void *right)
 {
     return slice_compare(*(const struct slice *)left, *(const struct slice *)right);
@@ -575,6 +527,7 @@ static void take_names(struct groups *g, const void *response)
     qsort(g->names, g->name_count, sizeof(*g->names), compare_names);
 }
 
+/* States come from here and not from the list, which has them only in later versions. */
 static void take_listed(struct groups *g, const void *response)
 {
     const struct proto_kafka_describe_groups_response *answer = response;
@@ -590,17 +543,18 @@ static void take_listed(struct groups *g, const void *response)
         /* Gone since it was named. */
         if (slice_equal_string(group->group_state, "Dead"))
             continue;
-        add_text(g, row, "state", group->group_state);
+        cli_sheet_text(&g->sheet, row, "state", group->group_state);
         buf_add_byte(row, ',');
-        add_number(g, row, "members", group->members.count);
+        cli_sheet_number(&g->sheet, row, "members", group->members.count);
         buf_add_byte(row, ',');
-        add_text(g, row, "type", group->protocol_type);
+        cli_sheet_text(&g->sheet, row, "type", group->protocol_type);
         buf_add_byte(row, ',');
-        add_text(g, row, "protocol", group->protocol_data);
-        end_row(g, group->group_id);
+        cli_sheet_text(&g->sheet, row, "protocol", group->protocol_data);
+        cli_sheet_end_row(&g->sheet, group->group_id);
     }
 }
 
+/* In two steps, since only the second knows members and protocols. */
 static int list(struct groups *g)
 {
     struct proto_kafka_list_groups_request all = {0};
@@ -616,25 +570,28 @@ static int list(struct groups *g)
     return print(g, "groups", SLICE_LITERAL(""));
 }
 
+/* Without a committed offset there is no lag either: where a consumer would begin is its own
+ * choice, and it may begin at the end. */
 static void add_described(struct groups *g, const struct spot *spot)
 {
     struct buf *row = &g->sheet.row;
     int64_t end = spot->at[PLACE_END];
     bool known = spot->committed >= 0 && end >= 0;
-    add_number(g, row, "partition", spot->partition);
+    cli_sheet_number(&g->sheet, row, "partition", spot->partition);
     buf_add_byte(row, ',');
-    add_number(g, row, "offset", spot->committed);
+    cli_sheet_number(&g->sheet, row, "offset", spot->committed);
     buf_add_byte(row, ',');
-    add_number(g, row, "end_offset", end);
+    cli_sheet_number(&g->sheet, row, "end_offset", end);
     buf_add_byte(row, ',');
     /* An offset beyond the end is one of an earlier topic of this name, and nothing waits. */
     int64_t behind = end > spot->committed ? end - spot->committed : 0;
-    add_number(g, row, "lag", known ? behind : -1);
+    cli_sheet_number(&g->sheet, row, "lag", known ? behind : -1);
     buf_add_byte(row, ',');
-    add_text(g, row, "member", spot->member);
-    end_row(g, spot->topic);
+    cli_sheet_text(&g->sheet, row, "member", spot->member);
+    cli_sheet_end_row(&g->sheet, spot->topic);
 }
 
+/* Members first: who joins meanwhile is missing, and who leaves was there; neither is an error. */
 static int describe(struct groups *g)
 {
     struct buf head = {0};
@@ -656,11 +613,11 @@ static int describe(struct groups *g)
             tell(g, &g->spots[i]);
         add_described(g, &g->spots[i]);
     }
-    add_text(g, &head, "group", slice_string(g->group));
+    cli_sheet_text(&g->sheet, &head, "group", slice_string(g->group));
     buf_add_byte(&head, ',');
-    add_text(g, &head, "state", g->state);
+    cli_sheet_text(&g->sheet, &head, "state", g->state);
     buf_add_byte(&head, ',');
-    add_text(g, &head, "protocol", g->protocol);
+    cli_sheet_text(&g->sheet, &head, "protocol", g->protocol);
     buf_add_format(&head, ",\"members\":%u,", g->member_count);
     if (!buf_ok(&head))
         out_of_memory(g);
@@ -713,6 +670,7 @@ static void aim(struct groups *g)
     }
 }
 
+/* Partitions without an answer keep NOT_TOLD, and are told as such. */
 static void take_reset(struct groups *g, const void *response)
 {
     const struct proto_kafka_offset_commit_response *answer = response;
@@ -781,14 +739,14 @@ static int print_reset(struct groups *g)
         struct buf *row = &g->sheet.row;
         if (spot->target >= 0 && spot->error)
             tell(g, spot);
-        add_number(g, row, "partition", spot->partition);
+        cli_sheet_number(&g->sheet, row, "partition", spot->partition);
         buf_add_byte(row, ',');
-        add_number(g, row, "before", spot->committed);
+        cli_sheet_number(&g->sheet, row, "before", spot->committed);
         buf_add_byte(row, ',');
-        add_number(g, row, "after", spot->error ? -1 : spot->target);
-        end_row(g, spot->topic);
+        cli_sheet_number(&g->sheet, row, "after", spot->error ? -1 : spot->target);
+        cli_sheet_end_row(&g->sheet, spot->topic);
     }
-    add_text(g, &head, "group", slice_string(g->group));
+    cli_sheet_text(&g->sheet, &head, "group", slice_string(g->group));
     buf_add_format(&head, ",\"dry_run\":%s,", g->flags.dry_run ? "true" : "false");
     int code = buf_ok(&head) ? print(g, "offsets", buf_slice(&head)) : out_of_memory(g);
     buf_done(&head);
@@ -823,6 +781,7 @@ static int reset(struct groups *g)
     return print_reset(g);
 }
 
+/* One was asked about; an answer about more or none is about something else. */
 static void take_deleted(struct groups *g, const void *response)
 {
     const struct proto_kafka_delete_groups_response *answer = response;
@@ -831,6 +790,7 @@ static void take_deleted(struct groups *g, const void *response)
         refuse(g, code);
 }
 
+/* Nothing is asked before: whether the group may go is decided where it is deleted. */
 static int delete_group(struct groups *g)
 {
     struct slice name = slice_string(g->group);
@@ -839,7 +799,7 @@ static int delete_group(struct groups *g)
     if (ask(g, PROTO_KAFKA_DELETE_GROUPS, &request, take_deleted) != GO_ON)
         return g->code;
     struct buf out = {0};
-    add_text(g, &out, "deleted", name);
+    cli_sheet_text(&g->sheet, &out, "deleted", name);
     bool good = buf_ok(&out);
     if (good && g->flags.json)
         printf("{%.*s}\n", SLICE_PRINTF(buf_slice(&out)));
@@ -849,6 +809,7 @@ static int delete_group(struct groups *g)
     return good ? CLI_OK : out_of_memory(g);
 }
 
+/* Each with whether it is about one group. */
 static const struct action {
     const char *name;
     int (*run)(struct groups *g);
@@ -879,6 +840,7 @@ static int take_to(struct groups *g)
     return GO_ON;
 }
 
+/* NULL where a word is missing or too many: a group's name must not be taken from a slip. */
 static const struct action *take_words(struct groups *g, const struct cli_words *words)
 {
     for (size_t i = 0; words->count > 0 && i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -899,9 +861,7 @@ static void finish(struct groups *g)
     while (g->broker)
         io_uv_loop_run(g->loop);
     io_uv_loop_free(&g->loop);
-    cli_table_done(&g->sheet.table);
-    buf_done(&g->sheet.out);
-    buf_done(&g->sheet.row);
+    cli_sheet_done(&g->sheet);
     arena_done(&g->arena);
     mem_free(g->spots);
 }
@@ -947,6 +907,7 @@ int cli_groups(struct cli *cli, int argc, char **argv)
     if (!action)
         return cli_fail(g.command, CLI_USAGE,
                         "expected list, describe GROUP, reset GROUP or delete GROUP");
+    g.sheet.json = g.flags.json;
     bool resets = action->run == reset;
     /* A flag that does nothing would be taken for one that did. */
     if (!resets && (g.flags.topic || g.flags.to || g.flags.dry_run))

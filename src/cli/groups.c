@@ -26,6 +26,7 @@
 
 /* Subscriptions and assignments of large groups are in the answers, up to what a door sends. */
 #define ANSWER_BYTES_MAX ((size_t)96 << 20)
+/* A hundred large groups with their members still fit into one answer. */
 #define DESCRIBED_AT_ONCE 100u
 
 /* Codes of the protocol that have a remedy. */
@@ -348,6 +349,7 @@ static uint32_t topic_end(const struct groups *g, uint32_t at)
 static void take_assignment(struct groups *g, struct slice member, struct slice assignment)
 {
     struct cursor cursor = cursor_make(assignment);
+    /* Later versions have more at the end and the same in front. */
     (void)cursor_u16be(&cursor);
     uint32_t topics = cursor_u32be(&cursor);
     for (uint32_t t = 0; t < topics && cursor_ok(&cursor); t++) {
@@ -355,6 +357,7 @@ static void take_assignment(struct groups *g, struct slice member, struct slice 
         uint32_t partitions = cursor_u32be(&cursor);
         if (!cursor_ok(&cursor))
             return;
+        /* Once a topic and not once a partition, of which there may be thousands. */
         name = keep(g, name);
         for (uint32_t p = 0; p < partitions; p++) {
             int32_t partition = (int32_t)cursor_u32be(&cursor);
@@ -608,6 +611,7 @@ static int describe(struct groups *g)
     }
     if (g->spot_count > 0 && ask_place(g, PLACE_END, LATEST) != GO_ON)
         return g->code;
+    /* Shown all the same: what is known of it may be what explains the error. */
     for (uint32_t i = 0; i < g->spot_count; i++) {
         if (g->spots[i].error)
             tell(g, &g->spots[i]);
@@ -659,6 +663,8 @@ static void aim(struct groups *g)
             at = start;
         else if (!g->to_offset && at < 0)
             at = end; /* Nothing is as late as that: what comes next will be. */
+        /* Not moved to the nearest one that there is: who names an offset means that one, and would
+         * find out only from records that are missing or come twice. */
         if (at >= start && at <= end) {
             spot->target = at;
             continue;
@@ -711,6 +717,7 @@ static int commit(struct groups *g)
         for (; i < end; i++) {
             if (g->spots[i].target < 0)
                 continue;
+            /* Until the answer says otherwise. */
             g->spots[i].error = NOT_TOLD;
             topic.partitions.items[topic.partitions.count++] =
                 (struct proto_kafka_offset_commit_request_partition){
@@ -722,6 +729,7 @@ static int commit(struct groups *g)
         if (topic.partitions.count > 0)
             request.topics.items[request.topics.count++] = topic;
     }
+    /* An empty commit would make the group where there is none. */
     if (request.topics.count == 0)
         return GO_ON;
     g->changes = true;
@@ -759,6 +767,7 @@ static int reset(struct groups *g)
     /* The commit is what decides; asked before too, since a dry run makes none. */
     if (ask_described(g) != GO_ON)
         return g->code;
+    /* Told here in the words that the commit would be refused with. */
     if (g->member_count > 0) {
         refuse(g, NON_EMPTY_GROUP);
         return g->code;
@@ -795,6 +804,7 @@ static int delete_group(struct groups *g)
 {
     struct slice name = slice_string(g->group);
     struct proto_kafka_delete_groups_request request = {.groups_names = {&name, 1}};
+    /* For good: nothing is asked behind it. */
     g->changes = true;
     if (ask(g, PROTO_KAFKA_DELETE_GROUPS, &request, take_deleted) != GO_ON)
         return g->code;
@@ -831,6 +841,7 @@ static int take_to(struct groups *g)
         g->to = LATEST;
     } else if (err_is_ok(number_parse_i64(text, &g->to)) && g->to >= 0) {
         g->to_offset = true;
+        /* Below 0 the protocol has other meanings for times. */
     } else if (!err_is_ok(time_parse_rfc3339(text, &g->to)) || g->to < 0) {
         return cli_fail(g->command, CLI_USAGE,
                         "--to: expected earliest, latest, an offset or a time such as "
@@ -875,8 +886,10 @@ static int run(struct groups *g, const struct action *action)
     const struct cli_broker_options options = {
         .loop = g->loop,
         .address = g->address,
+        /* With a topic it learns the partitions, and says by itself when there is none. */
         .topic = g->flags.topic,
         .answer_size_max = ANSWER_BYTES_MAX,
+        /* Each answer may be as large as is allowed, so there is never a second one. */
         .in_flight_max = 1,
     };
     g->limit.run = on_limit;

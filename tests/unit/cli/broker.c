@@ -259,9 +259,24 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
+static void without_a_topic_it_is_ready_behind_the_versions(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare(1);
+    struct err_text why = {0};
+    const struct cli_broker_options options = {&f->fake->loop, "127.0.0.1:9092", NULL, 1 << 20, 2};
+    assert_true(err_is_ok(cli_broker_open(&options, &events, f, &f->broker, &why)));
+    fake_broker_serve(&f->peer, f->fake);
+    assert_int_equal(f->ready, 1);
+    assert_int_equal(f->peer.requests, 1);
+    assert_int_equal(cli_broker_partition_count(f->broker), 0);
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_topic_it_is_ready_behind_the_versions),
         cmocka_unit_test(a_broker_is_ready_once_it_has_told_its_partitions),
         cmocka_unit_test(a_batch_comes_to_its_partition_as_it_is),
         cmocka_unit_test(what_a_broker_says_of_a_batch_is_told),

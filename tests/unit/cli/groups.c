@@ -1,5 +1,8 @@
 #include "cli/groups.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "unit/cli/capture.h"
 #include "unit/cli/fake_broker.h"
 
@@ -517,6 +520,27 @@ static void without_a_broker_it_says_what_to_do(void **state)
     free(err);
 }
 
+/* The kernel takes the connection, and nobody ever reads from it. */
+static void a_broker_that_says_nothing_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    struct cli cli = capture_cli();
+    struct capture *err = calloc(1, sizeof(*err));
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(at);
+    char address[64];
+    int deaf = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(deaf, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(deaf, 1), 0);
+    assert_int_equal(getsockname(deaf, (struct sockaddr *)&at, &size), 0);
+    snprintf(address, sizeof(address), "127.0.0.1:%u", ntohs(at.sin_port));
+    const char *const words[] = {"groups", "list", "--server", address, "--timeout", "20ms", NULL};
+    assert_int_equal(capture_run(err, 2, cli_groups, &cli, words), CLI_UNAVAILABLE);
+    expect(err->text, "(no answer in --timeout)");
+    close(deaf);
+    free(err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_goes_is_told_for_what_it_is),
         cmocka_unit_test(wrong_words_are_said),
         cmocka_unit_test(without_a_broker_it_says_what_to_do),
+        cmocka_unit_test(a_broker_that_says_nothing_is_not_waited_for_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ static void it_is_changed_by_its_own_methods_from_here_alone(void **state)
         {"DELETE", "/v1/backups", "", "HTTP/1.1 405 "},
         {"GET", "/v1/backups/7", "", "HTTP/1.1 405 "},
         {"PUT", "/v1/backups/7", "Content-Length: 0\r\n", "HTTP/1.1 405 "},
-        {"POST", "/v1/topics/a", "", "HTTP/1.1 405 "},
+        {"POST", "/v1/ledger", "", "HTTP/1.1 405 "},
         {"POST", "/v1/backups", "Origin: http://example.com\r\n", "HTTP/1.1 403 "},
         {"POST", "/v1/backups", "Content-Length: 2\r\n", "HTTP/1.1 413 "},
     };

@@ -78,7 +78,23 @@ static inline void admin_snapshot(struct flow_log *log, struct flow_snapshot *sn
     io_post(snapshot->home, &snapshot->task);
 }
 
-static const struct flow_log_ops admin_log_ops = {.snapshot = admin_snapshot};
+static inline void admin_offsets_home(struct task *task)
+{
+    struct flow_offsets *offsets = CONTAINER_OF(task, struct flow_offsets, task);
+    offsets->done(offsets);
+}
+
+/* No group has committed anything. */
+static inline void admin_offsets(struct flow_log *log, struct flow_offsets *offsets)
+{
+    (void)log;
+    arena_init(&offsets->arena, 0);
+    offsets->task.run = admin_offsets_home;
+    io_post(offsets->home, &offsets->task);
+}
+
+static const struct flow_log_ops admin_log_ops = {.snapshot = admin_snapshot,
+                                                  .offsets = admin_offsets};
 
 static inline void admin_change_home(struct task *task)
 {

@@ -92,12 +92,10 @@ static void what_cannot_be_understood_ends_the_connection(void **state)
         {"\0\1\0\3\0\0\0\0\xff\xff", 10},
         {"\0\3\0\x0a\0\0\0\0\xff\xff\0", 11},
         {"\0\3\xff\xff\0\0\0\0\xff\xff\0", 11},
-        /* Metadata of 2^31 - 1 topics, of -2, of one whose name ends behind the request, with
-         * something behind it. */
+        /* Metadata of 2^31 - 1 topics, of -2, of one whose name ends behind the request. */
         {"\0\3\0\0\0\0\0\0\xff\xff\x7f\xff\xff\xff", 14},
         {"\0\3\0\0\0\0\0\0\xff\xff\xff\xff\xff\xfe", 14},
         {"\0\3\0\0\0\0\0\0\xff\xff\0\0\0\1\0\7a", 17},
-        {"\0\3\0\0\0\0\0\0\xff\xff\0\0\0\0x", 15},
         /* A client id that is longer than the request. */
         {"\0\3\0\0\0\0\0\0\x7f\xff", 10},
     };

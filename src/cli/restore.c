@@ -10,6 +10,12 @@
 #include "io/uv/uv.h"
 #include "log/restore.h"
 
+/*
+ * The work is log/restore's; here are its words. What is printed of topics comes from the check of
+ * the finished directory, before it has its name: rows that were shown and then an error mean that
+ * there is no directory, and the exit code says so.
+ */
+
 struct flags {
     const char *from;
     const char *backup;

@@ -3,6 +3,17 @@
 #include "base/assert.h"
 #include "base/number.h"
 
+/*
+ * A few lines of text, so that somebody with nothing but a shell can see what a directory is and
+ * whose frames belong to it. It is small and written whole beside its place and renamed: a crash
+ * leaves the old one or the other.
+ *
+ * Failure modes: a newer format is told as such before anything else is looked at, since the lines
+ * behind it may mean what this program does not know. Lines of a name that is not known are passed
+ * over; without all three that are, it is not what was written, and nothing is guessed: a wrong
+ * uuid would make every frame of the directory a stranger's.
+ */
+
 #define PATH_MAX_BYTES 4096
 #define FILE_SIZE_MAX 4096
 #define FIRST_LINE "garner data directory"

@@ -49,6 +49,8 @@ static const struct metric_family durable_lsn = {"garner_log_durable_lsn",
 static const struct metric_family epoch = {"garner_log_epoch", "Grows with each fence.",
                                            METRIC_GAUGE};
 
+/* Sealing goes on beside commits. That it falls behind shows here, long before wal_limit is reached
+ * and intake is refused. */
 static const struct metric_family seal_files_total = {
     "garner_log_seal_files_total", "Files of the log whose records went into segments.",
     METRIC_COUNTER};
@@ -87,6 +89,7 @@ static const struct metric_family expired_total = {
     "Records that the topic does not hold any more, by its retention or by command.",
     METRIC_COUNTER};
 
+/* By queue: whose letters pile up is what somebody is to be woken for. */
 static const struct metric_family dlq_held = {
     "garner_dlq_held_records", "Dead letters that wait for somebody to redrive or purge them.",
     METRIC_GAUGE};
@@ -103,6 +106,8 @@ static const struct metric_family dlq_redriven = {
 static const struct metric_family dlq_purged = {"garner_dlq_purged_records_total",
                                                 "Dead letters that were purged.", METRIC_COUNTER};
 
+/* A check that has found nothing and one that does not run look alike but for the time of the last
+ * one. */
 static const struct metric_family check_differences = {
     "garner_log_check_differences",
     "Differences between the disk and the log that the check (check_every) has found and that "
@@ -131,6 +136,7 @@ static const struct metric_family keys_bytes = {
 static const struct metric_family keys_files = {"garner_log_keys_files",
                                                 "Sorted files of idempotency keys.", METRIC_GAUGE};
 
+/* What counts once is bounded: each limit has its level and what went because of it. */
 static const struct metric_family once_repeats = {
     "garner_once_repeats_total",
     "Requests that repeated a producer's number or an Idempotency-Key, and were not taken again.",

@@ -4,6 +4,16 @@
 #include "base/assert.h"
 #include "io/disk.h"
 
+/*
+ * A ring of bytes in which frames are composed, written from, and then kept for readers until the
+ * head comes round again. So the newest frames are in memory without a copy, and most readers, who
+ * follow the end, never touch the disk. A frame lies in one piece, since it is written in one: what
+ * does not fit before the end begins at the front.
+ *
+ * Only what is durable is published: a frame that is composed, or being flushed, lies there already
+ * and is found by nobody. After a fence such bytes are written over like any others.
+ */
+
 err_t log_tail_init(struct log_tail *tail, uint64_t size)
 {
     ASSERT(size >= LOG_TAIL_SIZE_MIN);

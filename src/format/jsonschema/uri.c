@@ -3,6 +3,17 @@
 #include "base/assert.h"
 #include "base/number.h"
 
+/*
+ * References are resolved as RFC 3986 section 5.2 has it, on bytes: parts are views of the text,
+ * and what is put together from two is written once, into one buffer. Equal URIs have to be equal
+ * bytes afterwards, since schemas are found by them: dot segments go, and nothing else is
+ * normalized, as the specification of JSON Schema does not ask for it.
+ *
+ * The second half says whether a text is one at all, by the grammar of the same document, for the
+ * formats of that name. It is strict where other checks are lenient: a space, a bare % or a
+ * bracket in the wrong place is no URI.
+ */
+
 static bool is_alpha(uint8_t byte)
 {
     return (uint8_t)((byte | 0x20) - 'a') < 26;

@@ -61,6 +61,8 @@ class Garner:
     env        environment variables of the server, on top of the test's own
     """
 
+    memory_max_kib = 256 << 10  # of any server in any test
+
     def __init__(self, folder, contracts=None, sinks=None, config=None, env=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -124,16 +126,33 @@ class Garner:
         self.process = None
         return status
 
+    def peak_kib(self):
+        """The memory that it has taken at most, so far; 0 of a process that has ended."""
+        if not self.running():
+            return 0
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return sum(int(line.split()[1]) for line in status.splitlines()
+                   if line.startswith("VmHWM"))
+
+    def assert_small(self, peak_kib):
+        """Whatever a test does to a server, it stays small."""
+        assert peak_kib <= self.memory_max_kib, f"the server took {peak_kib} KiB of memory"
+
     def kill(self):
         """SIGKILL: what a crash of the process leaves."""
         if self.process is not None:
+            peak_kib = self.peak_kib()
             self.process.kill()
             self.wait_exit()
+            self.assert_small(peak_kib)
 
     def stop(self, seconds=60):
         """SIGTERM, and waits until it has drained; its exit status."""
+        peak_kib = self.peak_kib()
         self.process.send_signal(signal.SIGTERM)
-        return self.wait_exit(seconds)
+        status = self.wait_exit(seconds)
+        self.assert_small(peak_kib)
+        return status
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)

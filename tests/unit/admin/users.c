@@ -106,8 +106,9 @@ static void users_are_listed_with_nothing_that_is_secret(void **state)
     struct fixture *f = door_new();
     assert_non_null(strstr(ask(f, "/v1/users"), "{\"users\":[]}"));
     assert_true(err_is_ok(control_auth_users_new(random, &users)));
-    control_auth_user_make(SLICE_LITERAL("a\"b"), SLICE_LITERAL("secret"), random, &user);
-    control_auth_users_put(users, &user);
+    assert_true(err_is_ok(
+        control_auth_user_make(SLICE_LITERAL("a\"b"), SLICE_LITERAL("secret"), random, &user)));
+    assert_true(err_is_ok(control_auth_users_put(users, &user)));
     assert_non_null(strstr(ask(f, "/v1/users"),
                            "{\"users\":[{\"name\":\"a\\\"b\",\"mechanisms\":[\"SCRAM-SHA-256\","
                            "\"SCRAM-SHA-512\"]}]}"));

@@ -32,8 +32,9 @@ static void end(struct fixture *f)
 /* Runs it with `input`, and ends the peer behind it: what it keeps can be looked at then. */
 static int run_with(struct fixture *f, const char *input, size_t size, const char *const *flags)
 {
-    char *argv[16] = {(char *)"produce", (char *)"events", (char *)"--server", f->peer.address,
-                      (char *)"--json"};
+    char *argv[16] = {(char *)(uintptr_t) "produce", (char *)(uintptr_t) "events",
+                      (char *)(uintptr_t) "--server", f->peer.address,
+                      (char *)(uintptr_t) "--json"};
     int argc = 5;
     for (; *flags; flags++)
         argv[argc++] = (char *)(uintptr_t)*flags;

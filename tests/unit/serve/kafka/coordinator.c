@@ -276,11 +276,12 @@ static void groups_are_counted_by_state(void **state)
     groups_join_alone(f, "b");
     assert_int_equal(groups_commit(f, 7, "c", NULL, "cars", 0, 1), 0);
     serve_kafka_coordinator_report(f->kafka->coordinator, &set);
-    assert_true(value_of(&set, "garner_kafka_groups", "state=\"Stable\"") == 1);
-    assert_true(value_of(&set, "garner_kafka_groups", "state=\"CompletingRebalance\"") == 1);
-    assert_true(value_of(&set, "garner_kafka_groups", "state=\"Empty\"") == 1);
-    assert_true(value_of(&set, "garner_kafka_group_members", "") == 2);
-    assert_true(value_of(&set, "garner_kafka_group_rebalances_total", "") == 2);
+    assert_int_equal((int)value_of(&set, "garner_kafka_groups", "state=\"Stable\""), 1);
+    assert_int_equal((int)value_of(&set, "garner_kafka_groups", "state=\"CompletingRebalance\""),
+                     1);
+    assert_int_equal((int)value_of(&set, "garner_kafka_groups", "state=\"Empty\""), 1);
+    assert_int_equal((int)value_of(&set, "garner_kafka_group_members", ""), 2);
+    assert_int_equal((int)value_of(&set, "garner_kafka_group_rebalances_total", ""), 2);
     assert_true(value_of(&set, "garner_kafka_group_bytes", "") > 0);
     metric_set_done(&set);
     fixture_free(f);

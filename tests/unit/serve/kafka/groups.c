@@ -1,3 +1,4 @@
+#include "serve/kafka/group_int.h"
 #include "unit/serve/kafka/groups.h"
 
 static void the_one_broker_coordinates_in_every_version(void **state)

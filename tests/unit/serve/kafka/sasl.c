@@ -129,13 +129,16 @@ static void make_last(const char *password, const char *bare, struct slice first
     struct slice encoded = slice_split(&rest, ',');
     assert_slice(rest, "i=4096");
     assert_true(err_is_ok(base64_decode(slice_sub(encoded, 2, encoded.size), &salt)));
-    net_tls_pbkdf2(NET_TLS_SHA512, slice_string(password), buf_slice(&salt), 4096, salted);
-    net_tls_hmac(NET_TLS_SHA512, slice_make(salted, 64), SLICE_LITERAL("Client Key"), key);
-    net_tls_digest(NET_TLS_SHA512, slice_make(key, 64), stored);
+    assert_true(err_is_ok(
+        net_tls_pbkdf2(NET_TLS_SHA512, slice_string(password), buf_slice(&salt), 4096, salted)));
+    assert_true(err_is_ok(
+        net_tls_hmac(NET_TLS_SHA512, slice_make(salted, 64), SLICE_LITERAL("Client Key"), key)));
+    assert_true(err_is_ok(net_tls_digest(NET_TLS_SHA512, slice_make(key, 64), stored)));
     buf_add_string(last, "c=biws,");
     buf_add_slice(last, nonce);
     buf_add_format(&said, "%s,%.*s,%.*s", bare, SLICE_PRINTF(first), SLICE_PRINTF(buf_slice(last)));
-    net_tls_hmac(NET_TLS_SHA512, slice_make(stored, 64), buf_slice(&said), signature);
+    assert_true(err_is_ok(
+        net_tls_hmac(NET_TLS_SHA512, slice_make(stored, 64), buf_slice(&said), signature)));
     for (size_t i = 0; i < 64; i++)
         key[i] ^= signature[i];
     buf_add_string(last, ",p=");

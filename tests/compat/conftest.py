@@ -3,6 +3,8 @@ import pytest
 
 from lib.kafka_clients import Clients
 
+collect_ignore = ["clients"]  # programs that tests run
+
 
 @pytest.fixture(scope="session")
 def drivers(tmp_path_factory):

@@ -107,8 +107,9 @@ def test_json_is_one_object(folder):
      "contracts/flights.yaml:7:34: retention.expire_undelivered: expected true or false"),
     ("contracts/flights.yaml", "on_invalid: dlq", "dlq: { when_full: stop }",
      "contracts/flights.yaml:7:19: dlq.when_full: expected refuse or drop_oldest, got 'stop'"),
-    ("contracts/flights.yaml", "on_invalid: dlq", "compression: snappy",
-     "contracts/flights.yaml:7:14: compression: expected none, lz4 or zstd, got 'snappy'"),
+    ("contracts/flights.yaml", "on_invalid: dlq", "compression: brotli",
+     "contracts/flights.yaml:7:14: compression: expected none, gzip, snappy, lz4 or "
+     "zstd, got 'brotli'"),
 ])
 def test_a_mistake_is_told_with_its_place(folder, name, old, new, expected):
     replace(folder, name, old, new)

@@ -107,6 +107,8 @@ def test_after_a_server_that_goes_it_says_which_lines_are_open(garner):
         garner.kill()
         _, said = process.communicate(b"second\nthird\n", timeout=60)
     assert process.returncode == 69
-    assert b"2 lines from 2 to 3" in said and b"it is not known whether they are written" in said
+    assert b"it is not known whether they are written" in said
+    # The answer to the first may have been on its way.
+    assert b"2 lines from 2 to 3" in said or b"1 lines from 1 to 1" in said
     garner.start()
     assert consumed(garner) == b"first\n"

@@ -321,7 +321,8 @@ static void merge_spots(struct groups *g)
             continue;
         }
         last->committed = next->committed >= 0 ? next->committed : last->committed;
-        last->error = next->error ? next->error : last->error;
+        if (next->error)
+            last->error = next->error;
         last->member = next->member.data ? next->member : last->member;
     }
     g->spot_count = count + 1;
@@ -454,7 +455,8 @@ static void take_place(struct groups *g, const void *response)
             if (!spot)
                 continue;
             spot->at[g->place] = told->offset;
-            spot->error = spot->error ? spot->error : told->error_code;
+            if (!spot->error)
+                spot->error = told->error_code;
         }
     }
 }
@@ -794,7 +796,9 @@ static int reset(struct groups *g)
 static void take_deleted(struct groups *g, const void *response)
 {
     const struct proto_kafka_delete_groups_response *answer = response;
-    int16_t code = answer->results.count == 1 ? answer->results.items[0].error_code : NOT_TOLD;
+    int16_t code = NOT_TOLD;
+    if (answer->results.count == 1)
+        code = answer->results.items[0].error_code;
     if (code != 0)
         refuse(g, code);
 }

@@ -1,31 +1,21 @@
 """Record batches as kafka-python writes and reads them: what either writes, the other reads."""
 import random
 import subprocess
-import sys
 
 import pytest
 
-from lib.pip import install
+from lib.kafka_python import load
 from lib.server import program
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-PACKAGES = [("kafka-python", "3.0.12"), ("lz4", "4.4.5"), ("zstandard", "0.25.0")]
 # Kafka's numbers; by name, for the tests' output.
 CODECS = {"lz4": 3, "zstd": 4}
 
 
 @pytest.fixture(scope="module")
 def records_module():
-    """kafka.record.default_records with its codecs."""
-    folders = [install(package, version) for package, version in PACKAGES]
-    sys.path[:0] = folders
-    try:
-        from kafka.record import default_records
-        yield default_records
-    finally:
-        for folder in folders:
-            sys.path.remove(folder)
+    return load("kafka.record.default_records")
 
 
 @pytest.fixture(scope="module")

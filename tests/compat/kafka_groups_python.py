@@ -1,12 +1,10 @@
 """kafka-python in consumer groups: commits with metadata, members that come and go, and its admin
 client, which lists, describes, resets and deletes groups."""
-import logging
-import sys
 import threading
 
 import pytest
 
-from lib.pip import install
+from lib.kafka_python import load
 from lib.wait import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -14,14 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 @pytest.fixture(scope="module")
 def kafka():
-    folder = install("kafka-python", "3.0.12")
-    sys.path.insert(0, folder)
-    logging.getLogger("kafka").setLevel(logging.ERROR)
-    try:
-        import kafka as module
-        yield module
-    finally:
-        sys.path.remove(folder)
+    return load()
 
 
 def address(garner):

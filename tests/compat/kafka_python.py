@@ -1,29 +1,16 @@
 """kafka-python: its consumer (which keeps fetch sessions) and its producer, with every codec that
 both have, against the Kafka door."""
-import logging
-import sys
-
 import pytest
 
-from lib.pip import install
+from lib.kafka_python import load
 from lib.server import assert_balanced
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-PACKAGES = [("kafka-python", "3.0.12"), ("lz4", "4.4.5"), ("zstandard", "0.25.0")]
-
 
 @pytest.fixture(scope="module")
 def kafka():
-    folders = [install(package, version) for package, version in PACKAGES]
-    sys.path[:0] = folders
-    logging.getLogger("kafka").setLevel(logging.ERROR)
-    try:
-        import kafka as module
-        yield module
-    finally:
-        for folder in folders:
-            sys.path.remove(folder)
+    return load()
 
 
 def address(garner):

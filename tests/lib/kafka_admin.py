@@ -1,33 +1,15 @@
 """kafka-python's admin client against a server of a test's own, and kcat beside it."""
 import contextlib
 import subprocess
-import sys
 
-from lib.server import ROOT
-
-PACKAGE, VERSION = "kafka-python", "3.0.12"
-
-
-def install():
-    """The folder of the package, from the package index and kept for later runs."""
-    target = ROOT / "build" / "deps" / f"{PACKAGE}-{VERSION}"
-    if not target.exists():
-        half = target.with_name(f"{target.name}.half")
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--disable-pip-version-check", "--upgrade", "--target", half,
-                        f"{PACKAGE}=={VERSION}"], check=True)
-        half.rename(target)
-    if str(target) not in sys.path:
-        sys.path.insert(0, str(target))
+from lib.kafka_python import load
 
 
 @contextlib.contextmanager
 def admin(garner):
     """A KafkaAdminClient, with `ask(request)` for requests that it has no call for."""
-    install()
-    from kafka.admin import KafkaAdminClient
-    client = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{garner.kafka_port}",
-                              request_timeout_ms=20000)
+    client = load("kafka.admin").KafkaAdminClient(
+        bootstrap_servers=f"127.0.0.1:{garner.kafka_port}", request_timeout_ms=20000)
     client.ask = lambda request: client._manager.run(client._send_request_to_controller, request)
     try:
         yield client

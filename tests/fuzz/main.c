@@ -1,8 +1,8 @@
 /*
  * Runs a fuzz target as a test: every file of a corpus, every prefix of the small ones, then
- * mutations of them for as many rounds as said. The seed is printed and taken from
- * GARNER_TEST_SEED where that is set, which replays a run; an input that aborts is printed in
- * hexadecimal.
+ * mutations of them for as many rounds as said, or for some seconds. The seed is printed and taken
+ * from GARNER_TEST_SEED where that is set, which replays a run (all its rounds, however long they
+ * take); an input that aborts is printed in hexadecimal.
  *
  *     fuzz_<target> CORPUS_FOLDER [ROUNDS]
  *     fuzz_<target> FILE
@@ -21,6 +21,7 @@
 
 #define FILES_MAX 1000
 #define ROUNDS 100000
+#define SECONDS_MAX 40
 #define INPUT_SIZE_MAX 65536
 #define PREFIXES_OF_SIZE_MAX 512
 
@@ -184,8 +185,12 @@ int main(int argc, char **argv)
     fprintf(stderr, "%zu files, %zu mutations, GARNER_TEST_SEED=%llu\n", count, folder ? rounds : 0,
             (unsigned long long)seed);
     run_corpus(files, folder ? count : 0);
-    for (size_t i = 0; folder && i < rounds; i++)
+    time_t end = given ? 0 : time(NULL) + SECONDS_MAX;
+    size_t done = 0;
+    for (; folder && done < rounds && (end == 0 || time(NULL) < end); done++)
         run_mutation(files, count, &seed);
+    if (folder && done < rounds)
+        fprintf(stderr, "%zu of them in %d s\n", done, SECONDS_MAX);
     if (!folder)
         run(buf_slice(&files[0]));
     for (size_t i = 0; i < count; i++)

@@ -476,12 +476,6 @@ static void say_not_ready(const struct log *log, char *out, size_t size)
     ASSERT(written >= 0);
 }
 
-static void report_home(struct task *task)
-{
-    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
-    report->done(report);
-}
-
 static void report_arrived(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
@@ -494,8 +488,7 @@ static void report_arrived(struct task *task)
     add_keys(log, &report->metrics);
     add_offsets(log, &report->metrics);
     say_not_ready(log, report->not_ready, sizeof report->not_ready);
-    task->run = report_home;
-    io_post(report->home, task);
+    io_post(report->home, flow_report_filled(report));
 }
 
 void log_status_collect(struct flow_exporter *exporter, struct flow_report *report)

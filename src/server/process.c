@@ -29,12 +29,6 @@ static const struct metric_family reload_success = {
     "garner_config_last_reload_success_timestamp_seconds",
     "When the configuration in force was read, in seconds since 1970.", METRIC_GAUGE};
 
-static void report_home(struct task *task)
-{
-    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
-    report->done(report);
-}
-
 static void collect(struct flow_exporter *exporter, struct flow_report *report)
 {
     struct server_process *process = CONTAINER_OF(exporter, struct server_process, exporter);
@@ -55,8 +49,7 @@ static void collect(struct flow_exporter *exporter, struct flow_report *report)
         metric_add(set, &disk_free, (double)space.free_bytes, "%s", "");
         metric_add(set, &disk_size, (double)space.total_bytes, "%s", "");
     }
-    report->task.run = report_home;
-    io_post(report->home, &report->task);
+    io_post(report->home, flow_report_filled(report));
 }
 
 void server_process_init(struct server_process *process, struct io_loop *loop, struct io_disk *disk,

@@ -77,19 +77,12 @@ static void add_all(const struct sinks_runner *runner, struct metric_set *set)
     add_lags(runner, set, sink);
 }
 
-static void report_home(struct task *task)
-{
-    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
-    report->done(report);
-}
-
 static void report_arrived(struct task *task)
 {
     struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
     add_all(report->exporter_data, &report->metrics);
     /* On the sink's loop here; the same task carries the report home. */
-    task->run = report_home;
-    io_post(report->home, task);
+    io_post(report->home, flow_report_filled(report));
 }
 
 void sinks_report_collect(struct flow_exporter *exporter, struct flow_report *report)

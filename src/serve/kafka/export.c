@@ -1,6 +1,6 @@
 /*
- * Counters are read on the loop that changes them: a visit goes from loop to loop, adds up what it
- * finds, and comes home with the sum.
+ * Counters are read on the loop that changes them: a visit goes from door to door, adds up what it
+ * finds, and sends the sum home.
  */
 
 #include "base/alloc.h"
@@ -73,10 +73,8 @@ static const struct metric_family families[] = {
 };
 
 struct visit {
-    struct task task;
-    struct serve_kafka *kafka;
+    struct net_tour tour;
     struct flow_report *report;
-    size_t next; /* door to visit */
     bool listening;
     uint64_t waiting;
     uint64_t call_bytes;
@@ -102,9 +100,9 @@ static void add_tls(struct metric_set *set, const struct net_tls_counters *count
     metric_add(set, &families[TLS_FAILURES], (double)refused, "reason=\"refused\"");
 }
 
-static void come_home(struct task *task)
+static void write_report(struct net_tour *tour)
 {
-    struct visit *visit = CONTAINER_OF(task, struct visit, task);
+    struct visit *visit = CONTAINER_OF(tour, struct visit, tour);
     struct flow_report *report = visit->report;
     struct metric_set *set = &report->metrics;
     const struct net_kafka_counters *counters = &visit->counters;
@@ -143,18 +141,17 @@ static void come_home(struct task *task)
     if (!visit->listening)
         snprintf(report->not_ready, sizeof(report->not_ready), "the Kafka door does not listen");
     mem_free(visit);
-    /* Last: the asker may be waiting for this one to free everything. */
-    report->done(report);
+    io_post(report->home, flow_report_filled(report));
 }
 
-static void visit_door(struct task *task)
+static void visit_door(struct net_tour *tour, struct net_door *net)
 {
-    struct visit *visit = CONTAINER_OF(task, struct visit, task);
-    struct serve_kafka *kafka = visit->kafka;
-    const struct serve_kafka_door *door = &kafka->doors[visit->next];
-    if (visit->next == 0) {
-        visit->listening = kafka->listening;
-        serve_kafka_coordinator_report(kafka->coordinator, &visit->report->metrics);
+    struct visit *visit = CONTAINER_OF(tour, struct visit, tour);
+    const struct serve_kafka_door *door = CONTAINER_OF(net, struct serve_kafka_door, net);
+    /* The listener and the coordinator live on the first door's loop. */
+    if (net == net->doors->first) {
+        visit->listening = net->doors->listening;
+        serve_kafka_coordinator_report(door->kafka->coordinator, &visit->report->metrics);
     }
     net_kafka_counters_merge(&visit->counters, net_kafka_server_counters(door->server));
     visit->sasl = door->users;
@@ -174,19 +171,6 @@ static void visit_door(struct task *task)
     visit->sessions_evicted += door->fetch_sessions_evicted;
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         visit->requests[i] += door->requests[i];
-    visit->next++;
-    bool last = visit->next == kafka->door_count;
-    if (last)
-        visit->task.run = come_home;
-    /* Behind this the visit is another thread's. */
-    io_post(last ? visit->report->home : kafka->doors[visit->next].loop, &visit->task);
-}
-
-static void report_failure(struct task *task)
-{
-    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
-    report->metrics.failed = true;
-    report->done(report);
 }
 
 void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *report)
@@ -195,12 +179,10 @@ void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *rep
     struct visit *visit = mem_zalloc(1, sizeof(*visit));
     /* Answered without a visit: the asker counts answers. */
     if (!visit) {
-        report->task.run = report_failure;
-        io_post(report->home, &report->task);
+        report->metrics.failed = true;
+        io_post(report->home, flow_report_filled(report));
         return;
     }
-    visit->task.run = visit_door;
-    visit->kafka = kafka;
-    visit->report = report;
-    io_post(kafka->doors[0].loop, &visit->task);
+    *visit = (struct visit){.tour = {.visit = visit_door, .end = write_report}, .report = report};
+    net_tour_start(&visit->tour, &kafka->net);
 }

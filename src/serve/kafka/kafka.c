@@ -1,8 +1,6 @@
 /*
- * One listener on the first loop, one server a loop. Stopping goes the way of the sockets: first
- * the listener, then, behind the last socket that it handed over, a task to each loop that stops
- * its server and ends what waits for records; each reports back to the first loop, and the last one
- * ends it.
+ * One server a loop, which stops behind the last socket that its door was given (net/doors.h), and
+ * with it what waits for records. The coordinator lives on the first loop and ends with that door.
  */
 
 #include "serve/kafka/coordinator.h"
@@ -17,33 +15,26 @@
 /* Fetch sessions may have so much of what answers to fetches may. */
 #define FETCH_SESSIONS_SHARE 8u
 
-/* On the first loop, so that the count of open doors has one thread. */
-static void count_stopped(void *owner)
+static void adopt(struct net_door *net, struct io_socket socket)
 {
-    struct serve_kafka *kafka = owner;
-    ASSERT(kafka->doors_open > 0);
-    if (--kafka->doors_open == 0)
-        kafka->stopped(kafka->stopped_owner);
+    net_kafka_server_adopt(CONTAINER_OF(net, struct serve_kafka_door, net)->server, socket);
 }
 
-static void report_stopped(struct task *task)
+static void stop(struct net_door *net, uint64_t deadline_ms)
 {
-    count_stopped(CONTAINER_OF(task, struct serve_kafka_door, stopped_task)->kafka);
-}
-
-static void on_server_stopped(void *owner)
-{
-    struct serve_kafka_door *door = owner;
-    io_post(door->kafka->doors[0].loop, &door->stopped_task);
-}
-
-static void stop_server(struct task *task)
-{
-    struct serve_kafka_door *door = CONTAINER_OF(task, struct serve_kafka_door, stop_task);
+    struct serve_kafka_door *door = CONTAINER_OF(net, struct serve_kafka_door, net);
+    struct serve_kafka *kafka = door->kafka;
+    /* The coordinator counts as one more: calls that wait in it would keep their doors open. */
+    if (door == kafka->doors) {
+        net_doors_hold(&kafka->net);
+        serve_kafka_coordinator_stop(kafka->coordinator, net_doors_release, &kafka->net);
+    }
     door->stopping = true;
     serve_kafka_fetch_stop(door);
-    net_kafka_server_stop(door->server, door->kafka->stop_deadline_ms, on_server_stopped, door);
+    net_kafka_server_stop(door->server, deadline_ms, net_door_stopped, net);
 }
+
+static const struct net_doors_ops doors_ops = {.adopt = adopt, .stop = stop};
 
 static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_options *options,
                        struct serve_kafka_door *door, const struct serve_kafka_loop *loop)
@@ -58,9 +49,8 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
         .users = options->users,
         .fetch_bytes_max = loop->fetch_bytes_max,
         .fetch_session_bytes_max = loop->fetch_bytes_max / FETCH_SESSIONS_SHARE,
-        .stop_task = {.run = stop_server},
-        .stopped_task = {.run = report_stopped},
     };
+    net_doors_add(&kafka->net, &door->net, loop->loop);
     list_init(&door->polls);
     list_init(&door->fetch_sessions);
     serve_kafka_view_init(&door->view, door);
@@ -81,6 +71,7 @@ err_t serve_kafka_new(const struct serve_kafka_options *options, struct serve_ka
     if (!kafka)
         return err_make(ERR_MEMORY);
     kafka->exporter = (struct flow_exporter){.name = "kafka", .collect = serve_kafka_collect};
+    kafka->net.ops = &doors_ops;
     kafka->address = options->address;
     kafka->advertised = options->advertised;
     kafka->log = options->log;
@@ -118,28 +109,10 @@ static void set_advertised(struct serve_kafka *kafka, const char *address, uint1
     kafka->port = port;
 }
 
-static void adopt(void *owner, struct io_socket socket)
-{
-    struct serve_kafka_door *door = owner;
-    /* Called on the door's own loop; the listener has posted the socket there. */
-    net_kafka_server_adopt(door->server, socket);
-}
-
 err_t serve_kafka_start(struct serve_kafka *kafka, struct err_text *why)
 {
-    ASSERT(!kafka->listening);
-    struct net_listener_target *targets = mem_zalloc(kafka->door_count, sizeof(*targets));
-    if (!targets)
-        return err_make(ERR_MEMORY);
-    for (size_t i = 0; i < kafka->door_count; i++)
-        targets[i] = (struct net_listener_target){
-            .loop = kafka->doors[i].loop, .accept = adopt, .owner = &kafka->doors[i]};
-    err_t err = net_listener_new(kafka->doors[0].loop, kafka->address, targets, kafka->door_count,
-                                 &kafka->listener, why);
-    /* The listener has its own copy. */
-    mem_free(targets);
-    kafka->listening = err_is_ok(err);
-    if (!kafka->listening) {
+    err_t err = net_doors_listen(&kafka->net, kafka->address, why);
+    if (!err_is_ok(err)) {
         err_prefix(why, "kafka");
         return err;
     }
@@ -161,36 +134,13 @@ void serve_kafka_use_users(struct serve_kafka *kafka, size_t loop,
 
 uint16_t serve_kafka_port(const struct serve_kafka *kafka)
 {
-    ASSERT(kafka->listening);
-    return net_listener_port(kafka->listener);
-}
-
-/* Tasks of one sender arrive in order: behind each socket that the listener handed over comes the
- * task that stops its server, so no connection is lost between them. */
-static void stop_doors(void *owner)
-{
-    struct serve_kafka *kafka = owner;
-    /* The coordinator counts as one more: calls that wait in it would keep their doors open. */
-    kafka->doors_open = kafka->door_count + 1;
-    for (size_t i = 0; i < kafka->door_count; i++)
-        io_post(kafka->doors[i].loop, &kafka->doors[i].stop_task);
-    serve_kafka_coordinator_stop(kafka->coordinator, count_stopped, kafka);
+    return net_doors_port(&kafka->net);
 }
 
 void serve_kafka_stop(struct serve_kafka *kafka, uint64_t deadline_ms, void (*stopped)(void *owner),
                       void *owner)
 {
-    ASSERT(!kafka->stopped && stopped);
-    kafka->stopped = stopped;
-    kafka->stopped_owner = owner;
-    kafka->stop_deadline_ms = deadline_ms;
-    /* A start that failed half way is stopped like any other. */
-    if (!kafka->listening) {
-        stop_doors(kafka);
-        return;
-    }
-    kafka->listening = false;
-    net_listener_stop(kafka->listener, stop_doors, kafka);
+    net_doors_stop(&kafka->net, deadline_ms, stopped, owner);
 }
 
 void serve_kafka_free(struct serve_kafka **pointer)
@@ -198,15 +148,13 @@ void serve_kafka_free(struct serve_kafka **pointer)
     struct serve_kafka *kafka = *pointer;
     if (!kafka)
         return;
-    /* A server that still has sockets would be called by them. */
-    ASSERT(!kafka->listening && kafka->doors_open == 0);
+    net_doors_done(&kafka->net);
     for (size_t i = 0; i < kafka->door_count; i++) {
         if (kafka->doors[i].server)
             serve_kafka_view_done(&kafka->doors[i].view);
         net_kafka_server_free(&kafka->doors[i].server);
     }
     serve_kafka_coordinator_free(&kafka->coordinator);
-    net_listener_free(&kafka->listener);
     mem_free(kafka);
     *pointer = NULL;
 }

@@ -10,7 +10,7 @@
 
 #include "base/map.h"
 #include "flow/topics.h"
-#include "net/listener.h"
+#include "net/doors.h"
 #include "proto/kafka/messages.h"
 #include "serve/kafka/error.h"
 #include "serve/kafka/kafka.h"
@@ -97,6 +97,7 @@ struct serve_kafka_view {
 
 /* What one loop has. Touched on that loop only. */
 struct serve_kafka_door {
+    struct net_door net;
     struct serve_kafka *kafka;
     struct io_loop *loop;
     struct flow_inlet *inlet;
@@ -119,12 +120,11 @@ struct serve_kafka_door {
     uint64_t refused; /* who was not who they said */
     bool stopping;
     uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
-    struct task stop_task;
-    struct task stopped_task; /* on the first loop */
 };
 
 struct serve_kafka {
     struct flow_exporter exporter;
+    struct net_doors net;
     const char *address;
     const char *advertised;
     char host[256]; /* that clients are told */
@@ -136,12 +136,6 @@ struct serve_kafka {
     uint32_t partitions; /* of topics that are made without saying how many */
     struct serve_kafka_coordinator *coordinator; /* of groups; on the first loop */
     bool plain;
-    struct net_listener *listener;
-    bool listening;
-    uint64_t stop_deadline_ms;
-    size_t doors_open;
-    void (*stopped)(void *owner);
-    void *stopped_owner;
     size_t door_count;
     struct serve_kafka_door doors[];
 };

@@ -1,7 +1,6 @@
 /*
  * Counters are plain fields of each loop's server, so they are read on that loop: a visit goes
- * from loop to loop by post, adds up what it finds, and comes home with the sum. One visit at a
- * time is on one thread at a time, so nothing is shared and nothing is locked.
+ * from door to door, adds up what it finds, and sends the sum home.
  */
 
 #include "base/alloc.h"
@@ -60,10 +59,8 @@ static const struct metric_family families[] = {
 /* Sums, since loops are not what an operator counts in; a label a loop would make each series one
  * for each core. */
 struct visit {
-    struct task task;
-    struct sources_http *http;
+    struct net_tour tour;
     struct flow_report *report;
-    size_t next; /* door to visit */
     bool listening;
     uint64_t accept_failures;
     uint64_t memory_used;
@@ -81,11 +78,10 @@ static void add_statuses(struct metric_set *set, const struct metric_family *fam
             metric_add(set, family, (double)counts[i], "status=\"%d\"", i + NET_HTTP_STATUS_MIN);
 }
 
-static void come_home(struct task *task)
+static void write_report(struct net_tour *tour)
 {
-    struct visit *visit = CONTAINER_OF(task, struct visit, task);
+    struct visit *visit = CONTAINER_OF(tour, struct visit, tour);
     struct flow_report *report = visit->report;
-    /* On the asker's loop, with the sums of all doors. */
     struct metric_set *set = &report->metrics;
     const struct net_http_counters *counters = &visit->counters;
     const struct {
@@ -113,41 +109,22 @@ static void come_home(struct task *task)
     if (!visit->listening)
         snprintf(report->not_ready, sizeof(report->not_ready), "the HTTP intake does not listen");
     mem_free(visit);
-    /* Last: the asker may be waiting for this one to free everything. */
-    report->done(report);
+    io_post(report->home, flow_report_filled(report));
 }
 
-static void visit_door(struct task *task)
+static void visit_door(struct net_tour *tour, struct net_door *net)
 {
-    struct visit *visit = CONTAINER_OF(task, struct visit, task);
-    struct sources_http *http = visit->http;
-    ASSERT(visit->next < http->door_count);
-    const struct sources_http_door *door = &http->doors[visit->next];
-    /* The listener lives on the first door's loop, where this is. */
-    if (visit->next == 0) {
-        visit->listening = http->listening;
-        visit->accept_failures = http->listener ? net_listener_failures(http->listener) : 0;
+    struct visit *visit = CONTAINER_OF(tour, struct visit, tour);
+    const struct sources_http_door *door = CONTAINER_OF(net, struct sources_http_door, net);
+    /* The listener lives on the first door's loop. */
+    if (net == net->doors->first) {
+        visit->listening = net->doors->listening;
+        visit->accept_failures = net_doors_failures(net->doors);
     }
     net_http_counters_merge(&visit->counters, net_http_server_counters(door->server));
-    /* Read on the loop that changes them. */
     visit->memory_used += door->credit->used_bytes;
     visit->memory_limit += door->credit->limit_bytes;
     visit->memory_waits += door->credit->waits_total;
-    visit->next++;
-    bool last = visit->next == http->door_count;
-    if (last)
-        visit->task.run = come_home;
-    /* Behind this the visit is another thread's: nothing of it may be touched here. */
-    io_post(last ? visit->report->home : http->doors[visit->next].loop, &visit->task);
-}
-
-/* Posted, since `done` is never called from within `collect`. The report has a task of its own, so
- * that saying that memory is short needs none. */
-static void report_failure(struct task *task)
-{
-    struct flow_report *report = CONTAINER_OF(task, struct flow_report, task);
-    report->metrics.failed = true;
-    report->done(report);
 }
 
 void sources_http_collect(struct flow_exporter *exporter, struct flow_report *report)
@@ -157,12 +134,10 @@ void sources_http_collect(struct flow_exporter *exporter, struct flow_report *re
     /* Answered without a visit: the asker counts answers, and one that never came would keep it for
      * ever. */
     if (!visit) {
-        report->task.run = report_failure;
-        io_post(report->home, &report->task);
+        report->metrics.failed = true;
+        io_post(report->home, flow_report_filled(report));
         return;
     }
-    visit->task.run = visit_door;
-    visit->http = http;
-    visit->report = report;
-    io_post(http->doors[0].loop, &visit->task);
+    *visit = (struct visit){.tour = {.visit = visit_door, .end = write_report}, .report = report};
+    net_tour_start(&visit->tour, &http->net);
 }

@@ -1,7 +1,5 @@
 /*
- * One listener on the first loop, one server a loop. Stopping goes the way of the sockets: first
- * the listener, then, behind the last socket that it handed over, a task to each loop that stops
- * its server; each reports back to the first loop, and the last one ends it.
+ * One server a loop, which stops behind the last socket that its door was given (net/doors.h).
  */
 
 #include "sources/http/http_int.h"
@@ -12,40 +10,31 @@
 #define BODY_MAX_DEFAULT (UINT64_C(8) << 20)
 #define CREDIT_WAIT_MS_DEFAULT 5000u
 
-/* On the first loop, so that the count of open doors has one thread. */
-static void report_stopped(struct task *task)
+static void adopt(struct net_door *net, struct io_socket socket)
 {
-    struct sources_http *http = CONTAINER_OF(task, struct sources_http_door, stopped_task)->http;
-    ASSERT(http->doors_open > 0);
-    if (--http->doors_open == 0)
-        http->stopped(http->stopped_owner);
+    net_http_server_adopt(CONTAINER_OF(net, struct sources_http_door, net)->server, socket);
 }
 
-static void on_server_stopped(void *owner)
+/* Idle connections close at once; what was begun is answered until the deadline. */
+static void stop(struct net_door *net, uint64_t deadline_ms)
 {
-    struct sources_http_door *door = owner;
-    io_post(door->http->doors[0].loop, &door->stopped_task);
+    struct sources_http_door *door = CONTAINER_OF(net, struct sources_http_door, net);
+    net_http_server_stop(door->server, deadline_ms, net_door_stopped, net);
 }
 
-static void stop_server(struct task *task)
-{
-    struct sources_http_door *door = CONTAINER_OF(task, struct sources_http_door, stop_task);
-    net_http_server_stop(door->server, door->http->stop_deadline_ms, on_server_stopped, door);
-}
+static const struct net_doors_ops doors_ops = {.adopt = adopt, .stop = stop};
 
 static err_t open_door(struct sources_http *http, const struct sources_http_options *options,
                        struct sources_http_door *door, const struct sources_http_loop *loop)
 {
     ASSERT(loop->loop && loop->inlet && loop->credit);
-    /* Its tasks are part of it: stopping needs no memory, so it cannot fail. */
     *door = (struct sources_http_door){
         .http = http,
         .loop = loop->loop,
         .inlet = loop->inlet,
         .credit = loop->credit,
-        .stop_task = {.run = stop_server},
-        .stopped_task = {.run = report_stopped},
     };
+    net_doors_add(&http->net, &door->net, loop->loop);
     return net_http_server_new(loop->loop, options->limits, &sources_http_handler, door,
                                &door->server);
 }
@@ -61,6 +50,7 @@ err_t sources_http_new(const struct sources_http_options *options, struct source
     if (!http)
         return err_make(ERR_MEMORY);
     http->exporter = (struct flow_exporter){.name = "http", .collect = sources_http_collect};
+    http->net.ops = &doors_ops;
     http->address = options->address;
     http->hosts = options->hosts;
     http->host_count = options->host_count;
@@ -81,64 +71,23 @@ err_t sources_http_new(const struct sources_http_options *options, struct source
     return err_ok();
 }
 
-static void adopt(void *owner, struct io_socket socket)
-{
-    struct sources_http_door *door = owner;
-    /* Called on the door's own loop; the listener has posted the socket there. */
-    net_http_server_adopt(door->server, socket);
-}
-
 err_t sources_http_start(struct sources_http *http, struct err_text *why)
 {
-    ASSERT(!http->listening);
-    struct net_listener_target *targets = mem_zalloc(http->door_count, sizeof(*targets));
-    if (!targets)
-        return err_make(ERR_MEMORY);
-    for (size_t i = 0; i < http->door_count; i++)
-        targets[i] = (struct net_listener_target){
-            .loop = http->doors[i].loop, .accept = adopt, .owner = &http->doors[i]};
-    err_t err = net_listener_new(http->doors[0].loop, http->address, targets, http->door_count,
-                                 &http->listener, why);
-    /* The listener has its own copy. */
-    mem_free(targets);
-    http->listening = err_is_ok(err);
-    if (!http->listening)
+    err_t err = net_doors_listen(&http->net, http->address, why);
+    if (!err_is_ok(err))
         err_prefix(why, "intake");
     return err;
 }
 
 uint16_t sources_http_port(const struct sources_http *http)
 {
-    ASSERT(http->listening);
-    return net_listener_port(http->listener);
-}
-
-/* Tasks of one sender arrive in order: behind each socket that the listener handed over comes the
- * task that stops its server, so no connection is lost between them. */
-static void stop_doors(void *owner)
-{
-    struct sources_http *http = owner;
-    http->doors_open = http->door_count;
-    for (size_t i = 0; i < http->door_count; i++)
-        io_post(http->doors[i].loop, &http->doors[i].stop_task);
+    return net_doors_port(&http->net);
 }
 
 void sources_http_stop(struct sources_http *http, uint64_t deadline_ms,
                        void (*stopped)(void *owner), void *owner)
 {
-    ASSERT(!http->stopped && stopped);
-    http->stopped = stopped;
-    http->stopped_owner = owner;
-    http->stop_deadline_ms = deadline_ms;
-    /* A start that failed half way is stopped like any other. */
-    if (!http->listening) {
-        stop_doors(http);
-        return;
-    }
-    /* Metrics say from here on that nothing is taken, while requests that are there are still
-     * answered. */
-    http->listening = false;
-    net_listener_stop(http->listener, stop_doors, http);
+    net_doors_stop(&http->net, deadline_ms, stopped, owner);
 }
 
 void sources_http_free(struct sources_http **pointer)
@@ -146,11 +95,9 @@ void sources_http_free(struct sources_http **pointer)
     struct sources_http *http = *pointer;
     if (!http)
         return;
-    /* A server that still has sockets would be called by them. */
-    ASSERT(!http->listening && http->doors_open == 0);
+    net_doors_done(&http->net);
     for (size_t i = 0; i < http->door_count; i++)
         net_http_server_free(&http->doors[i].server);
-    net_listener_free(&http->listener);
     mem_free(http);
     *pointer = NULL;
 }

@@ -5,33 +5,27 @@
  * they are named, export.c tells of them.
  */
 
-#include "net/listener.h"
+#include "net/doors.h"
 #include "sources/http/http.h"
 
 /* What one loop has. Touched on that loop only. */
 struct sources_http_door {
+    struct net_door net;
     struct sources_http *http;
     struct io_loop *loop;
     struct flow_inlet *inlet;
     struct flow_credit *credit;
     struct net_http_server *server;
-    struct task stop_task;
-    struct task stopped_task; /* on the first loop */
 };
 
 struct sources_http {
     struct flow_exporter exporter;
+    struct net_doors net;
     const char *address;
     const char *const *hosts;
     size_t host_count;
     uint64_t body_max;
     uint64_t credit_wait_ms;
-    struct net_listener *listener;
-    bool listening;
-    uint64_t stop_deadline_ms;
-    size_t doors_open;
-    void (*stopped)(void *owner);
-    void *stopped_owner;
     size_t door_count;
     struct sources_http_door doors[];
 };

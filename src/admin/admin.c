@@ -442,7 +442,7 @@ err_t admin_new(const struct admin_options *options, struct admin **out, struct 
     struct net_http_limits limits;
     net_http_limits_init(&limits);
     /* Operators and scrapers, not producers: what is over is a mistake or an attack. */
-    limits.connections_max = CONNECTIONS_MAX;
+    limits.net.connections_max = CONNECTIONS_MAX;
     struct net_listener_target target = {.loop = options->loop, .accept = adopt, .owner = admin};
     err_t err = net_http_server_new(options->loop, &limits, &handler, admin, &admin->server);
     if (err_is_ok(err))

@@ -41,26 +41,16 @@ void net_http_conn_enter(struct net_http_conn *conn, enum net_http_conn_state st
     ASSERT(allowed_after[conn->state] & AFTER(state));
     conn->state = state;
     /* Every state has its own time limit, which begins here. */
-    conn->since_ns = io_now_ns(conn->server->loop);
+    conn->since_ns = io_now_ns(conn->server->net.loop);
     conn->window_bytes = 0;
 }
 
-/* True while heads may not be parsed: the peer has to take answers first. */
-static bool is_blocked(const struct net_http_conn *conn)
-{
-    const struct net_http_server *server = conn->server;
-    return conn->request_count >= server->limits.pipeline_max ||
-           io_tcp_write_queued(server->loop, conn->tcp) > server->limits.queued_bytes_max;
-}
-
-/* Not reading is how pressure goes back: the kernel's buffer fills, then the peer's, then he
- * waits. */
 static void update_reading(struct net_http_conn *conn)
 {
     const struct net_http_server *server = conn->server;
     bool wanted = false;
     switch (conn->state) {
-    case CONN_HEAD: wanted = !is_blocked(conn); break;
+    case CONN_HEAD: wanted = !net_conn_is_blocked(&conn->net); break;
     case CONN_BODY:
     case CONN_SKIP: wanted = true; break;
     /* Who still sends is read from for a while only, and not closed on before his time is up: a
@@ -70,14 +60,7 @@ static void update_reading(struct net_http_conn *conn)
     case CONN_DONE: break;
     case CONN_CLOSED: return;
     }
-    wanted = wanted && !conn->peer_ended;
-    if (wanted == conn->reading)
-        return;
-    conn->reading = wanted;
-    if (wanted)
-        io_tcp_read_start(server->loop, conn->tcp);
-    else
-        io_tcp_read_stop(server->loop, conn->tcp);
+    net_conn_read(&conn->net, wanted);
 }
 
 /* Tells the handler that the body will not come; the request is then ours to answer or free. */
@@ -115,7 +98,7 @@ void net_http_conn_refuse(struct net_http_conn *conn, int status, const char *fo
         const char *headers = status == 503 ? "Retry-After: 1\r\n" : NULL;
         net_http_reply_error(request, status, NULL, headers, "%s", detail);
     }
-    net_http_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 void net_http_conn_close(struct net_http_conn *conn)
@@ -135,10 +118,10 @@ void net_http_conn_close(struct net_http_conn *conn)
         }
         list_remove(link);
         request->conn = NULL;
-        conn->request_count--;
+        conn->net.request_count--;
     }
-    ASSERT(conn->request_count == 0);
-    io_tcp_close(conn->server->loop, conn->tcp);
+    ASSERT(conn->net.request_count == 0);
+    io_tcp_close(conn->server->net.loop, conn->net.tcp);
 }
 
 /* Takes no more requests and tells the peer so with the last answer; what has begun goes on. */
@@ -152,7 +135,7 @@ static void finish(struct net_http_conn *conn)
         struct list *tail = conn->requests.prev;
         CONTAINER_OF(tail, struct net_http_request, link)->last = true;
     }
-    net_http_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 /* Keeps what cannot be parsed yet. */
@@ -166,7 +149,7 @@ static void hold(struct net_http_conn *conn, struct slice rest)
     }
     if (conn->state == CONN_HEAD && !conn->head_begun) {
         conn->head_begun = true;
-        conn->since_ns = io_now_ns(server->loop);
+        conn->since_ns = io_now_ns(server->net.loop);
     }
     /* A budget over all connections: ten thousand heads that stop a byte before their end are 160
      * MB. */
@@ -202,7 +185,7 @@ static void deliver(struct net_http_conn *conn, struct slice body)
     request->continue_due = false;
     /* Stopping: the answer says Connection: close, so that the peer does not send another request
      * into a connection that is going away. */
-    request->last |= conn->server->stopping;
+    request->last |= conn->server->net.stopping;
     net_http_conn_enter(conn, request->last ? CONN_DONE : CONN_HEAD);
     /* Last: the handler may answer from within, and the request may be gone after that. */
     conn->server->handler->on_body(conn->server->owner, request, body);
@@ -276,7 +259,7 @@ static void start_body(struct net_http_conn *conn, bool here)
     request->continue_due = request->expects && !here;
     /* No 100 when the body has begun to come (RFC 9110 section 10.1.1: MAY omit). */
     if (request->continue_due)
-        net_http_server_turn(conn);
+        net_server_turn(&conn->net);
 }
 
 static void begin_request(struct net_http_conn *conn, struct slice *in)
@@ -291,12 +274,12 @@ static void begin_request(struct net_http_conn *conn, struct slice *in)
     request->to_head = head->method == NET_HTTP_HEAD;
     request->options = head->method == NET_HTTP_OPTIONS;
     request->minor_zero = head->minor == 0;
-    request->last = !head->persistent || server->stopping;
+    request->last = !head->persistent || server->net.stopping;
     request->chunked = head->fields.chunked;
     request->length = head->fields.length;
     bool has_body = request->chunked || request->length > 0;
     request->expects = head->expect_continue && has_body;
-    request->started_ns = io_now_ns(server->loop);
+    request->started_ns = io_now_ns(server->net.loop);
     conn->current = request;
     switch (server->handler->on_head(server->owner, request, head)) {
     case NET_HTTP_ANSWERED: ASSERT(request->step == REQUEST_ANSWERED); return;
@@ -342,7 +325,7 @@ static void take_skipped(struct net_http_conn *conn, struct slice *in)
     conn->skip_left -= part.size;
     if (conn->skip_left == 0) {
         net_http_conn_enter(conn, CONN_HEAD);
-        net_http_server_turn(conn);
+        net_server_turn(&conn->net);
     }
 }
 
@@ -352,7 +335,7 @@ static void process(struct net_http_conn *conn, struct slice in)
     bool more = true;
     while (in.size && more) {
         switch (conn->state) {
-        case CONN_HEAD: more = !is_blocked(conn) && take_head(conn, &in); break;
+        case CONN_HEAD: more = !net_conn_is_blocked(&conn->net) && take_head(conn, &in); break;
         case CONN_BODY:
             if (conn->current->chunked)
                 take_chunked(conn, &in);
@@ -372,13 +355,13 @@ static void process(struct net_http_conn *conn, struct slice in)
 /* What the end of the peer's bytes means, once all that came has been looked at. */
 static void check_end(struct net_http_conn *conn)
 {
-    if (!conn->peer_ended)
+    if (!conn->net.peer_ended)
         return;
     switch (conn->state) {
     case CONN_HEAD:
         /* Whole requests may lie there, whose turn is still to come: a peer may send, then shut
          * down his side, and read the answers. */
-        if (conn->held.size && is_blocked(conn))
+        if (conn->held.size && net_conn_is_blocked(&conn->net))
             return;
         if (conn->held.size)
             net_http_conn_refuse(conn, 400, "the connection ended within a head");
@@ -393,10 +376,10 @@ static void check_end(struct net_http_conn *conn)
         return;
     case CONN_SKIP:
         net_http_conn_enter(conn, CONN_DONE);
-        net_http_server_turn(conn);
+        net_server_turn(&conn->net);
         return;
     case CONN_LINGER:
-        if (io_tcp_write_queued(conn->server->loop, conn->tcp) == 0)
+        if (io_tcp_write_queued(conn->server->net.loop, conn->net.tcp) == 0)
             net_http_conn_close(conn);
         return;
     case CONN_WAIT:
@@ -408,12 +391,13 @@ static void check_end(struct net_http_conn *conn)
 void net_http_conn_resume(struct net_http_conn *conn)
 {
     /* WAIT holds its body's first bytes until the handler has room. */
-    bool takes = conn->state == CONN_HEAD ? !is_blocked(conn) : conn->state != CONN_WAIT;
+    bool takes =
+        conn->state == CONN_HEAD ? !net_conn_is_blocked(&conn->net) : conn->state != CONN_WAIT;
     if (conn->held.size && takes) {
         size_t size = unhold(conn);
         process(conn, slice_make(conn->server->buffer, size));
     }
-    if (conn->server->stopping)
+    if (conn->server->net.stopping)
         finish(conn);
     check_end(conn);
     update_reading(conn);
@@ -444,7 +428,7 @@ static struct io_room direct_room(struct net_http_conn *conn)
 
 static struct io_room on_room(void *owner)
 {
-    struct net_http_conn *conn = owner;
+    struct net_http_conn *conn = CONTAINER_OF(owner, struct net_http_conn, net);
     struct net_http_server *server = conn->server;
     struct io_room room = direct_room(conn);
     conn->direct = room.data;
@@ -453,7 +437,7 @@ static struct io_room on_room(void *owner)
     /* Reading goes on only with less than a whole head held: the buffer has room for that and a
      * read. */
     ASSERT(conn->held.size <= NET_HTTP_HEAD_MAX);
-    return (struct io_room){server->buffer + conn->held.size, server->limits.read_size};
+    return (struct io_room){server->buffer + conn->held.size, server->limits.net.read_size};
 }
 
 static void read_direct(struct net_http_conn *conn, size_t size)
@@ -468,9 +452,9 @@ static void read_direct(struct net_http_conn *conn, size_t size)
 
 static void on_read(void *owner, size_t size)
 {
-    struct net_http_conn *conn = owner;
+    struct net_http_conn *conn = CONTAINER_OF(owner, struct net_http_conn, net);
     struct net_http_server *server = conn->server;
-    server->counters.bytes_in += size;
+    server->counters.net.bytes_in += size;
     conn->window_bytes += size;
     if (conn->direct)
         read_direct(conn, size);
@@ -482,9 +466,9 @@ static void on_read(void *owner, size_t size)
 /* ERR_END is half a close: answers can still be sent. Anything else means nobody listens. */
 static void on_ended(void *owner, err_t err)
 {
-    struct net_http_conn *conn = owner;
-    conn->peer_ended = true;
-    conn->reading = false;
+    struct net_http_conn *conn = CONTAINER_OF(owner, struct net_http_conn, net);
+    conn->net.peer_ended = true;
+    conn->net.reading = false;
     if (err_is(err, ERR_END))
         check_end(conn);
     else
@@ -493,26 +477,23 @@ static void on_ended(void *owner, err_t err)
 
 static void on_drained(void *owner)
 {
-    struct net_http_conn *conn = owner;
-    conn->write_since_ns = 0;
+    struct net_http_conn *conn = CONTAINER_OF(owner, struct net_http_conn, net);
+    conn->net.write_since_ns = 0;
     /* The time to read begins when all is with the kernel. */
     if (conn->state == CONN_LINGER)
-        conn->since_ns = io_now_ns(conn->server->loop);
+        conn->since_ns = io_now_ns(conn->server->net.loop);
     if (conn->state != CONN_CLOSED)
-        net_http_server_turn(conn);
+        net_server_turn(&conn->net);
 }
 
 static void on_closed(void *owner)
 {
-    struct net_http_conn *conn = owner;
+    struct net_http_conn *conn = CONTAINER_OF(owner, struct net_http_conn, net);
     struct net_http_server *server = conn->server;
     ASSERT(conn->state == CONN_CLOSED && !conn->current);
     server->held_bytes -= conn->held.size;
-    server->counters.connections_open--;
     buf_done(&conn->held);
-    list_remove(&conn->turn_link);
-    list_remove(&conn->link);
-    net_http_server_check_stopped(server);
+    net_server_drop(&conn->net);
     mem_free(conn);
 }
 
@@ -527,7 +508,7 @@ const struct io_tcp_events net_http_conn_events = {
 /* Slowness within a message is answered, as far as anybody listens; idleness is only closed. */
 static void time_out(struct net_http_conn *conn, const char *detail)
 {
-    conn->server->counters.timeouts++;
+    conn->server->counters.net.timeouts++;
     net_http_conn_refuse(conn, 408, "%s", detail);
 }
 
@@ -537,54 +518,48 @@ static void check_window(struct net_http_conn *conn, uint64_t now_ns)
     const struct net_http_limits *limits = &conn->server->limits;
     /* While our 100 waits behind earlier answers, it is we who hold the body up. */
     bool ours = conn->current && conn->current->continue_due;
-    if (!ours && now_ns - conn->since_ns < limits->body_window_ms * IO_MS)
+    if (!ours && now_ns - conn->since_ns < limits->net.window_ms * IO_MS)
         return;
-    if (ours || conn->window_bytes * 1000 >= limits->body_rate_min * limits->body_window_ms) {
+    if (ours || conn->window_bytes * 1000 >= limits->net.rate_min * limits->net.window_ms) {
         conn->since_ns = now_ns;
         conn->window_bytes = 0;
     } else if (conn->state == CONN_BODY) {
         time_out(conn, "the body came too slowly");
     } else {
-        conn->server->counters.timeouts++;
+        conn->server->counters.net.timeouts++;
         net_http_conn_close(conn);
     }
 }
 
-void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns)
+void net_http_conn_check_time(struct net_conn *net, uint64_t now_ns)
 {
+    struct net_http_conn *conn = CONTAINER_OF(net, struct net_http_conn, net);
     struct net_http_server *server = conn->server;
     const struct net_http_limits *limits = &server->limits;
     uint64_t spent_ns = now_ns - conn->since_ns;
     if (conn->state == CONN_CLOSED)
         return;
-    if (conn->write_since_ns) {
-        size_t left = io_tcp_write_queued(server->loop, conn->tcp);
-        /* Any progress counts: a slow reader is fine, one that has stopped is not. */
-        if (left != conn->write_left) {
-            conn->write_left = left;
-            conn->write_since_ns = now_ns;
-        } else if (now_ns - conn->write_since_ns >= limits->write_ms * IO_MS) {
-            server->counters.timeouts++;
-            net_http_conn_close(conn);
-            return;
-        }
+    if (net_conn_is_stuck(&conn->net, now_ns)) {
+        server->counters.net.timeouts++;
+        net_http_conn_close(conn);
+        return;
     }
     switch (conn->state) {
     case CONN_HEAD:
-        if (!conn->reading)
-            net_http_server_turn(conn);
+        if (!conn->net.reading)
+            net_server_turn(&conn->net);
         /* Time in which we do not read, or owe an answer, is not the peer's idleness. */
-        if (!conn->reading || (conn->request_count && !conn->head_begun))
+        if (!conn->net.reading || (conn->net.request_count && !conn->head_begun))
             conn->since_ns = now_ns;
         else if (conn->head_begun && spent_ns >= limits->head_ms * IO_MS)
             time_out(conn, "the head came too slowly");
-        else if (!conn->head_begun && spent_ns >= limits->idle_ms * IO_MS)
+        else if (!conn->head_begun && spent_ns >= limits->net.idle_ms * IO_MS)
             net_http_conn_close(conn);
         return;
     case CONN_BODY:
     case CONN_SKIP: check_window(conn, now_ns); return;
     case CONN_LINGER:
-        if (!conn->write_since_ns && spent_ns >= limits->linger_ms * IO_MS)
+        if (!conn->net.write_since_ns && spent_ns >= limits->linger_ms * IO_MS)
             net_http_conn_close(conn);
         return;
     case CONN_WAIT:
@@ -599,5 +574,5 @@ void net_http_body_start(struct net_http_request *request)
     ASSERT(conn && conn->state == CONN_WAIT && conn->current == request);
     /* Bytes of the body may have come with the head and been held. */
     start_body(conn, conn->held.size > 0);
-    net_http_server_turn(conn);
+    net_server_turn(&conn->net);
 }

@@ -138,7 +138,8 @@ void net_http_reply(struct net_http_request *request, const struct net_http_resp
     /* What was read whole counts by its duration; an error before that is a refusal at the door,
      * whose records no ledger has seen. */
     if (request->step == REQUEST_HANDED)
-        histogram_add(&counters->duration, io_now_ns(request->server->loop) - request->started_ns);
+        histogram_add(&counters->duration,
+                      io_now_ns(request->server->net.loop) - request->started_ns);
     else if (response->status >= 400)
         counters->refused[index]++;
     if (!conn) {
@@ -151,7 +152,7 @@ void net_http_reply(struct net_http_request *request, const struct net_http_resp
         leave_body(conn, request);
     request->step = REQUEST_ANSWERED;
     encode(request, response);
-    net_http_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 void net_http_reply_error(struct net_http_request *request, int status, const char *code,
@@ -209,9 +210,9 @@ static bool send_some(struct net_http_conn *conn)
     }
     if (count == 0)
         return false;
-    err_t err = io_tcp_write(server->loop, conn->tcp, parts, count);
+    err_t err = io_tcp_write(server->net.loop, conn->net.tcp, parts, count);
     for (size_t i = 0; i < count; i++)
-        server->counters.bytes_out += parts[i].size;
+        server->counters.net.bytes_out += parts[i].size;
     for (size_t i = 0; i < answers; i++)
         net_http_request_free(CONTAINER_OF(conn->requests.next, struct net_http_request, link));
     if (!err_is_ok(err))
@@ -227,16 +228,16 @@ void net_http_conn_flush(struct net_http_conn *conn)
         ;
     if (conn->state == CONN_CLOSED)
         return;
-    struct io_loop *loop = conn->server->loop;
-    if (!conn->write_since_ns && io_tcp_write_queued(loop, conn->tcp)) {
-        conn->write_since_ns = io_now_ns(loop);
-        conn->write_left = io_tcp_write_queued(loop, conn->tcp);
+    struct io_loop *loop = conn->server->net.loop;
+    if (!conn->net.write_since_ns && io_tcp_write_queued(loop, conn->net.tcp)) {
+        conn->net.write_since_ns = io_now_ns(loop);
+        conn->net.write_left = io_tcp_write_queued(loop, conn->net.tcp);
     }
     if (conn->state == CONN_DONE && list_empty(&conn->requests)) {
         net_http_conn_enter(conn, CONN_LINGER);
         /* The peer reads our answers up to this end. It is closed later: bytes of his that we never
          * read would turn a close into a reset, which can take the answers with it. */
-        io_tcp_shutdown(loop, conn->tcp);
+        io_tcp_shutdown(loop, conn->net.tcp);
     }
 }
 

@@ -15,30 +15,22 @@
  */
 
 #include "base/metric.h"
-#include "io/tcp.h"
 #include "net/http/head.h"
+#include "net/server.h"
 
 struct net_http_server;
 struct net_http_request;
 
 /* Limits; times in milliseconds. See net_http_limits_init for the defaults. */
 struct net_http_limits {
-    uint32_t connections_max; /* 10000; over it: 503 and close */
-    uint32_t pipeline_max;    /* 64 requests in flight on a connection; then reading stops */
-    size_t read_size;         /* 64 KiB: the loop's shared read buffer */
-    size_t held_bytes_max;    /* 32 MiB: read but not yet parsed, over all connections; then 503 */
-    size_t skip_bytes_max;    /* 64 KiB: read and dropped behind an early answer; then not read */
-    size_t queued_bytes_max;  /* 256 KiB of answers not sent; then reading stops */
-    uint64_t tick_ms;         /* 1000: how often times are looked at */
-    uint64_t head_ms;         /* 10000 from a head's first byte to its last; then 408 */
-    uint64_t idle_ms;         /* 75000 without a request; then close */
-    uint64_t body_window_ms;  /* 10000: in each window of a body ... */
-    uint64_t body_rate_min;   /* 1024: ... so many bytes a second at least; else 408 */
-    uint64_t write_ms;        /* 30000 without the peer taking anything; then close */
-    uint64_t linger_ms;       /* 1000 for the peer to read a last answer; then close */
+    struct net_limits net; /* over connections_max: 503 and close; a slow body: 408 */
+    size_t held_bytes_max; /* 32 MiB: read but not yet parsed, over all connections; then 503 */
+    size_t skip_bytes_max; /* 64 KiB: read and dropped behind an early answer; then not read */
+    uint64_t head_ms;      /* 10000 from a head's first byte to its last; then 408 */
+    uint64_t linger_ms;    /* 1000 for the peer to read a last answer; then close */
 };
 
-/* Sets the defaults above. */
+/* Sets the defaults. */
 void net_http_limits_init(struct net_http_limits *limits);
 
 enum net_http_verdict { NET_HTTP_ACCEPT, NET_HTTP_WAIT, NET_HTTP_ANSWERED };
@@ -60,15 +52,10 @@ struct net_http_handler {
 #define NET_HTTP_STATUS_MIN 100
 #define NET_HTTP_STATUS_COUNT 500
 
-/* What a server counts; each only grows, except connections_open. */
+/* What a server counts; each only grows, except connections_open. Idleness is no timeout. */
 struct net_http_counters {
-    uint64_t connections_total;
-    uint64_t connections_open;
-    uint64_t connections_refused; /* over connections_max */
-    uint64_t timeouts;            /* connections ended for being slow or idle within a message */
-    uint64_t aborted;             /* requests whose peer went before their body was whole */
-    uint64_t bytes_in;
-    uint64_t bytes_out;
+    struct net_counters net;
+    uint64_t aborted; /* requests whose peer went before their body was whole */
     /* Answers by status, and those of them given before the request was read whole. */
     uint64_t responses[NET_HTTP_STATUS_COUNT]; /* index: status - NET_HTTP_STATUS_MIN */
     uint64_t refused[NET_HTTP_STATUS_COUNT];

@@ -6,7 +6,6 @@
  */
 
 #include "base/buf.h"
-#include "base/list.h"
 #include "net/http/chunk.h"
 #include "net/http/server.h"
 
@@ -66,46 +65,28 @@ enum net_http_conn_state {
 };
 
 struct net_http_conn {
-    struct list link;      /* the server's */
-    struct list turn_link; /* the server's turn, while something is to be done */
+    struct net_conn net;
     struct net_http_server *server;
-    struct io_tcp *tcp;
     enum net_http_conn_state state;
-    bool reading;    /* the socket is */
     bool direct;     /* the last room was in the body */
     bool head_begun; /* part of a head is held */
-    bool peer_ended;
     struct list requests;
-    uint32_t request_count;
     struct net_http_request *current; /* whose body comes; NULL outside of WAIT and BODY */
     struct buf held;                  /* read, not yet parsed */
     size_t scanned;                   /* of a head */
     uint64_t skip_left;
     struct net_http_chunk chunk;
-    uint64_t since_ns;       /* idle, head, body window, linger: when it began */
-    uint64_t window_bytes;   /* of a body, in this window; dropped, while lingering */
-    uint64_t write_since_ns; /* 0: the kernel has everything */
-    size_t write_left;
+    uint64_t since_ns;     /* idle, head, body window, linger: when it began */
+    uint64_t window_bytes; /* of a body, in this window; dropped, while lingering */
 };
 
 struct net_http_server {
-    struct io_loop *loop;
+    struct net_server net;
     struct net_http_limits limits;
     const struct net_http_handler *handler;
     void *owner;
-    struct list connections;
-    struct list turn;
-    struct task turn_task;
-    bool turn_deferred;
-    struct io_timer tick;
-    bool ticking;
-    bool stopping;
-    uint64_t stop_ns;
-    void (*stopped)(void *owner);
-    void *stopped_owner;
     struct list free_requests;
     uint32_t free_count;
-    uint64_t requests_open;
     size_t held_bytes;
     struct net_http_counters counters;
     struct net_http_head head; /* the one being looked at */
@@ -120,15 +101,10 @@ struct net_http_server {
 struct net_http_request *net_http_request_new(struct net_http_conn *conn);
 /* Takes it off its connection and keeps or frees it. */
 void net_http_request_free(struct net_http_request *request);
-/* `conn` is looked after at the end of this turn of the loop. */
-void net_http_server_turn(struct net_http_conn *conn);
-
-/* While stopping: looks at the end of this turn whether all is gone. */
-void net_http_server_check_stopped(struct net_http_server *server);
 
 /* conn.c */
 
-extern const struct io_tcp_events net_http_conn_events;
+extern const struct io_tcp_events net_http_conn_events; /* their owner: the struct net_conn */
 /* Goes to `state`; asserts that it may. */
 void net_http_conn_enter(struct net_http_conn *conn, enum net_http_conn_state state);
 /* Parses what is held, as far as the state lets it, and starts or stops reading. */
@@ -139,7 +115,7 @@ void net_http_conn_refuse(struct net_http_conn *conn, int status, const char *fo
 /* Closes; requests are aborted or live on without it. */
 void net_http_conn_close(struct net_http_conn *conn);
 /* Ends what took too long. */
-void net_http_conn_check_time(struct net_http_conn *conn, uint64_t now_ns);
+void net_http_conn_check_time(struct net_conn *net, uint64_t now_ns);
 
 /* reply.c */
 

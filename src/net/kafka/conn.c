@@ -34,46 +34,32 @@ static void enter(struct net_kafka_conn *conn, enum net_kafka_conn_state state)
     ASSERT(state > conn->state || again);
     conn->state = state;
     /* Every state has its own time limit, which begins here. */
-    conn->since_ns = io_now_ns(conn->server->loop);
+    conn->since_ns = io_now_ns(conn->server->net.loop);
     conn->window_bytes = 0;
-}
-
-/* True while no request may begin: the peer has to take answers first. */
-static bool is_blocked(const struct net_kafka_conn *conn)
-{
-    const struct net_kafka_limits *limits = &conn->server->limits;
-    return conn->request_count >= limits->pipeline_max ||
-           io_tcp_write_queued(conn->server->loop, conn->tcp) > limits->queued_bytes_max;
 }
 
 static void update_reading(struct net_kafka_conn *conn)
 {
     if (conn->state == CONN_CLOSED)
         return;
-    bool wanted = conn->state == CONN_READ || (conn->state == CONN_SIZE && !is_blocked(conn));
-    wanted = wanted && !conn->peer_ended;
-    if (wanted == conn->reading)
-        return;
-    conn->reading = wanted;
-    if (wanted)
-        io_tcp_read_start(conn->server->loop, conn->tcp);
-    else
-        io_tcp_read_stop(conn->server->loop, conn->tcp);
+    bool wanted =
+        conn->state == CONN_READ || (conn->state == CONN_SIZE && !net_conn_is_blocked(&conn->net));
+    net_conn_read(&conn->net, wanted);
 }
 
 /* What is with the kernel's queue, and so still in our memory, as it was when last looked at. */
 static void note_queued(struct net_kafka_conn *conn, size_t queued)
 {
     conn->server->counters.bytes_unsent += queued;
-    conn->server->counters.bytes_unsent -= conn->write_left;
-    conn->write_left = queued;
+    conn->server->counters.bytes_unsent -= conn->net.write_left;
+    conn->net.write_left = queued;
 }
 
 static void free_request(struct net_kafka_request *request)
 {
-    ASSERT(request->conn->request_count > 0 && request->conn->current != request);
+    ASSERT(request->conn->net.request_count > 0 && request->conn->current != request);
     request->conn->server->counters.bytes_unsent -= request->answer.size;
-    request->conn->request_count--;
+    request->conn->net.request_count--;
     list_remove(&request->link);
     buf_done(&request->bytes);
     buf_done(&request->answer);
@@ -98,7 +84,7 @@ void net_kafka_conn_finish(struct net_kafka_conn *conn)
         return;
     drop_current(conn);
     enter(conn, CONN_DONE);
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 /* What the peer sent is not the protocol. */
@@ -115,7 +101,7 @@ void net_kafka_conn_close(struct net_kafka_conn *conn)
     drop_current(conn);
     enter(conn, CONN_CLOSED);
     note_queued(conn, 0);
-    io_tcp_close(conn->server->loop, conn->tcp);
+    io_tcp_close(conn->server->net.loop, conn->net.tcp);
     LIST_EACH_SAFE (link, &conn->requests) {
         struct net_kafka_request *request = CONTAINER_OF(link, struct net_kafka_request, link);
         if (request->step == REQUEST_ANSWERED)
@@ -131,19 +117,17 @@ void net_kafka_conn_close(struct net_kafka_conn *conn)
         conn->server->handler->on_gone(conn->server->owner,
                                        CONTAINER_OF(link, struct net_kafka_request, link));
     }
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 void net_kafka_conn_check_free(struct net_kafka_conn *conn)
 {
     struct net_kafka_server *server = conn->server;
-    if (conn->state != CONN_CLOSED || conn->tcp || conn->request_count > 0)
+    if (conn->state != CONN_CLOSED || conn->net.tcp || conn->net.request_count > 0)
         return;
     server->handler->on_close(server->owner, conn->session);
-    server->counters.connections_open--;
     buf_done(&conn->held);
-    list_remove(&conn->turn_link);
-    list_remove(&conn->link);
+    net_server_drop(&conn->net);
     mem_free(conn);
 }
 
@@ -189,7 +173,7 @@ static void begin_request(struct net_kafka_conn *conn, uint32_t size)
     request->conn = conn;
     request->size = size;
     list_add_tail(&conn->requests, &request->link);
-    conn->request_count++;
+    conn->net.request_count++;
     conn->current = request;
     if (server->handler->on_size(server->owner, request, size))
         start_reading(conn);
@@ -222,7 +206,8 @@ static void take_bytes(struct net_kafka_conn *conn, struct slice *in)
 /* Takes `in` as far as the state lets it and holds the rest: at most what one read brings. */
 static void process(struct net_kafka_conn *conn, struct slice in)
 {
-    while (in.size && (conn->state == CONN_READ || (conn->state == CONN_SIZE && !is_blocked(conn))))
+    while (in.size && (conn->state == CONN_READ ||
+                       (conn->state == CONN_SIZE && !net_conn_is_blocked(&conn->net))))
         if (conn->state == CONN_READ)
             take_bytes(conn, &in);
         else
@@ -242,25 +227,25 @@ void net_kafka_conn_resume(struct net_kafka_conn *conn)
         process(conn, buf_slice(&held));
         buf_done(&held);
     }
-    if (conn->peer_ended && conn->state < CONN_DONE &&
-        (conn->state != CONN_SIZE || !is_blocked(conn)))
+    if (conn->net.peer_ended && conn->state < CONN_DONE &&
+        (conn->state != CONN_SIZE || !net_conn_is_blocked(&conn->net)))
         net_kafka_conn_finish(conn);
     if (conn->state == CONN_DONE && list_empty(&conn->requests) &&
-        io_tcp_write_queued(conn->server->loop, conn->tcp) == 0)
+        io_tcp_write_queued(conn->server->net.loop, conn->net.tcp) == 0)
         net_kafka_conn_close(conn);
     update_reading(conn);
 }
 
 static struct io_room on_room(void *owner)
 {
-    struct net_kafka_conn *conn = owner;
+    struct net_kafka_conn *conn = CONTAINER_OF(owner, struct net_kafka_conn, net);
     struct net_kafka_request *request = conn->current;
     size_t left = conn->state == CONN_READ ? request->size - request->bytes.size : 0;
     conn->direct = left >= DIRECT_MIN || (left > 0 && conn->large);
     if (conn->direct)
         return (struct io_room){request->bytes.data + request->bytes.size,
                                 left < DIRECT_MAX ? left : DIRECT_MAX};
-    size_t size = conn->server->limits.read_size;
+    size_t size = conn->server->limits.net.read_size;
     if (conn->large && size > FRONT_SIZE)
         size = FRONT_SIZE;
     return (struct io_room){conn->server->buffer, size};
@@ -268,9 +253,9 @@ static struct io_room on_room(void *owner)
 
 static void on_read(void *owner, size_t size)
 {
-    struct net_kafka_conn *conn = owner;
+    struct net_kafka_conn *conn = CONTAINER_OF(owner, struct net_kafka_conn, net);
     ASSERT(conn->held.size == 0 || conn->state >= CONN_DONE);
-    conn->server->counters.bytes_in += size;
+    conn->server->counters.net.bytes_in += size;
     conn->window_bytes += size;
     if (conn->direct) {
         buf_advance(&conn->current->bytes, size);
@@ -282,36 +267,36 @@ static void on_read(void *owner, size_t size)
     /* Not with the turn: a socket may be read several times before that, and what is held has room
      * for one. */
     update_reading(conn);
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 /* ERR_END is half a close: answers can still be sent. Anything else means nobody listens. */
 static void on_ended(void *owner, err_t err)
 {
-    struct net_kafka_conn *conn = owner;
-    conn->peer_ended = true;
-    conn->reading = false;
+    struct net_kafka_conn *conn = CONTAINER_OF(owner, struct net_kafka_conn, net);
+    conn->net.peer_ended = true;
+    conn->net.reading = false;
     if (err_is(err, ERR_END))
-        net_kafka_server_turn(conn);
+        net_server_turn(&conn->net);
     else
         net_kafka_conn_close(conn);
 }
 
 static void on_drained(void *owner)
 {
-    struct net_kafka_conn *conn = owner;
-    conn->write_since_ns = 0;
+    struct net_kafka_conn *conn = CONTAINER_OF(owner, struct net_kafka_conn, net);
+    conn->net.write_since_ns = 0;
     if (conn->state == CONN_CLOSED)
         return;
     note_queued(conn, 0);
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 static void on_closed(void *owner)
 {
-    struct net_kafka_conn *conn = owner;
-    conn->tcp = NULL;
-    net_kafka_server_turn(conn);
+    struct net_kafka_conn *conn = CONTAINER_OF(owner, struct net_kafka_conn, net);
+    conn->net.tcp = NULL;
+    net_server_turn(&conn->net);
 }
 
 const struct io_tcp_events net_kafka_conn_events = {
@@ -322,33 +307,30 @@ const struct io_tcp_events net_kafka_conn_events = {
     .closed = on_closed,
 };
 
-void net_kafka_conn_check_time(struct net_kafka_conn *conn, uint64_t now_ns)
+void net_kafka_conn_check_time(struct net_conn *net, uint64_t now_ns)
 {
+    struct net_kafka_conn *conn = CONTAINER_OF(net, struct net_kafka_conn, net);
     const struct net_kafka_limits *limits = &conn->server->limits;
-    bool late = false;
+    size_t left = conn->net.write_left;
     if (conn->state == CONN_CLOSED)
         return;
-    if (conn->write_since_ns) {
-        size_t left = io_tcp_write_queued(conn->server->loop, conn->tcp);
-        /* Any progress counts: a slow reader is fine, one that has stopped is not. */
-        if (left != conn->write_left)
-            conn->write_since_ns = now_ns;
-        note_queued(conn, left);
-        late = now_ns - conn->write_since_ns >= limits->write_ms * IO_MS;
-    }
+    bool late = net_conn_is_stuck(&conn->net, now_ns);
+    /* What has been taken meanwhile is not unsent any more. */
+    conn->server->counters.bytes_unsent += conn->net.write_left;
+    conn->server->counters.bytes_unsent -= left;
     bool begun = conn->state == CONN_READ || (conn->state == CONN_SIZE && conn->size_have);
     /* Time in which an answer is owed, or we do not read, is not the peer's idleness. */
-    if (!begun && (conn->request_count || !conn->reading))
+    if (!begun && (conn->net.request_count || !conn->net.reading))
         conn->since_ns = now_ns;
     uint64_t spent_ns = now_ns - conn->since_ns;
-    if (begun && spent_ns >= limits->window_ms * IO_MS) {
-        late = late || conn->window_bytes * 1000 < limits->rate_min * limits->window_ms;
+    if (begun && spent_ns >= limits->net.window_ms * IO_MS) {
+        late = late || conn->window_bytes * 1000 < limits->net.rate_min * limits->net.window_ms;
         conn->since_ns = now_ns;
         conn->window_bytes = 0;
     }
-    late = late || (!begun && spent_ns >= limits->idle_ms * IO_MS);
+    late = late || (!begun && spent_ns >= limits->net.idle_ms * IO_MS);
     if (late) {
-        conn->server->counters.timeouts++;
+        conn->server->counters.net.timeouts++;
         net_kafka_conn_close(conn);
     }
 }
@@ -378,17 +360,18 @@ void net_kafka_conn_flush(struct net_kafka_conn *conn)
         }
         if (link == conn->requests.next)
             return;
-        err_t err = count ? io_tcp_write(conn->server->loop, conn->tcp, parts, count) : err_ok();
-        conn->server->counters.bytes_out += bytes;
+        err_t err =
+            count ? io_tcp_write(conn->server->net.loop, conn->net.tcp, parts, count) : err_ok();
+        conn->server->counters.net.bytes_out += bytes;
         while (conn->requests.next != link)
             free_request(CONTAINER_OF(conn->requests.next, struct net_kafka_request, link));
         if (!err_is_ok(err)) {
             net_kafka_conn_close(conn);
             return;
         }
-        note_queued(conn, io_tcp_write_queued(conn->server->loop, conn->tcp));
-        if (conn->write_left && !conn->write_since_ns)
-            conn->write_since_ns = io_now_ns(conn->server->loop);
+        note_queued(conn, io_tcp_write_queued(conn->server->net.loop, conn->net.tcp));
+        if (conn->net.write_left && !conn->net.write_since_ns)
+            conn->net.write_since_ns = io_now_ns(conn->server->net.loop);
         if (last) {
             conn->cut = true;
             refuse(conn);
@@ -416,7 +399,7 @@ void net_kafka_request_start(struct net_kafka_request *request)
     struct net_kafka_conn *conn = request->conn;
     ASSERT(conn->state == CONN_WAIT && conn->current == request);
     start_reading(conn);
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 static void end(struct net_kafka_request *request, bool last)
@@ -429,7 +412,7 @@ static void end(struct net_kafka_request *request, bool last)
     buf_done(&request->bytes);
     if (conn->state == CONN_CLOSED)
         free_request(request);
-    net_kafka_server_turn(conn);
+    net_server_turn(&conn->net);
 }
 
 static void reply(struct net_kafka_request *request, struct buf *answer, bool last)

@@ -16,26 +16,18 @@
  */
 
 #include "base/buf.h"
-#include "io/tcp.h"
+#include "net/server.h"
 
 struct net_kafka_server;
 struct net_kafka_request;
 
 /* Limits; times in milliseconds. See net_kafka_limits_init for the defaults. */
 struct net_kafka_limits {
-    uint32_t connections_max;  /* 20000; over it: closed */
-    uint32_t pipeline_max;     /* 64 requests in flight on a connection; then reading stops */
+    struct net_limits net;     /* what is over them is closed; idle_ms as connections.max.idle.ms */
     uint32_t request_size_max; /* 100 MiB, as Kafka's socket.request.max.bytes; over it: closed */
-    size_t read_size;          /* 64 KiB: the loop's shared read buffer */
-    size_t queued_bytes_max;   /* 1 MiB of answers not sent; then reading stops */
-    uint64_t tick_ms;          /* 1000: how often times are looked at */
-    uint64_t idle_ms;          /* 600000 without a request, as Kafka's connections.max.idle.ms */
-    uint64_t window_ms;        /* 10000: in each window of a request ... */
-    uint64_t rate_min;         /* 1024: ... so many bytes a second at least; else closed */
-    uint64_t write_ms;         /* 30000 without the peer taking anything; then closed */
 };
 
-/* Sets the defaults above. */
+/* Sets the defaults. */
 void net_kafka_limits_init(struct net_kafka_limits *limits);
 
 struct net_kafka_handler {
@@ -56,14 +48,9 @@ struct net_kafka_handler {
 
 /* What a server counts; each only grows, except connections_open and bytes_unsent. */
 struct net_kafka_counters {
-    uint64_t connections_total;
-    uint64_t connections_open;
-    uint64_t connections_refused; /* over connections_max */
-    uint64_t refused;             /* connections ended for what they sent */
-    uint64_t timeouts;            /* and for being slow or idle */
+    struct net_counters net;
+    uint64_t refused; /* connections ended for what they sent */
     uint64_t requests;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
     uint64_t bytes_unsent; /* answers that the peers have not taken: not growing only */
 };
 

@@ -3,7 +3,6 @@
 /* The inside of the server, shared by server.c (the server itself and its clock) and conn.c (bytes
  * in, bytes out). One loop. */
 
-#include "base/list.h"
 #include "net/kafka/server.h"
 
 enum net_kafka_request_step {
@@ -35,56 +34,34 @@ struct net_kafka_request {
 enum net_kafka_conn_state { CONN_SIZE, CONN_WAIT, CONN_READ, CONN_DONE, CONN_CLOSED };
 
 struct net_kafka_conn {
-    struct list link;      /* the server's */
-    struct list turn_link; /* the server's turn, while something is to be done */
+    struct net_conn net; /* without `tcp`: closed, and told so */
     struct net_kafka_server *server;
-    struct io_tcp *tcp; /* NULL: closed, and told so */
     enum net_kafka_conn_state state;
-    bool reading; /* the socket is */
-    bool direct;  /* the last room was in the request */
-    bool large;   /* the last request was */
-    bool peer_ended;
+    bool direct;       /* the last room was in the request */
+    bool large;        /* the last request was */
     bool cut;          /* answers from here on are not sent: one before them could not be */
     uint8_t size_have; /* bytes of the size */
     uint8_t size[4];
     struct list requests;
-    uint32_t request_count;
     struct net_kafka_request *current; /* whose bytes come, or wait */
     struct buf held;                   /* read, not to be looked at yet */
     uint64_t since_ns;                 /* idle, or a request's window: when it began */
     uint64_t window_bytes;
-    uint64_t write_since_ns; /* 0: the kernel has everything */
-    size_t write_left;
     _Alignas(max_align_t) uint8_t session[];
 };
 
 struct net_kafka_server {
-    struct io_loop *loop;
+    struct net_server net;
     struct net_kafka_limits limits;
     const struct net_kafka_handler *handler;
     void *owner;
-    struct list connections;
-    struct list turn;
-    struct task turn_task;
-    bool turn_deferred;
-    struct io_timer tick;
-    bool ticking;
-    bool stopping;
-    uint64_t stop_ns;
-    void (*stopped)(void *owner);
-    void *stopped_owner;
     struct net_kafka_counters counters;
     uint8_t buffer[];
 };
 
-/* server.c */
-
-/* `conn` is looked after at the end of this turn of the loop. */
-void net_kafka_server_turn(struct net_kafka_conn *conn);
-
 /* conn.c */
 
-extern const struct io_tcp_events net_kafka_conn_events;
+extern const struct io_tcp_events net_kafka_conn_events; /* their owner: the struct net_conn */
 /* Sends the answers whose turn it is. */
 void net_kafka_conn_flush(struct net_kafka_conn *conn);
 /* Takes what is held as far as it may be looked at, and starts or stops reading. */
@@ -94,6 +71,6 @@ void net_kafka_conn_finish(struct net_kafka_conn *conn);
 /* Closes; what the handler has lives on without the peer. */
 void net_kafka_conn_close(struct net_kafka_conn *conn);
 /* Ends what took too long. */
-void net_kafka_conn_check_time(struct net_kafka_conn *conn, uint64_t now_ns);
+void net_kafka_conn_check_time(struct net_conn *net, uint64_t now_ns);
 /* Frees it, once it is closed and has no request. */
 void net_kafka_conn_check_free(struct net_kafka_conn *conn);

@@ -110,13 +110,13 @@ static void write_report(struct net_tour *tour)
         enum family family;
         uint64_t value;
     } values[] = {
-        {CONNECTIONS, counters->connections_open},
-        {CONNECTIONS_TOTAL, counters->connections_total},
-        {CONNECTIONS_REFUSED, counters->connections_refused},
+        {CONNECTIONS, counters->net.connections_open},
+        {CONNECTIONS_TOTAL, counters->net.connections_total},
+        {CONNECTIONS_REFUSED, counters->net.connections_refused},
         {PROTOCOL_ERRORS, counters->refused},
-        {TIMEOUTS, counters->timeouts},
-        {BYTES_IN, counters->bytes_in},
-        {BYTES_OUT, counters->bytes_out},
+        {TIMEOUTS, counters->net.timeouts},
+        {BYTES_IN, counters->net.bytes_in},
+        {BYTES_OUT, counters->net.bytes_out},
         {UNSENT, counters->bytes_unsent},
         {WAITING, visit->waiting},
         {CALL_BYTES, visit->call_bytes},

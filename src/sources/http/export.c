@@ -89,12 +89,12 @@ static void write_report(struct net_tour *tour)
         uint64_t value;
     } values[] = {
         {ABORTED, counters->aborted},
-        {TIMEOUTS, counters->timeouts},
-        {BYTES_IN, counters->bytes_in},
-        {BYTES_OUT, counters->bytes_out},
-        {CONNECTIONS, counters->connections_open},
-        {CONNECTIONS_TOTAL, counters->connections_total},
-        {CONNECTIONS_REFUSED, counters->connections_refused},
+        {TIMEOUTS, counters->net.timeouts},
+        {BYTES_IN, counters->net.bytes_in},
+        {BYTES_OUT, counters->net.bytes_out},
+        {CONNECTIONS, counters->net.connections_open},
+        {CONNECTIONS_TOTAL, counters->net.connections_total},
+        {CONNECTIONS_REFUSED, counters->net.connections_refused},
         {ACCEPT_FAILURES, visit->accept_failures},
         {MEMORY_USED, visit->memory_used},
         {MEMORY_LIMIT, visit->memory_limit},

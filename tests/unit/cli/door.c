@@ -196,7 +196,7 @@ static void a_door_keeps_its_connection(void **state)
     cli_door_close(&door);
     io_post(peer.loop, &peer.stop);
     io_uv_loop_join(peer.loop);
-    assert_int_equal(net_http_server_counters(peer.server)->connections_total, 1);
+    assert_int_equal(net_http_server_counters(peer.server)->net.connections_total, 1);
     assert_int_equal(peer.requests, 3);
     net_listener_free(&peer.listener);
     net_http_server_free(&peer.server);

@@ -438,7 +438,7 @@ static void a_slow_head_is_408(void **state)
     assert_int_equal(fake_count(tcp, "408 Request Timeout"), 1);
     fake_advance(f->fake, 2000);
     assert_true(tcp->closed);
-    assert_int_equal(net_http_server_counters(f->server)->timeouts, 1);
+    assert_int_equal(net_http_server_counters(f->server)->net.timeouts, 1);
     fixture_free(f);
 }
 

@@ -141,7 +141,7 @@ static inline void fixture_free(struct fixture *f)
     }
     assert_int_equal(f->stopped, 1);
     assert_int_equal(f->held_requests, 0);
-    assert_int_equal(net_http_server_counters(f->server)->connections_open, 0);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_open, 0);
     net_http_server_free(&f->server);
     assert_null(f->server);
     assert_int_equal(f->fake->timer_count, 0);

@@ -29,12 +29,12 @@ static void ten_thousand_connections_cost_one_timer(void **state)
     }
     fake_run(f->fake);
     assert_int_equal(f->fake->timer_count, 1);
-    assert_int_equal(net_http_server_counters(f->server)->connections_open, 10000);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_open, 10000);
     for (int i = 0; i < 10000; i += 1000)
         fixture_send(f, f->fake->tcps[i], ECHO_REQUEST);
     assert_int_equal(f->bodies, 10);
     fake_advance(f->fake, 80000);
-    assert_int_equal(net_http_server_counters(f->server)->connections_open, 0);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_open, 0);
     assert_int_equal(f->fake->timer_count, 0);
     fixture_free(f);
 }
@@ -44,7 +44,7 @@ static void connections_over_the_limit_are_told_so(void **state)
     (void)state;
     struct net_http_limits limits;
     net_http_limits_init(&limits);
-    limits.connections_max = 2;
+    limits.net.connections_max = 2;
     struct fixture *f = fixture_new(&limits);
     fixture_connect(f);
     struct io_tcp *second = fixture_connect(f);
@@ -57,10 +57,10 @@ static void connections_over_the_limit_are_told_so(void **state)
         fixture_connect(f);
     assert_int_equal(f->fake->tcp_count, 2 + 64);
     assert_int_equal(f->fake->sockets_closed, 37);
-    assert_int_equal(net_http_server_counters(f->server)->connections_refused, 101);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_refused, 101);
     fake_advance(f->fake, 3000);
     assert_true(third->closed);
-    assert_int_equal(net_http_server_counters(f->server)->connections_open, 2);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_open, 2);
     fixture_free(f);
 }
 
@@ -75,7 +75,7 @@ static void a_socket_that_cannot_be_served_is_closed(void **state)
     net_http_server_adopt(f->server, (struct io_socket){0});
     mem_fail_after(0);
     assert_int_equal(f->fake->sockets_closed, 1);
-    assert_int_equal(net_http_server_counters(f->server)->connections_total, 0);
+    assert_int_equal(net_http_server_counters(f->server)->net.connections_total, 0);
     fixture_free(f);
 }
 
@@ -152,24 +152,24 @@ static void counters_say_what_happened(void **state)
     fixture_reply(f, 0, "x");
     fixture_send(f, tcp, "bad\r\n\r\n");
     const struct net_http_counters *c = net_http_server_counters(f->server);
-    assert_int_equal(c->connections_total, 1);
+    assert_int_equal(c->net.connections_total, 1);
     assert_int_equal(c->responses[200 - NET_HTTP_STATUS_MIN], 2);
     assert_int_equal(c->responses[404 - NET_HTTP_STATUS_MIN], 1);
     assert_int_equal(c->responses[400 - NET_HTTP_STATUS_MIN], 1);
     assert_int_equal(c->refused[404 - NET_HTTP_STATUS_MIN], 1);
     assert_int_equal(c->refused[400 - NET_HTTP_STATUS_MIN], 1);
     assert_int_equal(c->refused[200 - NET_HTTP_STATUS_MIN], 0);
-    assert_int_equal(c->bytes_in, tcp->in.size);
-    assert_int_equal(c->bytes_out, tcp->out.size);
+    assert_int_equal(c->net.bytes_in, tcp->in.size);
+    assert_int_equal(c->net.bytes_out, tcp->out.size);
     assert_int_equal(c->duration.count, 2);
     assert_int_equal(c->duration.sum_ns, 3 * IO_MS);
     struct net_http_counters sum = {0};
     net_http_counters_merge(&sum, c);
     net_http_counters_merge(&sum, c);
     assert_int_equal(sum.responses[200 - NET_HTTP_STATUS_MIN], 4);
-    assert_int_equal(sum.bytes_in, 2 * c->bytes_in);
+    assert_int_equal(sum.net.bytes_in, 2 * c->net.bytes_in);
     assert_int_equal(sum.duration.count, 4);
-    assert_int_equal(sum.connections_open, 2);
+    assert_int_equal(sum.net.connections_open, 2);
     fixture_free(f);
 }
 

@@ -26,8 +26,8 @@ static void many_requests_in_one_read_are_answered_in_one_write(void **state)
     fake_run(f->fake);
     assert_int_equal(tcp->writes, 1);
     assert_int_equal(tcp->out.size, 20 * 5);
-    assert_int_equal(fixture_counters(f)->bytes_in, 20 * 5);
-    assert_int_equal(fixture_counters(f)->bytes_out, 20 * 5);
+    assert_int_equal(fixture_counters(f)->net.bytes_in, 20 * 5);
+    assert_int_equal(fixture_counters(f)->net.bytes_out, 20 * 5);
     fixture_free(f);
 }
 
@@ -252,7 +252,7 @@ static void a_peer_that_does_not_read_is_not_read_from(void **state)
     (void)state;
     struct net_kafka_limits limits;
     net_kafka_limits_init(&limits);
-    limits.queued_bytes_max = 10;
+    limits.net.queued_bytes_max = 10;
     struct fixture *f = fixture_new(&limits);
     struct io_tcp *tcp = fixture_connect(f);
     tcp->stuck = true;
@@ -273,7 +273,7 @@ static void so_many_requests_are_in_flight_at_the_most(void **state)
     (void)state;
     struct net_kafka_limits limits;
     net_kafka_limits_init(&limits);
-    limits.pipeline_max = 2;
+    limits.net.pipeline_max = 2;
     struct fixture *f = fixture_new(&limits);
     struct io_tcp *tcp = fixture_connect(f);
     for (int i = 0; i < 4; i++)
@@ -295,7 +295,7 @@ static void several_reads_before_the_turns_end_hold_no_more_than_one(void **stat
     (void)state;
     struct net_kafka_limits limits;
     net_kafka_limits_init(&limits);
-    limits.pipeline_max = 2;
+    limits.net.pipeline_max = 2;
     struct fixture *f = fixture_new(&limits);
     struct io_tcp *tcp = fixture_connect(f);
     tcp->piece = 30;
@@ -333,7 +333,7 @@ static void slow_and_idle_peers_are_let_go_and_slow_answers_are_not(void **state
     fake_advance(f->fake, 600000);
     assert_true(idle->closed);
     assert_false(patient->closed);
-    assert_int_equal(fixture_counters(f)->timeouts, 3);
+    assert_int_equal(fixture_counters(f)->net.timeouts, 3);
     fixture_reply(f, 0, "at last");
     assert_answered(patient, "at last");
     fixture_free(f);

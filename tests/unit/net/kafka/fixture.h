@@ -128,9 +128,9 @@ static inline void fixture_free(struct fixture *f)
         fake_advance(f->fake, 5000);
     }
     assert_int_equal(f->stopped, 1);
-    assert_int_equal(fixture_counters(f)->connections_open, 0);
+    assert_int_equal(fixture_counters(f)->net.connections_open, 0);
     assert_int_equal(fixture_counters(f)->bytes_unsent, 0);
-    assert_int_equal(f->closes, fixture_counters(f)->connections_total);
+    assert_int_equal(f->closes, fixture_counters(f)->net.connections_total);
     net_kafka_server_free(&f->server);
     assert_null(f->server);
     assert_int_equal(f->fake->timer_count, 0);

@@ -22,9 +22,9 @@ static void ten_thousand_connections_cost_one_timer(void **state)
         net_kafka_server_adopt(f->server, (struct io_socket){i});
     fake_run(f->fake);
     assert_int_equal(f->fake->timer_count, 1);
-    assert_int_equal(fixture_counters(f)->connections_open, 10000);
+    assert_int_equal(fixture_counters(f)->net.connections_open, 10000);
     fake_advance(f->fake, 700000);
-    assert_int_equal(fixture_counters(f)->connections_open, 0);
+    assert_int_equal(fixture_counters(f)->net.connections_open, 0);
     assert_int_equal(f->fake->timer_count, 0);
     fixture_free(f);
 }
@@ -34,7 +34,7 @@ static void connections_that_cannot_be_served_are_closed(void **state)
     (void)state;
     struct net_kafka_limits limits;
     net_kafka_limits_init(&limits);
-    limits.connections_max = 1;
+    limits.net.connections_max = 1;
     struct fixture *f = fixture_new(&limits);
     f->fake->open_fails = true;
     net_kafka_server_adopt(f->server, (struct io_socket){0});
@@ -46,7 +46,7 @@ static void connections_that_cannot_be_served_are_closed(void **state)
     fixture_connect(f);
     assert_null(fixture_connect(f));
     assert_int_equal(f->fake->sockets_closed, 2);
-    assert_int_equal(fixture_counters(f)->connections_refused, 1);
+    assert_int_equal(fixture_counters(f)->net.connections_refused, 1);
     fixture_free(f);
 }
 
@@ -98,9 +98,9 @@ static void at_the_deadline_all_connections_close(void **state)
 static void counters_of_several_servers_add_up(void **state)
 {
     (void)state;
-    struct net_kafka_counters sum = {.requests = 1, .bytes_in = 2};
-    net_kafka_counters_merge(&sum, &(struct net_kafka_counters){1, 2, 3, 4, 5, 6, 7, 8, 9});
-    assert_memory_equal(&sum, (&(struct net_kafka_counters){1, 2, 3, 4, 5, 7, 9, 8, 9}),
+    struct net_kafka_counters sum = {.requests = 1, .net.bytes_in = 2};
+    net_kafka_counters_merge(&sum, &(struct net_kafka_counters){{1, 2, 3, 4, 5, 6}, 7, 8, 9});
+    assert_memory_equal(&sum, (&(struct net_kafka_counters){{1, 2, 3, 4, 7, 6}, 7, 9, 9}),
                         sizeof(sum));
     struct net_kafka_server *server = NULL;
     struct fake_loop *fake = fake_loop_new();

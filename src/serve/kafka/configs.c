@@ -82,18 +82,6 @@ static bool add_synonyms(struct serve_kafka_call *call, const struct serve_kafka
     return true;
 }
 
-/* What does not depend on where the value comes from. */
-static void describe_setting(const struct serve_kafka_call *call,
-                             const struct serve_kafka_setting *setting,
-                             struct proto_kafka_describe_configs_response_config *out)
-{
-    const struct proto_kafka_describe_configs_request *request = call->message;
-    out->name = slice_string(setting->name);
-    out->config_type = setting->type;
-    if (request->include_documentation)
-        out->documentation = slice_string(setting->help);
-}
-
 /* A contract's values are no client's: they can be read only. */
 static int8_t source_of(const struct serve_kafka_setting *setting,
                         const struct flow_topic_config *config, struct slice value)
@@ -101,40 +89,6 @@ static int8_t source_of(const struct serve_kafka_setting *setting,
     if (config->open)
         return serve_kafka_setting_source(setting, config);
     return slice_equal_string(value, setting->text) ? SOURCE_DEFAULT : SOURCE_TOPIC;
-}
-
-/* From the view that was asked for behind the request: who has just set something sees it. */
-static bool describe_topic(struct serve_kafka_call *call,
-                           const struct proto_kafka_describe_configs_request_resource *asked,
-                           struct proto_kafka_describe_configs_response_result *result)
-{
-    const struct flow_topic_state *topic =
-        serve_kafka_view_topic(&call->door->view, asked->resource_name);
-    if (!topic) {
-        result->error_code = SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        result->error_message = SLICE_LITERAL("there is no such topic");
-        return true;
-    }
-    result->configs.items =
-        serve_kafka_alloc(call, serve_kafka_topic_setting_count, sizeof(*result->configs.items));
-    if (!result->configs.items)
-        return false;
-    for (size_t i = 0; i < serve_kafka_topic_setting_count; i++) {
-        const struct serve_kafka_setting *setting = &serve_kafka_topic_settings[i];
-        if (!is_asked(asked, setting->name))
-            continue;
-        struct proto_kafka_describe_configs_response_config *out =
-            &result->configs.items[result->configs.count++];
-        describe_setting(call, setting, out);
-        if (!serve_kafka_setting_answer(call, setting, &topic->config, topic->partition_count,
-                                        &out->value))
-            return false;
-        out->config_source = source_of(setting, &topic->config, out->value);
-        out->read_only = setting->given == 0 || !topic->config.open;
-        if (!add_synonyms(call, setting, out))
-            return false;
-    }
-    return true;
 }
 
 /* What only the door knows. */
@@ -152,29 +106,62 @@ static struct slice broker_value(struct serve_kafka_call *call, const char *name
     return text ? slice_string(text) : slice_make(NULL, 0);
 }
 
-/* All read-only: what can be changed while the server runs is reloaded, and nothing of this is. */
-static bool describe_broker(struct serve_kafka_call *call,
-                            const struct proto_kafka_describe_configs_request_resource *asked,
-                            struct proto_kafka_describe_configs_response_result *result)
+/* Without a topic it is the broker's: all read-only, since what can be changed while the server
+ * runs is reloaded, and nothing of this is. */
+static bool describe_setting(struct serve_kafka_call *call,
+                             const struct serve_kafka_setting *setting,
+                             const struct flow_topic_state *topic,
+                             struct proto_kafka_describe_configs_response_config *out)
 {
-    result->configs.items =
-        serve_kafka_alloc(call, serve_kafka_broker_setting_count, sizeof(*result->configs.items));
-    if (!result->configs.items)
-        return false;
-    for (size_t i = 0; i < serve_kafka_broker_setting_count; i++) {
-        const struct serve_kafka_setting *setting = &serve_kafka_broker_settings[i];
-        if (!is_asked(asked, setting->name))
-            continue;
-        struct proto_kafka_describe_configs_response_config *out =
-            &result->configs.items[result->configs.count++];
-        describe_setting(call, setting, out);
+    const struct proto_kafka_describe_configs_request *request = call->message;
+    out->name = slice_string(setting->name);
+    out->config_type = setting->type;
+    if (request->include_documentation)
+        out->documentation = slice_string(setting->help);
+    if (topic) {
+        if (!serve_kafka_setting_answer(call, setting, &topic->config, topic->partition_count,
+                                        &out->value))
+            return false;
+        out->config_source = source_of(setting, &topic->config, out->value);
+        out->read_only = setting->given == 0 || !topic->config.open;
+    } else {
         out->value =
             setting->text ? slice_string(setting->text) : broker_value(call, setting->name);
         out->config_source = setting->text ? SOURCE_DEFAULT : SOURCE_BROKER;
         out->read_only = true;
-        if (!add_synonyms(call, setting, out))
-            return false;
     }
+    return add_synonyms(call, setting, out);
+}
+
+static bool describe_settings(struct serve_kafka_call *call,
+                              const struct proto_kafka_describe_configs_request_resource *asked,
+                              const struct serve_kafka_setting *settings, size_t count,
+                              const struct flow_topic_state *topic,
+                              struct proto_kafka_describe_configs_response_result *result)
+{
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &result->configs, count))
+        return false;
+    result->configs.count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_asked(asked, settings[i].name) &&
+            !describe_setting(call, &settings[i], topic,
+                              &result->configs.items[result->configs.count++]))
+            return false;
+    return true;
+}
+
+/* From the view that was asked for behind the request: who has just set something sees it. */
+static bool describe_topic(struct serve_kafka_call *call,
+                           const struct proto_kafka_describe_configs_request_resource *asked,
+                           struct proto_kafka_describe_configs_response_result *result)
+{
+    const struct flow_topic_state *topic =
+        serve_kafka_view_topic(&call->door->view, asked->resource_name);
+    if (topic)
+        return describe_settings(call, asked, serve_kafka_topic_settings,
+                                 serve_kafka_topic_setting_count, topic, result);
+    result->error_code = SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    result->error_message = SLICE_LITERAL("there is no such topic");
     return true;
 }
 
@@ -195,7 +182,8 @@ static bool describe(struct serve_kafka_call *call,
     if (asked->resource_type == TOPIC)
         return describe_topic(call, asked, result);
     if (asked->resource_type == BROKER && is_broker(asked->resource_name))
-        return describe_broker(call, asked, result);
+        return describe_settings(call, asked, serve_kafka_broker_settings,
+                                 serve_kafka_broker_setting_count, NULL, result);
     result->error_code = SERVE_KAFKA_INVALID_REQUEST;
     result->error_message =
         SLICE_LITERAL("expected a topic (type 2) by its name or the broker (type 4), 1");
@@ -208,10 +196,8 @@ static void viewed(struct serve_kafka_call *call)
     struct proto_kafka_describe_configs_response response;
     uint32_t count = request->resources.count;
     proto_kafka_init(call->api->response, &response);
-    response.results.items = serve_kafka_alloc(call, count, sizeof(*response.results.items));
-    if (!response.results.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.results, count))
         return;
-    response.results.count = count;
     for (uint32_t i = 0; i < count; i++)
         if (!describe(call, &request->resources.items[i], &response.results.items[i]))
             return;
@@ -260,10 +246,8 @@ static void altered(struct serve_kafka_call *call)
     struct proto_kafka_alter_configs_response response;
     uint32_t count = change->flow.item_count;
     proto_kafka_init(call->api->response, &response);
-    response.responses.items = serve_kafka_alloc(call, count, sizeof(*response.responses.items));
-    if (!response.responses.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.responses, count))
         return;
-    response.responses.count = count;
     for (uint32_t i = 0; i < count; i++)
         response.responses.items[i] = (struct proto_kafka_alter_configs_response_topic){
             .error_code = serve_kafka_change_code(change, i),
@@ -305,10 +289,8 @@ static void incrementally_altered(struct serve_kafka_call *call)
     struct proto_kafka_incremental_alter_configs_response response;
     uint32_t count = change->flow.item_count;
     proto_kafka_init(call->api->response, &response);
-    response.responses.items = serve_kafka_alloc(call, count, sizeof(*response.responses.items));
-    if (!response.responses.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.responses, count))
         return;
-    response.responses.count = count;
     for (uint32_t i = 0; i < count; i++)
         response.responses.items[i] = (struct proto_kafka_incremental_alter_configs_response_topic){
             .error_code = serve_kafka_change_code(change, i),

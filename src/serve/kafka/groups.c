@@ -26,15 +26,12 @@ void serve_kafka_find_coordinator(struct serve_kafka_call *call)
     int16_t error = known ? SERVE_KAFKA_NONE : SERVE_KAFKA_INVALID_REQUEST;
     uint32_t count = call->header.version >= MANY_KEYS ? request->coordinator_keys.count : 0;
     proto_kafka_init(call->api->response, &response);
-    response.coordinators.items =
-        serve_kafka_alloc(call, count + 1u, sizeof(*response.coordinators.items));
-    if (!response.coordinators.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.coordinators, count))
         return;
     response.error_code = error;
     response.node_id = known ? SERVE_KAFKA_NODE_ID : -1;
     response.host = known ? slice_string(kafka->host) : SLICE_LITERAL("");
     response.port = known ? kafka->port : -1;
-    response.coordinators.count = count;
     for (uint32_t i = 0; i < count; i++)
         response.coordinators.items[i] = (struct proto_kafka_find_coordinator_response_coordinator){
             .key = request->coordinator_keys.items[i],
@@ -234,11 +231,8 @@ void serve_kafka_delete_groups(struct serve_kafka_call *call)
     deleting->changes = serve_kafka_alloc(call, count + 1u, sizeof(*deleting->changes));
     if (!deleting->changes)
         return;
-    deleting->response.results.items =
-        serve_kafka_alloc(call, count + 1u, sizeof(*deleting->response.results.items));
-    if (!deleting->response.results.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &deleting->response.results, count))
         return;
-    deleting->response.results.count = count;
     for (uint32_t i = 0; i < count; i++)
         deleting->response.results.items[i].group_id = request->groups_names.items[i];
     serve_kafka_coordinate(call, delete_all);

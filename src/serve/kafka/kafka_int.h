@@ -158,6 +158,10 @@ void serve_kafka_refuse(struct serve_kafka_call *call);
 /* `count` zeroed structs of `size` in the call's arena; NULL when there is no memory, or no more
  * for such calls: the call is refused at the end of this turn, and is not the caller's any more. */
 void *serve_kafka_alloc(struct serve_kafka_call *call, size_t count, size_t size);
+/* The same for the `n` items of a message's `list`; false when the call is refused. */
+#define SERVE_KAFKA_ALLOC_LIST(call, list, n)                                                      \
+    ((list)->count = (uint32_t)(n),                                                                \
+     ((list)->items = serve_kafka_alloc((call), (n), sizeof(*(list)->items))) != NULL)
 /* The same where the call can do without. */
 void *serve_kafka_try_alloc(struct serve_kafka_call *call, size_t count, size_t size);
 /* The call is going to wait for something other than the log's next answer, for as long as its

@@ -117,19 +117,14 @@ static bool make_room(struct listing *listing)
     struct serve_kafka_call *call = listing->call;
     const struct proto_kafka_list_offsets_request *request = call->message;
     proto_kafka_init(call->api->response, &listing->response);
-    listing->response.topics.items =
-        serve_kafka_alloc(call, request->topics.count, sizeof(*listing->response.topics.items));
-    if (!listing->response.topics.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &listing->response.topics, request->topics.count))
         return false;
-    listing->response.topics.count = request->topics.count;
     for (uint32_t i = 0; i < request->topics.count; i++) {
         struct proto_kafka_list_offsets_response_topic *topic = &listing->response.topics.items[i];
         uint32_t count = request->topics.items[i].partitions.count;
         topic->name = request->topics.items[i].name;
-        topic->partitions.items = serve_kafka_alloc(call, count, sizeof(*topic->partitions.items));
-        if (!topic->partitions.items)
+        if (!SERVE_KAFKA_ALLOC_LIST(call, &topic->partitions, count))
             return false;
-        topic->partitions.count = count;
     }
     return true;
 }

@@ -20,10 +20,8 @@ static bool is_internal(struct slice name)
 static bool describe_partitions(struct serve_kafka_call *call, uint32_t count,
                                 struct proto_kafka_metadata_response_topic *out)
 {
-    out->partitions.items = serve_kafka_alloc(call, count, sizeof(*out->partitions.items));
-    if (!out->partitions.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &out->partitions, count))
         return false;
-    out->partitions.count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct proto_kafka_metadata_response_partition *partition = &out->partitions.items[i];
         partition->partition_index = (int32_t)i;

@@ -129,19 +129,14 @@ static bool make_room(struct serve_kafka_call *call,
                       struct proto_kafka_offset_commit_response *response, uint32_t *count)
 {
     const struct proto_kafka_offset_commit_request *request = call->message;
-    response->topics.items =
-        serve_kafka_alloc(call, request->topics.count, sizeof(*response->topics.items));
-    if (!response->topics.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response->topics, request->topics.count))
         return false;
-    response->topics.count = request->topics.count;
     for (uint32_t t = 0; t < request->topics.count; t++) {
         struct proto_kafka_offset_commit_response_topic *out = &response->topics.items[t];
         uint32_t partitions = request->topics.items[t].partitions.count;
         out->name = request->topics.items[t].name;
-        out->partitions.items = serve_kafka_alloc(call, partitions, sizeof(*out->partitions.items));
-        if (!out->partitions.items)
+        if (!SERVE_KAFKA_ALLOC_LIST(call, &out->partitions, partitions))
             return false;
-        out->partitions.count = partitions;
         for (uint32_t p = 0; p < partitions; p++)
             out->partitions.items[p].partition_index =
                 request->topics.items[t].partitions.items[p].partition_index;
@@ -295,19 +290,14 @@ static bool make_delete_room(struct serve_kafka_call *call,
                              struct proto_kafka_offset_delete_response *response, uint32_t *count)
 {
     const struct proto_kafka_offset_delete_request *request = call->message;
-    response->topics.items =
-        serve_kafka_alloc(call, request->topics.count, sizeof(*response->topics.items));
-    if (!response->topics.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response->topics, request->topics.count))
         return false;
-    response->topics.count = request->topics.count;
     for (uint32_t t = 0; t < request->topics.count; t++) {
         struct proto_kafka_offset_delete_response_topic *out = &response->topics.items[t];
         uint32_t partitions = request->topics.items[t].partitions.count;
         out->name = request->topics.items[t].name;
-        out->partitions.items = serve_kafka_alloc(call, partitions, sizeof(*out->partitions.items));
-        if (!out->partitions.items)
+        if (!SERVE_KAFKA_ALLOC_LIST(call, &out->partitions, partitions))
             return false;
-        out->partitions.count = partitions;
         *count += partitions;
     }
     return true;

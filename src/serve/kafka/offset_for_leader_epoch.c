@@ -42,11 +42,8 @@ static void viewed(struct serve_kafka_call *call)
             serve_kafka_view_topic(&call->door->view, asked->topic);
         uint32_t count = asked->partitions.count;
         topics[t].topic = asked->topic;
-        topics[t].partitions.items =
-            serve_kafka_alloc(call, count, sizeof(*topics[t].partitions.items));
-        if (!topics[t].partitions.items)
+        if (!SERVE_KAFKA_ALLOC_LIST(call, &topics[t].partitions, count))
             return;
-        topics[t].partitions.count = count;
         for (uint32_t i = 0; i < count; i++)
             answer_partition(topic, &asked->partitions.items[i], &topics[t].partitions.items[i]);
     }

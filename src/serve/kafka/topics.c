@@ -101,10 +101,8 @@ static bool describe_created(struct serve_kafka_call *call, const struct flow_to
     config.open = true;
     if (!(config.given & FLOW_TOPIC_RETENTION_MS))
         config.retention_ms = FLOW_TOPICS_RETENTION_MS;
-    out->configs.items = serve_kafka_alloc(call, count, sizeof(*out->configs.items));
-    if (!out->configs.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &out->configs, count))
         return false;
-    out->configs.count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         const struct serve_kafka_setting *setting = &serve_kafka_topic_settings[i];
         if (!serve_kafka_setting_answer(call, setting, &config, item->partition_count,
@@ -124,10 +122,8 @@ static void created(struct serve_kafka_call *call)
     struct proto_kafka_create_topics_response response;
     uint32_t count = change->flow.item_count;
     proto_kafka_init(call->api->response, &response);
-    response.topics.items = serve_kafka_alloc(call, count, sizeof(*response.topics.items));
-    if (!response.topics.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.topics, count))
         return;
-    response.topics.count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct proto_kafka_create_topics_response_topic *out = &response.topics.items[i];
         out->name = change->flow.items[i].name;
@@ -163,10 +159,8 @@ static void deleted(struct serve_kafka_call *call)
     struct proto_kafka_delete_topics_response response;
     uint32_t count = change->flow.item_count;
     proto_kafka_init(call->api->response, &response);
-    response.responses.items = serve_kafka_alloc(call, count, sizeof(*response.responses.items));
-    if (!response.responses.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.responses, count))
         return;
-    response.responses.count = count;
     for (uint32_t i = 0; i < count; i++) {
         const struct flow_topics_item *item = &change->flow.items[i];
         struct proto_kafka_delete_topics_response_topic *out = &response.responses.items[i];
@@ -211,10 +205,8 @@ static void raised(struct serve_kafka_call *call)
     struct proto_kafka_create_partitions_response response;
     uint32_t count = change->flow.item_count;
     proto_kafka_init(call->api->response, &response);
-    response.results.items = serve_kafka_alloc(call, count, sizeof(*response.results.items));
-    if (!response.results.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.results, count))
         return;
-    response.results.count = count;
     for (uint32_t i = 0; i < count; i++)
         response.results.items[i] = (struct proto_kafka_create_partitions_response_result){
             .name = change->flow.items[i].name,
@@ -268,19 +260,14 @@ static void records_deleted(struct serve_kafka_call *call)
     uint32_t count = request->topics.count;
     uint32_t at = 0;
     proto_kafka_init(call->api->response, &response);
-    response.topics.items = serve_kafka_alloc(call, count, sizeof(*response.topics.items));
-    if (!response.topics.items)
+    if (!SERVE_KAFKA_ALLOC_LIST(call, &response.topics, count))
         return;
-    response.topics.count = count;
     for (uint32_t t = 0; t < count; t++) {
         struct proto_kafka_delete_records_response_topic *topic = &response.topics.items[t];
         uint32_t partitions = request->topics.items[t].partitions.count;
         topic->name = request->topics.items[t].name;
-        topic->partitions.items =
-            serve_kafka_alloc(call, partitions, sizeof(*topic->partitions.items));
-        if (!topic->partitions.items)
+        if (!SERVE_KAFKA_ALLOC_LIST(call, &topic->partitions, partitions))
             return;
-        topic->partitions.count = partitions;
         for (uint32_t p = 0; p < partitions; p++, at++) {
             int16_t code = serve_kafka_change_code(change, at);
             topic->partitions.items[p] = (struct proto_kafka_delete_records_response_partition){

@@ -120,11 +120,13 @@ err_t number_parse_size(struct slice text, uint64_t *bytes)
     return apply_unit(units, text, value, bytes);
 }
 
+/* Each a whole number of the one before it. */
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
+};
+
 err_t number_parse_duration(struct slice text, uint64_t *ms)
 {
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0},
-    };
     ASSERT(ms);
     uint64_t value = 0;
     TRY(take_u64(&text, &value));
@@ -133,7 +135,7 @@ err_t number_parse_duration(struct slice text, uint64_t *ms)
         *ms = 0;
         return err_ok();
     }
-    return apply_unit(units, text, value, ms);
+    return apply_unit(duration_units, text, value, ms);
 }
 
 void buf_add_size(struct buf *b, uint64_t bytes)
@@ -151,4 +153,15 @@ void buf_add_size(struct buf *b, uint64_t bytes)
     }
     buf_add_byte(b, ' ');
     buf_add_string(b, units[step]);
+}
+
+void buf_add_duration(struct buf *b, uint64_t ms)
+{
+    const struct unit *unit = duration_units;
+    ASSERT(b);
+    /* No unit is larger than nothing. */
+    while (ms > 0 && unit[1].name && ms % unit[1].factor == 0)
+        unit++;
+    buf_add_u64(b, ms / unit->factor);
+    buf_add_string(b, unit->name);
 }

@@ -19,3 +19,5 @@ err_t number_parse_size(struct slice text, uint64_t *bytes);
 err_t number_parse_duration(struct slice text, uint64_t *ms);
 /* "64.0 MiB" for people. */
 void buf_add_size(struct buf *b, uint64_t bytes);
+/* "7d": in the largest unit that `ms` is a whole number of, as number_parse_duration reads it. */
+void buf_add_duration(struct buf *b, uint64_t ms);

@@ -83,24 +83,9 @@ static void add_durability(struct buf *out, const struct control_config_durabili
     buf_add_string(out, " before it is on disk");
 }
 
-/* In the largest unit that fits without a rest: as one would write it in the file. */
-static void add_duration(struct buf *out, uint64_t ms)
-{
-    static const struct {
-        uint64_t ms;
-        const char *name;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    size_t i = 0;
-    while (ms % units[i].ms != 0)
-        i++;
-    ASSERT(i < sizeof(units) / sizeof(units[0]));
-    buf_add_u64(out, ms / units[i].ms);
-    buf_add_string(out, units[i].name);
-}
-
 static void add_kept(struct buf *out, uint64_t ms, uint64_t bytes)
 {
-    add_duration(out, ms);
+    buf_add_duration(out, ms);
     if (bytes == 0)
         return;
     buf_add_string(out, ", ");
@@ -164,7 +149,7 @@ static void add_dedup(struct buf *out, const struct control_catalog_dedup *d)
         return;
     ASSERT(d->window_ms > 0);
     buf_add_format(out, "      once by %s for ", d->key);
-    add_duration(out, d->window_ms);
+    buf_add_duration(out, d->window_ms);
     buf_add_string(out, ", the newest keys in ");
     buf_add_size(out, d->memory_bytes);
     if (d->rate > 0)

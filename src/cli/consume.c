@@ -47,10 +47,7 @@ struct flags {
 };
 
 const struct option cli_consume_options[] = {
-    {.name = "server",
-     .type = OPTION_STRING,
-     .offset = offsetof(struct flags, server),
-     .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"},
+    CLI_DOOR_OPTION(struct flags, server),
     {.name = "partition",
      .type = OPTION_STRING,
      .offset = offsetof(struct flags, partition),

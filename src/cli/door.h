@@ -12,6 +12,13 @@
 /* "host:port" with the longest host that io takes, and a zero. */
 #define CLI_DOOR_ADDRESS_SIZE 128
 
+/* The row of a command's option table that says where the server is. */
+#define CLI_DOOR_OPTION(flags, field)                                                              \
+    {                                                                                              \
+        .name = "server", .type = OPTION_STRING, .offset = offsetof(flags, field),                 \
+        .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"                          \
+    }
+
 /* The answer to one request; free the body with buf_done. */
 struct cli_door_answer {
     int status;

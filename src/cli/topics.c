@@ -34,10 +34,7 @@ struct flags {
 };
 
 const struct option cli_topics_options[] = {
-    {.name = "server",
-     .type = OPTION_STRING,
-     .offset = offsetof(struct flags, server),
-     .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"},
+    CLI_DOOR_OPTION(struct flags, server),
     {.name = "partitions",
      .type = OPTION_STRING,
      .offset = offsetof(struct flags, partitions),
@@ -148,27 +145,12 @@ static struct slice text(const struct format_json_value *value)
     return value->kind == FORMAT_JSON_NUMBER ? value->raw : SLICE_LITERAL("-");
 }
 
-/* In the largest unit that divides it: as contracts are written. */
-static void add_duration(struct buf *out, uint64_t ms)
-{
-    static const struct {
-        uint64_t ms;
-        const char *name;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    size_t i = 0;
-    /* Ends at the last unit, which divides everything. */
-    while (ms % units[i].ms != 0)
-        i++;
-    buf_add_u64(out, ms / units[i].ms);
-    buf_add_string(out, units[i].name);
-}
-
 static void add_retention(struct buf *out, const struct format_json_value found[static FIELDS])
 {
     uint64_t ms = number(&found[RETENTION_MS]);
     uint64_t bytes = number(&found[RETENTION_BYTES]);
     if (ms > 0)
-        add_duration(out, ms);
+        buf_add_duration(out, ms);
     if (ms > 0 && bytes > 0)
         buf_add_string(out, ", ");
     if (bytes > 0)

@@ -27,10 +27,7 @@ struct flags {
 };
 
 const struct option cli_user_options[] = {
-    {.name = "server",
-     .type = OPTION_STRING,
-     .offset = offsetof(struct flags, server),
-     .help = "the admin door; else GARNER_SERVER, else 127.0.0.1:9600"},
+    CLI_DOOR_OPTION(struct flags, server),
     {.name = "password_file",
      .type = OPTION_STRING,
      .offset = offsetof(struct flags, password_file),

@@ -49,18 +49,24 @@ const struct flow_sink_state *flow_snapshot_sink(const struct flow_snapshot *sna
     return NULL;
 }
 
-int64_t flow_settled_skip(const struct flow_settled *settled, int64_t offset)
+uint32_t flow_settled_place(const struct flow_settled_run *runs, uint32_t count, int64_t offset)
 {
-    ASSERT(settled->runs || settled->count == 0);
+    ASSERT(runs || count == 0);
     uint32_t low = 0;
-    uint32_t high = settled->count; /* the first run that ends behind `offset` */
+    uint32_t high = count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (settled->runs[middle].end_offset <= offset)
+        if (runs[middle].end_offset <= offset)
             low = middle + 1;
         else
             high = middle;
     }
+    return low;
+}
+
+int64_t flow_settled_skip(const struct flow_settled *settled, int64_t offset)
+{
+    uint32_t low = flow_settled_place(settled->runs, settled->count, offset);
     bool inside = low < settled->count && settled->runs[low].first_offset <= offset;
     return inside ? settled->runs[low].end_offset : offset;
 }

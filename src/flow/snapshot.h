@@ -117,6 +117,8 @@ const struct flow_topic_state *flow_snapshot_topic_by_id(const struct flow_snaps
 /* The sink called `name`, or NULL. */
 const struct flow_sink_state *flow_snapshot_sink(const struct flow_snapshot *snapshot,
                                                  struct slice name);
+/* The first of the runs that ends behind `offset`; `count` where none does. */
+uint32_t flow_settled_place(const struct flow_settled_run *runs, uint32_t count, int64_t offset);
 /* The first offset at or past `offset` that is not settled. */
 int64_t flow_settled_skip(const struct flow_settled *settled, int64_t offset);
 /* True when every equation of the ledger holds. */

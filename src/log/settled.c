@@ -36,26 +36,10 @@ err_t log_settled_reserve(struct log_settled *settled, uint32_t count)
     return err_ok();
 }
 
-/* The first run that ends behind `offset`. */
-static uint32_t place(const struct log_settled *settled, int64_t offset)
-{
-    uint32_t low = 0;
-    uint32_t high = settled->count;
-    ASSERT(settled->runs || high == 0);
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (settled->runs[middle].end_offset <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 bool log_settled_overlaps(const struct log_settled *settled, int64_t first, int64_t end)
 {
     ASSERT(first < end);
-    uint32_t at = place(settled, first);
+    uint32_t at = flow_settled_place(settled->runs, settled->count, first);
     return at < settled->count && settled->runs[at].first_offset < end;
 }
 
@@ -81,7 +65,7 @@ err_t log_settled_add(struct log_settled *settled, const struct flow_settled_run
         log_settled_overlaps(settled, run->first_offset, run->end_offset))
         return err_make(ERR_CORRUPT);
     TRY(log_settled_reserve(settled, 1));
-    uint32_t at = place(settled, run->first_offset);
+    uint32_t at = flow_settled_place(settled->runs, settled->count, run->first_offset);
     struct flow_settled_run *runs = settled->runs;
     bool before = at > 0 && runs[at - 1].end_offset == run->first_offset;
     bool behind = at < settled->count && runs[at].first_offset == run->end_offset;
@@ -141,7 +125,7 @@ uint64_t log_settled_remove(struct log_settled *settled, int64_t first, int64_t 
 {
     ASSERT(first <= end);
     uint64_t gone = 0;
-    uint32_t at = place(settled, first);
+    uint32_t at = flow_settled_place(settled->runs, settled->count, first);
     if (at < settled->count && settled->runs[at].first_offset < first &&
         settled->runs[at].end_offset > end) {
         gone = cut_in_two(settled, at, first, end);
@@ -177,7 +161,7 @@ uint64_t log_settled_remove(struct log_settled *settled, int64_t first, int64_t 
  * is held. */
 int64_t log_settled_end(const struct log_settled *settled, int64_t offset)
 {
-    uint32_t at = place(settled, offset);
+    uint32_t at = flow_settled_place(settled->runs, settled->count, offset);
     ASSERT(at <= settled->count);
     bool inside = at < settled->count && settled->runs[at].first_offset <= offset;
     return inside ? settled->runs[at].end_offset : offset;

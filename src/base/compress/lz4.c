@@ -4,7 +4,6 @@
 #define LZ4F_STATIC_LINKING_ONLY
 #include <lz4frame.h>
 
-#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/compress/room.h"
 
@@ -44,19 +43,6 @@ err_t lz4_compress(struct slice plain, struct buf *out)
     return err_ok();
 }
 
-static void *allocate(void *context, size_t size)
-{
-    (void)context;
-    ASSERT(size > 0);
-    return mem_alloc(size);
-}
-
-static void release(void *context, void *block)
-{
-    (void)context;
-    mem_free(block);
-}
-
 static err_t error_of(LZ4F_errorCode_t code)
 {
     ASSERT(LZ4F_isError(code));
@@ -87,7 +73,8 @@ static err_t decompress_frame(LZ4F_dctx *context, struct slice packed,
 
 err_t lz4_decompress(struct slice packed, size_t size_max, struct buf *out)
 {
-    static const LZ4F_CustomMem memory = {.customAlloc = allocate, .customFree = release};
+    static const LZ4F_CustomMem memory = {.customAlloc = compress_allocate,
+                                          .customFree = compress_release};
     LZ4F_dctx *context = LZ4F_createDecompressionContext_advanced(memory, LZ4F_VERSION);
     if (!context)
         return err_make(ERR_MEMORY);

@@ -1,5 +1,6 @@
 #include "base/compress/room.h"
 
+#include "base/alloc.h"
 #include "base/assert.h"
 
 /*
@@ -51,4 +52,17 @@ err_t compress_end(const struct compress_result *result, err_t err)
     if (!err_is_ok(err))
         out->size = result->size_before;
     return err;
+}
+
+void *compress_allocate(void *context, size_t size)
+{
+    (void)context;
+    ASSERT(size > 0);
+    return mem_alloc(size);
+}
+
+void compress_release(void *context, void *block)
+{
+    (void)context;
+    mem_free(block);
 }

@@ -24,3 +24,7 @@ err_t compress_step(const struct compress_result *result, uint8_t **room, size_t
 /* Ends it with what became of it. Returns that, or ERR_TOO_LARGE; the content is as it was after
  * any failure. */
 err_t compress_end(const struct compress_result *result, err_t err);
+
+/* The program's memory as libraries ask for it: `context` is not looked at. */
+void *compress_allocate(void *context, size_t size);
+void compress_release(void *context, void *block);

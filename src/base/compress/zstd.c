@@ -6,7 +6,6 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/compress/room.h"
 #include "base/cursor.h"
@@ -25,20 +24,8 @@
 
 #define LEVEL 1
 
-static void *allocate(void *context, size_t size)
-{
-    (void)context;
-    ASSERT(size > 0);
-    return mem_alloc(size);
-}
-
-static void release(void *context, void *block)
-{
-    (void)context;
-    mem_free(block);
-}
-
-static const ZSTD_customMem memory = {.customAlloc = allocate, .customFree = release};
+static const ZSTD_customMem memory = {.customAlloc = compress_allocate,
+                                      .customFree = compress_release};
 
 static err_t error_of(size_t result)
 {

@@ -17,37 +17,23 @@
 /* Of a name in the DNS (RFC 1035 section 3.1), as text. */
 #define HOST_NAME_SIZE_MAX 253
 
-struct unit {
-    const char *name;
-    uint64_t value;
-};
-
-/* Largest first. */
-static const struct unit size_units[] = {
-    {"TiB", UINT64_C(1) << 40}, {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"B", 1},
-};
-static const struct unit duration_units[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
-};
-
-/* In the largest unit that `value` is a whole number of: as one would write it in the file. */
-static void add_in_units(struct buf *out, uint64_t value, const struct unit units[static 5])
+/* In the largest unit that it is a whole number of: as one would write it in the file. */
+static void add_size(struct buf *out, uint64_t bytes)
 {
-    const struct unit *unit = units;
-    /* The smallest unit divides all; 0 has no unit larger than it. */
-    while (value % unit->value != 0 || (value == 0 && unit->value > 1))
-        unit++;
-    ASSERT(unit < units + 5);
-    buf_add_u64(out, value / unit->value);
-    buf_add_string(out, unit->name);
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t i = 0;
+    for (; bytes > 0 && bytes % 1024 == 0 && i < 4; i++)
+        bytes /= 1024;
+    buf_add_u64(out, bytes);
+    buf_add_string(out, units[i]);
 }
 
 static void add_bound(struct buf *out, const struct option *option, uint64_t value)
 {
     if (option->type == OPTION_SIZE)
-        add_in_units(out, value, size_units);
+        add_size(out, value);
     else if (option->type == OPTION_DURATION)
-        add_in_units(out, value, duration_units);
+        buf_add_duration(out, value);
     else
         buf_add_u64(out, value);
 }

@@ -199,6 +199,36 @@ static void sizes_are_written_for_people(void **state)
     }
 }
 
+static void durations_are_written_as_they_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } rows[] = {
+        {0, "0ms"},
+        {1, "1ms"},
+        {999, "999ms"},
+        {1000, "1s"},
+        {1500, "1500ms"},
+        {90000, "90s"},
+        {3600000, "1h"},
+        {86400000, "1d"},
+        {90000000, "25h"},
+        {604800000, "7d"},
+        {UINT64_MAX, "18446744073709551615ms"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf b = {0};
+        uint64_t ms = 1;
+        buf_add_duration(&b, rows[i].ms);
+        assert_slice(buf_slice(&b), rows[i].text);
+        assert_true(err_is_ok(number_parse_duration(buf_slice(&b), &ms)));
+        assert_int_equal(ms, rows[i].ms);
+        buf_done(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +238,7 @@ int main(void)
         cmocka_unit_test(sizes_have_decimal_and_binary_units),
         cmocka_unit_test(durations_need_a_unit_unless_zero),
         cmocka_unit_test(sizes_are_written_for_people),
+        cmocka_unit_test(durations_are_written_as_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

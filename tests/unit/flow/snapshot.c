@@ -109,10 +109,14 @@ static void settled_offsets_are_skipped(void **state)
     struct flow_settled_run runs[] = {{2, 5, 3}, {7, 8, 1}};
     struct flow_settled settled = {runs, 2};
     static const int64_t next[] = {0, 1, 5, 5, 5, 5, 6, 8, 8, 9};
-    for (int64_t i = 0; i < 10; i++)
+    static const uint32_t place[] = {0, 0, 0, 0, 0, 1, 1, 1, 2, 2};
+    for (int64_t i = 0; i < 10; i++) {
         assert_int_equal(flow_settled_skip(&settled, i), next[i]);
+        assert_int_equal(flow_settled_place(runs, 2, i), place[i]);
+    }
     settled = (struct flow_settled){0};
     assert_int_equal(flow_settled_skip(&settled, 3), 3);
+    assert_int_equal(flow_settled_place(NULL, 0, 3), 0);
 }
 
 int main(void)

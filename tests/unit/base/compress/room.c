@@ -68,12 +68,28 @@ static void a_failure_takes_back_what_was_written(void **state)
     buf_done(&out);
 }
 
+static void memory_for_libraries_is_the_programs(void **state)
+{
+    (void)state;
+    mem_fail_after(0);
+    uint64_t mark = mem_alloc_count();
+    void *block = compress_allocate(NULL, 100);
+    assert_non_null(block);
+    assert_int_equal(mem_alloc_count() - mark, 1);
+    compress_release(NULL, block);
+    compress_release(NULL, NULL);
+    mem_fail_after(1);
+    assert_null(compress_allocate(NULL, 100));
+    mem_fail_after(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_that_cannot_be_had_latches_nothing),
         cmocka_unit_test(a_result_may_have_its_limit_and_no_byte_more),
         cmocka_unit_test(a_failure_takes_back_what_was_written),
+        cmocka_unit_test(memory_for_libraries_is_the_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

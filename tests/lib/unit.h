@@ -18,6 +18,9 @@
 
 #include "base/slice.h"
 
+/* A test whose `*state` the file's own set_up makes and tear_down, also after a failure, ends. */
+#define fixture_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 #define assert_slice(s, text) unit_assert_slice(s, text, __FILE__, __LINE__)
 
 static inline void unit_assert_slice(struct slice s, const char *text, const char *file, int line)

@@ -22,22 +22,71 @@ static void fix_sums(struct buf *bytes)
     put_u32le(bytes->data + 36, crc32c(0, bytes->data, 36));
 }
 
+/* A checkpoint, and what is read of it. */
+struct fixture {
+    struct held held;
+    struct log_state read;
+    struct log_checkpoint checkpoint;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = *state = calloc(1, sizeof(*f));
+    build(&f->held);
+    log_state_init(&f->read, 7);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    log_state_done(&f->read);
+    done(&f->held);
+    free(f);
+    return 0;
+}
+
+static void encode(struct held *held)
+{
+    log_checkpoint_encode(&held->checkpoint, &held->state, &held->bytes);
+}
+
+static void read_back(struct fixture *f)
+{
+    assert_code(log_checkpoint_decode(buf_slice(&f->held.bytes), &f->checkpoint, &f->read), OK);
+}
+
+/* What was read is written as the same bytes. */
+static void assert_same_again(const struct fixture *f)
+{
+    struct buf again = {0};
+    log_checkpoint_encode(&f->checkpoint, &f->read, &again);
+    assert_int_equal(again.size, f->held.bytes.size);
+    assert_memory_equal(again.data, f->held.bytes.data, again.size);
+    buf_done(&again);
+}
+
+/* What becomes of the bytes with sums that fit. */
+#define assert_resummed(f, expected)                                                               \
+    do {                                                                                           \
+        fix_sums(&(f)->held.bytes);                                                                \
+        assert_code(decode(buf_slice(&(f)->held.bytes)), expected);                                \
+    } while (0)
+
 static void the_header_has_its_bytes_at_fixed_offsets(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    const uint8_t *b = held.bytes.data;
+    struct fixture *f = *state;
+    const uint8_t *b = f->held.bytes.data;
     assert_memory_equal(b, "GCKP", 4);
     assert_int_equal(get_u32le(b + 4), 4);
-    assert_int_equal(get_u64le(b + 8), held.bytes.size - HEADER_SIZE);
-    assert_memory_equal(b + 16, held.checkpoint.uuid.bytes, 16);
-    assert_int_equal(get_u32le(b + 32), crc32c(0, b + HEADER_SIZE, held.bytes.size - HEADER_SIZE));
+    assert_int_equal(get_u64le(b + 8), f->held.bytes.size - HEADER_SIZE);
+    assert_memory_equal(b + 16, f->held.checkpoint.uuid.bytes, 16);
+    assert_int_equal(get_u32le(b + 32),
+                     crc32c(0, b + HEADER_SIZE, f->held.bytes.size - HEADER_SIZE));
     assert_int_equal(get_u32le(b + 36), crc32c(0, b, 36));
     assert_memory_equal(b + HEADER_SIZE, "GWAL", 4);
     assert_int_equal(get_u64le(b + HEADER_SIZE + LOG_FRAME_HEADER_SIZE), 1);
     assert_int_equal(get_u32le(b + AT_STATE), 3);
-    done(&held);
 }
 
 static void assert_same_partition(const struct log_partition *a, const struct log_partition *b)
@@ -57,41 +106,34 @@ static void assert_same_partition(const struct log_partition *a, const struct lo
 
 static void what_is_decoded_is_the_state_that_was(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    build(&held);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_int_equal(checkpoint.last.lsn, 9);
-    assert_int_equal(checkpoint.sealed_file, 1);
-    assert_false(checkpoint.clean);
-    assert_true(uuid_equal(&checkpoint.uuid, &held.checkpoint.uuid));
+    struct fixture *f = *state;
+    read_back(f);
+    assert_int_equal(f->checkpoint.last.lsn, 9);
+    assert_int_equal(f->checkpoint.sealed_file, 1);
+    assert_false(f->checkpoint.clean);
+    assert_true(uuid_equal(&f->checkpoint.uuid, &f->held.checkpoint.uuid));
     for (uint32_t p = 0; p < 3; p++)
-        assert_same_partition(log_state_partition(&held.state, 1, p),
-                              log_state_partition(&read, 1, p));
-    const struct log_topic *topic = log_state_topic_named(&read, slice_string("flights"));
+        assert_same_partition(log_state_partition(&f->held.state, 1, p),
+                              log_state_partition(&f->read, 1, p));
+    const struct log_topic *topic = log_state_topic_named(&f->read, slice_string("flights"));
     assert_int_equal(topic->config.codec, FLOW_CODEC_ZSTD);
     assert_int_equal(topic->config.retention_bytes, UINT64_C(5) << 32);
     assert_true(topic->config.expire_undelivered);
     assert_int_equal(topic->received, 100);
     assert_int_equal(topic->dead_lettered, 4);
-    assert_null(log_state_topic_named(&read, slice_string("old")));
-    assert_null(log_state_topic(&read, 3));
-    const struct log_sink *lake = log_state_sink_named(&read, slice_string("lake"));
+    assert_null(log_state_topic_named(&f->read, slice_string("old")));
+    assert_null(log_state_topic(&f->read, 3));
+    const struct log_sink *lake = log_state_sink_named(&f->read, slice_string("lake"));
     assert_true(lake->open && lake->prepared);
     assert_int_equal(lake->range_count, 2);
     assert_int_equal(lake->cursors[0].offset, 12);
     assert_int_equal(lake->cursors[0].records, 12);
     assert_memory_equal(lake->outputs.data, "two files", 9);
-    assert_false(log_state_sink(&read, 2)->open);
+    assert_false(log_state_sink(&f->read, 2)->open);
     /* The segment that expired, and the deleted topic's all. */
-    assert_int_equal(read.doomed_count, 2);
-    assert_int_equal(read.doomed[0].base_offset, -1);
-    assert_int_equal(read.doomed[1].base_offset, 0);
-    log_state_done(&read);
-    done(&held);
+    assert_int_equal(f->read.doomed_count, 2);
+    assert_int_equal(f->read.doomed[0].base_offset, -1);
+    assert_int_equal(f->read.doomed[1].base_offset, 0);
 }
 
 /* A sink that has refused two records of the first partition, and is given one of them again. */
@@ -111,28 +153,21 @@ static void redrive(struct log_state *state)
 
 static void letters_on_their_way_to_a_sink_go_on_after_a_start(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    build(&held);
-    redrive(&held.state);
-    buf_reset(&held.bytes);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    const struct log_sink *base = log_state_sink(&read, 3);
+    struct fixture *f = *state;
+    redrive(&f->held.state);
+    buf_reset(&f->held.bytes);
+    encode(&f->held);
+    read_back(f);
+    const struct log_sink *base = log_state_sink(&f->read, 3);
     assert_true(base->prepared && base->redrives);
-    assert_false(log_state_sink(&read, 1)->redrives);
-    assert_true(log_state_held(&read, 2, 0, 6));
+    assert_false(log_state_sink(&f->read, 1)->redrives);
+    assert_true(log_state_held(&f->read, 2, 0, 6));
     struct payload p = {0};
     payload_sink_commit(&p, 3, 2);
-    apply(&read, &p, 2);
+    apply(&f->read, &p, 2);
     assert_int_equal(base->delivered, 1);
     assert_int_equal(base->dead_lettered, 1);
-    assert_int_equal(log_state_topic(&read, 2)->letters.redriven, 1);
-    log_state_done(&read);
-    done(&held);
+    assert_int_equal(log_state_topic(&f->read, 2)->letters.redriven, 1);
 }
 
 static void letters_that_cannot_be_redriven_are_damage(void **state)
@@ -150,7 +185,7 @@ static void letters_that_cannot_be_redriven_are_damage(void **state)
         redrive(&held.state);
         log_state_sink(&held.state, 3)->ranges[0] = wrong[i];
         buf_reset(&held.bytes);
-        log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+        encode(&held);
         assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
         done(&held);
     }
@@ -158,52 +193,34 @@ static void letters_that_cannot_be_redriven_are_damage(void **state)
 
 static void what_is_encoded_again_is_the_same_bytes(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
-    build(&held);
-    held.checkpoint.clean = true;
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_true(checkpoint.clean);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
-    done(&held);
+    struct fixture *f = *state;
+    f->held.checkpoint.clean = true;
+    encode(&f->held);
+    read_back(f);
+    assert_true(f->checkpoint.clean);
+    assert_same_again(f);
 }
 
 static void a_decoded_state_goes_on_as_the_one_that_was(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
+    struct fixture *f = *state;
     struct buf one = {0}, two = {0};
-    build(&held);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
+    read_back(f);
     struct payload p = {0};
     payload_batch(&p, 1, 0, 25, 4);
     payload_sink_commit(&p, 1, 2);
     payload_topic(&p, 4, "old", 1, 0);
     put_topic(&p, (struct flow_topic_change){
                       .op = FLOW_TOPIC_LOG_START, .topic_id = 1, .start_offset = 29});
-    apply(&held.state, &p, 2);
-    apply(&read, &p, 2);
-    assert_int_equal(log_state_sink(&read, 1)->expired, 4);
-    log_checkpoint_encode(&checkpoint, &held.state, &one);
-    log_checkpoint_encode(&checkpoint, &read, &two);
+    apply(&f->held.state, &p, 2);
+    apply(&f->read, &p, 2);
+    assert_int_equal(log_state_sink(&f->read, 1)->expired, 4);
+    log_checkpoint_encode(&f->checkpoint, &f->held.state, &one);
+    log_checkpoint_encode(&f->checkpoint, &f->read, &two);
     assert_int_equal(one.size, two.size);
     assert_memory_equal(one.data, two.data, one.size);
     buf_done(&one);
     buf_done(&two);
-    log_state_done(&read);
-    done(&held);
 }
 
 static void settle_some(struct held *held)
@@ -212,88 +229,63 @@ static void settle_some(struct held *held)
     payload_settle(&p, FLOW_SETTLE_REDRIVEN, 2, 1, 2);
     payload_settle(&p, FLOW_SETTLE_PURGED, 2, 3, 4);
     apply(&held->state, &p, 2);
-    log_checkpoint_encode(&held->checkpoint, &held->state, &held->bytes);
+    encode(held);
 }
 
 static void settled_letters_are_a_part_of_it(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
-    build(&held);
-    settle_some(&held);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    const struct log_topic *dlq = log_state_topic(&read, 2);
+    struct fixture *f = *state;
+    settle_some(&f->held);
+    read_back(f);
+    const struct log_topic *dlq = log_state_topic(&f->read, 2);
     assert_int_equal(dlq->letters.redriven, 1);
     assert_int_equal(dlq->letters.purged, 1);
     assert_int_equal(dlq->partitions[0].settled.count, 2);
     assert_int_equal(dlq->partitions[0].settled.records, 2);
     assert_int_equal(dlq->partitions[0].settled.runs[1].first_offset, 3);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
-    done(&held);
+    assert_same_again(f);
 }
 
 /* Where nothing is said of letters, what the start has passed had expired. */
 static void without_settled_letters_what_is_gone_expired(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    build(&held);
+    struct fixture *f = *state;
     struct payload p = {0};
     put_topic(&p, (struct flow_topic_change){
                       .op = FLOW_TOPIC_LOG_START, .topic_id = 2, .start_offset = 3});
-    apply(&held.state, &p, 2);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_int_equal(log_state_topic(&read, 2)->letters.expired, 3);
-    log_state_done(&read);
-    done(&held);
+    apply(&f->held.state, &p, 2);
+    encode(&f->held);
+    read_back(f);
+    assert_int_equal(log_state_topic(&f->read, 2)->letters.expired, 3);
 }
 
 static void settled_letters_that_contradict_the_queue_are_corrupt(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    settle_some(&held);
+    struct fixture *f = *state;
+    settle_some(&f->held);
     /* The list ends with two runs of 24 bytes each: first, end, records. Behind it are two that are
      * empty. */
-    size_t runs = held.bytes.size - VERSION_4_NONE - 4 - 48;
+    size_t runs = f->held.bytes.size - VERSION_4_NONE - 4 - 48;
     static const struct {
         size_t at;
         uint64_t value;
     } wrong[] = {{0, 2},  {0, UINT64_MAX}, {8, 5},  {8, 3},          {16, 0},
                  {16, 2}, {24, 1},         {32, 5}, {32, UINT64_MAX}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        uint8_t *at = held.bytes.data + runs + wrong[i].at;
+        uint8_t *at = f->held.bytes.data + runs + wrong[i].at;
         uint64_t good = get_u64le(at);
         put_u64le(at, wrong[i].value);
-        fix_sums(&held.bytes);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        assert_resummed(f, CORRUPT);
         put_u64le(at, good);
     }
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
+    assert_resummed(f, OK);
     /* Of a topic that is no queue; version 1 with a list. */
     size_t list = runs - 8 - 40;
-    put_u32le(held.bytes.data + list, 1);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    put_u32le(held.bytes.data + list, 2);
-    put_u32le(held.bytes.data + 4, 1);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    put_u32le(f->held.bytes.data + list, 1);
+    assert_resummed(f, CORRUPT);
+    put_u32le(f->held.bytes.data + list, 2);
+    put_u32le(f->held.bytes.data + 4, 1);
+    assert_resummed(f, CORRUPT);
 }
 
 static void put_request(struct payload *p, const struct flow_request *request)
@@ -315,67 +307,44 @@ static void send_some(struct held *held)
                                            .answer = SLICE_LITERAL("told")});
     put_request(&p, &(struct flow_request){.kind = FLOW_REQUEST_NUMBERED, .topic_id = 2});
     apply(&held->state, &p, 2);
-    log_checkpoint_encode(&held->checkpoint, &held->state, &held->bytes);
+    encode(held);
 }
 
 static void requests_that_count_once_are_a_part_of_it(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
-    build(&held);
-    send_some(&held);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    const struct log_requests *requests = log_state_topic(&read, 1)->requests;
+    struct fixture *f = *state;
+    send_some(&f->held);
+    read_back(f);
+    const struct log_requests *requests = log_state_topic(&f->read, 1)->requests;
     assert_int_equal(requests->producers.count, 1);
     assert_int_equal(requests->answers.count, 1);
-    assert_int_equal(log_state_topic(&read, 2)->requests->producers.count, 1);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
+    assert_int_equal(log_state_topic(&f->read, 2)->requests->producers.count, 1);
+    assert_same_again(f);
     /* Of topics that fall, of none, and of a version that has no such list. */
-    size_t second = held.bytes.size - VERSION_4_NONE - 44;
+    size_t second = f->held.bytes.size - VERSION_4_NONE - 44;
     static const uint32_t wrong[] = {1, 0, 9};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        put_u32le(held.bytes.data + second, wrong[i]);
-        fix_sums(&held.bytes);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        put_u32le(f->held.bytes.data + second, wrong[i]);
+        assert_resummed(f, CORRUPT);
     }
-    put_u32le(held.bytes.data + second, 2);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    put_u32le(held.bytes.data + 4, 2);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    put_u32le(f->held.bytes.data + second, 2);
+    assert_resummed(f, OK);
+    put_u32le(f->held.bytes.data + 4, 2);
+    assert_resummed(f, CORRUPT);
 }
 
 static void a_version_without_requests_is_read(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    held.bytes.size -= VERSION_4_NONE + 4;
-    put_u32le(held.bytes.data + 4, 2);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    done(&held);
+    struct fixture *f = *state;
+    f->held.bytes.size -= VERSION_4_NONE + 4;
+    put_u32le(f->held.bytes.data + 4, 2);
+    assert_resummed(f, OK);
 }
 
 static void open_topics_are_a_part_of_it(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
+    struct fixture *f = *state;
     struct payload p = {0};
-    build(&held);
     static const struct flow_topic_config config = {.retention_ms = 60000,
                                                     .retention_bytes = 77,
                                                     .codec = FLOW_CODEC_LZ4,
@@ -389,73 +358,51 @@ static void open_topics_are_a_part_of_it(void **state)
                                                  .partition_count = 2,
                                                  .config = config});
     put_topic(&p, (struct flow_topic_change){.op = FLOW_TOPIC_DELETE, .topic_id = 5});
-    apply(&held.state, &p, 2);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_memory_equal(&log_state_topic(&read, 6)->config, &config, sizeof config);
-    assert_false(log_state_topic(&read, 1)->config.open);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
+    apply(&f->held.state, &p, 2);
+    encode(&f->held);
+    read_back(f);
+    assert_memory_equal(&log_state_topic(&f->read, 6)->config, &config, sizeof config);
+    assert_false(log_state_topic(&f->read, 1)->config.open);
+    assert_same_again(f);
     /* Of two topics 12 bytes each: one that is deleted, was there before, is none or a contract's
      * that keeps otherwise; given what there is not. */
-    size_t second = held.bytes.size - OFFSETS_NONE - SEQUENCES_SIZE - 12;
+    size_t second = f->held.bytes.size - OFFSETS_NONE - SEQUENCES_SIZE - 12;
     static const uint32_t wrong[][2] = {{0, 5}, {0, 4}, {0, 0}, {0, 9}, {8, 16}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        uint8_t *at = held.bytes.data + second + wrong[i][0];
+        uint8_t *at = f->held.bytes.data + second + wrong[i][0];
         uint32_t good = get_u32le(at);
         put_u32le(at, wrong[i][1]);
-        fix_sums(&held.bytes);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        assert_resummed(f, CORRUPT);
         put_u32le(at, good);
     }
-    put_u32le(held.bytes.data + second - 12, 1);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    put_u32le(f->held.bytes.data + second - 12, 1);
+    assert_resummed(f, CORRUPT);
 }
 
 static void producers_are_a_part_of_it(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
+    struct fixture *f = *state;
     struct payload p = {0};
-    build(&held);
     put_request(&p, &(struct flow_request){
                         .kind = FLOW_REQUEST_SEQUENCED,
                         .topic_id = 1,
                         .base_offset = 7,
                         .batch = {.producer_id = 5, .partition = 2, .first = 9, .count = 3}});
     p.size += log_entry_put_producer_id(p.bytes + p.size, 77);
-    apply(&held.state, &p, 2);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_int_equal(read.sequences.used_count, 1);
-    assert_int_equal(read.sequences.next_id, 78);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
+    apply(&f->held.state, &p, 2);
+    encode(&f->held);
+    read_back(f);
+    assert_int_equal(f->read.sequences.used_count, 1);
+    assert_int_equal(f->read.sequences.next_id, 78);
+    assert_same_again(f);
     /* Of a partition that is not there, and of a version that has no such list. */
-    uint8_t *pair = held.bytes.data + held.bytes.size - OFFSETS_NONE - 40 - 16;
+    uint8_t *pair = f->held.bytes.data + f->held.bytes.size - OFFSETS_NONE - 40 - 16;
     put_u32le(pair + 4, 3);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    assert_resummed(f, CORRUPT);
     put_u32le(pair + 4, 2);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    put_u32le(held.bytes.data + 4, 3);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    assert_resummed(f, OK);
+    put_u32le(f->held.bytes.data + 4, 3);
+    assert_resummed(f, CORRUPT);
 }
 
 static void put_offset(struct payload *p, const char *group, uint32_t partition, int64_t offset)
@@ -471,132 +418,97 @@ static void put_offset(struct payload *p, const char *group, uint32_t partition,
 
 static void offsets_of_groups_are_a_part_of_it(void **state)
 {
-    (void)state;
-    struct held held;
-    struct log_state read;
-    struct log_checkpoint checkpoint;
-    struct buf again = {0};
+    struct fixture *f = *state;
     struct payload p = {0};
-    build(&held);
     put_offset(&p, "a", 0, 3);
     put_offset(&p, "a", 2, 4);
     put_offset(&p, "b", 0, 5);
-    apply(&held.state, &p, 2);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    log_state_init(&read, 7);
-    assert_code(log_checkpoint_decode(buf_slice(&held.bytes), &checkpoint, &read), OK);
-    assert_int_equal(read.offsets.count, 3);
-    assert_int_equal(read.offsets.group_count, 2);
-    log_checkpoint_encode(&checkpoint, &read, &again);
-    assert_int_equal(again.size, held.bytes.size);
-    assert_memory_equal(again.data, held.bytes.data, again.size);
-    buf_done(&again);
-    log_state_done(&read);
+    apply(&f->held.state, &p, 2);
+    encode(&f->held);
+    read_back(f);
+    assert_int_equal(f->read.offsets.count, 3);
+    assert_int_equal(f->read.offsets.group_count, 2);
+    assert_same_again(f);
     /* The last one: topic, partition, offset, ... Of no topic, one that is not there, no partition
      * of it, before the beginning. */
-    size_t last = held.bytes.size - 25;
+    size_t last = f->held.bytes.size - 25;
     static const struct {
         size_t at;
         uint32_t value;
     } wrong[] = {{0, 0}, {0, 9}, {4, 3}, {12, UINT32_MAX}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        uint8_t *at = held.bytes.data + last + wrong[i].at;
+        uint8_t *at = f->held.bytes.data + last + wrong[i].at;
         uint32_t good = get_u32le(at);
         put_u32le(at, wrong[i].value);
-        fix_sums(&held.bytes);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+        assert_resummed(f, CORRUPT);
         put_u32le(at, good);
     }
     /* A group that is there twice. */
-    held.bytes.data[last - 1] = 'a';
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    held.bytes.data[last - 1] = 'b';
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    done(&held);
+    f->held.bytes.data[last - 1] = 'a';
+    assert_resummed(f, CORRUPT);
+    f->held.bytes.data[last - 1] = 'b';
+    assert_resummed(f, OK);
 }
 
 static void a_version_without_open_topics_producers_and_offsets_is_read(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    held.bytes.size -= VERSION_4_NONE;
-    put_u32le(held.bytes.data + 4, 3);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    done(&held);
+    struct fixture *f = *state;
+    f->held.bytes.size -= VERSION_4_NONE;
+    put_u32le(f->held.bytes.data + 4, 3);
+    assert_resummed(f, OK);
 }
 
 static void any_flipped_bit_is_corrupt(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    for (size_t i = 0; i < held.bytes.size; i++) {
+    struct fixture *f = *state;
+    for (size_t i = 0; i < f->held.bytes.size; i++) {
         uint8_t bit = (uint8_t)(1u << i % 8);
-        held.bytes.data[i] ^= bit;
-        assert_code(log_checkpoint_check(buf_slice(&held.bytes)), CORRUPT);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-        held.bytes.data[i] ^= bit;
+        f->held.bytes.data[i] ^= bit;
+        assert_code(log_checkpoint_check(buf_slice(&f->held.bytes)), CORRUPT);
+        assert_code(decode(buf_slice(&f->held.bytes)), CORRUPT);
+        f->held.bytes.data[i] ^= bit;
     }
-    assert_code(decode(buf_slice(&held.bytes)), OK);
-    done(&held);
+    assert_code(decode(buf_slice(&f->held.bytes)), OK);
 }
 
 static void a_checkpoint_cut_short_is_corrupt(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    for (size_t size = 0; size < held.bytes.size; size++)
-        assert_code(decode(slice_make(held.bytes.data, size)), CORRUPT);
+    struct fixture *f = *state;
+    for (size_t size = 0; size < f->held.bytes.size; size++)
+        assert_code(decode(slice_make(f->held.bytes.data, size)), CORRUPT);
     /* Also where the sums were made of what is left. */
-    for (size_t size = held.bytes.size - 1; size > HEADER_SIZE; size--) {
-        held.bytes.size = size;
-        fix_sums(&held.bytes);
-        assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
+    for (size_t size = f->held.bytes.size - 1; size > HEADER_SIZE; size--) {
+        f->held.bytes.size = size;
+        assert_resummed(f, CORRUPT);
     }
-    done(&held);
 }
 
 static void bytes_behind_the_end_are_corrupt(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    buf_add_byte(&held.bytes, 0);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    struct fixture *f = *state;
+    buf_add_byte(&f->held.bytes, 0);
+    assert_resummed(f, CORRUPT);
 }
 
 static void a_newer_version_is_told_from_damage(void **state)
 {
-    (void)state;
-    struct held held;
+    struct fixture *f = *state;
     uint64_t sealed = 77;
-    build(&held);
-    put_u32le(held.bytes.data + 4, LOG_CHECKPOINT_VERSION + 1);
-    fix_sums(&held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), VERSION);
-    assert_code(log_checkpoint_sealed(buf_slice(&held.bytes), &sealed), VERSION);
+    put_u32le(f->held.bytes.data + 4, LOG_CHECKPOINT_VERSION + 1);
+    assert_resummed(f, VERSION);
+    assert_code(log_checkpoint_sealed(buf_slice(&f->held.bytes), &sealed), VERSION);
     assert_int_equal(sealed, 77);
-    done(&held);
 }
 
 /* Whatever stands there, with sums that fit: refused, or taken and good to be used. */
 static void random_content_is_refused_or_whole(void **state)
 {
-    (void)state;
+    struct fixture *f = *state;
     uint64_t seed = unit_seed();
-    struct held held;
     uint32_t refused = 0;
-    build(&held);
     for (int i = 0; i < 3000; i++) {
         struct buf bytes = {0};
-        buf_add_slice(&bytes, buf_slice(&held.bytes));
+        buf_add_slice(&bytes, buf_slice(&f->held.bytes));
         size_t at = HEADER_SIZE + unit_random(&seed) % (bytes.size - HEADER_SIZE);
         bytes.data[at] = (uint8_t)unit_random(&seed);
         fix_sums(&bytes);
@@ -616,66 +528,59 @@ static void random_content_is_refused_or_whole(void **state)
         buf_done(&bytes);
     }
     assert_true(refused > 300);
-    done(&held);
 }
 
 static void a_checkpoint_that_says_its_own_file_is_sealed_is_corrupt(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
-    held.checkpoint.sealed_file = 2;
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
-    assert_code(decode(buf_slice(&held.bytes)), CORRUPT);
-    done(&held);
+    struct fixture *f = *state;
+    f->held.checkpoint.sealed_file = 2;
+    encode(&f->held);
+    assert_code(decode(buf_slice(&f->held.bytes)), CORRUPT);
 }
 
 static void any_allocation_may_fail(void **state)
 {
-    (void)state;
-    struct held held;
-    build(&held);
+    struct fixture *f = *state;
     bool failed = true;
     for (uint64_t n = 1; failed; n++) {
         mem_fail_after(n);
-        err_t err = decode(buf_slice(&held.bytes));
+        err_t err = decode(buf_slice(&f->held.bytes));
         failed = mem_alloc_count() >= n;
         mem_fail_after(0);
         assert_string_equal(err_name(err), failed ? "MEMORY" : "OK");
     }
-    buf_done(&held.bytes);
+    buf_done(&f->held.bytes);
     mem_fail_after(1);
-    log_checkpoint_encode(&held.checkpoint, &held.state, &held.bytes);
+    encode(&f->held);
     mem_fail_after(0);
-    assert_code(buf_error(&held.bytes), MEMORY);
-    done(&held);
+    assert_code(buf_error(&f->held.bytes), MEMORY);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_header_has_its_bytes_at_fixed_offsets),
-        cmocka_unit_test(what_is_decoded_is_the_state_that_was),
-        cmocka_unit_test(letters_on_their_way_to_a_sink_go_on_after_a_start),
+        fixture_test(the_header_has_its_bytes_at_fixed_offsets),
+        fixture_test(what_is_decoded_is_the_state_that_was),
+        fixture_test(letters_on_their_way_to_a_sink_go_on_after_a_start),
         cmocka_unit_test(letters_that_cannot_be_redriven_are_damage),
-        cmocka_unit_test(what_is_encoded_again_is_the_same_bytes),
-        cmocka_unit_test(a_decoded_state_goes_on_as_the_one_that_was),
-        cmocka_unit_test(settled_letters_are_a_part_of_it),
-        cmocka_unit_test(without_settled_letters_what_is_gone_expired),
-        cmocka_unit_test(settled_letters_that_contradict_the_queue_are_corrupt),
-        cmocka_unit_test(requests_that_count_once_are_a_part_of_it),
-        cmocka_unit_test(a_version_without_requests_is_read),
-        cmocka_unit_test(open_topics_are_a_part_of_it),
-        cmocka_unit_test(producers_are_a_part_of_it),
-        cmocka_unit_test(offsets_of_groups_are_a_part_of_it),
-        cmocka_unit_test(a_version_without_open_topics_producers_and_offsets_is_read),
-        cmocka_unit_test(any_flipped_bit_is_corrupt),
-        cmocka_unit_test(a_checkpoint_cut_short_is_corrupt),
-        cmocka_unit_test(bytes_behind_the_end_are_corrupt),
-        cmocka_unit_test(a_newer_version_is_told_from_damage),
-        cmocka_unit_test(random_content_is_refused_or_whole),
-        cmocka_unit_test(a_checkpoint_that_says_its_own_file_is_sealed_is_corrupt),
-        cmocka_unit_test(any_allocation_may_fail),
+        fixture_test(what_is_encoded_again_is_the_same_bytes),
+        fixture_test(a_decoded_state_goes_on_as_the_one_that_was),
+        fixture_test(settled_letters_are_a_part_of_it),
+        fixture_test(without_settled_letters_what_is_gone_expired),
+        fixture_test(settled_letters_that_contradict_the_queue_are_corrupt),
+        fixture_test(requests_that_count_once_are_a_part_of_it),
+        fixture_test(a_version_without_requests_is_read),
+        fixture_test(open_topics_are_a_part_of_it),
+        fixture_test(producers_are_a_part_of_it),
+        fixture_test(offsets_of_groups_are_a_part_of_it),
+        fixture_test(a_version_without_open_topics_producers_and_offsets_is_read),
+        fixture_test(any_flipped_bit_is_corrupt),
+        fixture_test(a_checkpoint_cut_short_is_corrupt),
+        fixture_test(bytes_behind_the_end_are_corrupt),
+        fixture_test(a_newer_version_is_told_from_damage),
+        fixture_test(random_content_is_refused_or_whole),
+        fixture_test(a_checkpoint_that_says_its_own_file_is_sealed_is_corrupt),
+        fixture_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("log/checkpoint", tests, NULL, NULL);
 }

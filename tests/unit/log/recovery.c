@@ -140,6 +140,19 @@ static void done(struct written *w)
     sim_disk_free(&w->disk);
 }
 
+static int set_up(void **state)
+{
+    init(*state = calloc(1, sizeof(struct written)), 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    done(*state);
+    free(*state);
+    return 0;
+}
+
 /* Forgets all but the disk, and recovers. */
 static err_t recover(struct written *w)
 {
@@ -216,164 +229,137 @@ static void files_that_nothing_was_written_to_are_an_empty_log(void **state)
 
 static void all_whole_frames_are_applied(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 6, at);
-    struct log_frame_header last = w.last;
-    uint64_t offset = w.wal.offset;
-    assert_recovers_to(&w, 6);
-    assert_int_equal(w.result.frames, 6);
-    assert_int_equal(w.result.bytes, 6 * IO_BLOCK);
-    assert_int_equal(w.result.epoch, 1);
-    assert_int_equal(w.result.last_crc, last.header_crc);
-    assert_int_equal(w.result.time_ms, last.commit_time_ms);
-    assert_false(w.result.clean || w.result.torn);
-    assert_int_equal(w.wal.current, 0);
-    assert_int_equal(w.wal.offset, offset);
-    done(&w);
+    write_until(w, 6, at);
+    struct log_frame_header last = w->last;
+    uint64_t offset = w->wal.offset;
+    assert_recovers_to(w, 6);
+    assert_int_equal(w->result.frames, 6);
+    assert_int_equal(w->result.bytes, 6 * IO_BLOCK);
+    assert_int_equal(w->result.epoch, 1);
+    assert_int_equal(w->result.last_crc, last.header_crc);
+    assert_int_equal(w->result.time_ms, last.commit_time_ms);
+    assert_false(w->result.clean || w->result.torn);
+    assert_int_equal(w->wal.current, 0);
+    assert_int_equal(w->wal.offset, offset);
 }
 
 static void the_chain_goes_on_in_the_next_file(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[40];
-    init(&w, 1);
-    write_until(&w, 36, at);
+    write_until(w, 36, at);
     assert_int_equal(at[36].file_number, 3);
-    assert_recovers_to(&w, 36);
-    assert_int_equal(w.wal.current, 2);
-    assert_int_equal(w.wal.offset, at[36].offset + IO_BLOCK);
-    assert_null(w.wal.files[0].writer);
-    assert_null(w.wal.files[1].writer);
-    assert_non_null(w.wal.files[2].writer);
-    const struct log_partition *partition = log_state_partition(&w.state, 1, 0);
+    assert_recovers_to(w, 36);
+    assert_int_equal(w->wal.current, 2);
+    assert_int_equal(w->wal.offset, at[36].offset + IO_BLOCK);
+    assert_null(w->wal.files[0].writer);
+    assert_null(w->wal.files[1].writer);
+    assert_non_null(w->wal.files[2].writer);
+    const struct log_partition *partition = log_state_partition(&w->state, 1, 0);
     assert_int_equal(partition->index[20].file_number, at[23].file_number);
     assert_int_equal(partition->index[20].file_offset, at[23].offset + LOG_FRAME_HEADER_SIZE +
                                                            LOG_ENTRY_HEADER_SIZE +
                                                            LOG_ENTRY_BATCH_SIZE);
-    done(&w);
 }
 
 static void a_recovered_log_is_written_on_and_recovered_again(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[40];
-    init(&w, 1);
     for (uint64_t lsn = 5; lsn <= 35; lsn += 6) {
-        write_until(&w, lsn, at);
-        assert_recovers_to(&w, lsn);
-        assert_int_equal(w.result.last_crc, w.last.header_crc);
+        write_until(w, lsn, at);
+        assert_recovers_to(w, lsn);
+        assert_int_equal(w->result.last_crc, w->last.header_crc);
     }
-    done(&w);
 }
 
 static void a_clean_stop_is_seen_once(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
     struct payload p = {0};
     payload_clean_stop(&p);
-    init(&w, 1);
-    write_until(&w, 4, at);
-    write_frame(&w, payload_slice(&p));
-    assert_code(recover(&w), OK);
-    assert_true(w.result.clean);
-    assert_int_equal(w.result.lsn, 5);
-    assert_int_equal(records_end(&w), 20);
-    uint32_t crc = w.result.last_crc;
-    assert_int_not_equal(crc, w.last.header_crc);
-    assert_code(recover(&w), OK);
-    assert_false(w.result.clean);
-    assert_int_equal(w.result.lsn, 5);
-    assert_int_equal(w.result.last_crc, crc);
-    done(&w);
+    write_until(w, 4, at);
+    write_frame(w, payload_slice(&p));
+    assert_code(recover(w), OK);
+    assert_true(w->result.clean);
+    assert_int_equal(w->result.lsn, 5);
+    assert_int_equal(records_end(w), 20);
+    uint32_t crc = w->result.last_crc;
+    assert_int_not_equal(crc, w->last.header_crc);
+    assert_code(recover(w), OK);
+    assert_false(w->result.clean);
+    assert_int_equal(w->result.lsn, 5);
+    assert_int_equal(w->result.last_crc, crc);
 }
 
 static void frames_behind_a_stop_mark_are_applied_too(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct payload p = {0};
     payload_clean_stop(&p);
-    init(&w, 1);
-    write_frame(&w, payload_slice(&p));
-    write_records(&w, 0, 7);
-    assert_code(recover(&w), OK);
-    assert_false(w.result.clean);
-    assert_int_equal(records_end(&w), 7);
-    done(&w);
+    write_frame(w, payload_slice(&p));
+    write_records(w, 0, 7);
+    assert_code(recover(w), OK);
+    assert_false(w->result.clean);
+    assert_int_equal(records_end(w), 7);
 }
 
 static void a_stop_mark_hides_no_damage_behind_it(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[12];
     struct payload p = {0};
     payload_clean_stop(&p);
-    init(&w, 1);
-    write_until(&w, 4, at);
-    write_frame(&w, payload_slice(&p));
-    assert_code(recover(&w), OK);
-    assert_true(w.result.clean);
-    w.last.header_crc = w.result.last_crc;
-    at[6] = write_records(&w, 20, 10);
-    write_records(&w, 30, 10);
-    flip(&w, at[6], 40);
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "frame 6 should begin");
-    flip(&w, at[6], 40);
-    assert_code(recover(&w), OK);
-    assert_false(w.result.clean);
-    assert_int_equal(records_end(&w), 40);
-    done(&w);
+    write_until(w, 4, at);
+    write_frame(w, payload_slice(&p));
+    assert_code(recover(w), OK);
+    assert_true(w->result.clean);
+    w->last.header_crc = w->result.last_crc;
+    at[6] = write_records(w, 20, 10);
+    write_records(w, 30, 10);
+    flip(w, at[6], 40);
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "frame 6 should begin");
+    flip(w, at[6], 40);
+    assert_code(recover(w), OK);
+    assert_false(w->result.clean);
+    assert_int_equal(records_end(w), 40);
 }
 
 static void a_torn_last_frame_is_cut(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 6, at);
-    flip(&w, at[6], LOG_FRAME_HEADER_SIZE + 50);
-    assert_recovers_to(&w, 5);
-    assert_true(w.result.torn);
-    assert_int_equal(w.wal.offset, at[6].offset);
-    done(&w);
+    write_until(w, 6, at);
+    flip(w, at[6], LOG_FRAME_HEADER_SIZE + 50);
+    assert_recovers_to(w, 5);
+    assert_true(w->result.torn);
+    assert_int_equal(w->wal.offset, at[6].offset);
 }
 
 static void a_last_frame_without_its_header_is_cut(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 6, at);
-    flip(&w, at[6], 40);
-    assert_recovers_to(&w, 5);
-    assert_int_equal(w.wal.offset, at[6].offset);
-    done(&w);
+    write_until(w, 6, at);
+    flip(w, at[6], 40);
+    assert_recovers_to(w, 5);
+    assert_int_equal(w->wal.offset, at[6].offset);
 }
 
 static void a_torn_frame_at_the_front_of_a_file_is_cut(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[20];
-    init(&w, 1);
-    write_until(&w, 17, at);
+    write_until(w, 17, at);
     assert_int_equal(at[17].file_number, 2);
-    flip(&w, at[17], LOG_FRAME_HEADER_SIZE + 50);
-    assert_recovers_to(&w, 16);
-    assert_int_equal(w.wal.current, 0);
-    assert_int_equal(w.wal.offset, FILE_SIZE);
-    done(&w);
+    flip(w, at[17], LOG_FRAME_HEADER_SIZE + 50);
+    assert_recovers_to(w, 16);
+    assert_int_equal(w->wal.current, 0);
+    assert_int_equal(w->wal.offset, FILE_SIZE);
 }
 
 static void a_flipped_bit_in_any_earlier_frame_is_refused_with_its_place(void **state)
@@ -458,15 +444,12 @@ static void a_file_that_was_cut_is_refused(void **state)
 
 static void an_empty_file_is_refused(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[24];
-    init(&w, 1);
-    write_until(&w, 20, at);
-    truncate_file(&w, 2, 100);
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "is empty");
-    done(&w);
+    write_until(w, 20, at);
+    truncate_file(w, 2, 100);
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "is empty");
 }
 
 static void write_zeros(struct written *w, uint64_t number, uint64_t from)
@@ -500,20 +483,17 @@ static void a_file_zeroed_from_somewhere_is_refused(void **state)
 
 static void zeros_from_within_a_frame_on_are_refused(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct payload p = {0};
-    init(&w, 1);
     for (int i = 0; i < 200; i++)
         payload_batch(&p, 1, 0, i, 1);
-    struct log_position large = write_frame(&w, payload_slice(&p));
+    struct log_position large = write_frame(w, payload_slice(&p));
     assert_true(p.size > 3 * IO_BLOCK);
-    write_records(&w, 200, 10);
+    write_records(w, 200, 10);
     /* The header of the large one stays and says where the next frame belongs. */
-    write_zeros(&w, 1, large.offset + IO_BLOCK);
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "holds zeros");
-    done(&w);
+    write_zeros(w, 1, large.offset + IO_BLOCK);
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "holds zeros");
 }
 
 static void a_missing_file_is_refused(void **state)
@@ -535,197 +515,161 @@ static void a_missing_file_is_refused(void **state)
 
 static void older_frames_behind_the_chain_are_nothing(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
-    struct log_frame_header stale = next_header(&w, (struct slice){0}, behind);
+    write_until(w, 5, at);
+    struct log_position behind = {.file_number = 1, .offset = w->wal.offset};
+    struct log_frame_header stale = next_header(w, (struct slice){0}, behind);
     stale.lsn = 4;
     stale.durable_lsn = 3;
-    write_at(&w, 1, behind.offset, &stale, (struct slice){0});
-    assert_recovers_to(&w, 5);
-    assert_false(w.result.torn);
-    done(&w);
+    write_at(w, 1, behind.offset, &stale, (struct slice){0});
+    assert_recovers_to(w, 5);
+    assert_false(w->result.torn);
 }
 
 static void copies_of_frames_that_lie_elsewhere_are_nothing(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    uint64_t behind = w.wal.offset;
+    write_until(w, 5, at);
+    uint64_t behind = w->wal.offset;
     struct log_frame_header copy =
-        next_header(&w, (struct slice){0}, (struct log_position){.file_number = 1});
+        next_header(w, (struct slice){0}, (struct log_position){.file_number = 1});
     copy.lsn = 90;
     copy.durable_lsn = 89;
     copy.block = (uint32_t)(behind / IO_BLOCK) + 1;
-    write_at(&w, 1, behind, &copy, (struct slice){0});
+    write_at(w, 1, behind, &copy, (struct slice){0});
     copy.file_number = 2;
-    write_at(&w, 1, behind + IO_BLOCK, &copy, (struct slice){0});
+    write_at(w, 1, behind + IO_BLOCK, &copy, (struct slice){0});
     copy.uuid.bytes[0]++;
     copy.file_number = 1;
     copy.block++;
-    write_at(&w, 1, behind + 2 * IO_BLOCK, &copy, (struct slice){0});
-    assert_recovers_to(&w, 5);
-    done(&w);
+    write_at(w, 1, behind + 2 * IO_BLOCK, &copy, (struct slice){0});
+    assert_recovers_to(w, 5);
 }
 
 static void a_frame_that_does_not_name_its_predecessor_ends_the_chain(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    w.last.header_crc ^= 1;
-    write_records(&w, 30, 10);
-    assert_recovers_to(&w, 5);
-    assert_true(w.result.torn);
-    done(&w);
+    write_until(w, 5, at);
+    w->last.header_crc ^= 1;
+    write_records(w, 30, 10);
+    assert_recovers_to(w, 5);
+    assert_true(w->result.torn);
 }
 
 static void a_frame_that_would_pass_the_end_of_its_file_is_cut(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
-    struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
+    write_until(w, 5, at);
+    struct log_position behind = {.file_number = 1, .offset = w->wal.offset};
+    struct log_frame_header header = next_header(w, (struct slice){0}, behind);
     header.payload_size = FILE_SIZE;
-    write_at(&w, 1, behind.offset, &header, (struct slice){0});
-    assert_recovers_to(&w, 5);
-    done(&w);
+    write_at(w, 1, behind.offset, &header, (struct slice){0});
+    assert_recovers_to(w, 5);
 }
 
 static void frames_behind_the_end_of_their_epoch_do_not_count(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[16];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    struct log_frame_header valid = w.last;
-    write_until(&w, 6, at); /* its flush failed, but the bytes arrived */
-    write_epoch(&w, valid.lsn, valid.header_crc);
-    write_records(&w, 30, 5);
-    assert_code(recover(&w), OK);
-    assert_int_equal(w.result.lsn, 7);
-    assert_int_equal(w.result.epoch, 2);
-    assert_int_equal(w.wal.current, 1);
-    assert_int_equal(records_end(&w), 35);
-    const struct log_partition *partition = log_state_partition(&w.state, 1, 0);
+    write_until(w, 5, at);
+    struct log_frame_header valid = w->last;
+    write_until(w, 6, at); /* its flush failed, but the bytes arrived */
+    write_epoch(w, valid.lsn, valid.header_crc);
+    write_records(w, 30, 5);
+    assert_code(recover(w), OK);
+    assert_int_equal(w->result.lsn, 7);
+    assert_int_equal(w->result.epoch, 2);
+    assert_int_equal(w->wal.current, 1);
+    assert_int_equal(records_end(w), 35);
+    const struct log_partition *partition = log_state_partition(&w->state, 1, 0);
     assert_int_equal(partition->index[partition->index_count - 1].file_number, 2);
-    done(&w);
 }
 
 static void epochs_may_begin_again_and_again(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[16];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    write_epoch(&w, w.last.lsn, w.last.header_crc);
-    struct log_frame_header second = w.last;
-    write_records(&w, 30, 9); /* not durable */
-    write_epoch(&w, second.lsn, second.header_crc);
-    write_records(&w, 30, 2);
-    assert_code(recover(&w), OK);
-    assert_int_equal(w.result.epoch, 3);
-    assert_int_equal(w.result.lsn, 8);
-    assert_int_equal(records_end(&w), 32);
-    done(&w);
+    write_until(w, 5, at);
+    write_epoch(w, w->last.lsn, w->last.header_crc);
+    struct log_frame_header second = w->last;
+    write_records(w, 30, 9); /* not durable */
+    write_epoch(w, second.lsn, second.header_crc);
+    write_records(w, 30, 2);
+    assert_code(recover(w), OK);
+    assert_int_equal(w->result.epoch, 3);
+    assert_int_equal(w->result.lsn, 8);
+    assert_int_equal(records_end(w), 32);
 }
 
 static void an_epoch_that_says_earlier_frames_are_missing_is_damage(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[16];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    write_epoch(&w, 5, w.last.header_crc);
-    write_records(&w, 30, 5);
-    flip(&w, at[5], LOG_FRAME_HEADER_SIZE + 9);
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "frame 5 should begin in file 1");
-    done(&w);
+    write_until(w, 5, at);
+    write_epoch(w, 5, w->last.header_crc);
+    write_records(w, 30, 5);
+    flip(w, at[5], LOG_FRAME_HEADER_SIZE + 9);
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "frame 5 should begin in file 1");
 }
 
 static void an_epoch_whose_beginning_is_gone_is_damage(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[16];
-    init(&w, 1);
-    write_until(&w, 5, at);
-    write_epoch(&w, 5, w.last.header_crc);
-    write_records(&w, 30, 5);
-    flip(&w, (struct log_position){.file_number = 2}, 20);
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "frame 6 should begin in file 1");
-    done(&w);
+    write_until(w, 5, at);
+    write_epoch(w, 5, w->last.header_crc);
+    write_records(w, 30, 5);
+    flip(w, (struct log_position){.file_number = 2}, 20);
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "frame 6 should begin in file 1");
 }
 
 static void files_of_another_directory_are_refused(void **state)
 {
-    (void)state;
-    struct written w;
-    init(&w, 1);
-    w.uuid.bytes[5] ^= 1;
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "does not belong to this garner.meta");
-    done(&w);
+    struct written *w = *state;
+    w->uuid.bytes[5] ^= 1;
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "does not belong to this garner.meta");
 }
 
 static void a_frame_of_a_newer_program_is_told_from_damage(void **state)
 {
-    (void)state;
-    struct written w;
-    init(&w, 1);
-    struct log_position behind = {.file_number = 1, .offset = w.wal.offset};
-    struct log_frame_header header = next_header(&w, (struct slice){0}, behind);
+    struct written *w = *state;
+    struct log_position behind = {.file_number = 1, .offset = w->wal.offset};
+    struct log_frame_header header = next_header(w, (struct slice){0}, behind);
     static _Alignas(IO_BLOCK) uint8_t block[IO_BLOCK];
     memset(block, 0, sizeof(block));
     log_frame_encode(&header, block);
     put_u16le(block + 4, LOG_FRAME_VERSION + 1);
     put_u32le(block + 92, crc32c(0, block, 92));
-    assert_code(io_file_write(w.wal.files[0].writer, block, IO_BLOCK, behind.offset), OK);
-    assert_code(recover(&w), VERSION);
-    assert_says(&w, "newer garner");
-    done(&w);
+    assert_code(io_file_write(w->wal.files[0].writer, block, IO_BLOCK, behind.offset), OK);
+    assert_code(recover(w), VERSION);
+    assert_says(w, "newer garner");
 }
 
 static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct payload p = {0};
-    init(&w, 1);
     payload_raw(&p, LOG_ENTRY_TRANSACTION, 0, NULL, 0);
-    write_frame(&w, payload_slice(&p));
-    assert_code(recover(&w), VERSION);
-    assert_says(&w, "frame 3 holds an entry of a newer garner");
-    done(&w);
+    write_frame(w, payload_slice(&p));
+    assert_code(recover(w), VERSION);
+    assert_says(w, "frame 3 holds an entry of a newer garner");
 }
 
 static void a_whole_frame_that_cannot_be_is_refused_with_its_place(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct payload p = {0};
-    init(&w, 1);
     payload_counts(&p, 8, 1, 0, 0);
-    write_frame(&w, payload_slice(&p));
-    assert_code(recover(&w), CORRUPT);
-    assert_says(&w, "frame 3 in file 1 at byte 8192 is whole but says what cannot be");
-    done(&w);
+    write_frame(w, payload_slice(&p));
+    assert_code(recover(w), CORRUPT);
+    assert_says(w, "frame 3 in file 1 at byte 8192 is whole but says what cannot be");
 }
 
 /* Puts the last frame's bytes at the place where recovery keeps its copy. */
@@ -753,18 +697,15 @@ static enum io_kind kind_of_copy(struct written *w)
 
 static void a_last_frame_destroyed_while_it_was_rewritten_is_put_back(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[8];
-    init(&w, 1);
-    write_until(&w, 6, at);
-    write_copy(&w, at[6], 0);
-    flip(&w, at[6], 10);
-    flip(&w, at[6], 150);
-    assert_recovers_to(&w, 6);
-    assert_int_equal(kind_of_copy(&w), IO_KIND_NONE);
-    assert_recovers_to(&w, 6);
-    done(&w);
+    write_until(w, 6, at);
+    write_copy(w, at[6], 0);
+    flip(w, at[6], 10);
+    flip(w, at[6], 150);
+    assert_recovers_to(w, 6);
+    assert_int_equal(kind_of_copy(w), IO_KIND_NONE);
+    assert_recovers_to(w, 6);
 }
 
 static void a_copy_that_is_not_whole_is_taken_away_unused(void **state)
@@ -839,14 +780,12 @@ static void any_call_to_the_disk_may_fail(void **state)
 
 static void any_allocation_may_fail(void **state)
 {
-    (void)state;
-    struct written w;
+    struct written *w = *state;
     struct log_position at[24];
-    init(&w, 1);
-    write_until(&w, 20, at);
+    write_until(w, 20, at);
     for (uint64_t n = 1;; n++) {
         mem_fail_after(n);
-        err_t err = recover(&w);
+        err_t err = recover(w);
         bool failed = mem_alloc_count() >= n;
         mem_fail_after(0);
         if (!failed) {
@@ -855,8 +794,7 @@ static void any_allocation_may_fail(void **state)
         }
         assert_false(err_is(err, ERR_CORRUPT));
     }
-    assert_recovers_to(&w, 20);
-    done(&w);
+    assert_recovers_to(w, 20);
 }
 
 int main(void)
@@ -864,39 +802,39 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_without_files_has_no_log),
         cmocka_unit_test(files_that_nothing_was_written_to_are_an_empty_log),
-        cmocka_unit_test(all_whole_frames_are_applied),
-        cmocka_unit_test(the_chain_goes_on_in_the_next_file),
-        cmocka_unit_test(a_recovered_log_is_written_on_and_recovered_again),
-        cmocka_unit_test(a_clean_stop_is_seen_once),
-        cmocka_unit_test(frames_behind_a_stop_mark_are_applied_too),
-        cmocka_unit_test(a_stop_mark_hides_no_damage_behind_it),
-        cmocka_unit_test(a_torn_last_frame_is_cut),
-        cmocka_unit_test(a_last_frame_without_its_header_is_cut),
-        cmocka_unit_test(a_torn_frame_at_the_front_of_a_file_is_cut),
+        fixture_test(all_whole_frames_are_applied),
+        fixture_test(the_chain_goes_on_in_the_next_file),
+        fixture_test(a_recovered_log_is_written_on_and_recovered_again),
+        fixture_test(a_clean_stop_is_seen_once),
+        fixture_test(frames_behind_a_stop_mark_are_applied_too),
+        fixture_test(a_stop_mark_hides_no_damage_behind_it),
+        fixture_test(a_torn_last_frame_is_cut),
+        fixture_test(a_last_frame_without_its_header_is_cut),
+        fixture_test(a_torn_frame_at_the_front_of_a_file_is_cut),
         cmocka_unit_test(a_flipped_bit_in_any_earlier_frame_is_refused_with_its_place),
         cmocka_unit_test(one_flipped_bit_never_loses_more_than_the_last_frame_silently),
         cmocka_unit_test(a_file_that_was_cut_is_refused),
-        cmocka_unit_test(an_empty_file_is_refused),
+        fixture_test(an_empty_file_is_refused),
         cmocka_unit_test(a_file_zeroed_from_somewhere_is_refused),
-        cmocka_unit_test(zeros_from_within_a_frame_on_are_refused),
+        fixture_test(zeros_from_within_a_frame_on_are_refused),
         cmocka_unit_test(a_missing_file_is_refused),
-        cmocka_unit_test(older_frames_behind_the_chain_are_nothing),
-        cmocka_unit_test(copies_of_frames_that_lie_elsewhere_are_nothing),
-        cmocka_unit_test(a_frame_that_does_not_name_its_predecessor_ends_the_chain),
-        cmocka_unit_test(a_frame_that_would_pass_the_end_of_its_file_is_cut),
-        cmocka_unit_test(frames_behind_the_end_of_their_epoch_do_not_count),
-        cmocka_unit_test(epochs_may_begin_again_and_again),
-        cmocka_unit_test(an_epoch_that_says_earlier_frames_are_missing_is_damage),
-        cmocka_unit_test(an_epoch_whose_beginning_is_gone_is_damage),
-        cmocka_unit_test(files_of_another_directory_are_refused),
-        cmocka_unit_test(a_frame_of_a_newer_program_is_told_from_damage),
-        cmocka_unit_test(an_entry_of_a_newer_program_is_told_from_damage),
-        cmocka_unit_test(a_whole_frame_that_cannot_be_is_refused_with_its_place),
-        cmocka_unit_test(a_last_frame_destroyed_while_it_was_rewritten_is_put_back),
+        fixture_test(older_frames_behind_the_chain_are_nothing),
+        fixture_test(copies_of_frames_that_lie_elsewhere_are_nothing),
+        fixture_test(a_frame_that_does_not_name_its_predecessor_ends_the_chain),
+        fixture_test(a_frame_that_would_pass_the_end_of_its_file_is_cut),
+        fixture_test(frames_behind_the_end_of_their_epoch_do_not_count),
+        fixture_test(epochs_may_begin_again_and_again),
+        fixture_test(an_epoch_that_says_earlier_frames_are_missing_is_damage),
+        fixture_test(an_epoch_whose_beginning_is_gone_is_damage),
+        fixture_test(files_of_another_directory_are_refused),
+        fixture_test(a_frame_of_a_newer_program_is_told_from_damage),
+        fixture_test(an_entry_of_a_newer_program_is_told_from_damage),
+        fixture_test(a_whole_frame_that_cannot_be_is_refused_with_its_place),
+        fixture_test(a_last_frame_destroyed_while_it_was_rewritten_is_put_back),
         cmocka_unit_test(a_copy_that_is_not_whole_is_taken_away_unused),
         cmocka_unit_test(power_may_fail_anywhere_in_a_recovery),
         cmocka_unit_test(any_call_to_the_disk_may_fail),
-        cmocka_unit_test(any_allocation_may_fail),
+        fixture_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("log/recovery", tests, NULL, NULL);
 }

@@ -21,6 +21,19 @@ static void init(struct log_state *s)
     apply(s, &p);
 }
 
+static int set_up(void **state)
+{
+    init(*state = calloc(1, sizeof(struct log_state)));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    log_state_done(*state);
+    free(*state);
+    return 0;
+}
+
 static void add_batch(struct log_state *s, uint32_t topic, uint32_t partition, int64_t offset,
                       uint32_t count)
 {
@@ -53,38 +66,33 @@ static void deliver(struct log_state *s, uint32_t partition, int64_t first, int6
 
 static void topics_are_found_by_id_and_by_name(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    assert_int_equal(s.topic_count, 2);
-    struct log_topic *topic = log_state_topic(&s, 1);
+    struct log_state *s = *state;
+    assert_int_equal(s->topic_count, 2);
+    struct log_topic *topic = log_state_topic(s, 1);
     assert_string_equal(topic->name, "flights");
     assert_int_equal(topic->uuid.bytes[0], 1);
     assert_int_equal(topic->partition_count, 2);
-    assert_ptr_equal(log_state_topic_named(&s, SLICE_LITERAL("flights")), topic);
-    assert_int_equal(log_state_topic(&s, 2)->parent_id, 1);
-    assert_null(log_state_topic(&s, 0));
-    assert_null(log_state_topic(&s, 3));
-    assert_null(log_state_topic_named(&s, SLICE_LITERAL("flight")));
-    assert_non_null(log_state_partition(&s, 1, 1));
-    assert_null(log_state_partition(&s, 1, 2));
-    assert_null(log_state_partition(&s, 3, 0));
-    log_state_done(&s);
+    assert_ptr_equal(log_state_topic_named(s, SLICE_LITERAL("flights")), topic);
+    assert_int_equal(log_state_topic(s, 2)->parent_id, 1);
+    assert_null(log_state_topic(s, 0));
+    assert_null(log_state_topic(s, 3));
+    assert_null(log_state_topic_named(s, SLICE_LITERAL("flight")));
+    assert_non_null(log_state_partition(s, 1, 1));
+    assert_null(log_state_partition(s, 1, 2));
+    assert_null(log_state_partition(s, 3, 0));
 }
 
 static void batches_move_the_end_and_are_indexed_where_they_lie(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_counts(&p, 1, 8, 0, 0);
     size_t first = p.size + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
     payload_batch(&p, 1, 0, 0, 5);
     size_t second = p.size + LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
     payload_batch(&p, 1, 0, 5, 3);
-    apply(&s, &p);
-    const struct log_partition *partition = log_state_partition(&s, 1, 0);
+    apply(s, &p);
+    const struct log_partition *partition = log_state_partition(s, 1, 0);
     assert_int_equal(partition->start_offset, 0);
     assert_int_equal(partition->end_offset, 8);
     assert_int_equal(partition->next_offset, 8);
@@ -100,29 +108,26 @@ static void batches_move_the_end_and_are_indexed_where_they_lie(void **state)
     assert_int_equal(entry[1].records_before, 5);
     assert_int_equal(entry[1].file_offset, 8192 + LOG_FRAME_HEADER_SIZE + second);
     assert_int_equal(entry[1].size, p.size - second);
-    assert_int_equal(log_state_partition(&s, 1, 1)->end_offset, 0);
-    log_state_done(&s);
+    assert_int_equal(log_state_partition(s, 1, 1)->end_offset, 0);
 }
 
 static void what_the_door_counted_adds_up(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_batch(&p, 1, 0, 0, 5);
     payload_batch(&p, 1, 1, 0, 4);
     payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 2);
     payload_counts(&p, 1, 9, 0, 0);
     payload_counts(&p, 1, 5, 1, 2);
-    apply(&s, &p);
-    const struct log_topic *topic = log_state_topic(&s, 1);
+    apply(s, &p);
+    const struct log_topic *topic = log_state_topic(s, 1);
     assert_int_equal(topic->received, 14);
     assert_int_equal(topic->duplicates, 1);
     assert_int_equal(topic->refused, 2);
     assert_int_equal(topic->dead_lettered, 2);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     assert_int_equal(snapshot.topics[0].received, 14);
     assert_int_equal(snapshot.topics[0].accepted, 9);
     assert_int_equal(snapshot.topics[0].duplicates, 1);
@@ -133,13 +138,11 @@ static void what_the_door_counted_adds_up(void **state)
     assert_int_equal(snapshot.topics[1].accepted, 0);
     assert_true(flow_snapshot_balanced(&snapshot));
     flow_snapshot_done(&snapshot);
-    log_state_done(&s);
 }
 
-/* The two topics, and ten letters in the queue. */
-static void init_letters(struct log_state *s)
+/* Ten letters in the queue. */
+static void add_letters(struct log_state *s)
 {
-    init(s);
     struct payload p = {0};
     payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 0, 10);
     payload_counts(&p, 1, 10, 0, 0);
@@ -183,106 +186,95 @@ static void assert_letters(const struct log_state *s, uint64_t held, uint64_t re
 
 static void settled_letters_are_held_no_more(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init_letters(&s);
-    assert_letters(&s, 10, 0, 0, 0, 0);
-    settle(&s, FLOW_SETTLE_REDRIVEN, 0, 2);
-    settle(&s, FLOW_SETTLE_PURGED, 5, 6);
-    assert_letters(&s, 7, 2, 1, 0, 2);
-    settle(&s, FLOW_SETTLE_REDRIVEN, 2, 5);
-    assert_letters(&s, 4, 5, 1, 0, 1);
-    settle(&s, FLOW_SETTLE_PURGED, 6, 10);
-    assert_letters(&s, 0, 5, 5, 0, 1);
-    move_start(&s, 2, 10);
-    assert_letters(&s, 0, 5, 5, 0, 0);
-    log_state_done(&s);
+    struct log_state *s = *state;
+    add_letters(s);
+    assert_letters(s, 10, 0, 0, 0, 0);
+    settle(s, FLOW_SETTLE_REDRIVEN, 0, 2);
+    settle(s, FLOW_SETTLE_PURGED, 5, 6);
+    assert_letters(s, 7, 2, 1, 0, 2);
+    settle(s, FLOW_SETTLE_REDRIVEN, 2, 5);
+    assert_letters(s, 4, 5, 1, 0, 1);
+    settle(s, FLOW_SETTLE_PURGED, 6, 10);
+    assert_letters(s, 0, 5, 5, 0, 1);
+    move_start(s, 2, 10);
+    assert_letters(s, 0, 5, 5, 0, 0);
 }
 
 static void only_what_was_held_expires(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init_letters(&s);
-    settle(&s, FLOW_SETTLE_REDRIVEN, 1, 3);
-    settle(&s, FLOW_SETTLE_PURGED, 4, 8);
-    move_start(&s, 2, 6);
-    assert_letters(&s, 2, 2, 4, 2, 1);
-    move_start(&s, 2, 9);
-    assert_letters(&s, 1, 2, 4, 3, 0);
-    log_state_done(&s);
+    struct log_state *s = *state;
+    add_letters(s);
+    settle(s, FLOW_SETTLE_REDRIVEN, 1, 3);
+    settle(s, FLOW_SETTLE_PURGED, 4, 8);
+    move_start(s, 2, 6);
+    assert_letters(s, 2, 2, 4, 2, 1);
+    move_start(s, 2, 9);
+    assert_letters(s, 1, 2, 4, 3, 0);
 }
 
 /* Offsets that fsck has given up hold nothing, and how many records lie before the start is not
  * always known by them. */
 static void a_hole_leaves_the_ledger_balanced(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_batch_of(&p, FLOW_APPEND_DEAD_LETTERS, 2, 0, 100, 10);
     payload_counts(&p, 1, 10, 0, 0);
-    apply(&s, &p);
-    settle(&s, FLOW_SETTLE_REDRIVEN, 0, 2);
-    move_start(&s, 2, 2);
-    assert_letters(&s, 8, 2, 0, 0, 0);
-    settle(&s, FLOW_SETTLE_PURGED, 102, 110);
-    move_start(&s, 2, 105);
-    assert_letters(&s, 0, 2, 8, 0, 1);
-    move_start(&s, 2, 110);
-    assert_letters(&s, 0, 2, 8, 0, 0);
-    log_state_done(&s);
+    apply(s, &p);
+    settle(s, FLOW_SETTLE_REDRIVEN, 0, 2);
+    move_start(s, 2, 2);
+    assert_letters(s, 8, 2, 0, 0, 0);
+    settle(s, FLOW_SETTLE_PURGED, 102, 110);
+    move_start(s, 2, 105);
+    assert_letters(s, 0, 2, 8, 0, 1);
+    move_start(s, 2, 110);
+    assert_letters(s, 0, 2, 8, 0, 0);
 }
 
 static void a_letter_is_settled_once(void **state)
 {
-    (void)state;
-    struct log_state s;
+    struct log_state *s = *state;
     static const int64_t wrong[][2] = {{2, 3}, {1, 4}, {3, 5}, {4, 6}, {0, 1}, {9, 11}, {10, 11}};
-    init_letters(&s);
-    settle(&s, FLOW_SETTLE_REDRIVEN, 2, 5);
-    move_start(&s, 2, 1);
+    add_letters(s);
+    settle(s, FLOW_SETTLE_REDRIVEN, 2, 5);
+    move_start(s, 2, 1);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct flow_settle settle = {.topic_id = 2,
                                      .kind = FLOW_SETTLE_PURGED,
                                      .record_count = 1,
                                      .first_offset = wrong[i][0],
                                      .end_offset = wrong[i][1]};
-        assert_code(log_state_may_settle(&s, &settle), OFFSET_RANGE);
+        assert_code(log_state_may_settle(s, &settle), OFFSET_RANGE);
         struct payload p = {0};
         payload_settle(&p, FLOW_SETTLE_PURGED, 2, wrong[i][0], wrong[i][1]);
-        assert_code(log_state_apply(&s, payload_slice(&p), origin), CORRUPT);
+        assert_code(log_state_apply(s, payload_slice(&p), origin), CORRUPT);
     }
     struct flow_settle other = {
         .topic_id = 1, .kind = FLOW_SETTLE_PURGED, .record_count = 1, .end_offset = 1};
-    assert_code(log_state_may_settle(&s, &other), INVALID);
+    assert_code(log_state_may_settle(s, &other), INVALID);
     other.topic_id = 3;
-    assert_code(log_state_may_settle(&s, &other), NOT_FOUND);
+    assert_code(log_state_may_settle(s, &other), NOT_FOUND);
     other.topic_id = 2;
     other.partition = 1;
-    assert_code(log_state_may_settle(&s, &other), NOT_FOUND);
-    log_state_done(&s);
+    assert_code(log_state_may_settle(s, &other), NOT_FOUND);
 }
 
 static void letters_of_sinks_count_in_the_queue_but_not_at_the_door(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_batch(&p, 1, 0, 0, 5);
     payload_counts(&p, 1, 5, 0, 0);
-    apply(&s, &p);
-    open_lake(&s);
+    apply(s, &p);
+    open_lake(s);
     struct flow_sink_range range = {1, 0, 0, 5, 3, 2};
     p.size = 0;
     payload_sink_prepare(&p, 1, 1, &range, 1, "");
     payload_batch_of(&p, FLOW_APPEND_SINK_LETTERS, 2, 0, 0, 2);
     payload_sink_commit(&p, 1, 1);
-    apply(&s, &p);
+    apply(s, &p);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     assert_int_equal(snapshot.topics[0].dead_lettered, 0);
     assert_int_equal(snapshot.topics[1].dlq_total, 2);
     assert_int_equal(snapshot.sinks[0].accepted, 5);
@@ -291,41 +283,35 @@ static void letters_of_sinks_count_in_the_queue_but_not_at_the_door(void **state
     assert_int_equal(snapshot.sinks[0].pending, 0);
     assert_true(flow_snapshot_balanced(&snapshot));
     flow_snapshot_done(&snapshot);
-    log_state_done(&s);
 }
 
 static void a_sink_that_miscounts_is_found_out(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_batch(&p, 1, 0, 0, 5);
     payload_counts(&p, 1, 5, 0, 0);
-    apply(&s, &p);
-    open_lake(&s);
+    apply(s, &p);
+    open_lake(s);
     struct flow_sink_range range = {1, 0, 0, 5, 4, 0};
     p.size = 0;
     payload_sink_prepare(&p, 1, 1, &range, 1, "");
     payload_sink_commit(&p, 1, 1);
-    apply(&s, &p);
+    apply(s, &p);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     assert_false(flow_snapshot_balanced(&snapshot));
     flow_snapshot_done(&snapshot);
-    log_state_done(&s);
 }
 
 static void a_sink_starts_at_the_first_record_and_moves_by_epochs(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    add_batch(&s, 1, 0, 0, 5);
-    open_lake(&s);
-    add_batch(&s, 1, 1, 0, 4);
-    struct log_sink *sink = log_state_sink_named(&s, SLICE_LITERAL("lake"));
-    assert_ptr_equal(sink, log_state_sink(&s, 1));
+    struct log_state *s = *state;
+    add_batch(s, 1, 0, 0, 5);
+    open_lake(s);
+    add_batch(s, 1, 1, 0, 4);
+    struct log_sink *sink = log_state_sink_named(s, SLICE_LITERAL("lake"));
+    assert_ptr_equal(sink, log_state_sink(s, 1));
     assert_true(sink->open);
     assert_int_equal(sink->cursor_count, 2);
     assert_int_equal(sink->cursors[0].offset, 0);
@@ -333,7 +319,7 @@ static void a_sink_starts_at_the_first_record_and_moves_by_epochs(void **state)
     struct flow_sink_range ranges[] = {{1, 0, 0, 3, 2, 1}, {1, 1, 0, 4, 4, 0}};
     struct payload p = {0};
     payload_sink_prepare(&p, 1, 1, ranges, 2, "two files");
-    apply(&s, &p);
+    apply(s, &p);
     assert_true(sink->prepared);
     assert_int_equal(sink->epoch, 0);
     assert_int_equal(sink->range_count, 2);
@@ -343,7 +329,7 @@ static void a_sink_starts_at_the_first_record_and_moves_by_epochs(void **state)
 
     p.size = 0;
     payload_sink_commit(&p, 1, 1);
-    apply(&s, &p);
+    apply(s, &p);
     assert_false(sink->prepared);
     assert_int_equal(sink->epoch, 1);
     assert_int_equal(sink->range_count, 0);
@@ -353,23 +339,20 @@ static void a_sink_starts_at_the_first_record_and_moves_by_epochs(void **state)
     assert_int_equal(sink->cursors[1].offset, 4);
     assert_int_equal(sink->delivered, 6);
     assert_int_equal(sink->dead_lettered, 1);
-    log_state_done(&s);
 }
 
 static void a_closed_sink_keeps_its_row_and_goes_on_when_opened_again(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    open_lake(&s);
-    add_batch(&s, 1, 0, 0, 5);
-    deliver(&s, 0, 0, 3, 1);
+    struct log_state *s = *state;
+    open_lake(s);
+    add_batch(s, 1, 0, 0, 5);
+    deliver(s, 0, 0, 3, 1);
     struct payload p = {0};
     payload_sink_close(&p, 1);
-    apply(&s, &p);
-    add_batch(&s, 1, 0, 5, 10);
+    apply(s, &p);
+    add_batch(s, 1, 0, 5, 10);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     const struct flow_sink_state *row = &snapshot.sinks[0];
     assert_false(row->open);
     assert_int_equal(row->cursor_count, 0);
@@ -381,9 +364,9 @@ static void a_closed_sink_keeps_its_row_and_goes_on_when_opened_again(void **sta
     assert_true(flow_snapshot_balanced(&snapshot));
     flow_snapshot_done(&snapshot);
 
-    open_lake(&s);
-    assert_int_equal(s.sink_count, 1);
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    open_lake(s);
+    assert_int_equal(s->sink_count, 1);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     row = &snapshot.sinks[0];
     assert_true(row->open);
     assert_int_equal(row->cursor_count, 2);
@@ -392,26 +375,23 @@ static void a_closed_sink_keeps_its_row_and_goes_on_when_opened_again(void **sta
     assert_int_equal(row->pending, 12);
     assert_true(flow_snapshot_balanced(&snapshot));
     flow_snapshot_done(&snapshot);
-    log_state_done(&s);
 }
 
 static void a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     static const uint32_t both[] = {1, 2};
     static const uint32_t second[] = {2};
     struct payload p = {0};
     payload_sink_open(&p, 1, "lake", both, 2);
     payload_batch(&p, 1, 0, 0, 5);
-    apply(&s, &p);
-    deliver(&s, 0, 0, 2, 0);
+    apply(s, &p);
+    deliver(s, 0, 0, 2, 0);
     p.size = 0;
     payload_sink_open(&p, 1, "lake", second, 1);
-    apply(&s, &p);
+    apply(s, &p);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     assert_int_equal(snapshot.sinks[0].topic_count, 1);
     assert_int_equal(snapshot.sinks[0].topic_ids[0], 2);
     assert_int_equal(snapshot.sinks[0].accepted, 2);
@@ -419,67 +399,58 @@ static void a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor(void **sta
     flow_snapshot_done(&snapshot);
     p.size = 0;
     payload_sink_open(&p, 1, "lake", both, 2);
-    apply(&s, &p);
-    const struct log_sink *sink = log_state_sink(&s, 1);
+    apply(s, &p);
+    const struct log_sink *sink = log_state_sink(s, 1);
     assert_int_equal(sink->cursor_count, 3);
     assert_int_equal(sink->cursors[0].offset, 2);
     assert_true(sink->cursors[0].active);
-    log_state_done(&s);
 }
 
 static void more_partitions_give_every_open_sink_more_cursors(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    open_lake(&s);
-    add_batch(&s, 1, 1, 0, 4);
+    struct log_state *s = *state;
+    open_lake(s);
+    add_batch(s, 1, 1, 0, 4);
     static const uint32_t other[] = {2};
     struct payload p = {0};
     payload_sink_open(&p, 2, "other", other, 1);
     payload_partitions(&p, 1, 5);
     payload_batch(&p, 1, 4, 0, 7);
-    apply(&s, &p);
-    assert_int_equal(log_state_topic(&s, 1)->partition_count, 5);
-    assert_int_equal(log_state_partition(&s, 1, 1)->end_offset, 4);
-    assert_int_equal(log_state_partition(&s, 1, 4)->end_offset, 7);
-    assert_int_equal(log_state_sink(&s, 1)->cursor_count, 5);
-    assert_int_equal(log_state_sink(&s, 2)->cursor_count, 1);
+    apply(s, &p);
+    assert_int_equal(log_state_topic(s, 1)->partition_count, 5);
+    assert_int_equal(log_state_partition(s, 1, 1)->end_offset, 4);
+    assert_int_equal(log_state_partition(s, 1, 4)->end_offset, 7);
+    assert_int_equal(log_state_sink(s, 1)->cursor_count, 5);
+    assert_int_equal(log_state_sink(s, 2)->cursor_count, 1);
     struct flow_snapshot snapshot = {0};
-    assert_code(log_state_snapshot(&s, &snapshot), OK);
+    assert_code(log_state_snapshot(s, &snapshot), OK);
     assert_int_equal(snapshot.sinks[0].pending, 11);
     flow_snapshot_done(&snapshot);
-    log_state_done(&s);
 }
 
 static void readers_that_wait_stay_when_partitions_are_raised(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct flow_read reads[3] = {0};
     for (size_t i = 0; i < 3; i++)
-        list_add_tail(&log_state_partition(&s, 1, i == 2)->waiters, &reads[i].link);
+        list_add_tail(&log_state_partition(s, 1, i == 2)->waiters, &reads[i].link);
     struct payload p = {0};
     payload_partitions(&p, 1, 9);
-    apply(&s, &p);
-    assert_true(list_empty(&s.ready));
-    add_batch(&s, 1, 0, 0, 1);
-    assert_ptr_equal(list_pop(&s.ready), &reads[0].link);
-    assert_ptr_equal(list_pop(&s.ready), &reads[1].link);
-    assert_true(list_empty(&s.ready));
+    apply(s, &p);
+    assert_true(list_empty(&s->ready));
+    add_batch(s, 1, 0, 0, 1);
+    assert_ptr_equal(list_pop(&s->ready), &reads[0].link);
+    assert_ptr_equal(list_pop(&s->ready), &reads[1].link);
+    assert_true(list_empty(&s->ready));
     list_remove(&reads[2].link);
-    log_state_done(&s);
 }
 
 static void a_gap_between_batches_is_a_hole_without_records(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    add_batch(&s, 1, 0, 10, 5);
-    add_batch(&s, 1, 0, 100, 2);
-    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    struct log_state *s = *state;
+    add_batch(s, 1, 0, 10, 5);
+    add_batch(s, 1, 0, 100, 2);
+    const struct log_partition *p = log_state_partition(s, 1, 0);
     assert_int_equal(p->end_offset, 102);
     assert_int_equal(p->records, 7);
     static const struct {
@@ -492,28 +463,22 @@ static void a_gap_between_batches_is_a_hole_without_records(void **state)
         assert_int_equal(log_partition_records_before(p, cases[i].offset), cases[i].before);
         assert_int_equal(log_partition_find(p, cases[i].offset), cases[i].at);
     }
-    open_lake(&s);
-    deliver(&s, 0, 0, 50, 45);
-    assert_int_equal(log_state_sink(&s, 1)->cursors[0].records, 5);
-    log_state_done(&s);
+    open_lake(s);
+    deliver(s, 0, 0, 50, 45);
+    assert_int_equal(log_state_sink(s, 1)->cursors[0].records, 5);
 }
 
 static void an_empty_partition_has_nothing_before_anything(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    struct log_state *s = *state;
+    const struct log_partition *p = log_state_partition(s, 1, 0);
     assert_int_equal(log_partition_find(p, 0), 0);
     assert_int_equal(log_partition_records_before(p, 0), 0);
-    log_state_done(&s);
 }
 
 static void the_index_finds_every_offset_of_many_batches(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     uint64_t seed = unit_seed();
     int64_t bases[200];
     int64_t end = 0;
@@ -521,10 +486,10 @@ static void the_index_finds_every_offset_of_many_batches(void **state)
     for (size_t i = 0; i < 200; i++) {
         bases[i] = end + (int64_t)(unit_random(&seed) % 3);
         counts[i] = 1 + (uint32_t)(unit_random(&seed) % 6);
-        add_batch(&s, 1, 0, bases[i], counts[i]);
+        add_batch(s, 1, 0, bases[i], counts[i]);
         end = bases[i] + counts[i];
     }
-    const struct log_partition *p = log_state_partition(&s, 1, 0);
+    const struct log_partition *p = log_state_partition(s, 1, 0);
     uint64_t before = 0;
     for (size_t i = 0; i < 200; i++) {
         for (uint32_t r = 0; r < counts[i]; r++) {
@@ -534,7 +499,6 @@ static void the_index_finds_every_offset_of_many_batches(void **state)
         before += counts[i];
     }
     assert_int_equal(log_partition_records_before(p, end), before);
-    log_state_done(&s);
 }
 
 /* What `p` says cannot follow on what is there. */
@@ -678,87 +642,72 @@ static void epochs_that_cannot_be_are_refused(void **state)
 
 static void an_entry_of_a_newer_program_is_told_from_damage(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_counts(&p, 1, 1, 0, 0);
     payload_raw(&p, LOG_ENTRY_TRANSACTION, 0, NULL, 0);
-    assert_code(log_state_apply(&s, payload_slice(&p), origin), VERSION);
-    log_state_done(&s);
+    assert_code(log_state_apply(s, payload_slice(&p), origin), VERSION);
 }
 
 static void only_the_last_frame_can_be_the_mark_of_a_clean_stop(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
+    struct log_state *s = *state;
     struct payload p = {0};
     payload_clean_stop(&p);
-    apply(&s, &p);
-    assert_true(s.clean_stop);
-    add_batch(&s, 1, 0, 0, 1);
-    assert_false(s.clean_stop);
-    apply(&s, &p);
+    apply(s, &p);
+    assert_true(s->clean_stop);
+    add_batch(s, 1, 0, 0, 1);
+    assert_false(s->clean_stop);
+    apply(s, &p);
     p.size = 0;
-    apply(&s, &p);
-    assert_false(s.clean_stop);
-    log_state_done(&s);
+    apply(s, &p);
+    assert_false(s->clean_stop);
 }
 
 static void reserved_room_is_used_and_needs_no_memory(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    struct log_state *s = *state;
+    struct log_partition *partition = log_state_partition(s, 1, 0);
     for (int i = 0; i < 20; i++)
-        assert_code(log_state_reserve(&s, partition), OK);
+        assert_code(log_state_reserve(s, partition), OK);
     assert_int_equal(partition->index_reserved, 20);
     assert_true(partition->index_capacity >= 20);
-    assert_int_equal(s.index_bytes, partition->index_capacity * sizeof(struct log_index_entry));
+    assert_int_equal(s->index_bytes, partition->index_capacity * sizeof(struct log_index_entry));
     struct payload p = {0};
     for (int i = 0; i < 20; i++)
         payload_batch(&p, 1, 0, i, 1);
     mem_fail_after(1);
-    err_t err = log_state_apply(&s, payload_slice(&p), origin);
+    err_t err = log_state_apply(s, payload_slice(&p), origin);
     uint64_t allocations = mem_alloc_count();
     mem_fail_after(0);
     assert_code(err, OK);
     assert_int_equal(allocations, 0);
     assert_int_equal(partition->index_reserved, 0);
     assert_int_equal(partition->index_count, 20);
-    log_state_done(&s);
 }
 
 static void what_was_reserved_for_lost_frames_is_taken_back(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    add_batch(&s, 1, 0, 0, 5);
-    struct log_partition *partition = log_state_partition(&s, 1, 0);
-    assert_code(log_state_reserve(&s, partition), OK);
+    struct log_state *s = *state;
+    add_batch(s, 1, 0, 0, 5);
+    struct log_partition *partition = log_state_partition(s, 1, 0);
+    assert_code(log_state_reserve(s, partition), OK);
     partition->next_offset = 12;
-    log_state_forget_reserved(&s);
+    log_state_forget_reserved(s);
     assert_int_equal(partition->next_offset, 5);
     assert_int_equal(partition->index_reserved, 0);
-    add_batch(&s, 1, 0, 5, 1);
+    add_batch(s, 1, 0, 5, 1);
     assert_int_equal(partition->index_count, 2);
-    log_state_done(&s);
 }
 
 static void an_offset_given_to_a_frame_under_way_is_not_moved_back(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    struct log_state *s = *state;
+    struct log_partition *partition = log_state_partition(s, 1, 0);
     partition->next_offset = 9;
-    add_batch(&s, 1, 0, 0, 5);
+    add_batch(s, 1, 0, 0, 5);
     assert_int_equal(partition->end_offset, 5);
     assert_int_equal(partition->next_offset, 9);
-    log_state_done(&s);
 }
 
 static void a_snapshot_is_a_copy_that_outlives_changes(void **state)
@@ -861,17 +810,14 @@ static void any_failed_allocation_of_a_snapshot_is_an_error(void **state)
 
 static void a_failed_reservation_changes_nothing(void **state)
 {
-    (void)state;
-    struct log_state s;
-    init(&s);
-    struct log_partition *partition = log_state_partition(&s, 1, 0);
+    struct log_state *s = *state;
+    struct log_partition *partition = log_state_partition(s, 1, 0);
     mem_fail_after(1);
-    err_t err = log_state_reserve(&s, partition);
+    err_t err = log_state_reserve(s, partition);
     mem_fail_after(0);
     assert_code(err, MEMORY);
     assert_int_equal(partition->index_reserved, 0);
-    assert_int_equal(s.index_bytes, 0);
-    log_state_done(&s);
+    assert_int_equal(s->index_bytes, 0);
 }
 
 static void put_sequenced(struct payload *p, uint32_t topic_id, uint32_t partition, int32_t first)
@@ -911,36 +857,36 @@ static void producers_are_known_on_partitions_that_there_are(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(topics_are_found_by_id_and_by_name),
-        cmocka_unit_test(batches_move_the_end_and_are_indexed_where_they_lie),
-        cmocka_unit_test(what_the_door_counted_adds_up),
-        cmocka_unit_test(settled_letters_are_held_no_more),
-        cmocka_unit_test(only_what_was_held_expires),
-        cmocka_unit_test(a_hole_leaves_the_ledger_balanced),
-        cmocka_unit_test(a_letter_is_settled_once),
-        cmocka_unit_test(letters_of_sinks_count_in_the_queue_but_not_at_the_door),
-        cmocka_unit_test(a_sink_that_miscounts_is_found_out),
-        cmocka_unit_test(a_sink_starts_at_the_first_record_and_moves_by_epochs),
-        cmocka_unit_test(a_closed_sink_keeps_its_row_and_goes_on_when_opened_again),
-        cmocka_unit_test(a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor),
-        cmocka_unit_test(more_partitions_give_every_open_sink_more_cursors),
-        cmocka_unit_test(readers_that_wait_stay_when_partitions_are_raised),
-        cmocka_unit_test(a_gap_between_batches_is_a_hole_without_records),
-        cmocka_unit_test(an_empty_partition_has_nothing_before_anything),
-        cmocka_unit_test(the_index_finds_every_offset_of_many_batches),
+        fixture_test(topics_are_found_by_id_and_by_name),
+        fixture_test(batches_move_the_end_and_are_indexed_where_they_lie),
+        fixture_test(what_the_door_counted_adds_up),
+        fixture_test(settled_letters_are_held_no_more),
+        fixture_test(only_what_was_held_expires),
+        fixture_test(a_hole_leaves_the_ledger_balanced),
+        fixture_test(a_letter_is_settled_once),
+        fixture_test(letters_of_sinks_count_in_the_queue_but_not_at_the_door),
+        fixture_test(a_sink_that_miscounts_is_found_out),
+        fixture_test(a_sink_starts_at_the_first_record_and_moves_by_epochs),
+        fixture_test(a_closed_sink_keeps_its_row_and_goes_on_when_opened_again),
+        fixture_test(a_topic_taken_from_a_sink_and_given_back_keeps_its_cursor),
+        fixture_test(more_partitions_give_every_open_sink_more_cursors),
+        fixture_test(readers_that_wait_stay_when_partitions_are_raised),
+        fixture_test(a_gap_between_batches_is_a_hole_without_records),
+        fixture_test(an_empty_partition_has_nothing_before_anything),
+        fixture_test(the_index_finds_every_offset_of_many_batches),
         cmocka_unit_test(batches_that_cannot_be_are_refused),
         cmocka_unit_test(topics_that_cannot_be_are_refused),
         cmocka_unit_test(sinks_that_cannot_be_are_refused),
         cmocka_unit_test(epochs_that_cannot_be_are_refused),
-        cmocka_unit_test(an_entry_of_a_newer_program_is_told_from_damage),
-        cmocka_unit_test(only_the_last_frame_can_be_the_mark_of_a_clean_stop),
-        cmocka_unit_test(reserved_room_is_used_and_needs_no_memory),
-        cmocka_unit_test(what_was_reserved_for_lost_frames_is_taken_back),
-        cmocka_unit_test(an_offset_given_to_a_frame_under_way_is_not_moved_back),
+        fixture_test(an_entry_of_a_newer_program_is_told_from_damage),
+        fixture_test(only_the_last_frame_can_be_the_mark_of_a_clean_stop),
+        fixture_test(reserved_room_is_used_and_needs_no_memory),
+        fixture_test(what_was_reserved_for_lost_frames_is_taken_back),
+        fixture_test(an_offset_given_to_a_frame_under_way_is_not_moved_back),
         cmocka_unit_test(a_snapshot_is_a_copy_that_outlives_changes),
         cmocka_unit_test(any_failed_allocation_of_a_frame_is_an_error),
         cmocka_unit_test(any_failed_allocation_of_a_snapshot_is_an_error),
-        cmocka_unit_test(a_failed_reservation_changes_nothing),
+        fixture_test(a_failed_reservation_changes_nothing),
         cmocka_unit_test(producers_are_known_on_partitions_that_there_are),
     };
     return cmocka_run_group_tests_name("log/state", tests, NULL, NULL);

@@ -7,42 +7,6 @@
 
 static const struct samples_codec codec = {gzip_compress, gzip_decompress};
 
-static void any_size_comes_back(void **state)
-{
-    (void)state;
-    samples_any_size_comes_back(&codec);
-}
-
-static void limits_hold(void **state)
-{
-    (void)state;
-    samples_limits_hold(&codec);
-}
-
-static void parts_and_more_than_a_frame_are_corrupt(void **state)
-{
-    (void)state;
-    samples_parts_and_more_than_a_frame_are_corrupt(&codec);
-}
-
-static void damage_does_no_harm(void **state)
-{
-    (void)state;
-    samples_damage_does_no_harm(&codec);
-}
-
-static void failed_allocations_leave_all_as_it_was(void **state)
-{
-    (void)state;
-    samples_failed_allocations_leave_all_as_it_was(&codec);
-}
-
-static void a_cap_of_the_result_holds(void **state)
-{
-    (void)state;
-    samples_a_cap_of_the_result_holds(&codec);
-}
-
 /* A name, a comment and a CRC of the header (RFC 1952 section 2.3), the highest level. */
 static void members_of_other_writers_are_read(void **state)
 {
@@ -96,12 +60,7 @@ static void only_gzip_is_gzip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_size_comes_back),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(parts_and_more_than_a_frame_are_corrupt),
-        cmocka_unit_test(damage_does_no_harm),
-        cmocka_unit_test(failed_allocations_leave_all_as_it_was),
-        cmocka_unit_test(a_cap_of_the_result_holds),
+        SAMPLES_TESTS(&codec),
         cmocka_unit_test(members_of_other_writers_are_read),
         cmocka_unit_test(only_gzip_is_gzip),
     };

@@ -6,42 +6,6 @@
 
 static const struct samples_codec codec = {lz4_compress, lz4_decompress};
 
-static void any_size_comes_back(void **state)
-{
-    (void)state;
-    samples_any_size_comes_back(&codec);
-}
-
-static void limits_hold(void **state)
-{
-    (void)state;
-    samples_limits_hold(&codec);
-}
-
-static void parts_and_more_than_a_frame_are_corrupt(void **state)
-{
-    (void)state;
-    samples_parts_and_more_than_a_frame_are_corrupt(&codec);
-}
-
-static void damage_does_no_harm(void **state)
-{
-    (void)state;
-    samples_damage_does_no_harm(&codec);
-}
-
-static void failed_allocations_leave_all_as_it_was(void **state)
-{
-    (void)state;
-    samples_failed_allocations_leave_all_as_it_was(&codec);
-}
-
-static void a_cap_of_the_result_holds(void **state)
-{
-    (void)state;
-    samples_a_cap_of_the_result_holds(&codec);
-}
-
 /* Kafka's readers want this descriptor and no other: version 1, independent blocks, no checksums,
  * no size of the content; blocks of 64 KiB. */
 static void a_frame_has_kafkas_descriptor(void **state)
@@ -90,12 +54,7 @@ static void frames_of_other_writers_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_size_comes_back),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(parts_and_more_than_a_frame_are_corrupt),
-        cmocka_unit_test(damage_does_no_harm),
-        cmocka_unit_test(failed_allocations_leave_all_as_it_was),
-        cmocka_unit_test(a_cap_of_the_result_holds),
+        SAMPLES_TESTS(&codec),
         cmocka_unit_test(a_frame_has_kafkas_descriptor),
         cmocka_unit_test(frames_of_other_writers_are_read),
     };

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * What both codecs are tried with, and the tries that are the same for them: any bytes come back,
+ * What the codecs are tried with, and the tries that are the same for them: any bytes come back,
  * no limit is passed, no allocation that fails and no byte that is wrong leads anywhere but to an
  * error.
  */
@@ -59,8 +59,9 @@ static inline void samples_round_trip(const struct samples_codec *codec, struct 
     buf_done(&out);
 }
 
-static inline void samples_any_size_comes_back(const struct samples_codec *codec)
+static inline void samples_any_size_comes_back(void **state)
 {
+    const struct samples_codec *codec = *state;
     static const size_t sizes[] = {0, 1, 7, 1000, 65535, 65536, 65537, 131072, 1000000};
     uint64_t random = unit_seed();
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -87,8 +88,9 @@ static inline void samples_assert_refused(const struct samples_codec *codec, str
 }
 
 /* One byte less than it takes, and a bomb: 64 MiB of zeros may not take more than 1 MiB. */
-static inline void samples_limits_hold(const struct samples_codec *codec)
+static inline void samples_limits_hold(void **state)
 {
+    const struct samples_codec *codec = *state;
     uint64_t random = unit_seed();
     struct buf lines = samples_lines(300000, &random);
     struct buf packed = {0};
@@ -110,9 +112,9 @@ static inline void samples_limits_hold(const struct samples_codec *codec)
     buf_done(&lines);
 }
 
-static inline void
-samples_parts_and_more_than_a_frame_are_corrupt(const struct samples_codec *codec)
+static inline void samples_parts_and_more_than_a_frame_are_corrupt(void **state)
 {
+    const struct samples_codec *codec = *state;
     uint64_t random = unit_seed();
     struct buf lines = samples_lines(700, &random);
     struct buf packed = {0};
@@ -136,8 +138,9 @@ samples_parts_and_more_than_a_frame_are_corrupt(const struct samples_codec *code
 
 /* There is no checksum: a flip may give other bytes. But it stays within the limit, and gives
  * nothing or all. */
-static inline void samples_damage_does_no_harm(const struct samples_codec *codec)
+static inline void samples_damage_does_no_harm(void **state)
 {
+    const struct samples_codec *codec = *state;
     uint64_t random = unit_seed();
     struct buf lines = samples_lines(3000, &random);
     struct buf packed = {0};
@@ -162,8 +165,9 @@ static inline void samples_damage_does_no_harm(const struct samples_codec *codec
 }
 
 /* Each allocation of either way is the one that fails, until none is left to fail. */
-static inline void samples_failed_allocations_leave_all_as_it_was(const struct samples_codec *codec)
+static inline void samples_failed_allocations_leave_all_as_it_was(void **state)
 {
+    const struct samples_codec *codec = *state;
     uint64_t random = unit_seed();
     struct buf lines = samples_lines(200000, &random);
     struct buf packed = {0};
@@ -194,8 +198,9 @@ static inline void samples_failed_allocations_leave_all_as_it_was(const struct s
     buf_done(&lines);
 }
 
-static inline void samples_a_cap_of_the_result_holds(const struct samples_codec *codec)
+static inline void samples_a_cap_of_the_result_holds(void **state)
 {
+    const struct samples_codec *codec = *state;
     struct buf out;
     buf_init(&out, 8);
     buf_add_string(&out, "there");
@@ -204,3 +209,12 @@ static inline void samples_a_cap_of_the_result_holds(const struct samples_codec 
     assert_slice(buf_slice(&out), "there!");
     buf_done(&out);
 }
+
+#define SAMPLES_TEST(name, codec) cmocka_unit_test_prestate(name, (void *)(uintptr_t)(codec))
+/* The tries of a codec, for the table of its tests. */
+#define SAMPLES_TESTS(codec)                                                                       \
+    SAMPLES_TEST(samples_any_size_comes_back, codec), SAMPLES_TEST(samples_limits_hold, codec),    \
+        SAMPLES_TEST(samples_parts_and_more_than_a_frame_are_corrupt, codec),                      \
+        SAMPLES_TEST(samples_damage_does_no_harm, codec),                                          \
+        SAMPLES_TEST(samples_failed_allocations_leave_all_as_it_was, codec),                       \
+        SAMPLES_TEST(samples_a_cap_of_the_result_holds, codec)

@@ -7,42 +7,6 @@
 
 static const struct samples_codec codec = {snappy_pack, snappy_unpack};
 
-static void any_size_comes_back(void **state)
-{
-    (void)state;
-    samples_any_size_comes_back(&codec);
-}
-
-static void limits_hold(void **state)
-{
-    (void)state;
-    samples_limits_hold(&codec);
-}
-
-static void parts_and_more_than_a_frame_are_corrupt(void **state)
-{
-    (void)state;
-    samples_parts_and_more_than_a_frame_are_corrupt(&codec);
-}
-
-static void damage_does_no_harm(void **state)
-{
-    (void)state;
-    samples_damage_does_no_harm(&codec);
-}
-
-static void failed_allocations_leave_all_as_it_was(void **state)
-{
-    (void)state;
-    samples_failed_allocations_leave_all_as_it_was(&codec);
-}
-
-static void a_cap_of_the_result_holds(void **state)
-{
-    (void)state;
-    samples_a_cap_of_the_result_holds(&codec);
-}
-
 /* What snappy-java's streams begin with, and blocks of 32 KiB. */
 static void a_stream_has_javas_header_and_blocks(void **state)
 {
@@ -119,12 +83,7 @@ static void what_a_stream_says_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_size_comes_back),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(parts_and_more_than_a_frame_are_corrupt),
-        cmocka_unit_test(damage_does_no_harm),
-        cmocka_unit_test(failed_allocations_leave_all_as_it_was),
-        cmocka_unit_test(a_cap_of_the_result_holds),
+        SAMPLES_TESTS(&codec),
         cmocka_unit_test(a_stream_has_javas_header_and_blocks),
         cmocka_unit_test(a_bare_block_is_read),
         cmocka_unit_test(what_a_stream_says_is_not_believed),

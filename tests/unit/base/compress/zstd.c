@@ -6,42 +6,6 @@
 
 static const struct samples_codec codec = {zstd_compress, zstd_decompress};
 
-static void any_size_comes_back(void **state)
-{
-    (void)state;
-    samples_any_size_comes_back(&codec);
-}
-
-static void limits_hold(void **state)
-{
-    (void)state;
-    samples_limits_hold(&codec);
-}
-
-static void parts_and_more_than_a_frame_are_corrupt(void **state)
-{
-    (void)state;
-    samples_parts_and_more_than_a_frame_are_corrupt(&codec);
-}
-
-static void damage_does_no_harm(void **state)
-{
-    (void)state;
-    samples_damage_does_no_harm(&codec);
-}
-
-static void failed_allocations_leave_all_as_it_was(void **state)
-{
-    (void)state;
-    samples_failed_allocations_leave_all_as_it_was(&codec);
-}
-
-static void a_cap_of_the_result_holds(void **state)
-{
-    (void)state;
-    samples_a_cap_of_the_result_holds(&codec);
-}
-
 static void a_frame_says_how_large_its_content_is(void **state)
 {
     (void)state;
@@ -115,12 +79,7 @@ static void a_promise_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_size_comes_back),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(parts_and_more_than_a_frame_are_corrupt),
-        cmocka_unit_test(damage_does_no_harm),
-        cmocka_unit_test(failed_allocations_leave_all_as_it_was),
-        cmocka_unit_test(a_cap_of_the_result_holds),
+        SAMPLES_TESTS(&codec),
         cmocka_unit_test(a_frame_says_how_large_its_content_is),
         cmocka_unit_test(frames_of_other_writers_are_read),
         cmocka_unit_test(formats_from_before_the_standard_are_refused),

@@ -1,24 +1,13 @@
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <time.h>
-#include <cmocka.h>
 
 #include "base/alloc.h"
 #include "base/list.h"
 #include "io/uv/uv.h"
+#include "lib/unit.h"
 
 #define EVENTS_MAX 64u
 #define SENDERS 4u
 #define TASKS_PER_SENDER 20000u
-
-/* What ran, in order. */
-struct journal {
-    struct io_loop *loop;
-    char events[EVENTS_MAX + 1];
-    size_t count;
-};
 
 struct step {
     struct task task;
@@ -30,6 +19,14 @@ struct step {
     struct step *starts;
     struct step *cancels;
     bool stops;
+};
+
+/* What ran, in order, and what may run, by its name. */
+struct journal {
+    struct io_loop *loop;
+    char events[EVENTS_MAX + 1];
+    size_t count;
+    struct step step['z' + 1];
 };
 
 static void note(struct step *step)
@@ -62,158 +59,130 @@ static void run_timer(struct io_timer *timer)
     note(step);
 }
 
-static struct step step_named(struct journal *journal, char name)
+static int set_up(void **state)
 {
-    return (struct step){
-        .task.run = run_task, .timer.run = run_timer, .journal = journal, .name = name};
+    struct journal *journal = *state = calloc(1, sizeof(*journal));
+    for (char name = 'a'; name <= 'z'; name++)
+        journal->step[(size_t)name] = (struct step){
+            .task.run = run_task, .timer.run = run_timer, .journal = journal, .name = name};
+    assert_true(err_is_ok(io_uv_loop_new(&journal->loop)));
+    return 0;
 }
 
-static void journal_open(struct journal *journal)
+static int tear_down(void **state)
 {
-    *journal = (struct journal){0};
-    assert_true(err_is_ok(io_uv_loop_new(&journal->loop)));
+    struct journal *journal = *state;
+    io_uv_loop_free(&journal->loop);
+    assert_null(journal->loop);
+    free(journal);
+    return 0;
 }
 
 static void journal_expect(struct journal *journal, const char *events)
 {
     io_uv_loop_run(journal->loop);
     assert_string_equal(journal->events, events);
-    io_uv_loop_free(&journal->loop);
-    assert_null(journal->loop);
 }
 
 static void tasks_run_in_the_order_they_were_posted(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    struct step c = step_named(&journal, 'c');
-    io_post(journal.loop, &a.task);
-    io_post(journal.loop, &b.task);
-    io_post(journal.loop, &c.task);
-    io_uv_loop_stop(journal.loop);
-    journal_expect(&journal, "abc");
+    struct journal *j = *state;
+    io_post(j->loop, &j->step['a'].task);
+    io_post(j->loop, &j->step['b'].task);
+    io_post(j->loop, &j->step['c'].task);
+    io_uv_loop_stop(j->loop);
+    journal_expect(j, "abc");
 }
 
 static void a_loop_that_was_stopped_can_run_again(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    io_post(journal.loop, &a.task);
-    io_uv_loop_stop(journal.loop);
-    io_uv_loop_stop(journal.loop);
-    io_post(journal.loop, &b.task);
-    io_uv_loop_run(journal.loop);
-    io_post(journal.loop, &a.task);
-    io_uv_loop_stop(journal.loop);
-    journal_expect(&journal, "aba");
+    struct journal *j = *state;
+    io_post(j->loop, &j->step['a'].task);
+    io_uv_loop_stop(j->loop);
+    io_uv_loop_stop(j->loop);
+    io_post(j->loop, &j->step['b'].task);
+    io_uv_loop_run(j->loop);
+    io_post(j->loop, &j->step['a'].task);
+    io_uv_loop_stop(j->loop);
+    journal_expect(j, "aba");
 }
 
 static void deferred_tasks_run_after_the_turns_mail(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    struct step d = step_named(&journal, 'd');
-    a.defers = &d;
-    d.stops = true;
-    io_post(journal.loop, &a.task);
-    io_post(journal.loop, &b.task);
-    journal_expect(&journal, "abd");
+    struct journal *j = *state;
+    j->step['a'].defers = &j->step['d'];
+    j->step['d'].stops = true;
+    io_post(j->loop, &j->step['a'].task);
+    io_post(j->loop, &j->step['b'].task);
+    journal_expect(j, "abd");
 }
 
 static void what_a_deferred_task_defers_waits_for_the_next_turns_mail(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step d = step_named(&journal, 'd'), e = step_named(&journal, 'e');
-    struct step m = step_named(&journal, 'm');
-    d.defers = &e;
-    d.posts = &m;
-    e.stops = true;
-    io_defer(journal.loop, &d.task);
-    journal_expect(&journal, "dme");
+    struct journal *j = *state;
+    j->step['d'].defers = &j->step['e'];
+    j->step['d'].posts = &j->step['m'];
+    j->step['e'].stops = true;
+    io_defer(j->loop, &j->step['d'].task);
+    journal_expect(j, "dme");
 }
 
 static void what_a_timer_defers_does_not_wait_for_an_event(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step t = step_named(&journal, 't'), d = step_named(&journal, 'd');
-    t.defers = &d;
-    d.stops = true;
-    io_timer_start(journal.loop, &t.timer, IO_MS);
-    journal_expect(&journal, "td");
+    struct journal *j = *state;
+    j->step['t'].defers = &j->step['d'];
+    j->step['d'].stops = true;
+    io_timer_start(j->loop, &j->step['t'].timer, IO_MS);
+    journal_expect(j, "td");
 }
 
 static void timers_run_in_the_order_they_are_due(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    struct step c = step_named(&journal, 'c'), x = step_named(&journal, 'x');
-    c.stops = true;
-    io_timer_start(journal.loop, &c.timer, 9 * IO_MS);
-    io_timer_start(journal.loop, &x.timer, 2 * IO_MS);
-    io_timer_start(journal.loop, &b.timer, 5 * IO_MS);
-    io_timer_start(journal.loop, &a.timer, 20 * IO_SECOND);
-    io_timer_start(journal.loop, &a.timer, IO_MS / 2);
-    io_timer_stop(journal.loop, &x.timer);
-    io_timer_stop(journal.loop, &x.timer);
-    journal_expect(&journal, "abc");
+    struct journal *j = *state;
+    j->step['c'].stops = true;
+    io_timer_start(j->loop, &j->step['c'].timer, 9 * IO_MS);
+    io_timer_start(j->loop, &j->step['x'].timer, 2 * IO_MS);
+    io_timer_start(j->loop, &j->step['b'].timer, 5 * IO_MS);
+    io_timer_start(j->loop, &j->step['a'].timer, 20 * IO_SECOND);
+    io_timer_start(j->loop, &j->step['a'].timer, IO_MS / 2);
+    io_timer_stop(j->loop, &j->step['x'].timer);
+    io_timer_stop(j->loop, &j->step['x'].timer);
+    journal_expect(j, "abc");
 }
 
 static void a_timer_that_is_due_can_be_stopped_by_another(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    struct step c = step_named(&journal, 'c');
-    a.cancels = &b;
-    c.stops = true;
-    io_timer_start(journal.loop, &a.timer, 0);
-    io_timer_start(journal.loop, &b.timer, 0);
-    io_timer_start(journal.loop, &c.timer, IO_MS);
-    journal_expect(&journal, "ac");
+    struct journal *j = *state;
+    j->step['a'].cancels = &j->step['b'];
+    j->step['c'].stops = true;
+    io_timer_start(j->loop, &j->step['a'].timer, 0);
+    io_timer_start(j->loop, &j->step['b'].timer, 0);
+    io_timer_start(j->loop, &j->step['c'].timer, IO_MS);
+    journal_expect(j, "ac");
 }
 
 static void a_timer_without_delay_that_restarts_itself_lets_mail_through(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step t = step_named(&journal, 't'), m = step_named(&journal, 'm');
-    t.starts = &t;
-    m.stops = true;
-    io_timer_start(journal.loop, &t.timer, 0);
-    io_post(journal.loop, &m.task);
-    io_uv_loop_run(journal.loop);
-    assert_int_equal(journal.events[journal.count - 1], 'm');
-    assert_int_not_equal(t.timer.heap_index, 0);
-    io_uv_loop_free(&journal.loop);
-    assert_int_equal(t.timer.heap_index, 0);
+    struct journal *j = *state;
+    j->step['t'].starts = &j->step['t'];
+    j->step['m'].stops = true;
+    io_timer_start(j->loop, &j->step['t'].timer, 0);
+    io_post(j->loop, &j->step['m'].task);
+    io_uv_loop_run(j->loop);
+    assert_int_equal(j->events[j->count - 1], 'm');
+    assert_int_not_equal(j->step['t'].timer.heap_index, 0);
+    io_uv_loop_free(&j->loop);
+    assert_int_equal(j->step['t'].timer.heap_index, 0);
 }
 
 static void a_far_timer_does_not_hide_a_near_one(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step far = step_named(&journal, 'f'), near = step_named(&journal, 'n');
-    struct step never = step_named(&journal, 'x');
-    near.stops = true;
-    io_timer_start(journal.loop, &never.timer, UINT64_MAX);
-    io_timer_start(journal.loop, &far.timer, 3600 * IO_SECOND);
-    io_timer_start(journal.loop, &near.timer, IO_MS);
-    journal_expect(&journal, "n");
+    struct journal *j = *state;
+    j->step['n'].stops = true;
+    io_timer_start(j->loop, &j->step['x'].timer, UINT64_MAX);
+    io_timer_start(j->loop, &j->step['f'].timer, 3600 * IO_SECOND);
+    io_timer_start(j->loop, &j->step['n'].timer, IO_MS);
+    journal_expect(j, "n");
 }
 
 struct letter {
@@ -318,18 +287,14 @@ static void a_task_goes_back_and_forth_between_two_loops(void **state)
 
 static void a_loop_that_is_freed_forgets_what_waits(void **state)
 {
-    (void)state;
-    struct journal journal;
-    journal_open(&journal);
-    struct step a = step_named(&journal, 'a'), b = step_named(&journal, 'b');
-    struct step c = step_named(&journal, 'c');
-    io_post(journal.loop, &a.task);
-    io_defer(journal.loop, &b.task);
-    io_timer_start(journal.loop, &c.timer, 0);
-    io_uv_loop_free(&journal.loop);
-    io_uv_loop_free(&journal.loop);
-    assert_int_equal(journal.count, 0);
-    assert_int_equal(c.timer.heap_index, 0);
+    struct journal *j = *state;
+    io_post(j->loop, &j->step['a'].task);
+    io_defer(j->loop, &j->step['b'].task);
+    io_timer_start(j->loop, &j->step['c'].timer, 0);
+    io_uv_loop_free(&j->loop);
+    io_uv_loop_free(&j->loop);
+    assert_int_equal(j->count, 0);
+    assert_int_equal(j->step['c'].timer.heap_index, 0);
 }
 
 static void a_loop_without_memory_is_an_error(void **state)
@@ -370,18 +335,18 @@ static void clocks_and_random_bytes_come_from_the_system(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tasks_run_in_the_order_they_were_posted),
-        cmocka_unit_test(a_loop_that_was_stopped_can_run_again),
-        cmocka_unit_test(deferred_tasks_run_after_the_turns_mail),
-        cmocka_unit_test(what_a_deferred_task_defers_waits_for_the_next_turns_mail),
-        cmocka_unit_test(what_a_timer_defers_does_not_wait_for_an_event),
-        cmocka_unit_test(timers_run_in_the_order_they_are_due),
-        cmocka_unit_test(a_timer_that_is_due_can_be_stopped_by_another),
-        cmocka_unit_test(a_timer_without_delay_that_restarts_itself_lets_mail_through),
-        cmocka_unit_test(a_far_timer_does_not_hide_a_near_one),
+        fixture_test(tasks_run_in_the_order_they_were_posted),
+        fixture_test(a_loop_that_was_stopped_can_run_again),
+        fixture_test(deferred_tasks_run_after_the_turns_mail),
+        fixture_test(what_a_deferred_task_defers_waits_for_the_next_turns_mail),
+        fixture_test(what_a_timer_defers_does_not_wait_for_an_event),
+        fixture_test(timers_run_in_the_order_they_are_due),
+        fixture_test(a_timer_that_is_due_can_be_stopped_by_another),
+        fixture_test(a_timer_without_delay_that_restarts_itself_lets_mail_through),
+        fixture_test(a_far_timer_does_not_hide_a_near_one),
         cmocka_unit_test(posts_of_many_threads_all_arrive_each_senders_in_order),
         cmocka_unit_test(a_task_goes_back_and_forth_between_two_loops),
-        cmocka_unit_test(a_loop_that_is_freed_forgets_what_waits),
+        fixture_test(a_loop_that_is_freed_forgets_what_waits),
         cmocka_unit_test(a_loop_without_memory_is_an_error),
         cmocka_unit_test(clocks_and_random_bytes_come_from_the_system),
     };

@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "net/http/target.h"
-#include "net/listener.h"
 #include "observe/prometheus.h"
 
 /*
@@ -425,11 +424,19 @@ static void on_body(void *owner, struct net_http_request *request, struct slice 
 static const struct net_http_handler handler = {
     .state_size = sizeof(struct request_state), .on_head = on_head, .on_body = on_body};
 
-static void adopt(void *owner, struct io_socket socket)
+static void adopt(struct net_door *door, struct io_socket socket)
 {
-    struct admin *admin = owner;
-    net_http_server_adopt(admin->server, socket);
+    net_http_server_adopt(CONTAINER_OF(door, struct admin, door)->server, socket);
 }
+
+/* Requests under way, and with them every inquiry, outlive their connections until answered. */
+static void stop(struct net_door *door, uint64_t deadline_ms)
+{
+    net_http_server_stop(CONTAINER_OF(door, struct admin, door)->server, deadline_ms,
+                         net_door_stopped, door);
+}
+
+static const struct net_doors_ops doors_ops = {.adopt = adopt, .stop = stop};
 
 err_t admin_new(const struct admin_options *options, struct admin **out, struct err_text *why)
 {
@@ -443,10 +450,11 @@ err_t admin_new(const struct admin_options *options, struct admin **out, struct 
     net_http_limits_init(&limits);
     /* Operators and scrapers, not producers: what is over is a mistake or an attack. */
     limits.net.connections_max = CONNECTIONS_MAX;
-    struct net_listener_target target = {.loop = options->loop, .accept = adopt, .owner = admin};
+    admin->net.ops = &doors_ops;
+    net_doors_add(&admin->net, &admin->door, options->loop);
     err_t err = net_http_server_new(options->loop, &limits, &handler, admin, &admin->server);
     if (err_is_ok(err))
-        err = net_listener_new(options->loop, options->address, &target, 1, &admin->listener, why);
+        err = net_doors_listen(&admin->net, options->address, why);
     if (!err_is_ok(err)) {
         err_prefix(why, "admin.listen");
         net_http_server_free(&admin->server);
@@ -465,27 +473,14 @@ void admin_set_catalog(struct admin *admin, const struct control_catalog *catalo
 
 uint16_t admin_port(const struct admin *admin)
 {
-    return net_listener_port(admin->listener);
-}
-
-/* Requests under way, and with them every inquiry, outlive their connections until answered. */
-static void listener_stopped(void *owner)
-{
-    struct admin *admin = owner;
-    net_http_server_stop(admin->server, admin->stop_deadline_ms, admin->stopped,
-                         admin->stopped_owner);
+    return net_doors_port(&admin->net);
 }
 
 void admin_stop(struct admin *admin, uint64_t deadline_ms, void (*stopped)(void *owner),
                 void *owner)
 {
-    ASSERT(stopped && !admin->stopped);
-    admin->stop_deadline_ms = deadline_ms;
-    admin->stopped = stopped;
-    admin->stopped_owner = owner;
+    net_doors_stop(&admin->net, deadline_ms, stopped, owner);
     admin_records_stop(admin);
-    /* The listener first, so that no connection can come behind the server's stop. */
-    net_listener_stop(admin->listener, listener_stopped, admin);
 }
 
 void admin_free(struct admin **admin)
@@ -493,7 +488,7 @@ void admin_free(struct admin **admin)
     if (!*admin)
         return;
     ASSERT((*admin)->inquiries == 0 && (*admin)->reader_count == 0);
-    net_listener_free(&(*admin)->listener);
+    net_doors_done(&(*admin)->net);
     net_http_server_free(&(*admin)->server);
     mem_free(*admin);
     *admin = NULL;

@@ -9,18 +9,17 @@
 #include "admin/admin.h"
 #include "base/list.h"
 #include "flow/commit.h"
+#include "net/doors.h"
 #include "net/http/server.h"
 
 struct admin {
     struct admin_options options;
     struct net_http_server *server;
-    struct net_listener *listener;
+    struct net_doors net;
+    struct net_door door; /* the only one */
     uint32_t inquiries;
     struct list readers; /* records.c: reads under way */
     uint32_t reader_count;
-    uint64_t stop_deadline_ms;
-    void (*stopped)(void *owner); /* set: the door closes */
-    void *stopped_owner;
 };
 
 /* The longest query of a request, in bytes as sent. */

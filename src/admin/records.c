@@ -239,7 +239,7 @@ static void begin_read(struct reader *reader)
         .offset = reader->offset,
         .size_max = READ_SIZE,
         /* Nobody waits at a door that closes. */
-        .wait = reader->query.wait_ms > 0 && !admin->stopped,
+        .wait = reader->query.wait_ms > 0 && !admin->net.stopped,
     };
     if (reader->read.wait) {
         reader->waiting = true;
@@ -389,7 +389,7 @@ void admin_records_serve(struct admin *admin, struct net_http_request *request,
 
 void admin_records_stop(struct admin *admin)
 {
-    ASSERT(admin->stopped);
+    ASSERT(admin->net.stopped);
     LIST_EACH (link, &admin->readers) {
         struct reader *reader = CONTAINER_OF(link, struct reader, link);
         if (reader->waiting)

@@ -37,7 +37,9 @@ err_t control_auth_users_copy(const struct control_auth_users *users,
     TRY(control_auth_users_new(users->fake, &copy));
     copy->fake_read = users->fake_read;
     copy->count = users->count;
-    copy->items = mem_zalloc(users->count + 1, sizeof(*copy->items));
+    /* One more: who copies them is about to add to them. */
+    copy->capacity = users->count + 1;
+    copy->items = mem_zalloc(copy->capacity, sizeof(*copy->items));
     if (!copy->items) {
         mem_free(copy);
         return err_make(ERR_MEMORY);
@@ -133,11 +135,14 @@ err_t control_auth_users_put(struct control_auth_users *users, const struct cont
     }
     if (users->count >= CONTROL_AUTH_USERS_MAX)
         return err_make(ERR_TOO_LARGE);
-    /* One at a time: users come by hand, and each change copies all of them anyway. */
-    void *grown = mem_realloc(users->items, users->count + 1, sizeof(*users->items));
-    if (!grown)
-        return err_make(ERR_MEMORY);
-    users->items = grown;
+    if (users->count == users->capacity) {
+        size_t wanted = users->capacity ? users->capacity * 2 : 16;
+        void *grown = mem_realloc(users->items, wanted, sizeof(*users->items));
+        if (!grown)
+            return err_make(ERR_MEMORY);
+        users->items = grown;
+        users->capacity = wanted;
+    }
     memmove(&users->items[place + 1], &users->items[place],
             (users->count - place) * sizeof(*users->items));
     users->items[place] = *user;

@@ -34,6 +34,7 @@ struct control_auth_users {
     bool fake_read;                       /* it came from a record */
     struct control_auth_user *items;      /* by name */
     size_t count;
+    size_t capacity;
 };
 
 /* Nobody; `fake` is random. ERR_MEMORY. */

@@ -3,6 +3,7 @@
 #include "admin/record.h"
 #include "base/assert.h"
 #include "base/time.h"
+#include "format/json/member.h"
 
 /*
  * Headers are shown as they are when they are UTF-8, since a letter may come from an older program
@@ -54,7 +55,7 @@ void admin_dlq_render_state(const struct flow_letters_state *state, struct buf *
     for (uint32_t i = 0; i < state->outcomes.count; i++) {
         const struct flow_letters_outcome *outcome = &state->outcomes.items[i];
         buf_add_string(out, i > 0 ? ",{" : "{");
-        admin_record_add_text(out, "name", slice_string(outcome->name));
+        format_json_add_text(out, "name", slice_string(outcome->name));
         add_number(out, "count", outcome->count);
         add_number(out, "bytes", outcome->bytes);
         buf_add_byte(out, '}');
@@ -68,7 +69,7 @@ void admin_dlq_render_topic(const struct flow_topic_state *dlq, const char *topi
 {
     ASSERT(dlq->parent_id > 0);
     buf_add_byte(out, '{');
-    admin_record_add_text(out, "topic", slice_string(topic));
+    format_json_add_text(out, "topic", slice_string(topic));
     add_number(out, "held", dlq->dlq_held);
     add_number(out, "bytes", dlq->sealed_bytes + dlq->wal_bytes);
     add_time(out, "oldest", dlq->dlq_oldest_ms);
@@ -97,13 +98,13 @@ void admin_dlq_render_letter(const struct flow_letter *letter, struct buf *out)
     buf_add_string(out, "{\"offset\":");
     buf_add_i64(out, record->offset);
     buf_add_byte(out, ',');
-    admin_record_add_text(out, "reason", letter->reason);
+    format_json_add_text(out, "reason", letter->reason);
     buf_add_byte(out, ',');
-    admin_record_add_text(out, "detail", letter->detail);
+    format_json_add_text(out, "detail", letter->detail);
     buf_add_byte(out, ',');
-    admin_record_add_text(out, "stage", letter->stage);
+    format_json_add_text(out, "stage", letter->stage);
     buf_add_byte(out, ',');
-    admin_record_add_text(out, "source", letter->source);
+    format_json_add_text(out, "source", letter->source);
     add_number(out, "attempts", letter->attempts);
     add_time(out, "received_at", letter->received_ms);
     add_number(out, "bytes", record->value.size);
@@ -111,14 +112,14 @@ void admin_dlq_render_letter(const struct flow_letter *letter, struct buf *out)
     if (letter->produced && letter->partition < FLOW_PARTITIONS_MAX)
         add_number(out, "partition", letter->partition);
     buf_add_byte(out, ',');
-    admin_record_add_text(out, "key", record->key);
+    format_json_add_text(out, "key", record->key);
     if (letter->contract_key.data) {
         buf_add_byte(out, ',');
-        admin_record_add_text(out, "contract_key", letter->contract_key);
+        format_json_add_text(out, "contract_key", letter->contract_key);
     }
     buf_add_byte(out, ',');
     admin_record_add_headers(out, &letter->original);
     buf_add_byte(out, ',');
-    admin_record_add_value(out, record->value);
+    format_json_add_value(out, "value", record->value);
     buf_add_byte(out, '}');
 }

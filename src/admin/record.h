@@ -9,10 +9,6 @@
 #include "base/slice.h"
 #include "flow/record.h"
 
-/* Appends "name":"text", or "name_base64":"…" where it is not UTF-8, or "name":null. */
-void admin_record_add_text(struct buf *out, const char *name, struct slice text);
-/* Appends "value":…, or "value_base64":"…", as below. */
-void admin_record_add_value(struct buf *out, struct slice value);
 /* Appends "headers":[…], or "headers_base64":"…", as below. */
 void admin_record_add_headers(struct buf *out, const struct flow_record *record);
 /*

@@ -9,42 +9,9 @@
 #include <inttypes.h>
 
 #include "base/assert.h"
-#include "base/base64.h"
-#include "base/utf8.h"
-#include "format/json/json.h"
+#include "format/json/member.h"
 
 #define WRITE_SIZE ((size_t)1 << 20)
-
-static void add_field(struct buf *out, const char *name, struct slice bytes, bool plain)
-{
-    buf_add_format(out, plain || !bytes.data ? "\"%s\":" : "\"%s_base64\":\"", name);
-    if (!bytes.data) {
-        buf_add_string(out, "null");
-    } else if (!plain) {
-        buf_add_base64(out, bytes);
-        buf_add_byte(out, '"');
-    }
-}
-
-static void add_text(struct buf *out, const char *name, struct slice text)
-{
-    bool plain = utf8_valid(text);
-    add_field(out, name, text, plain);
-    if (plain && text.data)
-        buf_add_json_string(out, text);
-}
-
-/* Line ends between the tokens of JSON are space; within its strings there are none. */
-static void add_value(struct buf *out, struct slice value)
-{
-    bool json = value.data &&
-                err_is_ok(format_json_check(value, NULL, FORMAT_JSON_DEPTH_MAX - 8, NULL, NULL));
-    add_field(out, "value", value, json);
-    for (size_t i = 0; json && i < value.size; i++) {
-        uint8_t byte = value.data[i];
-        buf_add_byte(out, byte == '\n' || byte == '\r' ? ' ' : byte);
-    }
-}
 
 void cli_export_render(struct buf *out, const struct flow_record *record)
 {
@@ -55,15 +22,15 @@ void cli_export_render(struct buf *out, const struct flow_record *record)
     buf_add_string(out, ",\"timestamp\":");
     buf_add_i64(out, record->timestamp_ms);
     buf_add_byte(out, ',');
-    add_text(out, "key", record->key);
+    format_json_add_text(out, "key", record->key);
     buf_add_byte(out, ',');
-    add_value(out, record->value);
+    format_json_add_value(out, "value", record->value);
     buf_add_string(out, ",\"headers\":[");
     for (uint32_t i = 0; i < record->header_count && flow_record_header(&rest, &header); i++) {
         buf_add_string(out, i > 0 ? ",{" : "{");
-        add_text(out, "key", header.key);
+        format_json_add_text(out, "key", header.key);
         buf_add_byte(out, ',');
-        add_text(out, "value", header.value);
+        format_json_add_text(out, "value", header.value);
         buf_add_byte(out, '}');
     }
     buf_add_string(out, "]}\n");

@@ -169,7 +169,8 @@ static void a_timer_without_delay_that_restarts_itself_lets_mail_through(void **
     io_timer_start(j->loop, &j->step['t'].timer, 0);
     io_post(j->loop, &j->step['m'].task);
     io_uv_loop_run(j->loop);
-    assert_int_equal(j->events[j->count - 1], 'm');
+    /* In its own turn, in which the timer may come due again behind it. */
+    assert_non_null(memchr(j->events, 'm', j->count));
     assert_int_not_equal(j->step['t'].timer.heap_index, 0);
     io_uv_loop_free(&j->loop);
     assert_int_equal(j->step['t'].timer.heap_index, 0);

@@ -109,7 +109,9 @@ struct flow_settle {
  *             partition in each epoch. What follows the last one counts, and so does 0 in a higher
  *             epoch, and anything of a producer that the partition does not know. What was there is
  *             a REPEAT, a lower epoch OLD_EPOCH, all else a GAP. The commit has at most one append
- *             of records, which is that batch or what is left of it, with holes
+ *             of records, which is that batch or what is left of it, with holes. One that is
+ *             `refused` is a REPEAT where it was there, or it takes no numbers: its commit is then
+ *             what it would be without the request
  *
  * Of a REPEAT nothing is appended: all that the commit received counts as duplicates. Of a GAP
  * (ERR_SEQUENCE_GAP), of OTHER_BODY (ERR_KEY_REUSED) and of OLD_EPOCH (ERR_PRODUCER_EPOCH) nothing
@@ -152,6 +154,7 @@ struct flow_request {
     struct flow_fingerprint id;   /* of the producer's name, or of the key */
     uint64_t sequence;            /* NUMBERED: at most FLOW_SEQUENCE_MAX */
     struct flow_sequence batch;   /* SEQUENCED, without `id` */
+    bool refused;                 /* SEQUENCED, by its contract: there is nothing to append */
     struct flow_fingerprint body; /* KEYED */
     struct slice answer; /* KEYED: at most FLOW_ANSWER_MAX bytes for whoever repeats it, who
                             makes of them and of `duplicates` what was answered first */

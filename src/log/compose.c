@@ -258,7 +258,7 @@ static bool sequence_fits(const struct flow_commit *commit)
     const struct flow_sequence *said = &commit->request->batch;
     uint32_t batches = 0;
     bool fits = said->producer_id >= 0 && said->epoch >= 0 && said->first >= 0 && said->count > 0 &&
-                said->count <= INT32_MAX;
+                said->count <= INT32_MAX && !(commit->request->refused && commit->append_count > 0);
     ASSERT(commit->request->kind == FLOW_REQUEST_SEQUENCED);
     for (uint32_t i = 0; i < commit->append_count && fits; i++) {
         const struct flow_append *append = &commit->appends[i];
@@ -575,7 +575,8 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
     }
     TRY(log_compose_keys(log, commit, waits));
     err_t err = reserve(log, commit);
-    if (err_is_ok(err) && commit->request)
+    bool named = commit->request && !commit->request->refused;
+    if (err_is_ok(err) && named)
         err = log_compose_request(log, commit);
     if (err_is_ok(err))
         err = log_offsets_add(&log->state.offsets, commit->offsets, commit->offset_count);
@@ -595,7 +596,7 @@ err_t log_compose_add(struct log *log, struct log_frame *frame, struct flow_comm
         size_t size = LOG_ENTRY_HEADER_SIZE;
         entry_added(frame, log_entry_put_settle(entry_room(frame, size), &commit->settles[i]));
     }
-    if (commit->request)
+    if (named)
         entry_added(frame, log_entry_put_request(entry_room(frame, LOG_ENTRY_HEADER_SIZE),
                                                  commit->request));
     if (commit->gives_producer_id) {

@@ -221,6 +221,9 @@ void log_sequences_decide(struct log_sequences *sequences, struct flow_request *
     request->forgotten = false;
     ASSERT(request->kind == FLOW_REQUEST_SEQUENCED);
     bool known = run && run->batch_count > 0;
+    bool was = known && request->batch.epoch == run->epoch && was_there(run, &request->batch);
+    if (request->refused && !was)
+        return;
     if (known && request->batch.epoch == run->epoch) {
         decide_in_run(sequences, run, request);
     } else if (known && request->batch.epoch < run->epoch) {

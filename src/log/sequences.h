@@ -86,7 +86,8 @@ void log_sequences_move(struct log_sequences *to, struct log_sequences *from);
 /* True when there is nothing that a checkpoint would have to say. */
 bool log_sequences_are_none(const struct log_sequences *sequences);
 
-/* Fills in the request's result, by all that was composed so far. */
+/* Fills in the request's result, by all that was composed so far. One that is refused is a REPEAT,
+ * or a FIRST that is not to be added. */
 void log_sequences_decide(struct log_sequences *sequences, struct flow_request *request);
 /* A FIRST, with its base offset, is on its way. ERR_MEMORY: nothing has happened. */
 err_t log_sequences_add(struct log_sequences *sequences, const struct flow_request *request);

@@ -147,6 +147,28 @@ def test_a_batch_that_is_refused_takes_no_numbers(make_garner):
     assert counts(garner) == (2, 0, 0, 4)
 
 
+def test_what_was_taken_is_not_refused_when_it_comes_again(make_garner):
+    """Its producer has got no answer; meanwhile the contract has become stricter. Told that it was
+    refused, it would use the numbers for other records, which would be taken for repeats."""
+    garner = make_garner().start()
+    producer = Producer(garner)
+    assert producer.put(0, [b"any", b"thing"]) == (0, 0)
+    assert producer.put(2, [b"more"]) == (0, 2)
+    for on_invalid in ("reject", "dlq"):
+        garner.contracts["events"] = {
+            "on_invalid": on_invalid, "schema": {"type": "jsonschema", "file": "s.json"}}
+        garner.write()
+        (garner.folder / "contracts" / "s.json").write_text(json.dumps({"type": "object"}))
+        garner.kill()
+        garner.start()
+        again = Connection(garner.kafka_port)
+        assert again.produce("events", 0, batch([b"any", b"thing"], producer.id, 0, 0)) == (0, 0)
+        assert again.produce("events", 0, batch([b"any"], producer.id, 0, 0)) == (DUPLICATE, -1)
+        code = INVALID_RECORD if on_invalid == "reject" else 0
+        assert again.produce("events", 0, batch([b"next"], producer.id, 0, 3)) == (code, -1)
+    assert counts(garner) == (3, 6, 1, 1)
+
+
 @pytest.mark.parametrize("fields", [{"epoch": -1, "sequence": 0}, {"epoch": 0, "sequence": -1}])
 def test_an_id_without_numbers_is_refused(make_garner, fields):
     garner = make_garner().start()

@@ -133,15 +133,6 @@ static void stand_in_line(struct pipeline_check *check, struct flow_inlet_reques
     }
 }
 
-/* A producer's batch that its contract refuses takes no numbers: sent again it is refused again,
- * and not told that it was there. */
-static bool counts_once(const struct pipeline_check_pass *pass)
-{
-    const struct flow_inlet_once *once = pass->request->once;
-    bool refused = pass->tally.records[PIPELINE_CHECK_REFUSED] > 0;
-    return once && !(once->kind == FLOW_REQUEST_SEQUENCED && refused);
-}
-
 static err_t pass_request(struct pipeline_check_pass *pass)
 {
     struct pipeline_check *check = pass->check;
@@ -157,7 +148,7 @@ static err_t pass_request(struct pipeline_check_pass *pass)
         err = pipeline_check_split(pass);
     if (err_is_ok(err) && pass->request->history)
         err = pipeline_check_commit_settle(check, &pass->request->history->settle);
-    if (err_is_ok(err) && counts_once(pass))
+    if (err_is_ok(err) && pass->request->once)
         err = pipeline_check_commit_once(pass);
     /* What failed, and what has nothing to count and nothing to keep, leaves the open commit as it
      * found it. Only what has begun may be rolled back: before that the marks are those of the

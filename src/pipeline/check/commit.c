@@ -295,6 +295,10 @@ err_t pipeline_check_commit_once(struct pipeline_check_pass *pass)
         .id = once->id,
         .sequence = once->sequence,
         .batch = once->batch,
+        /* It takes no numbers: sent again it is refused again. But when it was taken, by a contract
+         * that was another one or a queue that had room, it is not refused for being sent again. */
+        .refused =
+            once->kind == FLOW_REQUEST_SEQUENCED && pass->tally.records[PIPELINE_CHECK_REFUSED] > 0,
     };
     /* What will be answered if the log takes it, made before it does: behind the flush nothing may
      * fail. */

@@ -382,7 +382,7 @@ static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
     struct world w;
     struct once once;
     begin(&w, 14);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 9; i++) {
         once_sequenced(&once, &w, 5, 0, 0, 2);
         struct flow_sequence *batch = &once.request.batch;
         if (i == 0)
@@ -399,6 +399,8 @@ static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
             once.asked.appends[0].holes = false;
         else if (i == 6)
             once.asked.commit.count_count = 0;
+        else if (i == 7)
+            once.request.refused = true;
         else
             batch->count = 0;
         asked_send(&once.asked);
@@ -413,6 +415,49 @@ static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
     once.asked.commit.append_count = 1;
     asked_done(&once.asked);
     assert_int_equal(w.log->state.sequences.pairs.count, 0);
+    world_done(&w);
+}
+
+/* Nothing of it comes along but its numbers and its count. */
+static enum flow_request_result refuse(struct world *w, int32_t first, int64_t *base_offset)
+{
+    struct once once;
+    once_sequenced(&once, w, 5, 0, first, 2);
+    once.request.refused = true;
+    uint32_t appends = once.asked.commit.append_count;
+    once.asked.commit.append_count = 0;
+    once.asked.commit.counts[0].refused = 2;
+    asked_send(&once.asked);
+    assert_code(asked_wait(&once.asked), OK);
+    *base_offset = once.request.base_offset;
+    once.asked.commit.append_count = appends;
+    asked_done(&once.asked);
+    assert_balanced(w);
+    return once.request.result;
+}
+
+static void a_refused_batch_that_was_there_is_told_where_it_lies(void **state)
+{
+    (void)state;
+    struct world w;
+    enum flow_request_result result;
+    int64_t base_offset;
+    begin(&w, 18);
+    assert_int_equal(once_sequence(&w, 5, 0, 0, 2, &result), 0);
+    assert_int_equal(once_sequence(&w, 5, 0, 2, 2, &result), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(refuse(&w, 2, &base_offset), FLOW_REQUEST_REPEAT);
+        assert_int_equal(base_offset, 2);
+        /* The next one, and one that is too early, are refused and take no numbers. */
+        assert_int_equal(refuse(&w, 4, &base_offset), FLOW_REQUEST_FIRST);
+        assert_int_equal(refuse(&w, 40, &base_offset), FLOW_REQUEST_FIRST);
+        assert_int_equal(base_offset, -1);
+        world_lose_power(&w);
+        world_open(&w);
+    }
+    assert_int_equal(once_sequence(&w, 5, 0, 4, 2, &result), 4);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_int_equal(world_end(&w, 1, 0), 6);
     world_done(&w);
 }
 
@@ -524,6 +569,7 @@ int main(void)
         cmocka_unit_test(batches_on_their_way_are_answered_with_their_flush),
         cmocka_unit_test(what_is_left_out_of_a_batch_keeps_its_numbers),
         cmocka_unit_test(a_batch_that_is_not_what_its_numbers_say_is_refused),
+        cmocka_unit_test(a_refused_batch_that_was_there_is_told_where_it_lies),
         cmocka_unit_test(producer_ids_are_given_once),
         cmocka_unit_test(a_deleted_topic_takes_its_producers_with_it),
         cmocka_unit_test(without_memory_a_batch_is_refused_whole),

@@ -128,6 +128,38 @@ static void what_was_before_the_first_that_is_known_may_not_have_been_there(void
     end(&book);
 }
 
+/* Sent again when its contract, or the queue of its dead letters, does not take it any more. */
+static void what_is_refused_is_a_repeat_or_takes_no_numbers(void **state)
+{
+    (void)state;
+    struct book book;
+    begin(&book);
+    for (int32_t n = 0; n < 7; n++)
+        assert_int_equal(commit(&book, batch(1, 1, n * 10, 10)), FLOW_REQUEST_FIRST);
+    const struct {
+        int16_t epoch;
+        int32_t first;
+        uint32_t count;
+        int64_t told;
+    } cases[] = {{1, 60, 10, 60}, {1, 20, 10, 20}, {1, 0, 10, -3},  {1, 61, 3, -3},
+                 {1, 70, 10, -2}, {1, 90, 10, -2}, {1, 65, 10, -2}, {0, 60, 10, -2},
+                 {2, 60, 10, -2}, {2, 0, 10, -2}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct flow_request request = batch(1, cases[i].epoch, cases[i].first, cases[i].count);
+        request.refused = true;
+        assert_int_equal(repeat(&book, request), cases[i].told);
+        log_sequences_decide(&book.sequences, &request);
+        assert_int_equal(request.result,
+                         cases[i].told == -2 ? FLOW_REQUEST_FIRST : FLOW_REQUEST_REPEAT);
+    }
+    struct flow_request unknown = batch(2, 0, 7, 1);
+    unknown.refused = true;
+    assert_int_equal(repeat(&book, unknown), -2);
+    assert_int_equal(book.sequences.counts.gaps + book.sequences.counts.old_epochs, 0);
+    assert_int_equal(commit(&book, batch(1, 1, 70, 1)), FLOW_REQUEST_FIRST);
+    end(&book);
+}
+
 static void epochs_rise_and_begin_at_0(void **state)
 {
     (void)state;
@@ -572,6 +604,7 @@ int main(void)
         cmocka_unit_test(what_follows_counts_and_what_was_there_is_a_repeat),
         cmocka_unit_test(a_gap_is_told_what_comes_next),
         cmocka_unit_test(what_was_before_the_first_that_is_known_may_not_have_been_there),
+        cmocka_unit_test(what_is_refused_is_a_repeat_or_takes_no_numbers),
         cmocka_unit_test(epochs_rise_and_begin_at_0),
         cmocka_unit_test(numbers_go_on_at_0_behind_the_last),
         cmocka_unit_test(what_is_half_a_turn_behind_is_in_front),

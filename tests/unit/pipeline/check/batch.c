@@ -291,6 +291,39 @@ static void where_a_contract_refuses_one_all_are_refused(void **state)
     schema_done(&s);
 }
 
+static void what_is_refused_may_be_a_repeat_of_what_was_not(void **state)
+{
+    (void)state;
+    struct schema_fixture s;
+    schema_init(&s, numbers, 0);
+    s.f.hold = true;
+    struct buf batch = BATCH_OF("{\"n\":1}", "{\"m\":3}");
+    const struct flow_inlet_once once = {
+        .kind = FLOW_REQUEST_SEQUENCED,
+        .batch = {.producer_id = 77, .first = 500, .count = 2, .epoch = 3}};
+    for (int repeat = 0; repeat < 2; repeat++) {
+        struct slice body = body_alloc((const char *)batch.data, batch.size);
+        struct sent sent = fixture_request(&s.f, 'x', "orders", FLOW_FRAMING_BATCH, body);
+        sent.request.once = &once;
+        fixture_submit(&s.f, &sent);
+        struct flow_request *request = last_commit(&s.f)->request;
+        assert_true(request && request->refused);
+        assert_int_equal(last_commit(&s.f)->append_count, 0);
+        request->result = repeat ? FLOW_REQUEST_REPEAT : FLOW_REQUEST_FIRST;
+        request->base_offset = repeat ? 40 : -1;
+        fixture_answer(&s.f, s.f.commit_count - 1, err_ok());
+        fixture_run(&s.f);
+        assert_int_equal(sent.request.refused, repeat ? 0 : 2);
+        assert_int_equal(sent.request.duplicates, repeat ? 2 : 0);
+        assert_int_equal(sent.request.error_count, repeat ? 0 : 1);
+        assert_int_equal(sent.request.base_offset, repeat ? 40 : -1);
+        flow_inlet_request_done(&sent.request);
+        mem_free((void *)(uintptr_t)body.data);
+    }
+    buf_done(&batch);
+    schema_done(&s);
+}
+
 static void a_full_dlq_refuses_a_batch_with_a_broken_record(void **state)
 {
     (void)state;
@@ -863,6 +896,7 @@ int main(void)
         cmocka_unit_test(what_a_schema_does_not_take_leaves_holes),
         cmocka_unit_test(a_batch_of_broken_records_is_letters_alone),
         cmocka_unit_test(where_a_contract_refuses_one_all_are_refused),
+        cmocka_unit_test(what_is_refused_may_be_a_repeat_of_what_was_not),
         cmocka_unit_test(a_full_dlq_refuses_a_batch_with_a_broken_record),
         cmocka_unit_test(keys_are_those_of_the_same_records_over_http),
         cmocka_unit_test(duplicates_are_told_and_counted),

@@ -59,6 +59,12 @@ static void serve(struct flow_credit *credit)
     }
 }
 
+bool flow_credit_is_awaited(const struct flow_credit *credit)
+{
+    ASSERT(credit->name);
+    return !list_empty(&credit->waiters);
+}
+
 void flow_credit_cancel(struct flow_credit_waiter *waiter)
 {
     ASSERT(waiter);

@@ -28,6 +28,8 @@ void flow_credit_init(struct flow_credit *credit, const char *name, uint64_t lim
 bool flow_credit_take(struct flow_credit *credit, uint64_t bytes);
 /* Stands in line for `waiter->bytes`, which is within the limit. */
 void flow_credit_wait(struct flow_credit *credit, struct flow_credit_waiter *waiter);
+/* True while somebody stands in line. */
+bool flow_credit_is_awaited(const struct flow_credit *credit);
 /* Leaves the line; harmless when it was served or does not wait. */
 void flow_credit_cancel(struct flow_credit_waiter *waiter);
 /* Gives `bytes` back and serves those who wait. */

@@ -72,7 +72,8 @@ static void run_tick(struct io_timer *timer)
         if (over)
             server->protocol->close(conn);
         else
-            server->protocol->check_time(conn, now_ns);
+            /* The time of each: with the memory of one that goes another may just have begun. */
+            server->protocol->check_time(conn, io_now_ns(server->loop));
     }
     if (server->protocol->tick)
         server->protocol->tick(server);
@@ -86,6 +87,7 @@ void net_server_init(struct net_server *server)
 {
     ASSERT(server->loop && server->protocol && server->counters);
     ASSERT(server->limits->pipeline_max > 0 && server->limits->tick_ms > 0);
+    ASSERT(server->limits->pressed_ms > 0);
     server->turn_task.run = run_turn;
     server->tick.run = run_tick;
     list_init(&server->connections);
@@ -143,6 +145,15 @@ void net_server_stop(struct net_server *server, uint64_t deadline_ms, void (*sto
         server->protocol->stop(CONTAINER_OF(link, struct net_conn, link));
     /* Where nobody was connected, nothing else would ever say that it is over. */
     defer_turn(server);
+}
+
+/* What is read holds its memory from its first byte on: who declares much and sends little would
+ * have it for hours, and everybody else none. */
+uint64_t net_limits_least(const struct net_limits *limits, uint64_t size, bool pressed)
+{
+    uint64_t least = limits->rate_min * limits->window_ms / 1000;
+    uint64_t share = size * limits->window_ms / limits->pressed_ms;
+    return pressed && share > least ? share : least;
 }
 
 bool net_conn_is_blocked(const struct net_conn *conn)

@@ -25,6 +25,8 @@ struct net_limits {
     uint64_t idle_ms;         /* without a request; then close */
     uint64_t window_ms;       /* in each window of what is being read ... */
     uint64_t rate_min;        /* ... so many bytes a second at least */
+    uint64_t pressed_ms;      /* and while others wait for memory, as many as bring all of it in
+                                 this time */
     uint64_t write_ms;        /* without the peer taking anything; then close */
 };
 
@@ -104,6 +106,10 @@ void net_server_check_stopped(struct net_server *server);
  * once, when no connection and no open request is left, and may free the server. */
 void net_server_stop(struct net_server *server, uint64_t deadline_ms, void (*stopped)(void *owner),
                      void *owner);
+
+/* Bytes that a window has to bring of what takes `size` bytes of memory. `pressed`: somebody waits
+ * for memory. */
+uint64_t net_limits_least(const struct net_limits *limits, uint64_t size, bool pressed);
 
 /* True while no request may begin: the peer has to take answers first. */
 bool net_conn_is_blocked(const struct net_conn *conn);

@@ -227,6 +227,36 @@ def test_a_client_that_sends_far_ahead_is_read_as_it_is_answered(make_garner):
     assert memory(garner, "VmHWM") < 96 * MIB
 
 
+def test_who_declares_much_and_sends_little_gives_way_to_others(make_garner):
+    """All memory of both loops is promised to peers that would take hours to fill it, at a rate
+    that is well where nobody waits: they are let go when somebody does."""
+    garner = make_garner(config={"memory_limit": "96MiB"}).start()
+    hogs = [socket.create_connection(("127.0.0.1", garner.kafka_port)) for _ in range(2)]
+    hogs += [socket.create_connection(("127.0.0.1", garner.intake_port)) for _ in range(8)]
+    for hog in hogs[:2]:
+        hog.sendall(struct.pack(">i", 100 * MIB))
+    for hog in hogs[2:]:
+        hog.sendall(b"POST /v1/topics/events/records HTTP/1.1\r\nHost: a\r\nContent-Type: "
+                    b"application/json\r\nContent-Length: 8388608\r\n\r\n")
+    over = threading.Event()
+
+    def trickle():
+        while not over.wait(0.5):
+            for hog in list(hogs):
+                try:
+                    hog.sendall(bytes(1024))
+                except OSError:
+                    hogs.remove(hog)
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    batch = Batches(2, 10).make(1)
+    assert [answer[0] for answer in produce_at_once(garner, [batch] * 8)] == [0] * 8
+    over.set()
+    thread.join()
+    for hog in hogs:
+        hog.close()
+
+
 def produce(garner, lines, check=True):
     return kcat(garner, "-P", "-t", "events", "-X", "linger.ms=200", "-X",
                 "message.timeout.ms=20000", stdin=b"".join(line + b"\n" for line in lines),

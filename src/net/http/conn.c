@@ -512,6 +512,15 @@ static void time_out(struct net_http_conn *conn, const char *detail)
     net_http_conn_refuse(conn, 408, "%s", detail);
 }
 
+static uint64_t window_least(const struct net_http_conn *conn)
+{
+    const struct net_http_handler *handler = conn->server->handler;
+    const struct net_http_request *request = conn->current;
+    bool pressed = request && handler->is_pressed && handler->is_pressed(conn->server->owner);
+    uint64_t size = !request ? 0 : request->chunked ? request->body_max : request->length;
+    return net_limits_least(&conn->server->limits.net, size, pressed);
+}
+
 /* A body's window is over: was it enough? */
 static void check_window(struct net_http_conn *conn, uint64_t now_ns)
 {
@@ -520,7 +529,7 @@ static void check_window(struct net_http_conn *conn, uint64_t now_ns)
     bool ours = conn->current && conn->current->continue_due;
     if (!ours && now_ns - conn->since_ns < limits->net.window_ms * IO_MS)
         return;
-    if (ours || conn->window_bytes * 1000 >= limits->net.rate_min * limits->net.window_ms) {
+    if (ours || conn->window_bytes >= window_least(conn)) {
         conn->since_ns = now_ns;
         conn->window_bytes = 0;
     } else if (conn->state == CONN_BODY) {

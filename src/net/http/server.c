@@ -27,6 +27,7 @@ void net_http_limits_init(struct net_http_limits *limits)
                 .idle_ms = 75000,
                 .window_ms = 10000,
                 .rate_min = 1024,
+                .pressed_ms = 60000,
                 .write_ms = 30000},
         .held_bytes_max = 32u << 20,
         .skip_bytes_max = 65536,

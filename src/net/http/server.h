@@ -47,6 +47,9 @@ struct net_http_handler {
     /* The body will not come: the handler lets go of what the request holds. No reply. May be
      * NULL where on_head holds nothing. */
     void (*on_abort)(void *owner, struct net_http_request *request);
+    /* True while somebody waits for memory that bodies hold: then slow ones have to go. NULL where
+     * nobody ever does. */
+    bool (*is_pressed)(void *owner);
 };
 
 #define NET_HTTP_STATUS_MIN 100

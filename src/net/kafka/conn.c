@@ -307,6 +307,16 @@ const struct io_tcp_events net_kafka_conn_events = {
     .closed = on_closed,
 };
 
+/* A window is over. */
+static bool was_slow(const struct net_kafka_conn *conn)
+{
+    const struct net_kafka_handler *handler = conn->server->handler;
+    const struct net_kafka_request *request = conn->current;
+    bool pressed = request && handler->is_pressed && handler->is_pressed(conn->server->owner);
+    return conn->window_bytes <
+           net_limits_least(&conn->server->limits.net, request ? request->size : 0, pressed);
+}
+
 void net_kafka_conn_check_time(struct net_conn *net, uint64_t now_ns)
 {
     struct net_kafka_conn *conn = CONTAINER_OF(net, struct net_kafka_conn, net);
@@ -324,7 +334,7 @@ void net_kafka_conn_check_time(struct net_conn *net, uint64_t now_ns)
         conn->since_ns = now_ns;
     uint64_t spent_ns = now_ns - conn->since_ns;
     if (begun && spent_ns >= limits->net.window_ms * IO_MS) {
-        late = late || conn->window_bytes * 1000 < limits->net.rate_min * limits->net.window_ms;
+        late = late || was_slow(conn);
         conn->since_ns = now_ns;
         conn->window_bytes = 0;
     }

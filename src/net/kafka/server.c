@@ -19,6 +19,7 @@ void net_kafka_limits_init(struct net_kafka_limits *limits)
                 .idle_ms = 600000,
                 .window_ms = 10000,
                 .rate_min = 1024,
+                .pressed_ms = 60000,
                 .write_ms = 30000},
         .request_size_max = 100u << 20,
     };

@@ -38,6 +38,9 @@ struct net_kafka_handler {
     /* A request of `size` bytes begins. True: it is read; false: it waits. */
     bool (*on_size)(void *owner, struct net_kafka_request *request, uint32_t size);
     void (*on_request)(void *owner, struct net_kafka_request *request, struct slice bytes);
+    /* True while somebody waits for memory that requests hold: then slow ones have to go. NULL
+     * where nobody ever does. */
+    bool (*is_pressed)(void *owner);
     /* The rest will not come: the handler lets go of what on_size took. No reply. */
     void (*on_abort)(void *owner, struct net_kafka_request *request);
     /* The peer of a request that is not answered has gone: nobody will read the answer. */
@@ -59,7 +62,7 @@ void net_kafka_counters_merge(struct net_kafka_counters *into,
                               const struct net_kafka_counters *from);
 
 /* A server without connections. `limits` NULL takes the defaults. The handler is constant; all of
- * its callbacks are there. ERR_MEMORY. */
+ * its callbacks but is_pressed are there. ERR_MEMORY. */
 err_t net_kafka_server_new(struct io_loop *loop, const struct net_kafka_limits *limits,
                            const struct net_kafka_handler *handler, void *owner,
                            struct net_kafka_server **out);

@@ -248,6 +248,12 @@ static bool on_size(void *owner, struct net_kafka_request *request, uint32_t siz
     return false;
 }
 
+static bool is_pressed(void *owner)
+{
+    const struct serve_kafka_door *door = owner;
+    return flow_credit_is_awaited(door->credit);
+}
+
 static void on_abort(void *owner, struct net_kafka_request *request)
 {
     struct serve_kafka_call *call = net_kafka_request_state(request);
@@ -315,6 +321,7 @@ const struct net_kafka_handler serve_kafka_handler = {
     .state_size = sizeof(struct serve_kafka_call),
     .on_size = on_size,
     .on_request = on_request,
+    .is_pressed = is_pressed,
     .on_abort = on_abort,
     .on_gone = on_gone,
     .on_close = on_close,

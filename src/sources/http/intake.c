@@ -426,9 +426,16 @@ static void on_abort(void *owner, struct net_http_request *request)
     leave_line(intake);
 }
 
+static bool is_pressed(void *owner)
+{
+    const struct sources_http_door *door = owner;
+    return flow_credit_is_awaited(door->credit);
+}
+
 const struct net_http_handler sources_http_handler = {
     .state_size = sizeof(struct intake),
     .on_head = on_head,
     .on_body = on_body,
     .on_abort = on_abort,
+    .is_pressed = is_pressed,
 };

@@ -87,11 +87,14 @@ static void who_left_the_line_gets_nothing(void **state)
     flow_credit_init(&c, "intake", 100);
     assert_true(flow_credit_take(&c, 100));
     struct taker a = taker_make(&c, 100), b = taker_make(&c, 10);
+    assert_false(flow_credit_is_awaited(&c));
     flow_credit_wait(&c, &a.waiter);
     flow_credit_wait(&c, &b.waiter);
     flow_credit_cancel(&a.waiter);
     flow_credit_cancel(&a.waiter);
+    assert_true(flow_credit_is_awaited(&c));
     flow_credit_give(&c, 100);
+    assert_false(flow_credit_is_awaited(&c));
     assert_int_equal(a.granted, 0);
     assert_int_equal(b.granted, 1);
     flow_credit_cancel(&b.waiter);

@@ -89,6 +89,9 @@ static struct fixture *fixture_new(void)
                                     .pipeline_max = 3,
                                     .queued_bytes_max = 10,
                                     .tick_ms = 1000,
+                                    .window_ms = 10000,
+                                    .rate_min = 1000,
+                                    .pressed_ms = 60000,
                                     .write_ms = 5000};
     f->net = (struct net_server){.loop = &f->fake->loop,
                                  .protocol = &protocol,
@@ -314,6 +317,19 @@ static void a_peer_that_takes_nothing_is_stuck(void **state)
     fixture_free(f);
 }
 
+static void what_has_much_memory_has_to_come_quickly_while_others_wait(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    assert_int_equal(net_limits_least(&f->limits, 6000000, false), 10000);
+    assert_int_equal(net_limits_least(&f->limits, 6000000, true), 1000000);
+    assert_int_equal(net_limits_least(&f->limits, 60000, true), 10000);
+    assert_int_equal(net_limits_least(&f->limits, 0, true), 10000);
+    /* As much as a length has bits for. */
+    assert_int_equal(net_limits_least(&f->limits, UINT32_MAX, true), UINT32_MAX / 6);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +344,7 @@ int main(void)
         cmocka_unit_test(requests_and_answers_have_a_limit),
         cmocka_unit_test(an_ended_peer_is_not_read_from),
         cmocka_unit_test(a_peer_that_takes_nothing_is_stuck),
+        cmocka_unit_test(what_has_much_memory_has_to_come_quickly_while_others_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -337,6 +337,24 @@ static void a_request_that_waits_is_not_read(void **state)
     fixture_free(f);
 }
 
+static void who_waits_begins_when_another_is_let_go(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *slow = fixture_connect(f);
+    struct io_tcp *waits = fixture_connect(f);
+    f->grants = true;
+    fixture_send(f, slow, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    fixture_send(f, waits, "POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    assert_non_null(f->waiting);
+    fake_advance(f->fake, 12000);
+    assert_int_equal(fake_count(slow, "408 Request Timeout"), 1);
+    assert_int_equal(waits->out.size, 0);
+    fixture_send(f, waits, "world");
+    assert_non_null(strstr(fake_written(waits), "helloworld"));
+    fixture_free(f);
+}
+
 static void a_request_that_waits_can_be_answered(void **state)
 {
     (void)state;
@@ -462,6 +480,36 @@ static void a_slow_body_is_408(void **state)
     assert_int_equal(fake_count(slow, "408 Request Timeout"), 1);
     assert_int_equal(steady->out.size, 0);
     assert_int_equal(f->aborts, 1);
+    fixture_free(f);
+}
+
+/* A MiB in a minute are 174763 bytes in the window of ten seconds; a chunked body may be one. */
+static void a_body_whose_memory_others_wait_for_has_to_be_quick(void **state)
+{
+    (void)state;
+    static const char declared[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n";
+    static const char chunked[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
+    static const char bytes[18000] = {0};
+    const char *const heads[] = {declared, declared, chunked, chunked};
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *peers[4];
+    for (int i = 0; i < 4; i++) {
+        peers[i] = fixture_connect(f);
+        fixture_send(f, peers[i], heads[i]);
+    }
+    for (int s = 0; s < 45; s++) {
+        /* For as long as nobody waits it may take its time. */
+        f->pressed = s >= 30;
+        for (int i = 0; i < 4; i++)
+            if (!peers[i]->closed && !peers[i]->shut)
+                fake_send(peers[i], bytes, i % 2 ? sizeof(bytes) : 17000);
+        fake_advance(f->fake, 1000);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(fake_count(peers[i], "408 Request Timeout"), s >= 39 && i % 2 == 0);
+    }
+    assert_int_equal(f->aborts, 2);
     fixture_free(f);
 }
 
@@ -598,12 +646,14 @@ int main(void)
         cmocka_unit_test(a_small_body_behind_an_early_answer_is_skipped),
         cmocka_unit_test(a_large_body_behind_an_early_answer_ends_the_connection),
         cmocka_unit_test(a_request_that_waits_is_not_read),
+        cmocka_unit_test(who_waits_begins_when_another_is_let_go),
         cmocka_unit_test(a_request_that_waits_can_be_answered),
         cmocka_unit_test(a_peer_that_goes_aborts_what_it_had_begun),
         cmocka_unit_test(a_peer_that_only_ends_gets_its_answers),
         cmocka_unit_test(what_stops_half_way_commits_nothing),
         cmocka_unit_test(a_slow_head_is_408),
         cmocka_unit_test(a_slow_body_is_408),
+        cmocka_unit_test(a_body_whose_memory_others_wait_for_has_to_be_quick),
         cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
         cmocka_unit_test(a_request_in_the_handlers_hands_is_not_idle),
         cmocka_unit_test(a_peer_that_does_not_read_is_not_read_from_and_then_closed),

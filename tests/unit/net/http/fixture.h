@@ -36,6 +36,8 @@ struct fixture {
     unsigned bodies;
     unsigned aborts;
     unsigned stopped;
+    bool pressed;
+    bool grants; /* what one lets go of, the one that waits has */
     const uint8_t *body_at;
     struct fake_bytes last_body;
     size_t held_requests; /* ACCEPT or WAIT, and neither body nor abort yet */
@@ -103,6 +105,18 @@ static inline void fixture_abort(void *owner, struct net_http_request *request)
     f->held_requests--;
     if (f->waiting == request)
         f->waiting = NULL;
+    if (!f->grants || !f->waiting)
+        return;
+    /* Time goes on within a turn too. */
+    f->fake->now_ns++;
+    net_http_body_start(f->waiting);
+    f->waiting = NULL;
+}
+
+static inline bool fixture_is_pressed(void *owner)
+{
+    const struct fixture *f = owner;
+    return f->pressed;
 }
 
 static const struct net_http_handler fixture_handler = {
@@ -110,6 +124,7 @@ static const struct net_http_handler fixture_handler = {
     .on_head = fixture_head,
     .on_body = fixture_body,
     .on_abort = fixture_abort,
+    .is_pressed = fixture_is_pressed,
 };
 
 static inline struct fixture *fixture_new(const struct net_http_limits *limits)

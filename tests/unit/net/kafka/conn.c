@@ -339,6 +339,52 @@ static void slow_and_idle_peers_are_let_go_and_slow_answers_are_not(void **state
     fixture_free(f);
 }
 
+/* A MiB in a minute are 174763 bytes in the window of ten seconds. */
+static void who_holds_memory_that_others_wait_for_has_to_be_quick(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *slow = fixture_connect(f);
+    struct io_tcp *quick = fixture_connect(f);
+    struct io_tcp *small = fixture_connect(f);
+    static const char bytes[18000] = {0};
+    fake_send(slow, "\0\x10\0\0e", 5);
+    fake_send(quick, "\0\x10\0\0e", 5);
+    fake_send(small, "\0\1\0\0e", 5);
+    for (int s = 0; s < 60 && !slow->closed; s++) {
+        /* For as long as nobody waits it may take its time. */
+        f->pressed = s >= 30;
+        fake_send(slow, bytes, 17000);
+        fake_send(quick, bytes, sizeof(bytes));
+        fake_send(small, bytes, 1200);
+        fake_advance(f->fake, 1000);
+        assert_int_equal(slow->closed, s >= 39);
+    }
+    assert_true(slow->closed);
+    assert_false(quick->closed);
+    assert_false(small->closed);
+    assert_int_equal(fixture_counters(f)->net.timeouts, 1);
+    fixture_free(f);
+}
+
+static void who_waits_begins_when_another_is_let_go(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *slow = fixture_connect(f);
+    struct io_tcp *waits = fixture_connect(f);
+    f->grants = true;
+    f->wait_size = 7;
+    fake_send(slow, "\0\0\x10\0e", 5);
+    fixture_send(f, waits, "e mine!");
+    assert_non_null(f->waiting);
+    fake_advance(f->fake, 12000);
+    assert_true(slow->closed);
+    assert_false(waits->closed);
+    assert_answered(waits, "e mine!");
+    fixture_free(f);
+}
+
 /* Whatever follows a large request, and however it is cut. */
 static void large_and_small_requests_take_turns(void **state)
 {
@@ -390,6 +436,8 @@ int main(void)
         cmocka_unit_test(so_many_requests_are_in_flight_at_the_most),
         cmocka_unit_test(several_reads_before_the_turns_end_hold_no_more_than_one),
         cmocka_unit_test(slow_and_idle_peers_are_let_go_and_slow_answers_are_not),
+        cmocka_unit_test(who_waits_begins_when_another_is_let_go),
+        cmocka_unit_test(who_holds_memory_that_others_wait_for_has_to_be_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,8 @@ struct fixture {
     unsigned gone;
     unsigned closes;
     unsigned stopped;
+    bool pressed;
+    bool grants; /* what one lets go of, the one that waits has */
 };
 
 static inline bool fixture_on_size(void *owner, struct net_kafka_request *request, uint32_t size)
@@ -72,6 +74,18 @@ static inline void fixture_on_abort(void *owner, struct net_kafka_request *reque
     f->aborts++;
     if (f->waiting == request)
         f->waiting = NULL;
+    if (!f->grants || !f->waiting)
+        return;
+    /* Time goes on within a turn too. */
+    f->fake->now_ns++;
+    net_kafka_request_start(f->waiting);
+    f->waiting = NULL;
+}
+
+static inline bool fixture_is_pressed(void *owner)
+{
+    const struct fixture *f = owner;
+    return f->pressed;
 }
 
 static inline void fixture_on_gone(void *owner, struct net_kafka_request *request)
@@ -93,6 +107,7 @@ static const struct net_kafka_handler fixture_handler = {
     .state_size = sizeof(uint64_t),
     .on_size = fixture_on_size,
     .on_request = fixture_on_request,
+    .is_pressed = fixture_is_pressed,
     .on_abort = fixture_on_abort,
     .on_gone = fixture_on_gone,
     .on_close = fixture_on_close,

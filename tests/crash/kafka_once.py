@@ -4,6 +4,7 @@ import collections
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -39,6 +40,9 @@ class Producer(threading.Thread):
         self.answers, self.unexpected = 0, []
         self.over = threading.Event()
 
+    def value(self, number):
+        return f'{{"p":"{self.name}","n":{number}}}'
+
     def connect(self):
         connection = Connection(self.garner.kafka_port)
         while self.id is None:
@@ -50,7 +54,7 @@ class Producer(threading.Thread):
     def fill(self):
         while len(self.waiting) < IN_FLIGHT and not self.over.is_set():
             count = self.source.randrange(1, 8)
-            values = [f'{{"p":"{self.name}","n":{self.number + i}}}' for i in range(count)]
+            values = [self.value(self.number + i) for i in range(count)]
             data = batch([value.encode() for value in values], self.id, 0, self.sequence)
             self.waiting.append((self.number, values, data))
             self.number += count
@@ -105,11 +109,34 @@ class Producer(threading.Thread):
         assert not self.is_alive() and not self.unexpected, self.unexpected
 
 
-def begin(make_garner, **contract):
+class Careless(Producer):
+    """Some of what it sends is broken, some repeats a key, and some batches are nothing else."""
+
+    @staticmethod
+    def is_broken(number):
+        return number % 5 == 3 or number % 60 > 50
+
+    def is_repeat(self, number):
+        return number % 7 == 6 and not self.is_broken(number - 1) and not self.is_broken(number)
+
+    def value(self, number):
+        if self.is_broken(number):
+            return f"broken/{self.name}/{number}"
+        key = number - self.is_repeat(number)
+        return f'{{"p":"{self.name}","n":{number},"id":"{self.name}/{key}"}}'
+
+    def left(self):
+        return [n for n in range(self.number) if not self.is_broken(n) and not self.is_repeat(n)]
+
+    def broken(self):
+        return [self.value(n) for n in range(self.number) if self.is_broken(n)]
+
+
+def begin(make_garner, kind=Producer, **contract):
     garner = make_garner(contracts={"events": {"partitions": PARTITIONS, **contract}},
                          config={"wal_limit": "128MiB"})
     # Two of them share a partition.
-    producers = [Producer(garner, n, n % PARTITIONS) for n in range(PARTITIONS + 1)]
+    producers = [kind(garner, n, n % PARTITIONS) for n in range(PARTITIONS + 1)]
     for producer in producers:
         producer.start()
     return garner, producers
@@ -169,6 +196,47 @@ def test_commit(make_garner, moment):
         garner.start(env={"GARNER_FAULT": f"kill:{moment}:wal/:{n}"}, ready=False)
         assert garner.wait_exit() == -signal.SIGKILL
     end(garner, producers)
+
+
+def test_batches_of_which_only_some_is_taken(make_garner):
+    """What becomes a dead letter or repeats a key leaves holes: each record has the one outcome
+    that it had, however often its batch was sent, and between whichever starts."""
+    print(f"GARNER_TEST_SEED={SEED}")
+    source = random.Random(SEED)
+    garner, producers = begin(make_garner, Careless, dedup={"key": "id", "window": "1h"},
+                              schema={"type": "jsonschema", "file": "s.json"})
+    (garner.folder / "contracts" / "s.json").write_text('{"type":"object"}')
+    for n in range(KILLS // 2):
+        garner.start()
+        assert_balanced(garner.ledger())
+        wait_answers(producers, source.randrange(1, 60))
+        # Not a wait for anything: it is the moment.
+        time.sleep(source.random() * 0.04)
+        if n % 4 == 3:
+            garner.stop()
+        else:
+            garner.kill()
+    garner.start()
+    wait_answers(producers, 20)
+    for producer in producers:
+        producer.stop()
+    there = [garner.values("events", partition) for partition in range(PARTITIONS)]
+    for producer in producers:
+        mine = [value["n"] for value in there[producer.partition] if value["p"] == producer.name]
+        assert mine == producer.left(), producer.name
+    done = subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-C", "-t", "events.dlq",
+                           "-o", "beginning", "-e", "-q", "-f", "%s\n"], capture_output=True,
+                          timeout=60, check=True)
+    letters = [value for producer in producers for value in producer.broken()]
+    assert sorted(done.stdout.decode().splitlines()) == sorted(letters)
+    ledger = garner.ledger()
+    assert_balanced(ledger)
+    row = ledger["topics"]["events"]
+    assert row["accepted"] == sum(len(producer.left()) for producer in producers)
+    assert row["dead_lettered"] == len(letters) == ledger["dlq"]["events"]["held"]
+    garner.stop()
+    done = run("fsck", garner.data_dir)
+    assert done.returncode == 0, done
 
 
 def test_librdkafka(make_garner):

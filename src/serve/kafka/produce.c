@@ -16,6 +16,10 @@
 /* In a frame of LZ4, behind its magic number. */
 #define AT_LZ4_FLAGS 4u
 #define LZ4_INDEPENDENT 0x20u
+#define LZ4_DICTIONARY 0x01u
+/* For so long a client that was told to come again sends nothing: all that it has on its way would
+ * meet the same. */
+#define THROTTLE_MS 100
 /* Brokers take zstd from this version on (KIP-110). */
 #define ZSTD_VERSION 7
 #define ATTRIBUTE_LOG_APPEND_TIME 0x08u
@@ -105,6 +109,8 @@ static void committed(struct flow_inlet_request *inlet)
     struct part *part = CONTAINER_OF(inlet, struct part, inlet);
     if (err_is(inlet->error, ERR_SEQUENCE_GAP))
         tell_gap(part);
+    if (err_retriable(inlet->error))
+        part->producing->response.throttle_time_ms = THROTTLE_MS;
     if (!err_is_ok(inlet->error))
         part->answer->error_code = code_of(inlet->error);
     else if (inlet->refused > 0)
@@ -118,14 +124,14 @@ static void committed(struct flow_inlet_request *inlet)
     finish(part->producing);
 }
 
-/* Blocks of LZ4 that depend on each other are nothing that Java's clients can read (LZ4 Frame
- * Format 1.6, the flag Block Independence); Kafka refuses them too. */
+/* Blocks of LZ4 that depend on each other, or on a dictionary, are nothing that Java's clients can
+ * read (LZ4 Frame Format 1.6, the flags Block Independence and DictID); Kafka refuses them too. */
 static bool is_readable(const struct flow_batch *batch)
 {
     struct slice frame = slice_sub(batch->bytes, FLOW_BATCH_HEADER_SIZE, batch->bytes.size);
     if (flow_batch_codec(batch) != FLOW_CODEC_LZ4 || frame.size <= AT_LZ4_FLAGS)
         return true;
-    return frame.data[AT_LZ4_FLAGS] & LZ4_INDEPENDENT;
+    return (frame.data[AT_LZ4_FLAGS] & (LZ4_INDEPENDENT | LZ4_DICTIONARY)) == LZ4_INDEPENDENT;
 }
 
 /* What the header alone tells; OK to go on, with the batch. */

@@ -190,6 +190,11 @@ static void numbers_go_on_at_0_behind_the_last(void **state)
     assert_int_equal(commit(&book, batch(1, 0, INT32_MAX - 10, 2)), FLOW_REQUEST_GAP);
     assert_int_equal(commit(&book, batch(2, 0, INT32_MAX, 3)), FLOW_REQUEST_FIRST);
     assert_int_equal(commit(&book, batch(2, 0, 2, 3)), FLOW_REQUEST_FIRST);
+    /* A new epoch that begins just there is a new one all the same. */
+    assert_int_equal(commit(&book, batch(3, 0, INT32_MAX, 1)), FLOW_REQUEST_FIRST);
+    assert_int_equal(commit(&book, batch(3, 1, 0, 1)), FLOW_REQUEST_FIRST);
+    assert_int_equal(commit(&book, batch(3, 0, 1, 1)), FLOW_REQUEST_OLD_EPOCH);
+    assert_int_equal(commit(&book, batch(3, 1, INT32_MAX, 1)), FLOW_REQUEST_GAP);
     end(&book);
 }
 

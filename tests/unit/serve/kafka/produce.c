@@ -190,6 +190,8 @@ static void one_partition_that_fails_leaves_the_others_alone(void **state)
         assert_int_equal(part_of(response, 0)->base_offset, 10);
         assert_code(part_of(response, 1), failures[i].code);
         assert_int_equal(part_of(response, 2)->base_offset, 30);
+        /* What will be tried again is held back for a moment. */
+        assert_int_equal(response->throttle_time_ms, i < 4 ? 100 : 0);
         fixture_free(f);
     }
 }
@@ -313,26 +315,29 @@ static void zstd_is_taken_from_version_7_on(void **state)
     fixture_free(f);
 }
 
-/* The flag of a frame's header stands behind its magic number, in the batch's byte 65. */
+/* The flags of a frame's header stand behind its magic number, in the batch's byte 65. */
+static struct slice lz4_batch(struct fixture *f, uint8_t flags)
+{
+    struct slice batch = changed(f, 65, flags);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)batch.data;
+    bytes[22] = FLOW_CODEC_LZ4;
+    put_u32be(bytes + 17, crc32c(0, batch.data + 21, batch.size - 21));
+    return batch;
+}
+
 static void lz4_that_java_cannot_read_is_refused(void **state)
 {
     (void)state;
     struct fixture *f = fixture_open(NULL);
-    struct slice dependent = changed(f, 65, 0x40);
-    ((uint8_t *)(uintptr_t)dependent.data)[22] = FLOW_CODEC_LZ4;
-    put_u32be((uint8_t *)(uintptr_t)dependent.data + 17,
-              crc32c(0, dependent.data + 21, dependent.size - 21));
-    assert_int_equal(code_of(f, 9, dependent), SERVE_KAFKA_INVALID_RECORD);
+    /* Blocks that depend on each other, and on a dictionary. */
+    assert_int_equal(code_of(f, 9, lz4_batch(f, 0x40)), SERVE_KAFKA_INVALID_RECORD);
+    assert_int_equal(code_of(f, 9, lz4_batch(f, 0x61)), SERVE_KAFKA_INVALID_RECORD);
     assert_int_equal(f->submitted_count, 0);
-    struct slice independent = changed(f, 65, 0x60);
-    ((uint8_t *)(uintptr_t)independent.data)[22] = FLOW_CODEC_LZ4;
-    put_u32be((uint8_t *)(uintptr_t)independent.data + 17,
-              crc32c(0, independent.data + 21, independent.size - 21));
     struct ask ask;
     ask_init(&ask, f);
     ask.request.topic_data.count = 1;
     ask.topics[0].partition_data.count = 1;
-    ask.parts[0].records = independent;
+    ask.parts[0].records = lz4_batch(f, 0x60);
     fixture_send(f, PROTO_KAFKA_PRODUCE, 9, &ask.request);
     assert_int_equal(f->submitted_count, 1);
     commit(f, 0, 0);

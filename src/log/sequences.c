@@ -422,7 +422,6 @@ static void take_batches(struct cursor *c, struct log_sequence_run *run, uint32_
     if (run->length < known)
         cursor_fail(c);
     read.length = run->length;
-    read.epoch = run->epoch;
     *run = read;
 }
 

@@ -103,10 +103,12 @@ static void answers_wait_for_the_flush_of_what_they_depend_on(void **state)
         world_init(&w, 4);
         w.options.early_answers = early;
         w.options.early_bytes = 1u << 20;
-        w.options.early_delay_ms = 10000;
+        /* Timers run while it waits. */
+        w.options.early_delay_ms = 86400000;
         world_begin(&w);
         four_in_flight(&w, four);
         assert_int_equal(four[0].asked.answered, early);
+        assert_int_equal(four[1].asked.answered, early);
         assert_false(four[2].asked.answered);
         assert_false(four[3].asked.answered);
         gate_open(&w.flusher);
@@ -370,8 +372,48 @@ static void what_is_left_out_of_a_batch_keeps_its_numbers(void **state)
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
     assert_int_equal(sequenced_with_keys(&w, 2, 2, 3, &result), 2);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
-    assert_int_equal(sequenced_with_keys(&w, 6, 4, 5, &result), 4);
+    /* The last one's offset is nobody else's, whether its key was there or not. */
+    assert_int_equal(sequenced_with_keys(&w, 6, 4, 3, &result), 4);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(sequenced_with_keys(&w, 8, 5, 6, &result), 6);
+    assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_balanced(&w);
+    world_done(&w);
+}
+
+/* The last of three records has become a dead letter on its way here. */
+static int64_t sequenced_without_last(struct world *w, int32_t first)
+{
+    struct once once;
+    struct flow_batch batch;
+    uint8_t rest[512];
+    const uint8_t left_out = 4;
+    once_sequenced(&once, w, 5, 0, first, 3);
+    struct flow_append *append = &once.asked.appends[0];
+    assert_code(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch), OK);
+    assert_true(append->batch_size <= sizeof rest);
+    append->batch_size = flow_batch_without(&batch, &left_out, true, rest);
+    memcpy(append->batch, rest, append->batch_size);
+    append->record_count = 2;
+    once.asked.commit.counts[0].received = 2;
+    asked_send(&once.asked);
+    assert_code(once_end(&once), OK);
+    return once.request.base_offset;
+}
+
+static void an_offset_that_a_batch_came_without_is_nobody_elses(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 19);
+    assert_int_equal(sequenced_without_last(&w, 0), 0);
+    assert_int_equal(sequenced_without_last(&w, 3), 3);
+    world_lose_power(&w);
+    world_open(&w);
+    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(sequenced_without_last(&w, 3), 3);
+    assert_int_equal(sequenced_without_last(&w, 6), 6);
     assert_balanced(&w);
     world_done(&w);
 }
@@ -568,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_producers_batch_that_comes_again_is_told_where_it_lies),
         cmocka_unit_test(batches_on_their_way_are_answered_with_their_flush),
         cmocka_unit_test(what_is_left_out_of_a_batch_keeps_its_numbers),
+        cmocka_unit_test(an_offset_that_a_batch_came_without_is_nobody_elses),
         cmocka_unit_test(a_batch_that_is_not_what_its_numbers_say_is_refused),
         cmocka_unit_test(a_refused_batch_that_was_there_is_told_where_it_lies),
         cmocka_unit_test(producer_ids_are_given_once),

@@ -202,12 +202,25 @@ static bool same_range(int64_t a, int64_t b)
     return a >> ID_TIME_BITS == b >> ID_TIME_BITS;
 }
 
+static bool was_given(const struct log_sequences *sequences, int64_t producer_id)
+{
+    ASSERT(producer_id >= 0);
+    return producer_id < sequences->next_id && same_range(producer_id, sequences->next_id);
+}
+
+/* What was forgotten in the directory that this one is a copy of does not count. */
+static bool may_be_forgotten(const struct log_sequences *sequences, int64_t producer_id)
+{
+    ASSERT(sequences->forgotten_below >= 0);
+    return producer_id < sequences->forgotten_below &&
+           same_range(producer_id, sequences->forgotten_below - 1);
+}
+
 /* Its first batch of the partition has to be the first one that it sends. */
 static bool begins_at_0(const struct log_sequences *sequences, int64_t producer_id)
 {
-    bool ours = producer_id < sequences->next_id && same_range(producer_id, sequences->next_id);
-    ASSERT(sequences->forgotten_below >= 0);
-    return ours && producer_id >= sequences->forgotten_below;
+    ASSERT(producer_id >= 0);
+    return was_given(sequences, producer_id) && !may_be_forgotten(sequences, producer_id);
 }
 
 void log_sequences_decide(struct log_sequences *sequences, struct flow_request *request)
@@ -270,11 +283,12 @@ void log_sequences_forget(struct log_sequences *sequences)
 /* What is durable of it is not known any more. */
 static void lose(struct log_sequences *sequences, struct log_sequence *pair)
 {
+    int64_t id = pair->key.producer_id;
     ASSERT(sequences->used_count > 0);
     sequences->used_count--;
-    if (sequences->forgotten_below <= pair->key.producer_id)
-        sequences->forgotten_below =
-            pair->key.producer_id < INT64_MAX ? pair->key.producer_id + 1 : INT64_MAX;
+    /* One from elsewhere may be larger than all that were given here, and says nothing of them. */
+    if (begins_at_0(sequences, id))
+        sequences->forgotten_below = id + 1;
     if (pair->on_its_way == 0) {
         drop(sequences, pair);
         return;

@@ -74,7 +74,8 @@ struct log_sequences {
     int64_t newest_ms;        /* of what is durable */
     int64_t next_id;          /* producer ids below it are given, by durable frames */
     int64_t next_id_composed; /* by all frames, also those that never became durable */
-    int64_t forgotten_below;  /* producer ids of which something may be forgotten */
+    int64_t forgotten_below;  /* producer ids, of those given here, of which something may be
+                                 forgotten */
     struct log_sequences_counts counts;
 };
 

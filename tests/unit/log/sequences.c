@@ -350,6 +350,32 @@ static void whoever_has_its_id_from_here_begins_at_0(void **state)
     end(&book);
 }
 
+/* That a producer from elsewhere is forgotten, whose id is larger than all that are given here,
+ * says nothing of those; nor does what was forgotten in the directory that this one is a copy of.
+ */
+static void what_is_forgotten_of_others_says_nothing_of_those_from_here(void **state)
+{
+    (void)state;
+    struct book book;
+    begin(&book);
+    book.sequences.used_max = 1;
+    int64_t ids[2];
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        for (size_t i = 0; i < 2; i++) {
+            ids[i] = log_sequences_give_id(&book.sequences, UINT32_MAX >> copy, 1000);
+            log_sequences_settle_id(&book.sequences, ids[i]);
+        }
+        assert_int_equal(commit(&book, batch(INT64_MAX, 0, 10, 1)), FLOW_REQUEST_FIRST);
+        assert_int_equal(commit(&book, batch(ids[0], 0, 10, 1)), FLOW_REQUEST_GAP);
+        assert_int_equal(commit(&book, batch(ids[0], 0, 0, 1)), FLOW_REQUEST_FIRST);
+        assert_int_equal(commit(&book, batch(ids[1], 0, 10, 1)), FLOW_REQUEST_GAP);
+        /* Of one that was, it does. */
+        assert_int_equal(commit(&book, batch(ids[1], 0, 0, 1)), FLOW_REQUEST_FIRST);
+        assert_int_equal(commit(&book, batch(ids[0], 0, 10, 1)), FLOW_REQUEST_FIRST);
+    }
+    end(&book);
+}
+
 static void ids_are_given_once_whatever_becomes_of_their_frames(void **state)
 {
     (void)state;
@@ -620,6 +646,7 @@ int main(void)
         cmocka_unit_test(who_has_something_on_its_way_loses_only_what_is_durable),
         cmocka_unit_test(a_topic_that_goes_takes_its_producers_with_it),
         cmocka_unit_test(whoever_has_its_id_from_here_begins_at_0),
+        cmocka_unit_test(what_is_forgotten_of_others_says_nothing_of_those_from_here),
         cmocka_unit_test(ids_are_given_once_whatever_becomes_of_their_frames),
         cmocka_unit_test(what_is_read_knows_the_same),
         cmocka_unit_test(what_is_moved_is_the_same),

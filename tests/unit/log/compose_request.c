@@ -383,39 +383,57 @@ static void what_is_left_out_of_a_batch_keeps_its_numbers(void **state)
 }
 
 /* The last of three records has become a dead letter on its way here. */
-static int64_t sequenced_without_last(struct world *w, int32_t first)
+static void without_last(struct once *once)
 {
-    struct once once;
+    struct flow_append *append = &once->asked.appends[0];
     struct flow_batch batch;
     uint8_t rest[512];
     const uint8_t left_out = 4;
-    once_sequenced(&once, w, 5, 0, first, 3);
-    struct flow_append *append = &once.asked.appends[0];
     assert_code(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch), OK);
     assert_true(append->batch_size <= sizeof rest);
     append->batch_size = flow_batch_without(&batch, &left_out, true, rest);
     memcpy(append->batch, rest, append->batch_size);
     append->record_count = 2;
-    once.asked.commit.counts[0].received = 2;
-    asked_send(&once.asked);
-    assert_code(once_end(&once), OK);
-    return once.request.base_offset;
+    once->asked.commit.counts[0].received = 2;
 }
 
-static void an_offset_that_a_batch_came_without_is_nobody_elses(void **state)
+/* Two batches that are on their way at the same time, each without its last record: by its key, or
+ * as it came. */
+static void an_offset_that_a_batch_is_without_is_nobody_elses(void **state)
 {
     (void)state;
-    struct world w;
-    begin(&w, 19);
-    assert_int_equal(sequenced_without_last(&w, 0), 0);
-    assert_int_equal(sequenced_without_last(&w, 3), 3);
-    world_lose_power(&w);
-    world_open(&w);
-    assert_int_equal(world_end(&w, 1, 0), 6);
-    assert_int_equal(sequenced_without_last(&w, 3), 3);
-    assert_int_equal(sequenced_without_last(&w, 6), 6);
-    assert_balanced(&w);
-    world_done(&w);
+    for (int keyed = 0; keyed < 2; keyed++) {
+        struct world w;
+        struct once once[3];
+        struct flow_fingerprint keys[3][3];
+        uint8_t duplicates[3][1];
+        begin(&w, 19);
+        if (keyed)
+            assert_code(keys_configure(&w, 3600000, UINT64_C(64) << 20), OK);
+        w.flusher.closed = true;
+        for (int i = 0; i < 3; i++) {
+            once_sequenced(&once[i], &w, 5, 0, 3 * i, 3);
+            for (int k = 0; k < 3; k++)
+                keys[i][k] = key_of((uint64_t)(k < 2 ? 10 * i + k : 10 * i));
+            once[i].asked.appends[0].keys = keyed ? keys[i] : NULL;
+            once[i].asked.appends[0].duplicates = keyed ? duplicates[i] : NULL;
+            if (!keyed)
+                without_last(&once[i]);
+            asked_send(&once[i].asked);
+            world_deliver(&w);
+        }
+        gate_open(&w.flusher);
+        for (int i = 0; i < 3; i++) {
+            assert_code(once_end(&once[i]), OK);
+            assert_int_equal(once[i].request.base_offset, 3 * i);
+        }
+        world_settle(&w);
+        world_lose_power(&w);
+        world_open(&w);
+        assert_int_equal(world_end(&w, 1, 0), 9);
+        assert_balanced(&w);
+        world_done(&w);
+    }
 }
 
 static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
@@ -610,7 +628,7 @@ int main(void)
         cmocka_unit_test(a_producers_batch_that_comes_again_is_told_where_it_lies),
         cmocka_unit_test(batches_on_their_way_are_answered_with_their_flush),
         cmocka_unit_test(what_is_left_out_of_a_batch_keeps_its_numbers),
-        cmocka_unit_test(an_offset_that_a_batch_came_without_is_nobody_elses),
+        cmocka_unit_test(an_offset_that_a_batch_is_without_is_nobody_elses),
         cmocka_unit_test(a_batch_that_is_not_what_its_numbers_say_is_refused),
         cmocka_unit_test(a_refused_batch_that_was_there_is_told_where_it_lies),
         cmocka_unit_test(producer_ids_are_given_once),

@@ -28,6 +28,7 @@ import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ApiException;
@@ -95,7 +96,8 @@ public final class Driver {
             RecordMetadata at = future.get();
             return result.put("partition", at.partition()).put("offset", at.offset());
         } catch (ExecutionException e) {
-            if (!(e.getCause() instanceof ApiException))
+            // Beside one that was refused, it has no code of its own: -1.
+            if (!(e.getCause() instanceof KafkaException))
                 throw e;
             return result.put("error", Errors.forException(e.getCause()).code());
         }

@@ -51,14 +51,14 @@ bool serve_kafka_setting_answer(struct serve_kafka_call *call,
     return true;
 }
 
-/* Null asks for all. */
+/* Null asks for all, and so does an empty list, as Kafka's own brokers take it. */
 static bool is_asked(const struct proto_kafka_describe_configs_request_resource *asked,
                      const char *name)
 {
     for (uint32_t i = 0; i < asked->configuration_keys.count; i++)
         if (slice_equal_string(asked->configuration_keys.items[i], name))
             return true;
-    return !asked->configuration_keys.items;
+    return asked->configuration_keys.count == 0;
 }
 
 /* The value itself first, where it was given, then what would stand in its place. */
@@ -91,6 +91,18 @@ static int8_t source_of(const struct serve_kafka_setting *setting,
     return slice_equal_string(value, setting->text) ? SOURCE_DEFAULT : SOURCE_TOPIC;
 }
 
+/* Where clients find the broker and how they speak to it, as Kafka writes it. */
+static void render_listener(const struct serve_kafka_door *door, char *room, size_t size)
+{
+    static const char *const protocols[2][2] = {{"PLAINTEXT", "SASL_PLAINTEXT"},
+                                                {"SSL", "SASL_SSL"}};
+    const struct serve_kafka *kafka = door->kafka;
+    bool brackets = strchr(kafka->host, ':');
+    ASSERT(kafka->port > 0);
+    snprintf(room, size, "%s://%s%s%s:%d", protocols[door->tls != NULL][door->users != NULL],
+             brackets ? "[" : "", kafka->host, brackets ? "]" : "", kafka->port);
+}
+
 /* What only the door knows. */
 static struct slice broker_value(struct serve_kafka_call *call, const char *name)
 {
@@ -101,7 +113,7 @@ static struct slice broker_value(struct serve_kafka_call *call, const char *name
     if (strcmp(name, "num.partitions") == 0)
         snprintf(room, sizeof(room), "%u", kafka->partitions);
     else
-        snprintf(room, sizeof(room), "PLAINTEXT://%s:%d", kafka->host, kafka->port);
+        render_listener(call->door, room, sizeof(room));
     const char *text = arena_string(&call->arena, slice_string(room));
     return text ? slice_string(text) : slice_make(NULL, 0);
 }
@@ -308,18 +320,23 @@ static void change_one(struct serve_kafka_change *change, uint32_t index,
     struct flow_topics_item *item = &change->flow.items[index];
     const struct serve_kafka_setting *setting = serve_kafka_setting_find(asked->name);
     unsigned seen = item->resets | (unsigned)item->config.given;
-    if (setting && (seen & setting->given)) {
+    if (!setting) {
+        serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_CONFIG,
+                                  "there is no setting '%.*s'",
+                                  SLICE_PRINTF(slice_sub(asked->name, 0, 60)));
+    } else if (seen & setting->given) {
         serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_REQUEST,
                                   "%s is there twice in the request", setting->name);
     } else if (asked->config_operation == OP_SET) {
         set(change, index, asked->name, asked->value);
-    } else if (asked->config_operation == OP_DELETE && setting) {
+    } else if (asked->config_operation == OP_DELETE) {
         item->resets |= setting->given;
     } else {
-        serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_CONFIG,
-                                  "'%.*s': expected a setting to set (0) or to delete (1); no list "
-                                  "can be changed",
-                                  SLICE_PRINTF(slice_sub(asked->name, 0, 60)));
+        serve_kafka_change_refuse(
+            change, index, SERVE_KAFKA_INVALID_CONFIG,
+            "%s: expected to set it (0) or to delete what was set (1); no list "
+            "can be changed",
+            setting->name);
     }
 }
 

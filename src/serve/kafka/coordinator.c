@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/utf8.h"
 
 #define RETRY_MS 1000u
 
@@ -69,6 +70,14 @@ struct serve_kafka_entry *
 serve_kafka_coordinator_find(const struct serve_kafka_coordinator *coordinator, struct slice name)
 {
     return map_get(&coordinator->groups, name);
+}
+
+/* Names are shown, in metrics and in tables: two of them must not look the same. */
+bool serve_kafka_is_group(struct slice name)
+{
+    if (name.size == 0 || name.size > FLOW_GROUP_NAME_MAX || !utf8_valid(name))
+        return false;
+    return !memchr(name.data, '\0', name.size);
 }
 
 /* Late is harmless: what is due is told by the time, and not by which timer rang. */

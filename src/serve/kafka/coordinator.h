@@ -73,6 +73,9 @@ void serve_kafka_coordinator_start(struct serve_kafka_coordinator *coordinator);
  */
 void serve_kafka_coordinator_stop(struct serve_kafka_coordinator *coordinator,
                                   void (*stopped)(void *owner), void *owner);
+/* True for what a group may be called: 1 to FLOW_GROUP_NAME_MAX bytes of UTF-8, and no NUL. On any
+ * loop. */
+bool serve_kafka_is_group(struct slice name);
 /* On the call's own loop: hands it over. `run` is called with it, later. */
 void serve_kafka_coordinate(struct serve_kafka_call *call,
                             void (*run)(struct serve_kafka_coordinator *coordinator,

@@ -230,8 +230,7 @@ struct serve_kafka_member *serve_kafka_group_add(struct serve_kafka_group *group
     uint64_t bytes = sizeof(struct serve_kafka_member) + id.size + join->instance_id.size +
                      join->client_id.size + protocol_bytes(join);
     *error = SERVE_KAFKA_GROUP_MAX_SIZE_REACHED;
-    if (group->member_count >= SERVE_KAFKA_GROUP_MEMBERS_MAX ||
-        !serve_kafka_group_take(group, bytes))
+    if (!serve_kafka_group_take(group, bytes))
         return NULL;
     struct serve_kafka_member *member = new_member(join, id);
     if (!member) {

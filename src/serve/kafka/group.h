@@ -81,7 +81,7 @@ struct serve_kafka_member {
     uint64_t deadline_ms; /* unless it waits: it is dead if it is not heard of before */
     struct serve_kafka_waiter *join;
     struct serve_kafka_waiter *sync;
-    bool synced; /* it has asked for its assignment of this generation */
+    bool synced; /* it has asked for its assignment of this generation, or not heard of it */
     char names[];
 };
 
@@ -101,7 +101,7 @@ struct serve_kafka_group {
     bool grew;    /* since that was set */
     uint64_t delay_ms;
     uint64_t join_deadline_ms; /* PREPARING: who is not back then is out */
-    uint64_t sync_deadline_ms; /* COMPLETING: who has not asked then is out */
+    uint64_t sync_deadline_ms; /* COMPLETING, STABLE: who has not asked then is out */
     uint64_t touched_ms;       /* when it was last used by somebody */
     struct list answered;      /* struct serve_kafka_waiter */
 };

@@ -32,7 +32,8 @@ void serve_kafka_group_answer_member(struct serve_kafka_group *group,
                                      struct serve_kafka_waiter *waiter,
                                      struct serve_kafka_member *member);
 
-/* A member of what the join says, called `id`; NULL, with a code, when there is no room. */
+/* A member of what the join says, called `id`; NULL, with a code, when there is no room. Whether
+ * the group has too many is the caller's to say: one that takes another's place is not one more. */
 struct serve_kafka_member *serve_kafka_group_add(struct serve_kafka_group *group,
                                                  const struct serve_kafka_join *join,
                                                  struct slice id, int16_t *error);

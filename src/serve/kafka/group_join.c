@@ -154,7 +154,8 @@ static void tell_generation(struct serve_kafka_group *group, struct serve_kafka_
                             uint64_t now_ms)
 {
     struct serve_kafka_waiter *waiter = member->join;
-    member->synced = false;
+    /* A static one that is away has not heard of it: its session decides. */
+    member->synced = !waiter;
     if (!waiter)
         return;
     member->join = NULL;
@@ -250,7 +251,9 @@ static void add_member(struct serve_kafka_group *group, const struct serve_kafka
 {
     int16_t error = SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
     struct serve_kafka_member *member = NULL;
-    if (set_type(group, join->protocol_type))
+    if (group->member_count >= SERVE_KAFKA_GROUP_MEMBERS_MAX)
+        error = SERVE_KAFKA_GROUP_MAX_SIZE_REACHED;
+    else if (set_type(group, join->protocol_type))
         member = serve_kafka_group_add(group, join, id, &error);
     if (!member) {
         serve_kafka_group_answer(group, waiter, error, join->member_id);

@@ -196,6 +196,16 @@ int16_t serve_kafka_group_may_commit(struct serve_kafka_group *group, struct sli
                                                         : SERVE_KAFKA_GROUP_OK;
 }
 
+/* It has its generation, and was to ask for what it reads in it: what the leader has given it is
+ * read by nobody meanwhile, however often it says that it lives. */
+static bool owes_sync(const struct serve_kafka_group *group,
+                      const struct serve_kafka_member *member)
+{
+    bool running =
+        group->state == SERVE_KAFKA_GROUP_COMPLETING || group->state == SERVE_KAFKA_GROUP_STABLE;
+    return running && !member->synced;
+}
+
 /* Its client has sent a request and may not send another one before the answer. */
 static bool waits(const struct serve_kafka_member *member)
 {
@@ -207,8 +217,7 @@ static void tick_members(struct serve_kafka_group *group, uint64_t now_ms)
     bool gone = false;
     LIST_EACH_SAFE (link, &group->members) {
         struct serve_kafka_member *member = CONTAINER_OF(link, struct serve_kafka_member, link);
-        bool late = group->state == SERVE_KAFKA_GROUP_COMPLETING && !member->synced &&
-                    now_ms >= group->sync_deadline_ms;
+        bool late = owes_sync(group, member) && now_ms >= group->sync_deadline_ms;
         if (!late && (waits(member) || now_ms < member->deadline_ms))
             continue;
         serve_kafka_group_remove(group, member, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
@@ -270,7 +279,7 @@ uint64_t serve_kafka_group_due_ms(const struct serve_kafka_group *group)
             CONTAINER_OF(link, struct serve_kafka_member, link);
         if (!waits(member))
             due = earlier(due, member->deadline_ms);
-        if (group->state == SERVE_KAFKA_GROUP_COMPLETING && !member->synced)
+        if (owes_sync(group, member))
             due = earlier(due, group->sync_deadline_ms);
     }
     return due;

@@ -112,7 +112,7 @@ static void reply_join(struct serve_kafka_entry *entry, struct serve_kafka_group
 /* What is wrong with the request whatever the group is. */
 static int16_t look_at_join(const struct proto_kafka_join_group_request *request)
 {
-    if (request->group_id.size == 0 || request->group_id.size > FLOW_GROUP_NAME_MAX)
+    if (!serve_kafka_is_group(request->group_id))
         return SERVE_KAFKA_INVALID_GROUP_ID;
     if (request->session_timeout_ms < SERVE_KAFKA_SESSION_MS_MIN ||
         request->session_timeout_ms > SERVE_KAFKA_SESSION_MS_MAX)

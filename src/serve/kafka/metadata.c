@@ -43,7 +43,9 @@ static bool describe_topic(struct serve_kafka_call *call, struct slice name,
     out->is_internal = is_internal(name);
     if (topic)
         return describe_partitions(call, topic->partition_count, out);
-    out->error_code = SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    /* Clients ask again for one that is not there yet; a name that cannot be ends their waiting. */
+    out->error_code = serve_kafka_is_name(name) ? SERVE_KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                                : SERVE_KAFKA_INVALID_TOPIC;
     return true;
 }
 

@@ -181,7 +181,7 @@ static void viewed(struct serve_kafka_call *call)
         return;
     for (uint32_t t = 0; t < request->topics.count; t++)
         add_topic(changing, &request->topics.items[t], &response->topics.items[t]);
-    if (request->group_id.size > 0 && request->group_id.size <= FLOW_GROUP_NAME_MAX) {
+    if (serve_kafka_is_group(request->group_id)) {
         serve_kafka_coordinate(call, commit_offsets);
         return;
     }

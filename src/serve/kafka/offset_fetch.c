@@ -132,6 +132,11 @@ static bool fill_group(struct asking *asking, uint32_t index,
     const struct serve_kafka_view *view = &asking->call->door->view;
     uint32_t count = all ? (group ? group->offset_count : 0) : asked->topics.count;
     out->group_id = asked->group_id;
+    /* Not "come again", which clients would do for ever. */
+    if (!serve_kafka_is_group(asked->group_id)) {
+        out->error_code = SERVE_KAFKA_INVALID_GROUP_ID;
+        return true;
+    }
     /* A topic that is only not known here would be one without offsets, and read from its start. */
     if (!err_is_ok(answer->error) || !view->valid || view->stale) {
         out->error_code = SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
@@ -233,8 +238,7 @@ static void ask_next(struct asking *asking)
         struct slice group = asking->groups[asking->at].group_id;
         struct flow_offsets *answer = &asking->answers[asking->at];
         *answer = (struct flow_offsets){.error = err_make(ERR_BUSY)};
-        if (group.size > 0 && group.size <= FLOW_GROUP_NAME_MAX &&
-            asking->bytes < ANSWER_BYTES_MAX) {
+        if (serve_kafka_is_group(group) && asking->bytes < ANSWER_BYTES_MAX) {
             *answer = (struct flow_offsets){
                 .home = door->loop, .done = answered, .owner = asking, .group = group};
             flow_log_offsets(door->kafka->log, answer);

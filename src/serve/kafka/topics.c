@@ -15,42 +15,52 @@
  * client that asks again is told that they exist, as after a lost answer.
  */
 
-/* With a number of its own for each partition, in any order, and the one broker for each. */
-static void check_assignments(struct serve_kafka_change *change, uint32_t index,
-                              const struct proto_kafka_create_topics_request_topic *asked)
+/* With a number of its own for each partition, in any order, and the one broker for each. `seen`
+ * has a place for each. */
+static void check_places(struct serve_kafka_change *change, uint32_t index,
+                         const struct proto_kafka_create_topics_request_topic *asked, bool *seen)
 {
-    uint32_t count = asked->assignments.count;
-    uint64_t sum = 0;
-    if (asked->num_partitions != -1 || asked->replication_factor != -1) {
-        serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_REQUEST,
-                                  "with assignments, num_partitions and replication_factor are -1");
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < asked->assignments.count; i++) {
         const struct proto_kafka_create_topics_request_assignment *a = &asked->assignments.items[i];
+        int32_t partition = a->partition_index;
         bool one = a->broker_ids.count == 1 && a->broker_ids.items[0] == SERVE_KAFKA_NODE_ID;
-        if (!one || a->partition_index < 0 || (uint32_t)a->partition_index >= count)
+        bool fits = partition >= 0 && (uint32_t)partition < asked->assignments.count;
+        if (!one || !fits || seen[partition]) {
             serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT,
                                       "expected each of the partitions from 0 on once, with broker "
                                       "%d alone, which is all there is",
                                       SERVE_KAFKA_NODE_ID);
-        sum += (uint32_t)a->partition_index;
+            return;
+        }
+        seen[partition] = true;
     }
-    /* Each is below the count, so that a repeated one shows in the sum, or hides another's absence
-     * that makes no difference: what counts is how many there are. */
-    if (sum != (uint64_t)count * (count - 1) / 2)
-        serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                                  "expected each of the partitions from 0 on once");
 }
 
-/* -1 is a default wherever a number is asked for (KIP-464). */
-static void check_numbers(struct serve_kafka_change *change, uint32_t index,
+/* False when the call has been refused. */
+static bool check_assignments(struct serve_kafka_change *change, uint32_t index,
+                              const struct proto_kafka_create_topics_request_topic *asked)
+{
+    if (asked->num_partitions != -1 || asked->replication_factor != -1) {
+        serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_REQUEST,
+                                  "with assignments, num_partitions and replication_factor are -1");
+        return true;
+    }
+    bool *seen = serve_kafka_alloc(change->call, asked->assignments.count, sizeof(*seen));
+    if (seen)
+        check_places(change, index, asked, seen);
+    return seen;
+}
+
+/* -1 is a default wherever a number is asked for (KIP-464). False when the call has been refused.
+ */
+static bool check_numbers(struct serve_kafka_change *change, uint32_t index,
                           const struct proto_kafka_create_topics_request_topic *asked)
 {
     struct flow_topics_item *item = &change->flow.items[index];
     int32_t partitions = asked->num_partitions;
     if (asked->assignments.count > 0) {
-        check_assignments(change, index, asked);
+        if (!check_assignments(change, index, asked))
+            return false;
         partitions =
             asked->assignments.count > FLOW_PARTITIONS_MAX ? 0 : (int32_t)asked->assignments.count;
     } else if (partitions == -1) {
@@ -66,17 +76,19 @@ static void check_numbers(struct serve_kafka_change *change, uint32_t index,
             "there is one broker: expected replication factor 1 or -1, got %d",
             asked->replication_factor);
     item->partition_count = (uint32_t)partitions;
+    return true;
 }
 
 /* All of it is looked at, though the first mistake decides: who has made several finds them one by
  * one in any case, and nothing here depends on what was found before. */
-static void read_creation(struct serve_kafka_change *change, uint32_t index,
+static bool read_creation(struct serve_kafka_change *change, uint32_t index,
                           const struct proto_kafka_create_topics_request_topic *asked)
 {
     struct flow_topics_item *item = &change->flow.items[index];
     item->name = asked->name;
     serve_kafka_change_check_name(change, index);
-    check_numbers(change, index, asked);
+    if (!check_numbers(change, index, asked))
+        return false;
     for (uint32_t i = 0; i < asked->configs.count; i++) {
         struct err_text why = {0};
         err_t err = serve_kafka_setting_parse(asked->configs.items[i].name,
@@ -84,6 +96,7 @@ static void read_creation(struct serve_kafka_change *change, uint32_t index,
         if (!err_is_ok(err))
             serve_kafka_change_refuse(change, index, SERVE_KAFKA_INVALID_CONFIG, "%s", why.text);
     }
+    return true;
 }
 
 /* What the topic has been given, as DescribeConfigs would say it. False when refused. */
@@ -146,7 +159,8 @@ void serve_kafka_create_topics(struct serve_kafka_call *call)
     if (!change)
         return;
     for (uint32_t i = 0; i < request->topics.count; i++)
-        read_creation(change, i, &request->topics.items[i]);
+        if (!read_creation(change, i, &request->topics.items[i]))
+            return;
     change->flow.dry = request->validate_only;
     serve_kafka_change_refuse_repeats(change);
     serve_kafka_change_run(change, created);

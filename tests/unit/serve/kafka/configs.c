@@ -121,7 +121,24 @@ static void only_what_is_asked_for_is_told(void **state)
     assert_int_equal(response->results.items[0].configs.items[0].synonyms.count, 0);
     resource.configuration_keys.count = 0;
     response = admin_ask(a, PROTO_KAFKA_DESCRIBE_CONFIGS, 1, &request);
-    assert_int_equal(response->results.items[0].configs.count, 0);
+    assert_int_equal(response->results.items[0].configs.count, serve_kafka_topic_setting_count);
+    admin_done(a);
+}
+
+static void a_listener_is_told_as_clients_reach_it(void **state)
+{
+    (void)state;
+    struct admin *a = admin_open();
+    struct serve_kafka_door *door = &a->kafka->doors[0];
+    int tls;
+    /* Not looked into once a client is there. */
+    door->tls = (void *)&tls;
+    const result_t *result = describe(a, 4, BROKER, "1");
+    assert_text(config_of(result, "advertised.listeners")->value, "SSL://127.0.0.1:");
+    door->tls = NULL;
+    strcpy(a->kafka->host, "::1");
+    result = describe(a, 4, BROKER, "1");
+    assert_text(config_of(result, "advertised.listeners")->value, "PLAINTEXT://[::1]:");
     admin_done(a);
 }
 
@@ -257,6 +274,7 @@ int main(void)
         cmocka_unit_test(what_a_contract_says_can_only_be_read),
         cmocka_unit_test(the_broker_is_told_and_what_is_not_there_is_not),
         cmocka_unit_test(only_what_is_asked_for_is_told),
+        cmocka_unit_test(a_listener_is_told_as_clients_reach_it),
         cmocka_unit_test(altering_resets_what_is_not_said),
         cmocka_unit_test(settings_are_set_and_reset_one_by_one),
         cmocka_unit_test(more_than_there_is_memory_for_closes_the_connection),

@@ -352,6 +352,56 @@ static void static_members_that_are_away_keep_their_places_until_their_sessions_
     world_free(w);
 }
 
+static void a_static_member_that_is_away_is_not_waited_for_in_the_next_generation(void **state)
+{
+    (void)state;
+    static const char *const plan[] = {"fresh-1", "all", NULL};
+    struct world *w = world_new();
+    struct serve_kafka_join join = world_says("");
+    join.instance_id = SLICE_LITERAL("one");
+    join.session_ms = 200000;
+    world_join(w, join);
+    world_join_id(w, "");
+    world_pass(w, 3000);
+    /* It goes while the leader makes assignments; the other is back alone. */
+    serve_kafka_group_rebalance(&w->group, w->now_ms);
+    struct serve_kafka_waiter *other = world_join_id(w, "fresh-1");
+    world_pass(w, 60000);
+    assert_int_equal(other->error, 0);
+    assert_int_equal(world_sync(w, "fresh-1", 2, plan)->error, 0);
+    for (int i = 0; i < 15; i++) {
+        world_pass(w, 8000);
+        assert_int_equal(world_beat(w, "fresh-1", 2), 0);
+    }
+    /* Its session is longer than what others are given to ask for their assignments. */
+    assert_int_equal(w->group.member_count, 2);
+    world_free(w);
+}
+
+static void a_static_member_takes_its_place_back_in_a_full_group(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    world_join_static(w, "", "one", true);
+    for (uint32_t i = 1; i < SERVE_KAFKA_GROUP_MEMBERS_MAX; i++) {
+        struct serve_kafka_join join = world_says("");
+        char id[16];
+        snprintf(id, sizeof id, "many-%u", i);
+        join.fresh = slice_string(id);
+        w->calls = 1;
+        serve_kafka_group_join(&w->group, &join, world_waiter(w), w->now_ms);
+        world_take(w);
+        serve_kafka_group_member(&w->group, join.fresh)->join = NULL;
+    }
+    assert_int_equal(w->group.member_count, SERVE_KAFKA_GROUP_MEMBERS_MAX);
+    assert_int_equal(world_join_id(w, "")->error, SERVE_KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_int_equal(world_join_static(w, "", "two", true)->error,
+                     SERVE_KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_int_equal(world_join_static(w, "", "one", true)->error, WAITING);
+    assert_int_equal(w->group.member_count, SERVE_KAFKA_GROUP_MEMBERS_MAX);
+    world_free(w);
+}
+
 static void without_memory_a_join_is_told_to_come_again(void **state)
 {
     (void)state;
@@ -400,6 +450,8 @@ int main(void)
         cmocka_unit_test(a_static_member_takes_its_place_back_without_a_rebalance),
         cmocka_unit_test(a_static_member_that_is_back_within_a_rebalance_fences_the_one_that_waits),
         cmocka_unit_test(static_members_that_are_away_keep_their_places_until_their_sessions_end),
+        cmocka_unit_test(a_static_member_that_is_away_is_not_waited_for_in_the_next_generation),
+        cmocka_unit_test(a_static_member_takes_its_place_back_in_a_full_group),
         cmocka_unit_test(without_memory_a_join_is_told_to_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,24 @@ static void a_generation_whose_assignments_do_not_come_ends(void **state)
     world_free(w);
 }
 
+static void who_never_asks_for_its_assignment_is_out_also_where_the_others_have_theirs(void **state)
+{
+    (void)state;
+    static const char *const plan[] = {"fresh-0", "mine", "fresh-1", "yours", NULL};
+    struct world *w = world_completing();
+    assert_int_equal(world_sync(w, "fresh-0", 1, plan)->error, 0);
+    assert_int_equal(w->group.state, SERVE_KAFKA_GROUP_STABLE);
+    for (int i = 0; i < 9; i++) {
+        world_pass(w, 6000);
+        assert_int_equal(world_beat(w, "fresh-0", 1), 0);
+        assert_int_equal(world_beat(w, "fresh-1", 1), 0);
+    }
+    world_pass(w, 6000);
+    assert_int_equal(world_beat(w, "fresh-1", 1), SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(world_beat(w, "fresh-0", 1), SERVE_KAFKA_REBALANCE_IN_PROGRESS);
+    world_free(w);
+}
+
 static void members_live_as_long_as_they_say_so(void **state)
 {
     (void)state;
@@ -324,6 +342,8 @@ int main(void)
         cmocka_unit_test(a_sync_that_is_sent_twice_leaves_one_that_waits),
         cmocka_unit_test(assignments_that_find_no_room_are_refused_whole),
         cmocka_unit_test(a_generation_whose_assignments_do_not_come_ends),
+        cmocka_unit_test(
+            who_never_asks_for_its_assignment_is_out_also_where_the_others_have_theirs),
         cmocka_unit_test(members_live_as_long_as_they_say_so),
         cmocka_unit_test(a_group_whose_members_are_all_silent_is_empty),
         cmocka_unit_test(who_waits_does_not_have_to_say_that_it_lives),

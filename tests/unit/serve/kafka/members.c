@@ -68,6 +68,8 @@ static void what_is_wrong_with_a_join_by_itself_is_told_at_once(void **state)
     } cases[] = {
         {SLICE_LITERAL(""), 10000, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_GROUP_ID},
         {slice_make(name, sizeof name), 10000, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_GROUP_ID},
+        {SLICE_LITERAL("\xff"), 10000, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_GROUP_ID},
+        {slice_make("g\0", 2), 10000, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_GROUP_ID},
         {SLICE_LITERAL("g"), 5999, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_SESSION_TIMEOUT},
         {SLICE_LITERAL("g"), 1800001, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_SESSION_TIMEOUT},
         {SLICE_LITERAL("g"), -1, SLICE_LITERAL(""), SERVE_KAFKA_INVALID_SESSION_TIMEOUT},

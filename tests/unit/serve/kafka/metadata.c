@@ -63,6 +63,23 @@ static void a_topic_that_is_not_there_is_an_error_of_its_own(void **state)
     fixture_free(f);
 }
 
+static void a_name_that_no_topic_can_have_is_told_as_such(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", ".", "..", "a topic", "\xff"};
+    struct fixture *f = fixture_open(NULL);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct proto_kafka_metadata_request_topic asked = {.name = slice_string(names[i])};
+        struct proto_kafka_metadata_request request = {.allow_auto_topic_creation = true};
+        request.topics.items = &asked;
+        request.topics.count = 1;
+        const struct proto_kafka_metadata_response *response =
+            fixture_ask(f, PROTO_KAFKA_METADATA, 9, &request);
+        assert_int_equal(response->topics.items[0].error_code, SERVE_KAFKA_INVALID_TOPIC);
+    }
+    fixture_free(f);
+}
+
 static void from_version_1_on_no_topic_means_none(void **state)
 {
     (void)state;
@@ -105,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_topics_are_told_with_one_leader_in_every_version),
         cmocka_unit_test(a_topic_that_is_not_there_is_an_error_of_its_own),
+        cmocka_unit_test(a_name_that_no_topic_can_have_is_told_as_such),
         cmocka_unit_test(from_version_1_on_no_topic_means_none),
         cmocka_unit_test(any_allocation_may_fail),
     };

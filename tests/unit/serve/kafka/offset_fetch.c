@@ -16,7 +16,7 @@ static void ask_init(struct ask *ask, const char *group, const char *topic, cons
 {
     *ask = (struct ask){.partitions = {0, 1}};
     const char *names[] = {topic, second};
-    uint32_t count = (topic != NULL) + (second != NULL);
+    uint32_t count = (topic ? 1u : 0u) + (second ? 1u : 0u);
     for (uint32_t i = 0; i < count; i++) {
         ask->topics[i].name = ask->group_topics[i].name = slice_string(names[i]);
         ask->topics[i].partition_indexes.items = ask->partitions;
@@ -169,7 +169,7 @@ static void several_groups_are_told_at_once(void **state)
     const response_t *response = fixture_ask(f, PROTO_KAFKA_OFFSET_FETCH, 8, &ask.request);
     assert_int_equal(response->groups.count, 3);
     assert_partition(response, 8, 0, 1, 11);
-    assert_int_equal(response->groups.items[1].error_code, SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE);
+    assert_int_equal(response->groups.items[1].error_code, SERVE_KAFKA_INVALID_GROUP_ID);
     assert_slice(response->groups.items[2].group_id, "h");
     assert_int_equal(response->groups.items[2].topics.items[0].partitions.items[0].committed_offset,
                      30);
@@ -191,6 +191,26 @@ static void a_log_that_cannot_say_it_is_not_a_group_without_offsets(void **state
     assert_int_equal(response->topics.count, 0);
     response = fixture_ask(f, PROTO_KAFKA_OFFSET_FETCH, 8, &ask.request);
     assert_int_equal(response->groups.items[0].error_code, SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE);
+    fixture_free(f);
+}
+
+static void a_name_that_no_group_can_have_is_told_as_such(void **state)
+{
+    (void)state;
+    struct fixture *f = with_offsets();
+    char name[FLOW_GROUP_NAME_MAX + 1];
+    memset(name, 'x', sizeof name);
+    const struct slice names[] = {SLICE_LITERAL(""), slice_make(name, sizeof name),
+                                  SLICE_LITERAL("\xff"), slice_make("g\0", 2)};
+    struct ask ask;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ask_init(&ask, "g", "cars", NULL);
+        ask.request.group_id = ask.groups[0].group_id = names[i];
+        const response_t *response = fixture_ask(f, PROTO_KAFKA_OFFSET_FETCH, 5, &ask.request);
+        assert_int_equal(response->error_code, SERVE_KAFKA_INVALID_GROUP_ID);
+        response = fixture_ask(f, PROTO_KAFKA_OFFSET_FETCH, 8, &ask.request);
+        assert_int_equal(response->groups.items[0].error_code, SERVE_KAFKA_INVALID_GROUP_ID);
+    }
     fixture_free(f);
 }
 
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(many_partitions_are_told_each_with_its_own),
         cmocka_unit_test(several_groups_are_told_at_once),
         cmocka_unit_test(a_log_that_cannot_say_it_is_not_a_group_without_offsets),
+        cmocka_unit_test(a_name_that_no_group_can_have_is_told_as_such),
         cmocka_unit_test(topics_that_cannot_be_asked_for_are_not_without_offsets),
         cmocka_unit_test(partitions_that_cannot_be_have_no_offset),
         cmocka_unit_test(each_allocation_may_fail),

@@ -1,6 +1,6 @@
 #include "unit/serve/kafka/admin.h"
 
-#define ANY_BROKERS 3
+#define ANY_BROKERS 4
 
 static int32_t brokers[] = {SERVE_KAFKA_NODE_ID, SERVE_KAFKA_NODE_ID + 1};
 static struct proto_kafka_create_topics_request_assignment assignments[ANY_BROKERS];
@@ -151,7 +151,8 @@ static void assignments_are_to_the_one_broker(void **state)
 {
     (void)state;
     struct admin *a = admin_open();
-    static const int32_t good[] = {2, 0, 1}, gap[] = {0, 1, 3}, twice[] = {0, 0, 1}, low[] = {-1};
+    static const int32_t good[] = {2, 0, 1}, gap[] = {0, 1, 3}, twice[] = {0, 0, 1}, low[] = {-1},
+                         even[] = {0, 0, 3, 3};
     struct proto_kafka_create_topics_request_topic topic = topic_of("new", -1, -1);
     assign(&topic, good, 3);
     assert_int_equal(create(a, topic)->num_partitions, 3);
@@ -159,6 +160,8 @@ static void assignments_are_to_the_one_broker(void **state)
     assign(&topic, gap, 3);
     assert_refused(a, topic, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT, "from 0 on once");
     assign(&topic, twice, 3);
+    assert_refused(a, topic, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT, "from 0 on once");
+    assign(&topic, even, 4);
     assert_refused(a, topic, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT, "from 0 on once");
     assign(&topic, low, 1);
     assert_refused(a, topic, SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT, "broker 1 alone");

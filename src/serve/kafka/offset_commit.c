@@ -99,6 +99,17 @@ static void add(struct changing *changing, const struct flow_topic_state *topic,
     changing->errors[changing->count++] = error;
 }
 
+/* Of a group that is not there. Where there are as many as there may be, more offsets do not fit,
+ * and coming again does not help. */
+static int16_t code_without_group(const struct serve_kafka_coordinator *c, int32_t generation)
+{
+    if (generation >= 0)
+        return SERVE_KAFKA_ILLEGAL_GENERATION;
+    if (c->groups.count >= SERVE_KAFKA_GROUPS_MAX)
+        return code_of(err_make(ERR_OFFSETS_FULL));
+    return SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE;
+}
+
 /* The first commit of a simple consumer makes its group, as with Kafka. */
 static void commit_offsets(struct serve_kafka_coordinator *c, struct serve_kafka_call *call)
 {
@@ -108,8 +119,7 @@ static void commit_offsets(struct serve_kafka_coordinator *c, struct serve_kafka
     struct serve_kafka_entry *entry = generation < 0
                                           ? serve_kafka_coordinator_ensure(c, request->group_id)
                                           : serve_kafka_coordinator_find(c, request->group_id);
-    int16_t error =
-        generation < 0 ? SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE : SERVE_KAFKA_ILLEGAL_GENERATION;
+    int16_t error = entry ? SERVE_KAFKA_NONE : code_without_group(c, generation);
     if (entry)
         error = serve_kafka_group_may_commit(&entry->group, request->member_id,
                                              request->group_instance_id, generation,

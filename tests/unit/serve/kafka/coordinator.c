@@ -250,9 +250,12 @@ static void so_many_groups_and_no_more_are_made(void **state)
     }
     assert_null(serve_kafka_coordinator_ensure(c, SLICE_LITERAL("more")));
     assert_non_null(serve_kafka_coordinator_ensure(c, SLICE_LITERAL("g7")));
-    /* Of none of them does the log know. */
+    /* Of INVALID_COMMIT_OFFSET_SIZE a client tells its user, and does not try again. */
+    assert_int_equal(groups_commit(f, 7, "more", NULL, "planes", 0, 42), 28);
+    assert_int_equal(groups_commit(f, 7, "g7", NULL, "planes", 0, 42), 0);
+    /* The log knows of one of them. */
     groups_pass(f, 2 * SERVE_KAFKA_SWEEP_MS);
-    assert_int_equal(group_count(f), 0);
+    assert_int_equal(group_count(f), 1);
     fixture_free(f);
 }
 

@@ -8,9 +8,9 @@
  * others sent again without them. One that says the batch is too large gets smaller ones, down to
  * the one line that is.
  *
- * What goes wrong: "not now" is tried again for as long as --timeout says. When an answer is lost
- * nobody knows whether the lines are there, and sending them again might write them twice: the
- * command ends, and says which lines those are.
+ * What goes wrong: "not now" is tried again for as long as --timeout says, and so long an answer is
+ * waited for. When an answer is lost nobody knows whether the lines are there, and sending them
+ * again might write them twice: the command ends, and says which lines those are.
  */
 
 #include "cli/produce.h"
@@ -65,7 +65,7 @@ const struct option cli_produce_options[] = {
     {FLAG("codec", OPTION_ENUM, codec), .fallback = "none", .choices = codecs,
      .help = "that batches are compressed with"},
     {FLAG("timeout", OPTION_DURATION, timeout_ms), .fallback = "30s", .min = 1, .max = INT32_MAX,
-     .help = "for a broker that says \"not now\""},
+     .help = "for a broker that says \"not now\", or nothing"},
     {FLAG("json", OPTION_BOOL, json), .help = "the counts at the end as one JSON object"},
     {0},
 };
@@ -113,6 +113,7 @@ struct produce {
     struct cli_broker *broker;
     struct io_timer pause;
     bool pausing;
+    struct io_timer limit; /* of the next answer */
     bool connected;
     uint64_t refused_ns; /* since when it is "not now"; 0: it is not */
     int64_t partition;   /* --partition; -1: none */
@@ -227,6 +228,29 @@ static void outcome_unknown(struct produce *p, const char *reason)
                      p->address, reason));
 }
 
+static void no_broker(struct produce *p, const char *reason)
+{
+    stop(p, cli_fail(p->command, CLI_UNAVAILABLE,
+                     "no broker at %s (%s); start one with `garner serve`, or say where it is "
+                     "with --server",
+                     p->address, reason));
+}
+
+/* A broker that takes a connection and never answers must not hold a script for ever. */
+static void expect_answer(struct produce *p)
+{
+    io_timer_start(p->loop, &p->limit, p->flags.timeout_ms * IO_MS);
+}
+
+static void on_limit(struct io_timer *timer)
+{
+    struct produce *p = CONTAINER_OF(timer, struct produce, limit);
+    if (p->connected)
+        outcome_unknown(p, "no answer in --timeout");
+    else
+        no_broker(p, "no answer in --timeout");
+}
+
 /* Tried again after a pause, for as long as is allowed. */
 static void wait_for_better(struct produce *p, int16_t code)
 {
@@ -255,6 +279,10 @@ static void on_answer(void *owner, void *tag, const struct proto_kafka_api *api,
     struct produce *p = owner;
     struct share *share = tag;
     ASSERT(api->key == PROTO_KAFKA_PRODUCE && share->in_flight);
+    /* An answer behind the limit is nobody's: its lines were told. */
+    if (p->code != GO_ON)
+        return;
+    expect_answer(p);
     const struct proto_kafka_produce_response_partition *told = cli_broker_produced(response);
     enum cli_broker_verdict verdict =
         told ? cli_broker_verdict(told->error_code) : CLI_BROKER_UNKNOWN;
@@ -376,10 +404,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     else if (p->code == GO_ON && err_is(err, ERR_NOT_FOUND))
         stop(p, cli_fail(p->command, CLI_FAILED, "%s", why->text));
     else if (p->code == GO_ON)
-        stop(p, cli_fail(p->command, CLI_UNAVAILABLE,
-                         "no broker at %s (%s); start one with `garner serve`, or say where it is "
-                         "with --server",
-                         p->address, why->text));
+        no_broker(p, why->text);
     cli_broker_free(&broker);
     io_uv_loop_stop(p->loop);
 }
@@ -409,8 +434,10 @@ static int reach_broker(struct produce *p)
     err_t err = cli_broker_open(&options, &broker_events, p, &p->broker, &why);
     if (!err_is_ok(err))
         return cli_fail(p->command, CLI_UNAVAILABLE, "%s", err_detail(err, &why));
+    expect_answer(p);
     while (p->code == GO_ON && !p->connected)
         io_uv_loop_run(p->loop);
+    io_timer_stop(p->loop, &p->limit);
     if (p->code != GO_ON)
         return p->code;
     uint32_t count = cli_broker_partition_count(p->broker);
@@ -499,10 +526,13 @@ static int send_round(struct produce *p, bool at_end)
     }
     if (!err_is_ok(err))
         return out_of_memory(p);
-    if (p->item_count > 0)
+    if (p->item_count > 0) {
+        expect_answer(p);
         pump(p);
+    }
     while (p->code == GO_ON && is_busy(p))
         io_uv_loop_run(p->loop);
+    io_timer_stop(p->loop, &p->limit);
     /* Behind the answers: until then the items are views into it. */
     buf_consume(&p->in, used);
     if (p->terminal && p->code == GO_ON)
@@ -569,6 +599,7 @@ static void finish(struct produce *p)
     if (p->code == GO_ON)
         p->code = CLI_OK;
     io_timer_stop(p->loop, &p->pause);
+    io_timer_stop(p->loop, &p->limit);
     if (p->broker)
         cli_broker_close(p->broker);
     while (p->broker)
@@ -587,6 +618,7 @@ static int run(struct produce *p)
     if (!err_is_ok(err))
         return cli_fail(p->command, CLI_INTERNAL, "%s", err_string(err));
     p->pause.run = on_pause;
+    p->limit.run = on_limit;
     flow_batch_builder_init(&p->builder);
     int code = reach_broker(p);
     if (code == GO_ON)

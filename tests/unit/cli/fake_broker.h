@@ -43,6 +43,7 @@ struct fake_broker {
     const char *refused;     /* records whose value holds it are refused */
     unsigned garble_at; /* the request of all, counted from 1, that is answered with nonsense */
     unsigned close_at;  /* the same, to which there is no answer: the connection closes */
+    unsigned silent_at; /* the same, and it stays open; of a peer only */
     unsigned requests;
     unsigned produced; /* produce requests */
     uint64_t records;
@@ -305,6 +306,7 @@ struct broker_peer {
     struct io_loop *loop;
     struct net_kafka_server *server;
     struct net_listener *listener;
+    struct net_kafka_request *held; /* without an answer, until its client has gone */
     struct task stop;
     struct task stop_server;
     char address[64];
@@ -323,7 +325,9 @@ static inline void broker_peer_request(void *owner, struct net_kafka_request *re
 {
     struct broker_peer *peer = owner;
     struct buf answer = {0};
-    if (fake_broker_answer(&peer->broker, bytes, &answer))
+    if (peer->broker.requests + 1 == peer->broker.silent_at)
+        peer->held = request;
+    else if (fake_broker_answer(&peer->broker, bytes, &answer))
         net_kafka_reply(request, &answer);
     else
         net_kafka_refuse(request);
@@ -333,6 +337,13 @@ static inline void broker_peer_ignore(void *owner, struct net_kafka_request *req
 {
     (void)owner;
     (void)request;
+}
+
+static inline void broker_peer_gone(void *owner, struct net_kafka_request *request)
+{
+    struct broker_peer *peer = owner;
+    assert_ptr_equal(request, peer->held);
+    net_kafka_refuse(request);
 }
 
 static inline void broker_peer_close(void *owner, void *session)
@@ -345,7 +356,7 @@ static const struct net_kafka_handler broker_peer_handler = {
     .on_size = broker_peer_size,
     .on_request = broker_peer_request,
     .on_abort = broker_peer_ignore,
-    .on_gone = broker_peer_ignore,
+    .on_gone = broker_peer_gone,
     .on_close = broker_peer_close,
 };
 

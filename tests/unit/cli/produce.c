@@ -212,7 +212,7 @@ static void not_now_for_too_long_is_an_end(void **state)
     (void)state;
     struct fixture *f = prepare(1);
     f->peer.broker.produce_code = 19;
-    assert_int_equal(RUN(f, "a\n", "--timeout", "1ms"), CLI_UNAVAILABLE);
+    assert_int_equal(RUN(f, "a\n", "--timeout", "1s"), CLI_UNAVAILABLE);
     expect(f->err.text, "NOT_ENOUGH_REPLICAS (19) for too long");
     end(f);
 }
@@ -232,6 +232,22 @@ static void an_outcome_that_is_not_known_is_told_and_nothing_follows(void **stat
     expect(f->err.text, "1 lines from 2 to 2");
     expect(f->err.text, "closed by the peer; nothing behind these lines was sent");
     end(f);
+}
+
+static void a_broker_that_says_nothing_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    static const char *const told[] = {"no broker at 127.0.0.1", "no broker at 127.0.0.1",
+                                       "2 lines from 1 to 2, for partition 0: it is not known"};
+    /* Versions, partitions, and what becomes of the lines. */
+    for (unsigned i = 0; i < 3; i++) {
+        struct fixture *f = prepare(1);
+        f->peer.broker.silent_at = i + 1;
+        assert_int_equal(RUN(f, "a\nb\n", "--timeout", "300ms"), CLI_UNAVAILABLE);
+        expect(f->err.text, told[i]);
+        expect(f->err.text, "no answer in --timeout");
+        end(f);
+    }
 }
 
 static void what_would_never_be_taken_is_an_end(void **state)
@@ -306,6 +322,7 @@ int main(void)
         cmocka_unit_test(not_now_is_tried_again),
         cmocka_unit_test(not_now_for_too_long_is_an_end),
         cmocka_unit_test(an_outcome_that_is_not_known_is_told_and_nothing_follows),
+        cmocka_unit_test(a_broker_that_says_nothing_is_not_waited_for_for_ever),
         cmocka_unit_test(what_would_never_be_taken_is_an_end),
         cmocka_unit_test(an_empty_input_writes_nothing),
         cmocka_unit_test(wrong_words_are_said),

@@ -168,6 +168,11 @@ static const struct metric_family group_offset_bytes = {
     "garner_log_group_offset_bytes", "Memory that offsets of consumer groups take.", METRIC_GAUGE};
 static const struct metric_family group_lag = {
     "garner_group_lag_records", "Records that a consumer group has not read yet.", METRIC_GAUGE};
+static const struct metric_family sink_lag = {
+    "garner_sink_lag_records", "Records that a sink has not delivered yet.", METRIC_GAUGE};
+static const struct metric_family sink_oldest_seconds = {
+    "garner_sink_oldest_seconds",
+    "For how long the first record that a sink has not delivered has been there.", METRIC_GAUGE};
 static const struct metric_family group_lag_seconds = {
     "garner_group_lag_seconds",
     "How long the first record that a consumer group has not read yet has been there.",
@@ -285,6 +290,16 @@ static void add_keys(const struct log *log, struct metric_set *set)
 /* Offsets whose lag is told: beyond it whoever collects would have more series than he can use. */
 #define LAGS_MAX 10000u
 #define LAG_LABELS "group=\"%s\",topic=\"%s\",partition=\"%u\""
+#define SINK_LABELS "sink=\"%s\",topic=\"%s\",partition=\"%u\""
+#define LABEL_SIZE 512
+
+/* How long the record has been there. 0 where there is none. */
+static double age_s(const struct log_partition *partition, int64_t offset, int64_t now_ms)
+{
+    int64_t since_ms = log_partition_commit_ms(partition, offset);
+    ASSERT(offset <= partition->end_offset);
+    return since_ms > 0 && now_ms > since_ms ? (double)(now_ms - since_ms) / 1e3 : 0;
+}
 
 struct lags {
     const struct log *log;
@@ -305,15 +320,44 @@ static bool add_lag(void *owner, struct slice group, const struct flow_group_off
     next = next < partition->start_offset ? partition->start_offset : next;
     next = next > partition->end_offset ? partition->end_offset : next;
     uint64_t left = partition->records - log_partition_records_before(partition, next);
-    int64_t since_ms = left > 0 ? log_partition_commit_ms(partition, next) : 0;
-    double seconds =
-        since_ms > 0 && lags->now_ms > since_ms ? (double)(lags->now_ms - since_ms) / 1e3 : 0;
+    double seconds = left > 0 ? age_s(partition, next, lags->now_ms) : 0;
     metric_label(name, sizeof name, group);
     metric_add(lags->set, &group_lag, (double)left, LAG_LABELS, name, topic->name,
                offset->partition);
     metric_add(lags->set, &group_lag_seconds, seconds, LAG_LABELS, name, topic->name,
                offset->partition);
     return ++lags->count == LAGS_MAX;
+}
+
+static void add_sink_lags(const struct log *log, const struct log_sink *sink,
+                          struct metric_set *set)
+{
+    char name[LABEL_SIZE];
+    int64_t now_ms = io_wall_ms(log->options.loop);
+    metric_label(name, sizeof name, slice_string(sink->name));
+    for (uint32_t i = 0; i < sink->cursor_count; i++) {
+        const struct log_cursor *cursor = &sink->cursors[i];
+        if (!cursor->active)
+            continue;
+        const struct log_topic *topic = log_state_topic(&log->state, cursor->topic_id);
+        ASSERT(topic && cursor->partition < topic->partition_count);
+        const struct log_partition *partition = &topic->partitions[cursor->partition];
+        uint64_t left = partition->records - cursor->records;
+        int64_t next =
+            cursor->offset < partition->start_offset ? partition->start_offset : cursor->offset;
+        metric_add(set, &sink_lag, (double)left, SINK_LABELS, name, topic->name, cursor->partition);
+        metric_add(set, &sink_oldest_seconds, left > 0 ? age_s(partition, next, now_ms) : 0,
+                   SINK_LABELS, name, topic->name, cursor->partition);
+    }
+}
+
+/* Here and not by the sink, which counts offsets and knows an end only when it has read up to it.
+ */
+static void add_sinks(const struct log *log, struct metric_set *set)
+{
+    for (uint32_t i = 0; i < log->state.sink_count; i++)
+        if (log->state.sinks[i]->open)
+            add_sink_lags(log, log->state.sinks[i], set);
 }
 
 /* Here and not where groups are kept: where partitions end, and since when, is known here. */
@@ -487,6 +531,7 @@ static void report_arrived(struct task *task)
     add_topics(log, &report->metrics);
     add_keys(log, &report->metrics);
     add_offsets(log, &report->metrics);
+    add_sinks(log, &report->metrics);
     say_not_ready(log, report->not_ready, sizeof report->not_ready);
     io_post(report->home, flow_report_filled(report));
 }

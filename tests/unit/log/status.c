@@ -437,6 +437,24 @@ static void what_groups_have_not_read_is_told(void **state)
     world_done(&w);
 }
 
+static void what_sinks_have_not_delivered_is_told(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    assert_code(world_commit(&w, 10, 10), OK);
+    static const char *const some = "sink=\"lake\",topic=\"flights\",partition=\"0\"";
+    static const char *const none = "sink=\"lake\",topic=\"flights\",partition=\"1\"";
+    assert_int_equal(value(&w, "garner_sink_lag_records", some), 10);
+    assert_int_equal(value(&w, "garner_sink_lag_records", none), 0);
+    sim_wall_jump(w.sim, 90000);
+    assert_true(value(&w, "garner_sink_oldest_seconds", some) >= 90);
+    assert_int_equal(value(&w, "garner_sink_oldest_seconds", none), 0);
+    world_done(&w);
+}
+
 struct asked_offsets {
     struct flow_offsets offsets;
     bool answered;
@@ -502,6 +520,7 @@ int main(void)
         cmocka_unit_test(requests_that_count_once_are_counted),
         cmocka_unit_test(producers_that_number_their_records_are_counted),
         cmocka_unit_test(what_groups_have_not_read_is_told),
+        cmocka_unit_test(what_sinks_have_not_delivered_is_told),
         cmocka_unit_test(groups_are_answered_as_of_a_durable_moment),
         cmocka_unit_test(any_allocation_of_a_snapshot_may_fail),
     };

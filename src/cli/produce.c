@@ -10,7 +10,9 @@
  *
  * What goes wrong: "not now" is tried again for as long as --timeout says, and so long an answer is
  * waited for. When an answer is lost nobody knows whether the lines are there, and sending them
- * again might write them twice: the command ends, and says which lines those are.
+ * again might write them twice: the command ends, and says which lines those are. A connection that
+ * the broker closes while standard input brings nothing (it was idle for too long, or the broker
+ * was started again) is made again.
  */
 
 #include "cli/produce.h"
@@ -38,6 +40,9 @@
 #define ANSWER_BYTES_MAX ((size_t)4 << 20)
 #define IN_FLIGHT 5u
 #define PAUSE_NS (100 * IO_MS)
+/* Standard input that has kept us waiting for so long: then so long a look costs little. */
+#define SILENT_NS (20 * IO_MS)
+#define LOOK_NS (10 * IO_MS)
 #define REJECTED_SHOWN 100u
 
 /* By enum flow_codec. */
@@ -113,6 +118,7 @@ struct produce {
     struct cli_broker *broker;
     struct io_timer pause;
     bool pausing;
+    bool looking;          /* whether the connection is still there */
     struct io_timer limit; /* of the next answer */
     bool connected;
     uint64_t refused_ns; /* since when it is "not now"; 0: it is not */
@@ -228,8 +234,21 @@ static void outcome_unknown(struct produce *p, const char *reason)
                      p->address, reason));
 }
 
+/* Whether the round is not over. */
+static bool is_busy(const struct produce *p)
+{
+    for (uint32_t i = 0; i < p->partition_count; i++)
+        if (p->shares[i].active)
+            return true;
+    return false;
+}
+
 static void no_broker(struct produce *p, const char *reason)
 {
+    /* Lines that were read have to be read again: from where on is not to be guessed. */
+    if (p->line > 0 && !is_busy(p))
+        cli_fail(p->command, CLI_OK, "nothing behind line %llu was sent",
+                 (unsigned long long)p->line);
     stop(p, cli_fail(p->command, CLI_UNAVAILABLE,
                      "no broker at %s (%s); start one with `garner serve`, or say where it is "
                      "with --server",
@@ -269,7 +288,7 @@ static void wait_for_better(struct produce *p, int16_t code)
 static void on_pause(struct io_timer *timer)
 {
     struct produce *p = CONTAINER_OF(timer, struct produce, pause);
-    p->pausing = false;
+    p->pausing = p->looking = false;
     pump(p);
 }
 
@@ -358,15 +377,6 @@ static void send_piece(struct produce *p, struct share *share)
     (void)cli_broker_produce(p->broker, &request, share);
 }
 
-/* Whether the round is not over. */
-static bool is_busy(const struct produce *p)
-{
-    for (uint32_t i = 0; i < p->partition_count; i++)
-        if (p->shares[i].active)
-            return true;
-    return false;
-}
-
 /* Sends what can be sent; the round is over when nothing is left. */
 static void pump(struct produce *p)
 {
@@ -398,12 +408,13 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     for (uint32_t i = 0; i < p->partition_count; i++)
         waits = waits || p->shares[i].in_flight;
     p->broker = NULL;
-    /* Which of the three it is decides what the user has to do. */
-    if (p->code == GO_ON && waits)
+    /* Which of these it is decides what the user has to do; between two rounds nothing. */
+    bool matters = p->code == GO_ON && (!p->connected || is_busy(p));
+    if (matters && waits)
         outcome_unknown(p, why->text);
-    else if (p->code == GO_ON && err_is(err, ERR_NOT_FOUND))
+    else if (matters && err_is(err, ERR_NOT_FOUND))
         stop(p, cli_fail(p->command, CLI_FAILED, "%s", why->text));
-    else if (p->code == GO_ON)
+    else if (matters)
         no_broker(p, why->text);
     cli_broker_free(&broker);
     io_uv_loop_stop(p->loop);
@@ -540,6 +551,28 @@ static int send_round(struct produce *p, bool at_end)
     return p->code;
 }
 
+/* While standard input was waited for nobody saw what the broker did, and lines that are sent into
+ * a connection that is gone are lines of which nobody knows whether they are written. */
+static void look(struct produce *p)
+{
+    p->looking = true;
+    io_timer_start(p->loop, &p->pause, LOOK_NS);
+    while (p->looking)
+        io_uv_loop_run(p->loop);
+}
+
+/* Connects again where the broker has closed since the last round. */
+static int ensure_broker(struct produce *p)
+{
+    if (p->broker)
+        return GO_ON;
+    mem_free(p->shares);
+    p->shares = NULL;
+    p->partition_count = 0;
+    p->connected = false;
+    return reach_broker(p);
+}
+
 /* Standard input, to its end. */
 static int produce(struct produce *p)
 {
@@ -547,6 +580,7 @@ static int produce(struct produce *p)
         uint8_t *room = buf_reserve(&p->in, BLOCK_SIZE);
         if (!room)
             return out_of_memory(p);
+        uint64_t since_ns = io_now_ns(p->loop);
         ssize_t size = read(STDIN_FILENO, room, BLOCK_SIZE);
         if (size < 0 && errno == EINTR)
             continue;
@@ -554,7 +588,14 @@ static int produce(struct produce *p)
             return cli_fail(p->command, CLI_IO, "standard input: %s",
                             err_string(err_from_errno(errno)));
         buf_advance(&p->in, (size_t)size);
-        int code = send_round(p, size == 0);
+        /* All is written: whether the broker is still there is of no interest. */
+        if (size == 0 && p->in.size == 0)
+            return GO_ON;
+        if (io_now_ns(p->loop) - since_ns >= SILENT_NS)
+            look(p);
+        int code = ensure_broker(p);
+        if (code == GO_ON)
+            code = send_round(p, size == 0);
         if (code != GO_ON || size == 0)
             return code;
         if (p->in.size > LINE_BYTES_MAX)

@@ -38,10 +38,14 @@ struct io_tcp_events {
     void (*closed)(void *owner);
 };
 
+/* The longest text of an IPv6 address, and a zero. */
+#define IO_PEER_SIZE 46
+
 /* A socket between two loops: made by a listener, given to io_tcp_open on any one loop, or closed
  * with io_socket_close. */
 struct io_socket {
     int fd;
+    char peer[IO_PEER_SIZE]; /* the address of who has connected, without a port; "": not known */
 };
 
 struct io_listener_events {

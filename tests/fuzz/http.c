@@ -154,7 +154,7 @@ static void serve(struct slice in, size_t piece, struct buf *out)
     struct fake_loop *fake = fake_loop_new();
     struct net_http_server *server;
     FUZZ_EXPECT(err_is_ok(net_http_server_new(&fake->loop, NULL, &handler, NULL, &server)));
-    net_http_server_adopt(server, (struct io_socket){0});
+    net_http_server_adopt(server, (struct io_socket){.fd = 0});
     fake->tcps[0]->piece = piece;
     fake_send(fake->tcps[0], in.data, in.size);
     fake_end(fake->tcps[0], ERR_END);

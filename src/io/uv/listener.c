@@ -49,6 +49,18 @@ static void abandon(struct io_uv_socket *socket)
     ASSERT(io_uv_socket_close(socket, on_closed));
 }
 
+/* A listener of both kinds has IPv4 addresses as IPv6 ones; people know them by the other name. */
+static void name_peer(const struct sockaddr *from, struct io_socket *socket)
+{
+    static const char mapped[] = "::ffff:";
+    char text[IO_PEER_SIZE];
+    ASSERT(socket->fd >= 0);
+    if (uv_ip_name(from, text, sizeof(text)) != 0)
+        return;
+    bool hides = strncmp(text, mapped, sizeof(mapped) - 1) == 0 && strchr(text, '.');
+    snprintf(socket->peer, sizeof(socket->peer), "%s", text + (hides ? sizeof(mapped) - 1 : 0));
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void on_pause_over(struct io_timer *timer)
@@ -100,12 +112,17 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     for (uint32_t i = 0; i < ACCEPTS_PER_TURN && listener->socket.fd >= 0; i++) {
         /* The owner may have closed the listener in the callback before; the loop's condition sees
          * it. */
-        int fd = accept4(listener->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = {0};
+        socklen_t size = sizeof(from);
+        int fd = accept4(listener->socket.fd, (struct sockaddr *)&from, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         int error = fd < 0 ? errno : 0;
         if (error == EAGAIN)
             return;
         if (error == 0) {
-            listener->events->accepted(listener->owner, (struct io_socket){fd});
+            struct io_socket socket = {.fd = fd};
+            name_peer((struct sockaddr *)&from, &socket);
+            listener->events->accepted(listener->owner, socket);
         } else if (!is_of_connection(error)) {
             pause_accepting(listener, error);
             return;

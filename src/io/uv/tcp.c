@@ -341,7 +341,7 @@ static err_t tcp_connect(struct io_loop *loop, const char *address,
         return err;
     }
     struct io_tcp *tcp = NULL;
-    TRY(tcp_open(loop, (struct io_socket){fd}, events, owner, &tcp));
+    TRY(tcp_open(loop, (struct io_socket){.fd = fd}, events, owner, &tcp));
     tcp->connecting = true;
     watch(tcp);
     *out = tcp;

@@ -399,6 +399,11 @@ void *net_kafka_request_session(struct net_kafka_request *request)
     return request->conn->session;
 }
 
+const char *net_kafka_request_peer(const struct net_kafka_request *request)
+{
+    return request->conn->peer;
+}
+
 bool net_kafka_request_gone(const struct net_kafka_request *request)
 {
     return request->conn->state == CONN_CLOSED;

@@ -111,6 +111,7 @@ void net_kafka_server_adopt(struct net_kafka_server *server, struct io_socket so
         return;
     }
     conn->server = server;
+    memcpy(conn->peer, socket.peer, sizeof(conn->peer));
     /* Idle from here on: who never sends anything is gone after as long as who has stopped. */
     conn->since_ns = io_now_ns(server->net.loop);
     list_init(&conn->requests);

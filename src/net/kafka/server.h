@@ -80,6 +80,8 @@ const struct net_kafka_counters *net_kafka_server_counters(const struct net_kafk
 /* The handler's bytes, aligned for any type. */
 void *net_kafka_request_state(struct net_kafka_request *request);
 void *net_kafka_request_session(struct net_kafka_request *request);
+/* The address of who has sent it, as text without a port; "": not known. Lives as the request. */
+const char *net_kafka_request_peer(const struct net_kafka_request *request);
 /* True once the peer has gone: the answer will be dropped. */
 bool net_kafka_request_gone(const struct net_kafka_request *request);
 /* Ends a wait: the request is read. on_request does not run inside. */

@@ -36,6 +36,7 @@ enum net_kafka_conn_state { CONN_SIZE, CONN_WAIT, CONN_READ, CONN_DONE, CONN_CLO
 struct net_kafka_conn {
     struct net_conn net; /* without `tcp`: closed, and told so */
     struct net_kafka_server *server;
+    char peer[IO_PEER_SIZE];
     enum net_kafka_conn_state state;
     bool direct;       /* the last room was in the request */
     bool large;        /* the last request was */

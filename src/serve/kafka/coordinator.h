@@ -58,6 +58,7 @@ struct serve_kafka_coordinator {
 struct serve_kafka_group_call {
     struct serve_kafka_call *call;
     struct serve_kafka_waiter waiter;
+    char client_host[IO_PEER_SIZE + 1]; /* as Kafka writes it: "/" and the address */
     void (*reply)(struct serve_kafka_entry *entry, struct serve_kafka_group_call *waiting);
 };
 

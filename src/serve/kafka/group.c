@@ -198,13 +198,20 @@ static void set_times(struct serve_kafka_member *member, const struct serve_kafk
     member->rebalance_ms = join->rebalance_ms;
 }
 
+/* With its names. */
+static size_t member_bytes(const struct serve_kafka_join *join, struct slice id)
+{
+    ASSERT(id.size > 0);
+    return sizeof(struct serve_kafka_member) + id.size + join->instance_id.size +
+           join->client_id.size + join->client_host.size;
+}
+
 /* NULL without memory. */
 /* Names in one block with the member: fewer pieces that can fail, and one look-up touches one line.
  */
 static struct serve_kafka_member *new_member(const struct serve_kafka_join *join, struct slice id)
 {
-    struct serve_kafka_member *member =
-        mem_zalloc(1, sizeof(*member) + id.size + join->instance_id.size + join->client_id.size);
+    struct serve_kafka_member *member = mem_zalloc(1, member_bytes(join, id));
     if (!member)
         return NULL;
     uint8_t *at = (uint8_t *)member->names;
@@ -212,6 +219,7 @@ static struct serve_kafka_member *new_member(const struct serve_kafka_join *join
     if (join->instance_id.data)
         member->instance_id = put(&at, join->instance_id);
     member->client_id = put(&at, join->client_id);
+    member->client_host = put(&at, join->client_host);
     member->protocols = copy_protocols(join);
     member->protocol_count = join->protocol_count;
     set_times(member, join);
@@ -227,8 +235,7 @@ struct serve_kafka_member *serve_kafka_group_add(struct serve_kafka_group *group
                                                  const struct serve_kafka_join *join,
                                                  struct slice id, int16_t *error)
 {
-    uint64_t bytes = sizeof(struct serve_kafka_member) + id.size + join->instance_id.size +
-                     join->client_id.size + protocol_bytes(join);
+    uint64_t bytes = member_bytes(join, id) + protocol_bytes(join);
     *error = SERVE_KAFKA_GROUP_MAX_SIZE_REACHED;
     if (!serve_kafka_group_take(group, bytes))
         return NULL;

@@ -72,6 +72,7 @@ struct serve_kafka_member {
     struct slice id;
     struct slice instance_id; /* data NULL: the member is dynamic */
     struct slice client_id;
+    struct slice client_host;               /* of the connection that it has joined over */
     struct serve_kafka_protocol *protocols; /* as the member prefers them; one block with bytes */
     uint32_t protocol_count;
     struct slice assignment; /* owned */
@@ -111,6 +112,7 @@ struct serve_kafka_join {
     struct slice member_id;   /* empty: it has none yet */
     struct slice instance_id; /* data NULL: none */
     struct slice client_id;
+    struct slice client_host;
     struct slice protocol_type;
     const struct serve_kafka_protocol *protocols;
     uint32_t protocol_count;

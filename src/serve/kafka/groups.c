@@ -60,7 +60,7 @@ static bool describe_members(const struct serve_kafka_group *group, struct arena
                 .member_id = member->id,
                 .group_instance_id = member->instance_id,
                 .client_id = member->client_id,
-                .client_host = SLICE_LITERAL(""),
+                .client_host = member->client_host,
                 .member_metadata = stable ? serve_kafka_member_metadata(member, group->protocol)
                                           : SLICE_LITERAL(""),
                 .member_assignment =

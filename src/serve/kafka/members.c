@@ -24,6 +24,9 @@ static struct serve_kafka_group_call *begin(struct serve_kafka_call *call,
     struct serve_kafka_group_call *waiting = serve_kafka_alloc(call, 1, sizeof(*waiting));
     if (!waiting)
         return NULL;
+    /* Here, as the connection is this loop's. */
+    const char *peer = net_kafka_request_peer(call->request);
+    snprintf(waiting->client_host, sizeof(waiting->client_host), "%s%s", *peer ? "/" : "", peer);
     waiting->call = call;
     waiting->reply = reply;
     call->work = waiting;
@@ -146,6 +149,7 @@ static bool read_join(struct serve_kafka_coordinator *c, struct serve_kafka_call
                       struct serve_kafka_join *out)
 {
     const struct proto_kafka_join_group_request *request = call->message;
+    const struct serve_kafka_group_call *waiting = call->work;
     uint32_t count = request->protocols.count;
     struct serve_kafka_protocol *protocols =
         arena_alloc(&call->arena, (count + 1u) * sizeof(*protocols));
@@ -160,6 +164,7 @@ static bool read_join(struct serve_kafka_coordinator *c, struct serve_kafka_call
         .member_id = request->member_id,
         .instance_id = request->group_instance_id,
         .client_id = call->header.client_id,
+        .client_host = slice_string(waiting->client_host),
         .protocol_type = request->protocol_type,
         .protocols = protocols,
         .protocol_count = count,

@@ -148,7 +148,7 @@ static inline struct fixture *fixture_prepare(void)
 static inline void connect_one(struct fixture *f)
 {
     struct io_listener *listener = f->fake->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){f->fake->tcp_count});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = f->fake->tcp_count});
     fake_run(f->fake);
 }
 

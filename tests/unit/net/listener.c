@@ -29,7 +29,7 @@ static void on_stopped(void *owner)
 
 static void knock(struct fake_loop *fake, int fd)
 {
-    fake->listener->events->accepted(fake->listener->owner, (struct io_socket){fd});
+    fake->listener->events->accepted(fake->listener->owner, (struct io_socket){.fd = fd});
 }
 
 static void sockets_go_round_the_loops(void **state)

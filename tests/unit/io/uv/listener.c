@@ -111,6 +111,23 @@ static void accepted_sockets_do_not_block_and_are_not_inherited(void **state)
     door_close(&door);
 }
 
+static void who_has_connected_is_named(void **state)
+{
+    (void)state;
+    /* The client's socket is one of IPv4: in a listener of both kinds it looks like one of IPv6. */
+    static const char *const addresses[] = {"127.0.0.1:0", "[::]:0"};
+    for (size_t i = 0; i < 2; i++) {
+        struct door door;
+        door_open(&door, addresses[i]);
+        int client = connect_plain(io_listener_port(door.loop, door.listener));
+        door.accepted_wanted = 1;
+        run_until(door.loop, has_accepted, &door);
+        assert_string_equal(door.sockets[0].peer, "127.0.0.1");
+        close(client);
+        door_close(&door);
+    }
+}
+
 static void a_port_in_use_is_named(void **state)
 {
     (void)state;
@@ -272,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_connections_than_one_turn_takes_are_all_accepted),
         cmocka_unit_test(accepted_sockets_do_not_block_and_are_not_inherited),
+        cmocka_unit_test(who_has_connected_is_named),
         cmocka_unit_test(a_port_in_use_is_named),
         cmocka_unit_test(addresses_that_cannot_be_listened_on_are_named),
         cmocka_unit_test(a_listener_closed_while_it_accepts_accepts_no_more),

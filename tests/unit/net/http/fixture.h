@@ -171,7 +171,7 @@ static inline void fixture_free(struct fixture *f)
 static inline struct io_tcp *fixture_connect(struct fixture *f)
 {
     int before = f->fake->tcp_count;
-    net_http_server_adopt(f->server, (struct io_socket){before});
+    net_http_server_adopt(f->server, (struct io_socket){.fd = before});
     fake_run(f->fake);
     return f->fake->tcp_count > before ? f->fake->tcps[before] : NULL;
 }

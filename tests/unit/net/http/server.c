@@ -25,7 +25,7 @@ static void ten_thousand_connections_cost_one_timer(void **state)
     (void)state;
     struct fixture *f = fixture_new(NULL);
     for (int i = 0; i < 10000; i++) {
-        net_http_server_adopt(f->server, (struct io_socket){i});
+        net_http_server_adopt(f->server, (struct io_socket){.fd = i});
     }
     fake_run(f->fake);
     assert_int_equal(f->fake->timer_count, 1);
@@ -69,10 +69,10 @@ static void a_socket_that_cannot_be_served_is_closed(void **state)
     (void)state;
     struct fixture *f = fixture_new(NULL);
     f->fake->open_fails = true;
-    net_http_server_adopt(f->server, (struct io_socket){0});
+    net_http_server_adopt(f->server, (struct io_socket){.fd = 0});
     f->fake->open_fails = false;
     mem_fail_after(1);
-    net_http_server_adopt(f->server, (struct io_socket){0});
+    net_http_server_adopt(f->server, (struct io_socket){.fd = 0});
     mem_fail_after(0);
     assert_int_equal(f->fake->sockets_closed, 1);
     assert_int_equal(net_http_server_counters(f->server)->net.connections_total, 0);
@@ -102,7 +102,7 @@ static void stopping_finishes_what_was_begun_and_closes_the_rest(void **state)
     fixture_reply(f, 0, "late");
     assert_int_equal(fake_count(busy, "late"), 1);
     assert_int_equal(fake_count(busy, "Connection: close"), 1);
-    net_http_server_adopt(f->server, (struct io_socket){9});
+    net_http_server_adopt(f->server, (struct io_socket){.fd = 9});
     assert_int_equal(f->fake->sockets_closed, 1);
     assert_int_equal(f->stopped, 0);
     fake_advance(f->fake, 3000);

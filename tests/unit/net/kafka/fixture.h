@@ -38,6 +38,7 @@ static inline bool fixture_on_size(void *owner, struct net_kafka_request *reques
 {
     struct fixture *f = owner;
     assert_int_equal(*(uint64_t *)net_kafka_request_state(request), 0);
+    assert_string_equal(net_kafka_request_peer(request), "192.0.2.7");
     f->sizes++;
     (*(unsigned *)net_kafka_request_session(request))++;
     if (size != f->wait_size)
@@ -157,7 +158,7 @@ static inline void fixture_free(struct fixture *f)
 static inline struct io_tcp *fixture_connect(struct fixture *f)
 {
     int before = f->fake->tcp_count;
-    net_kafka_server_adopt(f->server, (struct io_socket){before});
+    net_kafka_server_adopt(f->server, (struct io_socket){.fd = before, .peer = "192.0.2.7"});
     fake_run(f->fake);
     return f->fake->tcp_count > before ? f->fake->tcps[before] : NULL;
 }

@@ -19,7 +19,7 @@ static void ten_thousand_connections_cost_one_timer(void **state)
     (void)state;
     struct fixture *f = fixture_new(NULL);
     for (int i = 0; i < 10000; i++)
-        net_kafka_server_adopt(f->server, (struct io_socket){i});
+        net_kafka_server_adopt(f->server, (struct io_socket){.fd = i});
     fake_run(f->fake);
     assert_int_equal(f->fake->timer_count, 1);
     assert_int_equal(fixture_counters(f)->net.connections_open, 10000);
@@ -37,10 +37,10 @@ static void connections_that_cannot_be_served_are_closed(void **state)
     limits.net.connections_max = 1;
     struct fixture *f = fixture_new(&limits);
     f->fake->open_fails = true;
-    net_kafka_server_adopt(f->server, (struct io_socket){0});
+    net_kafka_server_adopt(f->server, (struct io_socket){.fd = 0});
     f->fake->open_fails = false;
     mem_fail_after(1);
-    net_kafka_server_adopt(f->server, (struct io_socket){0});
+    net_kafka_server_adopt(f->server, (struct io_socket){.fd = 0});
     mem_fail_after(0);
     assert_int_equal(f->fake->sockets_closed, 1);
     fixture_connect(f);
@@ -68,7 +68,7 @@ static void stopping_answers_what_is_there_and_reads_no_more(void **state)
     fake_run(f->fake);
     assert_true(idle->closed && half->closed && !busy->closed);
     assert_int_equal(f->aborts, 1);
-    net_kafka_server_adopt(f->server, (struct io_socket){9});
+    net_kafka_server_adopt(f->server, (struct io_socket){.fd = 9});
     assert_int_equal(f->fake->sockets_closed, 1);
     fixture_reply(f, 0, "done");
     assert_answered(busy, "done");

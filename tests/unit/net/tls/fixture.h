@@ -143,8 +143,8 @@ static inline struct peer *peer_new(struct fixture *f, const struct pair *client
     assert_non_null(peer);
     peer->f = f;
     peer->room_size = sizeof(peer->room);
-    assert_true(err_is_ok(io_tcp_open(f->loop, (struct io_socket){f->fake->tcp_count}, &peer_events,
-                                      peer, &peer->stream)));
+    assert_true(err_is_ok(io_tcp_open(f->loop, (struct io_socket){.fd = f->fake->tcp_count},
+                                      &peer_events, peer, &peer->stream)));
     peer->socket = f->fake->tcps[f->fake->tcp_count - 1];
     peer->context = SSL_CTX_new(TLS_client_method());
     X509_STORE_add_cert(SSL_CTX_get_cert_store(peer->context), f->ca.certificate);

@@ -379,14 +379,14 @@ static void without_memory_a_stream_ends_alone(void **state)
     /* In opening, in the handshake's answer, in an answer. */
     struct peer owner = {.f = f};
     mem_fail_after(1);
-    assert_true(
-        err_is(io_tcp_open(f->loop, (struct io_socket){7}, &peer_events, &owner, &owner.stream),
-               ERR_MEMORY));
+    assert_true(err_is(
+        io_tcp_open(f->loop, (struct io_socket){.fd = 7}, &peer_events, &owner, &owner.stream),
+        ERR_MEMORY));
     assert_int_equal(f->fake->sockets_closed, 1);
     f->fake->open_fails = true;
-    assert_true(
-        err_is(io_tcp_open(f->loop, (struct io_socket){7}, &peer_events, &owner, &owner.stream),
-               ERR_MEMORY));
+    assert_true(err_is(
+        io_tcp_open(f->loop, (struct io_socket){.fd = 7}, &peer_events, &owner, &owner.stream),
+        ERR_MEMORY));
     f->fake->open_fails = false;
     /* What stays over finds no room. */
     good->read_max = 1;
@@ -491,7 +491,7 @@ static void everything_else_is_the_loop_behind(void **state)
     assert_int_not_equal(stopped.due_ns, 1);
     assert_int_equal(io_now_ns(f->loop), io_now_ns(&f->fake->loop));
     assert_int_equal(io_wall_ms(f->loop), io_wall_ms(&f->fake->loop));
-    io_socket_close(f->loop, (struct io_socket){3});
+    io_socket_close(f->loop, (struct io_socket){.fd = 3});
     assert_int_equal(f->fake->sockets_closed, 1);
     fixture_free(f);
 }

@@ -137,7 +137,7 @@ static inline struct admin *admin_open_with(uint64_t credit, bool auto_create)
     };
     assert_true(err_is_ok(serve_kafka_new(&options, &a->kafka)));
     assert_true(err_is_ok(serve_kafka_start(a->kafka, &why)));
-    a->fake->listener->events->accepted(a->fake->listener->owner, (struct io_socket){0});
+    a->fake->listener->events->accepted(a->fake->listener->owner, (struct io_socket){.fd = 0});
     fake_run(a->fake);
     return a;
 }

@@ -258,7 +258,7 @@ static void a_session_is_ended_and_replaced_by_its_client(void **state)
 static struct io_tcp *second_connection(struct fixture *f)
 {
     struct io_listener *listener = f->fakes[0]->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){LOOPS});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = LOOPS});
     fixture_run(f);
     assert_int_equal(f->fakes[0]->tcp_count, 2);
     return f->fakes[0]->tcps[1];

@@ -339,7 +339,8 @@ static inline void fixture_start(struct fixture *f)
     assert_true(err_is_ok(serve_kafka_start(f->kafka, &why)));
     struct io_listener *listener = f->fakes[0]->listener;
     for (int i = 0; i < LOOPS; i++)
-        listener->events->accepted(listener->owner, (struct io_socket){i});
+        listener->events->accepted(listener->owner,
+                                   (struct io_socket){.fd = i, .peer = "192.0.2.7"});
     fixture_run(f);
 }
 

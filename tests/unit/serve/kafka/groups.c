@@ -64,6 +64,7 @@ static void groups_are_described_with_their_members_in_every_version(void **stat
         assert_int_equal(group->members.count, 1);
         assert_true(slice_equal(group->members.items[0].member_id, joined->member_id));
         assert_slice(group->members.items[0].client_id, "test");
+        assert_slice(group->members.items[0].client_host, "/192.0.2.7");
         assert_int_equal(group->members.items[0].member_metadata.size, 12);
         assert_slice(group->members.items[0].member_assignment, "mine");
     }

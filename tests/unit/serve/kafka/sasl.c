@@ -61,7 +61,7 @@ static void fixture_free(struct fixture *f)
 
 static struct io_tcp *connect_one(struct fixture *f)
 {
-    net_kafka_server_adopt(f->kafka->doors[0].server, (struct io_socket){f->fake->tcp_count});
+    net_kafka_server_adopt(f->kafka->doors[0].server, (struct io_socket){.fd = f->fake->tcp_count});
     fake_run(f->fake);
     return f->fake->tcps[f->fake->tcp_count - 1];
 }

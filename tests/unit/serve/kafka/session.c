@@ -155,7 +155,7 @@ static void what_finds_no_memory_is_read_once_others_are_answered(void **state)
     struct fixture *f = fixture_open(&(struct fixture_options){.credit = ROOM_FOR_ONE});
     const struct proto_kafka_metadata_request metadata = {0};
     struct io_listener *listener = f->fakes[0]->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){LOOPS});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = LOOPS});
     fixture_run(f);
     struct io_tcp *second = f->fakes[0]->tcps[1];
     f->hold_snapshots = true;

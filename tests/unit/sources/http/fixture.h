@@ -145,7 +145,7 @@ static inline void fixture_open(struct fixture *f)
     assert_true(err_is_ok(sources_http_start(f->http, &why)));
     struct io_listener *listener = f->fakes[0]->listener;
     for (int i = 0; i < LOOPS; i++)
-        listener->events->accepted(listener->owner, (struct io_socket){i});
+        listener->events->accepted(listener->owner, (struct io_socket){.fd = i});
     fixture_run(f);
 }
 

@@ -222,8 +222,8 @@ static void fill(struct fixture *f)
 {
     fixture_open(f);
     struct io_listener *listener = f->fakes[0]->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){2});
-    listener->events->accepted(listener->owner, (struct io_socket){3});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = 2});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = 3});
     fixture_run(f);
     fixture_ask(f, POST, JSON, "[12345678]");
     assert_int_equal(f->credits[0].used_bytes, 10);
@@ -277,9 +277,9 @@ static void who_leaves_the_line_does_not_hold_up_the_others(void **state)
     struct fixture *f = fixture_new(0, 10);
     fixture_open(f);
     struct io_listener *listener = f->fakes[0]->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){2});
-    listener->events->accepted(listener->owner, (struct io_socket){3});
-    listener->events->accepted(listener->owner, (struct io_socket){4});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = 2});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = 3});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = 4});
     fixture_run(f);
     fixture_ask(f, POST, JSON, "[12345]");
     /* One that needs all of it, and behind it one that would fit. */

@@ -91,7 +91,8 @@ struct spot {
     int64_t at[PLACES];
     int64_t target;
     int16_t error;
-    struct slice member; /* who reads it; data NULL: nobody */
+    struct slice member; /* who reads it, and from where; data NULL: nobody */
+    struct slice host;
 };
 
 struct groups {
@@ -323,6 +324,7 @@ static void merge_spots(struct groups *g)
         last->committed = next->committed >= 0 ? next->committed : last->committed;
         if (next->error)
             last->error = next->error;
+        last->host = next->member.data ? next->host : last->host;
         last->member = next->member.data ? next->member : last->member;
     }
     g->spot_count = count + 1;
@@ -347,7 +349,8 @@ static uint32_t topic_end(const struct groups *g, uint32_t at)
 
 /* A consumer's assignment: version, topics with their partitions, and bytes of its own. One of
  * another kind is not understood, which leaves its partitions without a member. */
-static void take_assignment(struct groups *g, struct slice member, struct slice assignment)
+static void take_assignment(struct groups *g, struct slice member, struct slice host,
+                            struct slice assignment)
 {
     struct cursor cursor = cursor_make(assignment);
     /* Later versions have more at the end and the same in front. */
@@ -366,8 +369,20 @@ static void take_assignment(struct groups *g, struct slice member, struct slice 
             if (!spot)
                 return;
             spot->member = member;
+            spot->host = host;
         }
     }
+}
+
+static void take_member(struct groups *g,
+                        const struct proto_kafka_describe_groups_response_member *member)
+{
+    struct slice host = member->client_host;
+    /* Brokers in Java put a slash before it, and one that does not know it says nothing. */
+    if (host.size > 0 && host.data[0] == '/')
+        host = slice_sub(host, 1, host.size);
+    take_assignment(g, keep(g, member->member_id),
+                    host.size > 0 ? keep(g, host) : slice_make(NULL, 0), member->member_assignment);
 }
 
 /* A group that nobody knows is no error here: it may have offsets, or be about to get some. */
@@ -387,10 +402,9 @@ static void take_described(struct groups *g, const void *response)
     g->state = group->error_code ? SLICE_LITERAL("Dead") : keep(g, group->group_state);
     g->protocol = keep(g, group->protocol_data);
     g->member_count = group->members.count;
-    for (uint32_t i = 0; i < group->members.count && g->code == GO_ON; i++)
-        if (slice_equal_string(group->protocol_type, "consumer"))
-            take_assignment(g, keep(g, group->members.items[i].member_id),
-                            group->members.items[i].member_assignment);
+    if (slice_equal_string(group->protocol_type, "consumer"))
+        for (uint32_t i = 0; i < group->members.count && g->code == GO_ON; i++)
+            take_member(g, &group->members.items[i]);
 }
 
 static int ask_described(struct groups *g)
@@ -593,6 +607,8 @@ static void add_described(struct groups *g, const struct spot *spot)
     cli_sheet_number(&g->sheet, row, "lag", known ? behind : -1);
     buf_add_byte(row, ',');
     cli_sheet_text(&g->sheet, row, "member", spot->member);
+    buf_add_byte(row, ',');
+    cli_sheet_text(&g->sheet, row, "host", spot->host);
     cli_sheet_end_row(&g->sheet, spot->topic);
 }
 

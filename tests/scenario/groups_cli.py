@@ -90,6 +90,7 @@ def test_a_group_with_a_member_is_shown_and_neither_reset_nor_deleted(two):
         assert (shown["state"], shown["members"]) == ("Stable", 1)
         assert len({o["member"] for o in shown["offsets"]}) == 1
         assert shown["offsets"][0]["member"]
+        assert {o["host"] for o in shown["offsets"]} == {"127.0.0.1"}
         table = groups(two, "describe", "readers").stdout.decode()
         assert "readers: Stable, 1 members, protocol range" in table and "end_offset" in table
         for words in (["reset", "readers", "--to", "earliest"],

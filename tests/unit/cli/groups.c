@@ -65,7 +65,7 @@ static void describe(struct fixture *f, const struct proto_kafka_describe_groups
             group->members.items[0] = (struct proto_kafka_describe_groups_response_member){
                 .member_id = SLICE_LITERAL("reader-1"),
                 .client_id = SLICE_LITERAL(""),
-                .client_host = SLICE_LITERAL(""),
+                .client_host = SLICE_LITERAL("/192.0.2.7"),
                 .member_metadata = SLICE_LITERAL(""),
                 .member_assignment = slice_make(assignment, f->torn ? 20 : sizeof(assignment))};
     }
@@ -255,8 +255,9 @@ static void a_group_is_described_by_partition(void **state)
         f->out.text,
         "{\"group\":\"readers\",\"state\":\"Stable\",\"protocol\":\"range\",\"members\":1,"
         "\"offsets\":[{\"topic\":\"events\",\"partition\":0,\"offset\":5,\"end_offset\":10,"
-        "\"lag\":5,\"member\":null},{\"topic\":\"events\",\"partition\":1,\"offset\":null,"
-        "\"end_offset\":4,\"lag\":null,\"member\":\"reader-1\"}]}\n");
+        "\"lag\":5,\"member\":null,\"host\":null},"
+        "{\"topic\":\"events\",\"partition\":1,\"offset\":null,\"end_offset\":4,\"lag\":null,"
+        "\"member\":\"reader-1\",\"host\":\"192.0.2.7\"}]}\n");
     f->committed[1] = 9;
     assert_int_equal(RUN(f, "describe", "readers"), CLI_OK);
     expect(f->out.text, "readers: Stable, 1 members, protocol range\n");

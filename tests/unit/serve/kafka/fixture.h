@@ -338,9 +338,8 @@ static inline void fixture_start(struct fixture *f)
     struct err_text why = {0};
     assert_true(err_is_ok(serve_kafka_start(f->kafka, &why)));
     struct io_listener *listener = f->fakes[0]->listener;
-    for (int i = 0; i < LOOPS; i++)
-        listener->events->accepted(listener->owner,
-                                   (struct io_socket){.fd = i, .peer = "192.0.2.7"});
+    for (struct io_socket socket = {.peer = "192.0.2.7"}; socket.fd < LOOPS; socket.fd++)
+        listener->events->accepted(listener->owner, socket);
     fixture_run(f);
 }
 

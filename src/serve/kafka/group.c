@@ -278,10 +278,26 @@ int16_t serve_kafka_group_update(struct serve_kafka_group *group, struct serve_k
     return SERVE_KAFKA_GROUP_OK;
 }
 
+/* What it was answered in this call is not sent yet, and is about who is not there any more: a
+ * request may send several members away, and the first of them end the wait of another. */
+static void take_answers_back(struct serve_kafka_group *group,
+                              const struct serve_kafka_member *member, int16_t error)
+{
+    LIST_EACH (link, &group->answered) {
+        struct serve_kafka_waiter *waiter = CONTAINER_OF(link, struct serve_kafka_waiter, link);
+        if (waiter->member != member)
+            continue;
+        waiter->error = error;
+        waiter->member = NULL;
+        waiter->member_id = SLICE_LITERAL("");
+    }
+}
+
 void serve_kafka_group_remove(struct serve_kafka_group *group, struct serve_kafka_member *member,
                               int16_t error)
 {
     ASSERT(group->member_count > 0 && group->budget->members > 0);
+    take_answers_back(group, member, error);
     /* An id whose member is gone: whoever is told it keeps it to itself. */
     if (member->join)
         serve_kafka_group_answer(group, member->join, error, SLICE_LITERAL(""));

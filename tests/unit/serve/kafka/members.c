@@ -200,6 +200,38 @@ static void members_leave_one_by_one_or_by_list(void **state)
     }
 }
 
+static void one_whose_join_another_ones_leaving_has_answered_may_leave_with_it(void **state)
+{
+    (void)state;
+    struct fixture *f = groups_open();
+    const joined_t *first = groups_join_alone(f, "g");
+    assert_int_equal(groups_sync(f, "g", first), 0);
+    struct slice here = slice_string(arena_string(&f->arena, first->member_id));
+    struct proto_kafka_join_group_request join =
+        groups_join_request(f, "g", SLICE_LITERAL(""), "cars");
+    fixture_send(f, PROTO_KAFKA_JOIN_GROUP, 3, &join);
+    struct serve_kafka_group *group = &groups_find(f, "g")->group;
+    assert_int_equal(group->member_count, 2);
+    struct serve_kafka_member *second =
+        CONTAINER_OF(group->members.prev, struct serve_kafka_member, link);
+    assert_non_null(second->join);
+    /* Without the first, the second has its generation; and it is gone before it hears of that. */
+    struct proto_kafka_leave_group_request_member members[] = {
+        {.member_id = here}, {.member_id = slice_string(arena_string(&f->arena, second->id))}};
+    struct proto_kafka_leave_group_request leave = {.group_id = SLICE_LITERAL("g")};
+    leave.members.items = members;
+    leave.members.count = 2;
+    fixture_send(f, PROTO_KAFKA_LEAVE_GROUP, 3, &leave);
+    const joined_t *joined = fixture_answer(f, PROTO_KAFKA_JOIN_GROUP, 3);
+    assert_int_equal(joined->error_code, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    const struct proto_kafka_leave_group_response *left =
+        fixture_answer(f, PROTO_KAFKA_LEAVE_GROUP, 3);
+    assert_int_equal(left->members.items[0].error_code, 0);
+    assert_int_equal(left->members.items[1].error_code, 0);
+    assert_null(groups_find(f, "g"));
+    fixture_free(f);
+}
+
 static void a_client_that_lies_is_told_and_nobody_is_hurt(void **state)
 {
     (void)state;
@@ -298,6 +330,7 @@ int main(void)
         cmocka_unit_test(assignments_are_told_in_every_version),
         cmocka_unit_test(heartbeats_are_answered_in_every_version),
         cmocka_unit_test(members_leave_one_by_one_or_by_list),
+        cmocka_unit_test(one_whose_join_another_ones_leaving_has_answered_may_leave_with_it),
         cmocka_unit_test(a_client_that_lies_is_told_and_nobody_is_hurt),
         cmocka_unit_test(more_metadata_than_a_group_may_have_is_refused),
         cmocka_unit_test(as_many_joins_wait_as_there_is_room_for),

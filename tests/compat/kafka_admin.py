@@ -244,7 +244,8 @@ def test_every_version_of_describe_configs_answers(client, version):
     assert broker["num.partitions"].value == "4"
     assert "offsets.retention.minutes" in broker
     assert all(c.read_only for c in results[2].configs)
-    assert results[5].configs == []
+    # No names are all of them, as Kafka's brokers take it.
+    assert len(results[5].configs) > 30
     if version >= 3:
         assert results[0].configs[0].config_type == 5
         assert "How long records are kept" in results[0].configs[0].documentation

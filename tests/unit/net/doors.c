@@ -74,7 +74,7 @@ static void listen_on(struct fixture *f, const char *address)
 static void knock(struct fixture *f, int fd)
 {
     struct io_listener *listener = f->fakes[0]->listener;
-    listener->events->accepted(listener->owner, (struct io_socket){fd});
+    listener->events->accepted(listener->owner, (struct io_socket){.fd = fd});
 }
 
 static void listener_closes(struct fixture *f)

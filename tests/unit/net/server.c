@@ -125,7 +125,7 @@ static void fixture_free(struct fixture *f)
 static struct conn *take(struct fixture *f)
 {
     struct conn *conn = &f->conns[f->fake->tcp_count];
-    assert_true(net_server_take(&f->net, &conn->net, (struct io_socket){1}));
+    assert_true(net_server_take(&f->net, &conn->net, (struct io_socket){.fd = 1}));
     return conn;
 }
 
@@ -201,7 +201,7 @@ static void connections_are_counted_and_full_is_said(void **state)
     fake_run(f->fake);
     assert_false(net_server_is_full(&f->net));
     f->fake->open_fails = true;
-    assert_false(net_server_take(&f->net, &f->conns[9].net, (struct io_socket){1}));
+    assert_false(net_server_take(&f->net, &f->conns[9].net, (struct io_socket){.fd = 1}));
     assert_int_equal(f->counters.connections_total, 2);
     assert_int_equal(f->counters.connections_open, 1);
     fixture_free(f);

@@ -160,7 +160,7 @@ class Raw:
         header = struct.pack(">hhih", key, version, 1, -1)
         self.socket.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
 
-    def receive(self):
+    def receive(self, head=4):
         """The next answer without its header; None when the connection is over."""
         got = b""
         try:
@@ -171,16 +171,21 @@ class Raw:
                 got += part
         except ConnectionResetError:
             return None
-        return got[8:]
+        return got[4 + head:]
 
     def ask(self, key, version, body=b""):
         self.send(key, version, body)
         return self.receive()
 
-    def choose(self, mechanism):
+    def choose(self, mechanism, version=1):
         text = mechanism.encode()
-        answer = self.ask(HANDSHAKE, 1, struct.pack(">h", len(text)) + text)
+        answer = self.ask(HANDSHAKE, version, struct.pack(">h", len(text)) + text)
         return struct.unpack(">h", answer[:2])[0]
+
+    def bare(self, token):
+        """A token as it is, behind version 0 of the handshake; its answer, or None."""
+        self.socket.sendall(struct.pack(">i", len(token)) + token)
+        return self.receive(0)
 
     def token(self, token):
         """Error code and token of the answer; None where there is none."""
@@ -234,6 +239,35 @@ def test_a_wrong_password_is_one_answer_and_the_end(closed, token):
     raw.send(METADATA, 0, struct.pack(">i", 0))
     answer = raw.receive()
     assert struct.unpack(">h", answer[:2])[0] == 58
+    assert raw.receive() is None
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_clients_that_use_version_0_of_the_handshake_are_let_in(closed, mechanism):
+    garner = closed()
+    put(garner, "mia", "secret")
+    # Without ApiVersions librdkafka takes what its table says of such a broker.
+    old = ["-X", "api.version.request=false", "-X", "broker.version.fallback=0.10.0.0"]
+    listed = kcat(garner, "mia", "secret", mechanism, "-L", *old)
+    assert b'topic "_audit"' in listed
+    kcat(garner, "mia", "wrong", mechanism, "-L", "-m", "3", *old, good=False)
+
+
+def test_behind_version_0_tokens_are_bare_and_so_are_their_answers(closed):
+    garner = closed()
+    put(garner, "mia", "secret")
+    raw = Raw(garner)
+    assert raw.choose("PLAIN", 0) == 0
+    assert raw.bare(b"\0mia\0secret") == b""
+    assert raw.ask(METADATA, 0, struct.pack(">i", 0)) is not None
+    for token in (b"\0mia\0wrong", b"\0zoe\0secret", b"", b"x" * 5000):
+        raw = Raw(garner)
+        assert raw.choose("PLAIN", 0) == 0
+        assert raw.bare(token) is None
+    # More than anybody may send who is not known.
+    raw = Raw(garner)
+    assert raw.choose("PLAIN", 0) == 0
+    raw.socket.sendall(struct.pack(">i", (512 << 10) + 1))
     assert raw.receive() is None
 
 

@@ -175,10 +175,11 @@ static void begin_request(struct net_kafka_conn *conn, uint32_t size)
     list_add_tail(&conn->requests, &request->link);
     conn->net.request_count++;
     conn->current = request;
-    if (server->handler->on_size(server->owner, request, size))
-        start_reading(conn);
-    else
-        enter(conn, CONN_WAIT);
+    switch (server->handler->on_size(server->owner, request, size)) {
+    case NET_KAFKA_READ: start_reading(conn); break;
+    case NET_KAFKA_WAIT: enter(conn, CONN_WAIT); break;
+    case NET_KAFKA_REFUSE: refuse(conn); break;
+    }
 }
 
 static void take_size(struct net_kafka_conn *conn, struct slice *in)
@@ -351,22 +352,22 @@ void net_kafka_conn_flush(struct net_kafka_conn *conn)
     while (conn->state != CONN_CLOSED && !list_empty(&conn->requests)) {
         uint8_t sizes[FLUSH_PARTS / 2][SIZE_BYTES];
         struct slice parts[FLUSH_PARTS];
-        size_t count = 0, bytes = 0;
+        size_t answers = 0, count = 0, bytes = 0;
         bool last = false;
         struct list *link = conn->requests.next;
-        for (; link != &conn->requests && count < FLUSH_PARTS && !last; link = link->next) {
+        for (; link != &conn->requests && answers < FLUSH_PARTS / 2 && !last; link = link->next) {
             const struct net_kafka_request *request =
                 CONTAINER_OF(link, struct net_kafka_request, link);
             if (request->step != REQUEST_ANSWERED)
                 break;
             last = request->last;
-            if (request->answer.size == 0 || conn->cut)
+            if (request->silent || conn->cut)
                 continue;
-            put_u32be(sizes[count / 2], (uint32_t)request->answer.size);
-            parts[count] = slice_make(sizes[count / 2], SIZE_BYTES);
-            parts[count + 1] = buf_slice(&request->answer);
+            put_u32be(sizes[answers], (uint32_t)request->answer.size);
+            parts[count++] = slice_make(sizes[answers++], SIZE_BYTES);
+            if (request->answer.size > 0)
+                parts[count++] = buf_slice(&request->answer);
             bytes += SIZE_BYTES + request->answer.size;
-            count += 2;
         }
         if (link == conn->requests.next)
             return;
@@ -417,11 +418,12 @@ void net_kafka_request_start(struct net_kafka_request *request)
     net_server_turn(&conn->net);
 }
 
-static void end(struct net_kafka_request *request, bool last)
+static void end(struct net_kafka_request *request, bool silent, bool last)
 {
     struct net_kafka_conn *conn = request->conn;
     ASSERT(request->step == REQUEST_HANDED);
     request->step = REQUEST_ANSWERED;
+    request->silent = silent;
     request->last = last;
     /* Its bytes are not needed while the answer waits for its turn. */
     buf_done(&request->bytes);
@@ -432,13 +434,13 @@ static void end(struct net_kafka_request *request, bool last)
 
 static void reply(struct net_kafka_request *request, struct buf *answer, bool last)
 {
-    bool failed = !buf_ok(answer) || answer->size == 0 || answer->size > INT32_MAX;
+    bool failed = !buf_ok(answer) || answer->size > INT32_MAX;
     if (failed)
         buf_done(answer);
     request->answer = *answer;
     *answer = (struct buf){0};
     request->conn->server->counters.bytes_unsent += request->answer.size;
-    end(request, failed || last);
+    end(request, failed, failed || last);
 }
 
 void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
@@ -453,10 +455,10 @@ void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer)
 
 void net_kafka_reply_none(struct net_kafka_request *request)
 {
-    end(request, false);
+    end(request, true, false);
 }
 
 void net_kafka_refuse(struct net_kafka_request *request)
 {
-    end(request, true);
+    end(request, true, true);
 }

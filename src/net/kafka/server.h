@@ -7,8 +7,9 @@
  * (net/listener.h spreads sockets over them); everything here runs on that loop, except new and
  * free, which run on any thread while the loop has no work for the server.
  *
- * A request's life. Its size has come: on_size decides whether there is memory for it, or that it
- * waits until net_kafka_request_start, the connection not being read meanwhile. Then exactly one of
+ * A request's life. Its size has come: on_size decides whether there is memory for it, that it
+ * waits until net_kafka_request_start, the connection not being read meanwhile, or that it is too
+ * much for who asks, which is the end of the connection. Then exactly one of
  * on_request, with all of its bytes, and on_abort follows. After on_request the handler ends it
  * with one of net_kafka_reply, its kin and net_kafka_refuse, in that callback or any
  * later one of the loop, in any order over requests, also when the peer has gone in the meantime
@@ -30,13 +31,16 @@ struct net_kafka_limits {
 /* Sets the defaults. */
 void net_kafka_limits_init(struct net_kafka_limits *limits);
 
+enum net_kafka_intake { NET_KAFKA_READ, NET_KAFKA_WAIT, NET_KAFKA_REFUSE };
+
 struct net_kafka_handler {
     /* Bytes of the handler's own, zeroed: in every connection (net_kafka_request_session) and in
      * every request (net_kafka_request_state). */
     size_t session_size;
     size_t state_size;
-    /* A request of `size` bytes begins. True: it is read; false: it waits. */
-    bool (*on_size)(void *owner, struct net_kafka_request *request, uint32_t size);
+    /* A request of `size` bytes begins. REFUSE: the connection ends as after net_kafka_refuse, and
+     * on_abort follows. */
+    enum net_kafka_intake (*on_size)(void *owner, struct net_kafka_request *request, uint32_t size);
     void (*on_request)(void *owner, struct net_kafka_request *request, struct slice bytes);
     /* True while somebody waits for memory that requests hold: then slow ones have to go. NULL
      * where nobody ever does. */
@@ -88,8 +92,8 @@ bool net_kafka_request_gone(const struct net_kafka_request *request);
 void net_kafka_request_start(struct net_kafka_request *request);
 
 /* Answers with the content of `answer`, which is taken over and left empty; the size in front is
- * put there here. An answer that failed (buf_ok) closes the connection. The request is no longer
- * the caller's, as after the other two. */
+ * put there here, also where it is 0. An answer that failed (buf_ok) closes the connection. The
+ * request is no longer the caller's, as after the others. */
 void net_kafka_reply(struct net_kafka_request *request, struct buf *answer);
 /* The same, and the connection closes behind it; nothing after this request is answered. */
 void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer);

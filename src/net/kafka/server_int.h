@@ -18,8 +18,9 @@ struct net_kafka_request {
     enum net_kafka_request_step step;
     bool last; /* the connection ends behind it */
     uint32_t size;
-    struct buf bytes;  /* the request's */
-    struct buf answer; /* empty: none is sent */
+    struct buf bytes; /* the request's */
+    struct buf answer;
+    bool silent; /* there is none, not even an empty one */
     _Alignas(max_align_t) uint8_t state[];
 };
 

@@ -72,6 +72,7 @@ enum serve_kafka_sasl_step {
 struct serve_kafka_sasl {
     enum serve_kafka_sasl_step step;
     size_t mechanism;
+    bool bare; /* version 0 of the handshake: until it is DONE, what comes are tokens as they are */
     struct control_auth_exchange *exchange; /* while it is ASKED */
 };
 
@@ -289,6 +290,10 @@ void serve_kafka_offset_delete(struct serve_kafka_call *call);
 
 /* sasl.c: true when the call may be served to who has asked for it. */
 bool serve_kafka_sasl_permits(const struct serve_kafka_call *call);
+/* True when a request of so many bytes may be read from who sends it. */
+bool serve_kafka_sasl_permits_size(const struct serve_kafka_call *call, uint32_t size);
+/* Serves the call, whose bytes are no request but a token as it is; false: they are a request. */
+bool serve_kafka_sasl_take(struct serve_kafka_call *call, struct slice bytes);
 void serve_kafka_sasl_done(struct serve_kafka_sasl *sasl);
 void serve_kafka_sasl_handshake(struct serve_kafka_call *call);
 void serve_kafka_sasl_authenticate(struct serve_kafka_call *call);

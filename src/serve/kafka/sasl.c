@@ -12,14 +12,16 @@
  * ends; so does one that asks for anything else before. What a mechanism's message is, valid or
  * not, is for control/auth to say. Without memory the connection ends.
  *
- * Version 0 of the handshake would have what follows it sent without the protocol's own framing: it
- * is listed, since clients look for it, and refused, since those that can be met use version 1.
+ * Behind version 0 of the handshake the messages come as they are, without a header, and are
+ * answered so (KIP-43): there is no place for an error, so who is refused sees the connection end.
  */
 
 /* As Kafka's connection.failed.authentication.delay.ms. */
 #define REFUSAL_DELAY_MS 100u
 /* Random bytes of a nonce: whole letters in base64. */
 #define NONCE_SIZE 24u
+/* As Kafka's sasl.server.max.receive.size: who is not known yet takes no more memory than that. */
+#define UNKNOWN_SIZE_MAX ((uint32_t)512 << 10)
 
 enum { SCRAM_SHA_256, SCRAM_SHA_512, PLAIN, MECHANISMS };
 
@@ -49,6 +51,12 @@ bool serve_kafka_sasl_permits(const struct serve_kafka_call *call)
     return sasl->step != SERVE_KAFKA_SASL_FAILED &&
            (key == PROTO_KAFKA_API_VERSIONS || key == PROTO_KAFKA_SASL_HANDSHAKE ||
             key == PROTO_KAFKA_SASL_AUTHENTICATE);
+}
+
+bool serve_kafka_sasl_permits_size(const struct serve_kafka_call *call, uint32_t size)
+{
+    return size <= UNKNOWN_SIZE_MAX || !call->door->users ||
+           sasl_of(call)->step == SERVE_KAFKA_SASL_DONE;
 }
 
 void serve_kafka_sasl_done(struct serve_kafka_sasl *sasl)
@@ -85,14 +93,10 @@ void serve_kafka_sasl_handshake(struct serve_kafka_call *call)
         serve_kafka_reply(call, &response);
         return;
     }
-    /* No answer: what the client sent next would be no request. */
-    if (call->header.version == 0) {
-        serve_kafka_refuse(call);
-        return;
-    }
     for (size_t i = 0; i < count; i++)
         if (slice_equal(request->mechanism, names[i])) {
             sasl->mechanism = i;
+            sasl->bare = call->header.version == 0;
             enter(sasl, SERVE_KAFKA_SASL_CHOSEN);
             serve_kafka_reply(call, &response);
             return;
@@ -105,6 +109,12 @@ void serve_kafka_sasl_handshake(struct serve_kafka_call *call)
 static void answer(struct serve_kafka_call *call, struct buf *bytes)
 {
     struct proto_kafka_sasl_authenticate_response response;
+    if (sasl_of(call)->bare) {
+        call->answer = *bytes;
+        *bytes = (struct buf){0};
+        serve_kafka_reply_encoded(call);
+        return;
+    }
     proto_kafka_init(call->api->response, &response);
     response.auth_bytes = slice_make(bytes->data ? bytes->data : (const uint8_t *)"", bytes->size);
     serve_kafka_reply(call, &response);
@@ -129,9 +139,12 @@ struct refusal {
 
 static void run_refusal(struct io_timer *timer)
 {
-    struct refusal *refusal = CONTAINER_OF(timer, struct refusal, timer);
-    answer_last(refusal->call, SERVE_KAFKA_SASL_AUTHENTICATION_FAILED,
-                "Authentication failed: user or password is wrong");
+    struct serve_kafka_call *call = CONTAINER_OF(timer, struct refusal, timer)->call;
+    if (sasl_of(call)->bare)
+        serve_kafka_refuse(call);
+    else
+        answer_last(call, SERVE_KAFKA_SASL_AUTHENTICATION_FAILED,
+                    "Authentication failed: user or password is wrong");
 }
 
 /* The pause makes guessing slow for who guesses one after the other. */
@@ -205,6 +218,19 @@ static err_t step(struct serve_kafka_call *call, struct slice message, struct bu
     return err_ok();
 }
 
+static void take_token(struct serve_kafka_call *call, struct slice token)
+{
+    struct buf out = {0};
+    err_t err = step(call, token, &out);
+    if (err_is_ok(err))
+        answer(call, &out);
+    else if (err_is(err, ERR_MEMORY))
+        serve_kafka_refuse(call);
+    else
+        refuse(call);
+    buf_done(&out);
+}
+
 void serve_kafka_sasl_authenticate(struct serve_kafka_call *call)
 {
     const struct proto_kafka_sasl_authenticate_request *request = call->message;
@@ -215,13 +241,18 @@ void serve_kafka_sasl_authenticate(struct serve_kafka_call *call)
                     "SaslAuthenticate comes behind one SaslHandshake, on a listener with SASL");
         return;
     }
-    struct buf out = {0};
-    err_t err = step(call, request->auth_bytes, &out);
-    if (err_is_ok(err))
-        answer(call, &out);
-    else if (err_is(err, ERR_MEMORY))
+    take_token(call, request->auth_bytes);
+}
+
+bool serve_kafka_sasl_take(struct serve_kafka_call *call, struct slice bytes)
+{
+    const struct serve_kafka_sasl *sasl = sasl_of(call);
+    if (!sasl->bare || sasl->step == SERVE_KAFKA_SASL_DONE)
+        return false;
+    /* What comes while a refusal waits is not looked at. */
+    if (sasl->step == SERVE_KAFKA_SASL_FAILED)
         serve_kafka_refuse(call);
     else
-        refuse(call);
-    buf_done(&out);
+        take_token(call, bytes);
+    return true;
 }

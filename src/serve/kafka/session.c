@@ -230,7 +230,7 @@ static void on_granted(struct flow_credit_waiter *waiter)
 
 /* A request that would never fit is read all the same when nothing else is: it is within the
  * connection's limit. */
-static bool on_size(void *owner, struct net_kafka_request *request, uint32_t size)
+static enum net_kafka_intake on_size(void *owner, struct net_kafka_request *request, uint32_t size)
 {
     struct serve_kafka_door *door = owner;
     struct serve_kafka_call *call = net_kafka_request_state(request);
@@ -239,13 +239,15 @@ static bool on_size(void *owner, struct net_kafka_request *request, uint32_t siz
         bytes = door->credit->limit_bytes;
     call->door = door;
     call->request = request;
+    if (!serve_kafka_sasl_permits_size(call, size))
+        return NET_KAFKA_REFUSE;
     if (flow_credit_take(door->credit, bytes)) {
         call->reserved_bytes = bytes;
-        return true;
+        return NET_KAFKA_READ;
     }
     call->waiter = (struct flow_credit_waiter){.bytes = bytes, .granted = on_granted};
     flow_credit_wait(door->credit, &call->waiter);
-    return false;
+    return NET_KAFKA_WAIT;
 }
 
 static bool is_pressed(void *owner)
@@ -278,6 +280,8 @@ static void on_request(void *owner, struct net_kafka_request *request, struct sl
 {
     struct serve_kafka_door *door = owner;
     struct serve_kafka_call *call = net_kafka_request_state(request);
+    if (serve_kafka_sasl_take(call, bytes))
+        return;
     if (!err_is_ok(proto_kafka_read_header(&bytes, &call->header, NULL))) {
         serve_kafka_refuse(call);
         return;

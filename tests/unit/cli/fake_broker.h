@@ -312,12 +312,13 @@ struct broker_peer {
     char address[64];
 };
 
-static inline bool broker_peer_size(void *owner, struct net_kafka_request *request, uint32_t size)
+static inline enum net_kafka_intake broker_peer_size(void *owner, struct net_kafka_request *request,
+                                                     uint32_t size)
 {
     (void)owner;
     (void)request;
     (void)size;
-    return true;
+    return NET_KAFKA_READ;
 }
 
 static inline void broker_peer_request(void *owner, struct net_kafka_request *request,

@@ -134,6 +134,38 @@ static void a_size_over_the_limit_ends_the_connection_behind_its_answers(void **
     fixture_free(f);
 }
 
+static void a_size_that_is_too_much_for_who_asks_ends_the_connection_as_well(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    f->refuse_size = 6;
+    fixture_request(tcp, "e1");
+    fixture_request(tcp, "esized");
+    fixture_send(f, tcp, "e3");
+    assert_answered(tcp, "e1");
+    assert_true(tcp->closed);
+    assert_int_equal(f->requests, 1);
+    assert_int_equal(f->aborts, 1);
+    assert_int_equal(fixture_counters(f)->refused, 1);
+    fixture_free(f);
+}
+
+static void an_empty_answer_is_sent_and_none_is_not(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    fixture_request(tcp, "n");
+    fixture_request(tcp, "later");
+    fixture_send(f, tcp, "e");
+    assert_int_equal(tcp->out.size, 0);
+    fixture_reply(f, 0, "");
+    assert_answered(tcp, "", "e");
+    assert_false(tcp->closed);
+    fixture_free(f);
+}
+
 static void nothing_is_answered_behind_what_was_refused(void **state)
 {
     (void)state;
@@ -426,6 +458,8 @@ int main(void)
         cmocka_unit_test(a_request_that_waits_stops_the_reading_at_once),
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),
         cmocka_unit_test(a_size_over_the_limit_ends_the_connection_behind_its_answers),
+        cmocka_unit_test(a_size_that_is_too_much_for_who_asks_ends_the_connection_as_well),
+        cmocka_unit_test(an_empty_answer_is_sent_and_none_is_not),
         cmocka_unit_test(nothing_is_answered_behind_what_was_refused),
         cmocka_unit_test(a_last_answer_is_sent_and_nothing_behind_it),
         cmocka_unit_test(an_answer_without_memory_ends_the_connection),

@@ -6,7 +6,8 @@
  *   l  keeps it; the test ends it
  *   n  has no answer
  *   r  is refused
- * A request of `wait_size` bytes waits until the test lets it be read.
+ * A request of `wait_size` bytes waits until the test lets it be read, one of `refuse_size` is
+ * refused by its size.
  */
 
 #include "base/alloc.h"
@@ -21,6 +22,7 @@ struct fixture {
     struct fake_loop *fake;
     struct net_kafka_server *server;
     uint32_t wait_size;
+    uint32_t refuse_size;
     struct net_kafka_request *waiting;
     struct net_kafka_request *later[LATER_MAX];
     size_t later_count;
@@ -34,17 +36,20 @@ struct fixture {
     bool grants; /* what one lets go of, the one that waits has */
 };
 
-static inline bool fixture_on_size(void *owner, struct net_kafka_request *request, uint32_t size)
+static inline enum net_kafka_intake fixture_on_size(void *owner, struct net_kafka_request *request,
+                                                    uint32_t size)
 {
     struct fixture *f = owner;
     assert_int_equal(*(uint64_t *)net_kafka_request_state(request), 0);
     assert_string_equal(net_kafka_request_peer(request), "192.0.2.7");
     f->sizes++;
     (*(unsigned *)net_kafka_request_session(request))++;
+    if (size == f->refuse_size)
+        return NET_KAFKA_REFUSE;
     if (size != f->wait_size)
-        return true;
+        return NET_KAFKA_READ;
     f->waiting = request;
-    return false;
+    return NET_KAFKA_WAIT;
 }
 
 static inline void fixture_on_request(void *owner, struct net_kafka_request *request,
@@ -119,7 +124,7 @@ static inline struct fixture *fixture_new(const struct net_kafka_limits *limits)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->fake = fake_loop_new();
-    f->wait_size = UINT32_MAX;
+    f->wait_size = f->refuse_size = UINT32_MAX;
     assert_true(
         err_is_ok(net_kafka_server_new(&f->fake->loop, limits, &fixture_handler, f, &f->server)));
     return f;

@@ -88,15 +88,39 @@ static int code(const struct io_tcp *tcp)
     return tcp->out.size < 10 ? -1 : get_u16be((const uint8_t *)tcp->out.data + 8);
 }
 
-static int choose(struct fixture *f, struct io_tcp *tcp, const char *mechanism)
+static int choose_in(struct fixture *f, struct io_tcp *tcp, int16_t version, const char *mechanism)
 {
     struct buf body = {0};
     buf_add_byte(&body, 0);
     buf_add_byte(&body, (uint8_t)strlen(mechanism));
     buf_add_string(&body, mechanism);
-    ask(f, tcp, PROTO_KAFKA_SASL_HANDSHAKE, 1, buf_slice(&body));
+    ask(f, tcp, PROTO_KAFKA_SASL_HANDSHAKE, version, buf_slice(&body));
     buf_done(&body);
     return code(tcp);
+}
+
+static int choose(struct fixture *f, struct io_tcp *tcp, const char *mechanism)
+{
+    return choose_in(f, tcp, 1, mechanism);
+}
+
+/* As it is, behind version 0 of the handshake. */
+static void send_bare(struct fixture *f, struct io_tcp *tcp, struct slice token)
+{
+    uint8_t size[4];
+    put_u32be(size, (uint32_t)token.size);
+    fake_forget_written(tcp);
+    fake_send(tcp, size, 4);
+    fake_send(tcp, token.data, token.size);
+    fake_run(f->fake);
+}
+
+/* The one answer, without its size. */
+static struct slice bare_answer(const struct io_tcp *tcp)
+{
+    assert_true(tcp->out.size >= 4);
+    assert_int_equal(get_u32be((const uint8_t *)tcp->out.data), tcp->out.size - 4);
+    return slice_make(tcp->out.data + 4, tcp->out.size - 4);
 }
 
 /* The answer's token is in `out`, where that is not NULL. */
@@ -251,13 +275,135 @@ static void steps_out_of_order_have_their_codes(void **state)
     assert_null(memmem(tcp->out.data, tcp->out.size, "PLAIN", 5));
     assert_non_null(memmem(tcp->out.data, tcp->out.size, "SCRAM-SHA-512", 13));
     assert_true(tcp->closed);
-    tcp = connect_one(f);
-    ask(f, tcp, PROTO_KAFKA_SASL_HANDSHAKE, 0, SLICE_LITERAL("\0\rSCRAM-SHA-256"));
-    assert_true(tcp->closed);
     fixture_free(f);
     f = fixture_new(false, true);
     tcp = connect_one(f);
     assert_int_equal(choose(f, tcp, "PLAIN"), SERVE_KAFKA_ILLEGAL_SASL_STATE);
+    assert_false(tcp->closed);
+    fixture_free(f);
+}
+
+static void behind_version_0_tokens_come_as_they_are(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(true, true);
+    /* Whole, and in pieces of a byte. */
+    for (size_t piece = 0; piece < 2; piece++) {
+        struct io_tcp *tcp = connect_one(f);
+        struct buf last = {0};
+        tcp->piece = piece;
+        assert_int_equal(choose_in(f, tcp, 0, "SCRAM-SHA-512"), 0);
+        send_bare(f, tcp, SLICE_LITERAL("n,,n=mia,r=abc"));
+        make_last("secret", "n=mia,r=abc", bare_answer(tcp), &last);
+        send_bare(f, tcp, buf_slice(&last));
+        assert_true(slice_starts_with(bare_answer(tcp), SLICE_LITERAL("v=")));
+        buf_done(&last);
+        /* Requests again. */
+        ask(f, tcp, PROTO_KAFKA_API_VERSIONS, 0, slice_make(NULL, 0));
+        assert_int_equal(code(tcp), 0);
+        assert_int_equal(choose_in(f, tcp, 0, "PLAIN"), SERVE_KAFKA_ILLEGAL_SASL_STATE);
+        assert_false(tcp->closed);
+    }
+    assert_int_equal(door(f)->authenticated, 2);
+    /* And on a connection of version 1 no token is taken as it is. */
+    struct io_tcp *tcp = connect_one(f);
+    assert_int_equal(choose(f, tcp, "PLAIN"), 0);
+    send_bare(f, tcp, slice_make("\0mia\0secret", 11));
+    assert_int_equal(tcp->out.size, 0);
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void a_bare_token_and_what_follows_may_come_at_once(void **state)
+{
+    (void)state;
+    static const char all[] = "\0\0\0\x11\0\x11\0\0\0\0\0\7\xff\xff\0\5PLAIN"
+                              "\0\0\0\xb\0mia\0secret"
+                              "\0\0\0\xa\0\x12\0\0\0\0\0\x9\xff\xff";
+    struct fixture *f = fixture_new(true, true);
+    struct io_tcp *tcp = connect_one(f);
+    fake_send(tcp, all, sizeof(all) - 1);
+    fake_run(f->fake);
+    struct slice out = slice_make(tcp->out.data, tcp->out.size);
+    size_t size = get_u32be(out.data);
+    assert_int_equal(get_u16be(out.data + 8), 0);
+    out = slice_sub(out, 4 + size, out.size);
+    /* PLAIN has no answer, which is sent as such. */
+    assert_int_equal(get_u32be(out.data), 0);
+    assert_int_equal(get_u32be(out.data + 8), 9);
+    assert_int_equal(get_u16be(out.data + 12), 0);
+    assert_false(tcp->closed);
+    fixture_free(f);
+}
+
+static void who_is_refused_by_a_bare_token_sees_the_end_after_a_pause(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mechanism;
+        const char *token;
+        size_t size;
+    } cases[] = {
+        {"PLAIN", "\0mia\0wrong", 10},
+        {"PLAIN", "\0zoe\0secret", 11},
+        {"PLAIN", "", 0},
+        {"PLAIN", "\0\x12\0\0\0\0\0\x9\xff\xff", 10},
+        {"SCRAM-SHA-256", "n,,n=mia", 8},
+        {"SCRAM-SHA-512", "\xff", 1},
+    };
+    struct fixture *f = fixture_new(true, true);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct io_tcp *tcp = connect_one(f);
+        assert_int_equal(choose_in(f, tcp, 0, cases[i].mechanism), 0);
+        send_bare(f, tcp, slice_make(cases[i].token, cases[i].size));
+        /* The right one behind it comes too late. */
+        send_bare(f, tcp, slice_make("\0mia\0secret", 11));
+        fake_advance(f->fake, 99);
+        assert_false(tcp->closed);
+        fake_advance(f->fake, 1);
+        assert_true(tcp->closed);
+        assert_int_equal(tcp->out.size, 0);
+    }
+    assert_int_equal(door(f)->refused, sizeof(cases) / sizeof(cases[0]));
+    assert_int_equal(door(f)->authenticated, 0);
+    struct io_tcp *tcp = connect_one(f);
+    assert_int_equal(choose_in(f, tcp, 0, "GSSAPI"), SERVE_KAFKA_UNSUPPORTED_SASL_MECHANISM);
+    assert_true(tcp->closed);
+    fixture_free(f);
+}
+
+static void who_is_not_known_yet_sends_nothing_large(void **state)
+{
+    (void)state;
+    uint8_t size[4];
+    struct fixture *f = fixture_new(true, true);
+    for (int bare = 0; bare < 2; bare++) {
+        struct io_tcp *tcp = connect_one(f);
+        assert_int_equal(choose_in(f, tcp, bare ? 0 : 1, "PLAIN"), 0);
+        put_u32be(size, (512u << 10) + 1);
+        fake_send(tcp, size, 4);
+        fake_run(f->fake);
+        assert_true(tcp->closed);
+        assert_int_equal(f->credit.used_bytes, 0);
+        tcp = connect_one(f);
+        choose_in(f, tcp, bare ? 0 : 1, "PLAIN");
+        if (bare)
+            send_bare(f, tcp, slice_make("\0mia\0secret", 11));
+        else
+            send_token(f, tcp, slice_make("\0mia\0secret", 11), NULL);
+        fake_send(tcp, size, 4);
+        fake_run(f->fake);
+        assert_false(tcp->closed);
+        assert_true(f->credit.used_bytes > 512u << 10);
+        fake_end(tcp, ERR_IO);
+        fake_run(f->fake);
+    }
+    fixture_free(f);
+    /* Where everybody is served there is nothing to be known. */
+    f = fixture_new(false, false);
+    struct io_tcp *tcp = connect_one(f);
+    fake_send(tcp, size, 4);
+    fake_run(f->fake);
     assert_false(tcp->closed);
     fixture_free(f);
 }
@@ -332,6 +478,10 @@ int main(void)
         cmocka_unit_test(tokens_that_are_none_are_refused),
         cmocka_unit_test(before_that_nothing_else_is_served),
         cmocka_unit_test(steps_out_of_order_have_their_codes),
+        cmocka_unit_test(behind_version_0_tokens_come_as_they_are),
+        cmocka_unit_test(a_bare_token_and_what_follows_may_come_at_once),
+        cmocka_unit_test(who_is_refused_by_a_bare_token_sees_the_end_after_a_pause),
+        cmocka_unit_test(who_is_not_known_yet_sends_nothing_large),
         cmocka_unit_test(who_goes_in_the_middle_leaves_nothing),
         cmocka_unit_test(other_users_count_from_then_on),
         cmocka_unit_test(without_memory_a_connection_ends),

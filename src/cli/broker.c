@@ -18,6 +18,7 @@
 /* What an answer may take in memory, beside its bytes. */
 #define MESSAGE_FACTOR 8u
 #define MESSAGE_EXTRA ((size_t)64 << 10)
+#define PRODUCE_FIRST 3
 
 enum step { STEP_VERSIONS, STEP_METADATA, STEP_READY };
 
@@ -118,12 +119,18 @@ static void fail(struct cli_broker *broker, err_t err)
     net_kafka_client_close(broker->client);
 }
 
+/* The oldest version that is of use: what Produce carries before that are no batches. */
+static int16_t first_of(const struct proto_kafka_api *api)
+{
+    return api->key == PROTO_KAFKA_PRODUCE ? PRODUCE_FIRST : (int16_t)(uint8_t)api->first;
+}
+
 /* The highest version that both know; -1 where there is none. */
 static int16_t agree(const struct proto_kafka_api *api, int16_t first, int16_t last)
 {
     if (last > api->last)
         last = (int16_t)(uint8_t)api->last;
-    if (last < first || last < api->first)
+    if (last < first || last < first_of(api))
         return -1;
     return last;
 }
@@ -321,7 +328,7 @@ static err_t prepare(struct cli_broker *broker, int16_t key, const struct proto_
     /* Only when it is needed: a broker that cannot fetch may still be written to. */
     err_t err = err_set(&broker->why, ERR_UNSUPPORTED,
                         "%s serves no version of %s that is known here (%d to %d)",
-                        broker->options.address, (*api)->name, (*api)->first, (*api)->last);
+                        broker->options.address, (*api)->name, first_of(*api), (*api)->last);
     fail(broker, err);
     return err;
 }

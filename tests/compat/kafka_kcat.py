@@ -144,6 +144,22 @@ def test_a_message_over_the_limit_is_refused_and_others_pass(make_garner):
     assert consume(garner, "events", "%S\n") == [b"900000"]
 
 
+@pytest.mark.parametrize("version", ["0.8.2", "0.9.0"])
+def test_the_formats_of_old_brokers_are_refused_by_name_and_at_once(make_garner, version):
+    garner = make_garner(contracts={"events": {"partitions": 2}}).start()
+    done = subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-P", "-t", "events",
+                           "-X", "api.version.request=false",
+                           "-X", f"broker.version.fallback={version}"],
+                          input=b"one\ntwo\n", capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert b"Delivery failed" in done.stderr and b"Message format" in done.stderr, done.stderr
+    asked = [line for line in garner.metrics().splitlines()
+             if line.startswith('garner_kafka_requests_total{api="produce"}')]
+    assert 1 <= int(asked[0].split()[-1]) <= 4
+    assert garner.ledger()["topics"]["events"]["accepted"] == 0
+    assert_balanced(garner.ledger())
+
+
 def test_what_takes_nothing_from_outside_is_told_at_once(make_garner):
     garner = check_schema(make_garner)
     done = subprocess.run(["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-P", "-t",

@@ -3,7 +3,7 @@ both have, against the Kafka door."""
 import pytest
 
 from lib.kafka_python import load
-from lib.server import assert_balanced
+from lib.server import assert_balanced, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -162,3 +162,29 @@ def test_an_idempotent_producer_goes_on_through_kills(make_garner, kafka):
     ledger = garner.ledger()
     assert_balanced(ledger)
     assert ledger["topics"]["events"]["accepted"] == 3000
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_a_client_of_version_0_of_the_handshake_is_let_in(kafka, make_garner, mechanism):
+    garner = make_garner()
+    garner.config["kafka"]["sasl"] = {"enabled": True}
+    garner.write()
+    garner.start()
+    run("user", "add", "mia", "--server", f"127.0.0.1:{garner.admin_port}", stdin=b"secret\n")
+    # What a broker of 0.11 has: version 0 of SaslHandshake, and tokens without requests.
+    known = {"api_version": (0, 11), "security_protocol": "SASL_PLAINTEXT",
+             "sasl_mechanism": mechanism, "sasl_plain_username": "mia"}
+    with pytest.raises(kafka.errors.KafkaError):
+        open_producer(kafka, garner, **known, sasl_plain_password="wrong", max_block_ms=3000).send(
+            "events", b"x").get(timeout=20)
+    producer = open_producer(kafka, garner, **known, sasl_plain_password="secret")
+    sent = [producer.send("events", b"%d" % n, partition=0) for n in range(500)]
+    assert [future.get(timeout=20).offset for future in sent] == list(range(500))
+    producer.close()
+    consumer = open_consumer(kafka, garner, "events", **known, sasl_plain_password="secret")
+    assert [record.value for record in take(consumer, 500)] == [b"%d" % n for n in range(500)]
+    consumer.close()
+    # It came by that way and no other.
+    assert metric(garner, 'garner_kafka_requests_total{api="sasl_handshake"}') > 2
+    assert 'api="sasl_authenticate"' not in garner.metrics()
+    assert_balanced(garner.ledger())

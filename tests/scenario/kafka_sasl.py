@@ -242,17 +242,6 @@ def test_a_wrong_password_is_one_answer_and_the_end(closed, token):
     assert raw.receive() is None
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_clients_that_use_version_0_of_the_handshake_are_let_in(closed, mechanism):
-    garner = closed()
-    put(garner, "mia", "secret")
-    # Without ApiVersions librdkafka takes what its table says of such a broker.
-    old = ["-X", "api.version.request=false", "-X", "broker.version.fallback=0.10.0.0"]
-    listed = kcat(garner, "mia", "secret", mechanism, "-L", *old)
-    assert b'topic "_audit"' in listed
-    kcat(garner, "mia", "wrong", mechanism, "-L", "-m", "3", *old, good=False)
-
-
 def test_behind_version_0_tokens_are_bare_and_so_are_their_answers(closed):
     garner = closed()
     put(garner, "mia", "secret")

@@ -13,6 +13,8 @@
 
 /* Where the message format's version stands in a batch, whatever it is (magic 0 to 2). */
 #define AT_MAGIC 16u
+/* Requests before it carry formats 0 and 1. */
+#define BATCH_VERSION 3
 /* In a frame of LZ4, behind its magic number. */
 #define AT_LZ4_FLAGS 4u
 #define LZ4_INDEPENDENT 0x20u
@@ -174,6 +176,8 @@ static int16_t submit(struct producing *p, struct part *part, struct slice topic
     struct flow_inlet *inlet = door->inlet;
     const struct proto_kafka_produce_request *request = p->call->message;
     const struct flow_inlet_topic *topic = flow_inlet_topic(inlet, topic_name);
+    if (p->call->header.version < BATCH_VERSION)
+        return SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
     if (request->acks < -1 || request->acks > 1)
         return SERVE_KAFKA_INVALID_REQUIRED_ACKS;
     /* What is there and takes nothing from outside will not do so later either. */

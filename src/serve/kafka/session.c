@@ -27,8 +27,8 @@
 
 static const struct serve_kafka_service services[] = {
     /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
-     * (KAFKA-18659). What versions 0 to 2 carry is message formats 0 and 1; they are not known, and
-     * no client in use sends them. */
+     * (KAFKA-18659). What versions 0 to 2 carry is message formats 0 and 1, which is refused by
+     * name; no client in use sends them unless it is told to. */
     {PROTO_KAFKA_PRODUCE, 0, 11, serve_kafka_produce},
     {PROTO_KAFKA_FETCH, 4, 12, serve_kafka_fetch},
     {PROTO_KAFKA_LIST_OFFSETS, 1, 7, serve_kafka_list_offsets},

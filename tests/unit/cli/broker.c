@@ -130,6 +130,23 @@ static void a_batch_comes_to_its_partition_as_it_is(void **state)
     }
 }
 
+static void a_broker_that_takes_no_batches_is_told_of(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare(1);
+    f->peer.produce_last = 2;
+    start(f);
+    assert_int_equal(f->ready, 1);
+    const struct cli_broker_produce one = {
+        .partition = 0, .acks = -1, .timeout_ms = 1000, .batch = SLICE_LITERAL("one")};
+    assert_false(err_is_ok(cli_broker_produce(f->broker, &one, NULL)));
+    fake_run(f->fake);
+    assert_int_equal(f->closed, 1);
+    assert_string_equal(err_name(f->closed_for), "UNSUPPORTED");
+    assert_non_null(strstr(f->why, "no version of produce that is known here (3 to 11)"));
+    end(f);
+}
+
 static void what_a_broker_says_of_a_batch_is_told(void **state)
 {
     (void)state;
@@ -279,6 +296,7 @@ int main(void)
         cmocka_unit_test(without_a_topic_it_is_ready_behind_the_versions),
         cmocka_unit_test(a_broker_is_ready_once_it_has_told_its_partitions),
         cmocka_unit_test(a_batch_comes_to_its_partition_as_it_is),
+        cmocka_unit_test(a_broker_that_takes_no_batches_is_told_of),
         cmocka_unit_test(what_a_broker_says_of_a_batch_is_told),
         cmocka_unit_test(a_broker_that_cannot_serve_is_told_with_the_reason),
         cmocka_unit_test(an_api_that_the_broker_lacks_ends_the_connection_when_it_is_needed),

@@ -108,6 +108,40 @@ static void every_version_that_carries_batches_is_served(void **state)
     fixture_free(f);
 }
 
+/* Also what is there for anybody to see that it is not, and is of format 2 in itself. */
+static void versions_that_carry_none_are_refused_by_name(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    for (int16_t version = 0; version <= 2; version++) {
+        struct ask ask;
+        ask_init(&ask, f);
+        ask.topics[1].name = SLICE_LITERAL("nowhere");
+        ask.parts[1].records = slice_make(NULL, 0);
+        fixture_send(f, PROTO_KAFKA_PRODUCE, version, &ask.request);
+        const response_t *response = fixture_answer(f, PROTO_KAFKA_PRODUCE, version);
+        assert_int_equal(response->responses.count, 2);
+        assert_slice(response->responses.items[1].name, "nowhere");
+        for (uint32_t i = 0; i < 3; i++) {
+            const struct proto_kafka_produce_response_topic *topic =
+                &response->responses.items[i / 2];
+            const answer_t *answer = &topic->partition_responses.items[i % 2];
+            assert_code(answer, SERVE_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT);
+            assert_int_equal(answer->index, ask.parts[i].index);
+        }
+        assert_int_equal(f->submitted_count, 0);
+        assert_false(fixture_tcp(f)->closed);
+    }
+    /* With acks=0 the end of the connection is the only word that there is. */
+    struct ask ask;
+    ask_init(&ask, f);
+    ask.request.acks = 0;
+    fixture_send(f, PROTO_KAFKA_PRODUCE, 2, &ask.request);
+    assert_true(fixture_silent(f));
+    assert_true(fixture_tcp(f)->closed);
+    fixture_free(f);
+}
+
 static void without_acks_there_is_no_answer(void **state)
 {
     (void)state;
@@ -597,6 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answer_comes_when_the_last_batch_is_committed),
         cmocka_unit_test(every_version_that_carries_batches_is_served),
+        cmocka_unit_test(versions_that_carry_none_are_refused_by_name),
         cmocka_unit_test(without_acks_there_is_no_answer),
         cmocka_unit_test(without_acks_a_failure_ends_the_connection),
         cmocka_unit_test(acks_that_there_are_not_are_refused),

@@ -37,7 +37,7 @@ static err_t refuse(struct err_text *why, const char *name, const char *what)
     return err_set(why, ERR_CONFIG, "%s: %s", name, what);
 }
 
-static BIO *open_pem(struct slice pem)
+BIO *net_tls_open_pem(struct slice pem)
 {
     ASSERT(pem.size <= INT_MAX);
     return BIO_new_mem_buf(pem.size ? (const void *)pem.data : "", (int)pem.size);
@@ -104,28 +104,38 @@ static err_t use_key(SSL_CTX *context, BIO *pem, const struct net_tls_files *fil
     return err_ok();
 }
 
-static err_t use_client_ca(SSL_CTX *context, BIO *pem, const char *name, struct err_text *why)
+err_t net_tls_use_ca(SSL_CTX *context, BIO *pem, bool tell_clients, const char *name,
+                     struct err_text *why)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     size_t count = 0;
     bool broken = false;
     for (X509 *ca = next_certificate(pem, &broken); ca; ca = next_certificate(pem, &broken)) {
         /* The list tells clients which of their certificates to send. */
-        int done = X509_STORE_add_cert(store, ca) && SSL_CTX_add_client_CA(context, ca);
+        int done =
+            X509_STORE_add_cert(store, ca) && (!tell_clients || SSL_CTX_add_client_CA(context, ca));
         X509_free(ca);
         if (!done)
             return refuse(why, name, "OpenSSL refuses a certificate of it");
         count++;
     }
     if (count == 0 || broken)
-        return refuse(why, name,
-                      "expected certificates in PEM, of those who sign clients' certificates");
+        return refuse(
+            why, name,
+            tell_clients ? "expected certificates in PEM, of those who sign clients' certificates"
+                         : "expected certificates in PEM, of those who sign servers' certificates");
+    return err_ok();
+}
+
+static err_t use_client_ca(SSL_CTX *context, BIO *pem, const char *name, struct err_text *why)
+{
+    TRY(net_tls_use_ca(context, pem, true, name, why));
     /* Without the second a client without any would be let in. */
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return err_ok();
 }
 
-static bool set_rules(SSL_CTX *context)
+bool net_tls_set_rules(SSL_CTX *context)
 {
     /* 112 bits, as RFC 9325 asks for: also what Debian's configuration says, which others lack. */
     SSL_CTX_set_security_level(context, 2);
@@ -141,9 +151,9 @@ static bool set_rules(SSL_CTX *context)
 
 static err_t use_files(SSL_CTX *context, const struct net_tls_files *files, struct err_text *why)
 {
-    BIO *certificate = open_pem(files->certificate);
-    BIO *key = open_pem(files->key);
-    BIO *client_ca = open_pem(files->client_ca);
+    BIO *certificate = net_tls_open_pem(files->certificate);
+    BIO *key = net_tls_open_pem(files->key);
+    BIO *client_ca = net_tls_open_pem(files->client_ca);
     err_t err = err_make(certificate && key && client_ca ? ERR_OK : ERR_MEMORY);
     if (err_is_ok(err))
         err = use_certificates(context, certificate, files->certificate_name, why);
@@ -166,7 +176,7 @@ err_t net_tls_new(const struct net_tls_files *files, struct net_tls **out, struc
         return err_make(ERR_MEMORY);
     ERR_clear_error();
     tls->context = SSL_CTX_new(TLS_server_method());
-    err_t err = err_make(tls->context && set_rules(tls->context) ? ERR_OK : ERR_MEMORY);
+    err_t err = err_make(tls->context && net_tls_set_rules(tls->context) ? ERR_OK : ERR_MEMORY);
     if (err_is_ok(err))
         err = use_files(tls->context, files, why);
     if (!err_is_ok(err)) {
@@ -177,8 +187,8 @@ err_t net_tls_new(const struct net_tls_files *files, struct net_tls **out, struc
     return err_ok();
 }
 
-static err_t read_file(struct io_disk *disk, const char *path, struct buf *out, struct slice *bytes,
-                       struct err_text *why)
+err_t net_tls_read_file(struct io_disk *disk, const char *path, struct buf *out,
+                        struct slice *bytes, struct err_text *why)
 {
     /* At once in its whole size: growing would leave pieces of a key behind. */
     if (!buf_reserve(out, FILE_SIZE_MAX))
@@ -195,11 +205,12 @@ err_t net_tls_read(struct io_disk *disk, const struct net_tls_files *files, stru
     struct buf certificate = {0};
     struct buf key = {0};
     struct buf client_ca = {0};
-    err_t err = read_file(disk, read.certificate_name, &certificate, &read.certificate, why);
+    err_t err =
+        net_tls_read_file(disk, read.certificate_name, &certificate, &read.certificate, why);
     if (err_is_ok(err))
-        err = read_file(disk, read.key_name, &key, &read.key, why);
+        err = net_tls_read_file(disk, read.key_name, &key, &read.key, why);
     if (err_is_ok(err) && read.client_ca_name)
-        err = read_file(disk, read.client_ca_name, &client_ca, &read.client_ca, why);
+        err = net_tls_read_file(disk, read.client_ca_name, &client_ca, &read.client_ca, why);
     if (err_is_ok(err))
         err = net_tls_new(&read, out, why);
     /* The heap must not keep what only the context should have. */

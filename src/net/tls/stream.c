@@ -19,6 +19,9 @@
  * Failure modes: a peer that is silent in the handshake meets a timer; what is no TLS is known by
  * its first byte; anything that OpenSSL does not follow ends the stream behind the alert that says
  * so. A stream that is broken is only good for closing, as with any socket.
+ *
+ * A client's stream is connected when its handshake is done. Its owner is told a code; what was
+ * wrong with the server is kept for a person, who is the one to do something about it.
  */
 
 /* Plain text of one record (RFC 8446 section 5.1). */
@@ -31,10 +34,13 @@
 #define HANDSHAKE_MS 10000u
 /* Every TLS connection begins with a record of this kind. */
 #define HANDSHAKE_RECORD 22u
+/* Or of this one, from a server that refuses at once. */
+#define ALERT_RECORD 21u
 #define LOG_EVERY_NS (60 * IO_SECOND)
 
 /* Each may be followed by those below it. */
 enum stream_state {
+    STREAM_CONNECTING, /* a client's only */
     STREAM_HANDSHAKE,
     STREAM_OPEN,
     STREAM_ENDED,  /* the peer has said that it ends; it can be written to */
@@ -50,6 +56,9 @@ struct net_tls_loop {
     struct logger *logger;
     uint64_t logged_ns; /* 0: not yet */
     uint64_t handshake_ms;
+    bool client;
+    const char *name;
+    struct err_text why;
     size_t stream_count;
     struct net_tls_counters counters;
     struct buf out; /* what OpenSSL has written in this call: empty between calls */
@@ -174,6 +183,7 @@ static void update_reading(struct stream *stream)
 static void end(struct stream *stream, err_t err)
 {
     ASSERT(!err_is_ok(err) && stream->state < STREAM_CLOSED);
+    bool begins = stream->state <= STREAM_HANDSHAKE;
     /* Peers that connect and go count too: what they were is not known. */
     stream->loop->counters.failures += stream->state == STREAM_HANDSHAKE;
     if (stream->state < STREAM_BROKEN)
@@ -182,7 +192,10 @@ static void end(struct stream *stream, err_t err)
     stream->in = slice_make(NULL, 0);
     buf_done(&stream->held);
     update_reading(stream);
-    stream->events->ended(stream->owner, err);
+    if (begins && stream->loop->client)
+        stream->events->connected(stream->owner, err);
+    else
+        stream->events->ended(stream->owner, err);
 }
 
 /* What a call of OpenSSL that did not succeed means; OK: it needs more bytes. */
@@ -195,6 +208,8 @@ static err_t why_not(const struct stream *stream, int result)
     }
     bool memory = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ||
                   !buf_ok(&stream->loop->out);
+    if (!memory && stream->loop->client)
+        net_tls_trust_why(stream->ssl, &stream->loop->why);
     return err_make(memory ? ERR_MEMORY : ERR_INVALID);
 }
 
@@ -204,7 +219,9 @@ static void refuse_plain(struct stream *stream)
     struct net_tls_loop *loop = stream->loop;
     uint64_t now_ns = io_now_ns(loop->behind);
     loop->counters.plain++;
-    if (loop->logged_ns == 0 || now_ns - loop->logged_ns >= LOG_EVERY_NS) {
+    if (loop->client) {
+        (void)err_set(&loop->why, ERR_INVALID, "the server does not speak TLS on this port");
+    } else if (loop->logged_ns == 0 || now_ns - loop->logged_ns >= LOG_EVERY_NS) {
         loop->logged_ns = now_ns;
         logger_write(loop->logger, LOG_LEVEL_WARNING, "tls_expected",
                      "a client does not speak TLS on an address that does (Kafka clients: "
@@ -214,12 +231,18 @@ static void refuse_plain(struct stream *stream)
     end(stream, err_make(ERR_INVALID));
 }
 
+static bool is_tls(const struct stream *stream)
+{
+    uint8_t kind = stream->in.data[0];
+    return kind == HANDSHAKE_RECORD || (kind == ALERT_RECORD && stream->loop->client);
+}
+
 /* True once it is done; else it waits for bytes or has ended. */
 static bool shake_hands(struct stream *stream)
 {
     if (!stream->begun && stream->in.size > 0) {
         stream->begun = true;
-        if (stream->in.data[0] != HANDSHAKE_RECORD) {
+        if (!is_tls(stream)) {
             refuse_plain(stream);
             return false;
         }
@@ -239,6 +262,8 @@ static bool shake_hands(struct stream *stream)
         return false;
     stream->loop->counters.handshakes++;
     enter(stream, STREAM_OPEN);
+    if (stream->loop->client)
+        stream->events->connected(stream->owner, err_ok());
     return true;
 }
 
@@ -352,7 +377,28 @@ static void on_closed(void *owner)
         finish(stream);
 }
 
+/* The handshake is not the owner's: it neither waits for it to read nor to be told. */
+static void begin_handshake(struct stream *stream)
+{
+    io_timer_start(stream->loop->behind, &stream->timer, stream->loop->handshake_ms * IO_MS);
+    update_reading(stream);
+}
+
+static void on_connected(void *owner, err_t err)
+{
+    struct stream *stream = owner;
+    if (!err_is_ok(err)) {
+        end(stream, err);
+        return;
+    }
+    enter(stream, STREAM_HANDSHAKE);
+    begin_handshake(stream);
+    /* The client speaks first. */
+    run(stream);
+}
+
 static const struct io_tcp_events behind_events = {
+    .connected = on_connected,
     .room = on_room,
     .read = on_read,
     .ended = on_ended,
@@ -379,39 +425,77 @@ static SSL *new_ssl(struct net_tls_loop *loop, struct stream *stream)
     BIO_set_data(bio, stream);
     /* One for both directions; OpenSSL counts it once then. */
     SSL_set_bio(ssl, bio, bio);
-    SSL_set_accept_state(ssl);
+    if (loop->client)
+        SSL_set_connect_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
     return ssl;
+}
+
+/* NULL without memory. */
+static struct stream *new_stream(struct net_tls_loop *loop, enum stream_state state,
+                                 const struct io_tcp_events *events, void *owner)
+{
+    struct stream *stream = mem_zalloc(1, sizeof(*stream));
+    SSL *ssl = stream ? new_ssl(loop, stream) : NULL;
+    if (!ssl) {
+        mem_free(stream);
+        return NULL;
+    }
+    *stream = (struct stream){.loop = loop,
+                              .ssl = ssl,
+                              .events = events,
+                              .owner = owner,
+                              .state = state,
+                              .timer = {.run = run_timer},
+                              .task = {.run = resume}};
+    return stream;
+}
+
+/* What its socket came to: it is counted, and the owner's, or nobody's. */
+static err_t hand_out(struct stream *stream, err_t err, struct io_tcp **out)
+{
+    if (!err_is_ok(err)) {
+        SSL_free(stream->ssl);
+        mem_free(stream);
+        return err;
+    }
+    stream->loop->stream_count++;
+    *out = (struct io_tcp *)(void *)stream;
+    return err_ok();
 }
 
 static err_t stream_open(struct io_loop *io, struct io_socket socket,
                          const struct io_tcp_events *events, void *owner, struct io_tcp **out)
 {
     struct net_tls_loop *loop = loop_of(io);
-    struct stream *stream = mem_zalloc(1, sizeof(*stream));
-    SSL *ssl = stream ? new_ssl(loop, stream) : NULL;
-    if (!ssl) {
-        mem_free(stream);
+    ASSERT(!loop->client);
+    struct stream *stream = new_stream(loop, STREAM_HANDSHAKE, events, owner);
+    if (!stream) {
         io_socket_close(loop->behind, socket);
         return err_make(ERR_MEMORY);
     }
-    *stream = (struct stream){.loop = loop,
-                              .ssl = ssl,
-                              .events = events,
-                              .owner = owner,
-                              .timer = {.run = run_timer},
-                              .task = {.run = resume}};
-    err_t err = io_tcp_open(loop->behind, socket, &behind_events, stream, &stream->behind);
-    if (!err_is_ok(err)) {
-        SSL_free(ssl);
-        mem_free(stream);
-        return err;
-    }
-    loop->stream_count++;
-    /* The handshake is not the owner's: it neither waits for it to read nor to be told. */
-    io_timer_start(loop->behind, &stream->timer, loop->handshake_ms * IO_MS);
-    update_reading(stream);
-    *out = (struct io_tcp *)(void *)stream;
+    TRY(hand_out(stream, io_tcp_open(loop->behind, socket, &behind_events, stream, &stream->behind),
+                 out));
+    begin_handshake(stream);
     return err_ok();
+}
+
+static err_t stream_connect(struct io_loop *io, const char *address,
+                            const struct io_tcp_events *events, void *owner, struct io_tcp **out,
+                            struct err_text *why)
+{
+    struct net_tls_loop *loop = loop_of(io);
+    char host[NET_TLS_HOST_SIZE];
+    ASSERT(loop->client && events->connected);
+    TRY(net_tls_trust_host(address, host, why));
+    struct stream *stream = new_stream(loop, STREAM_CONNECTING, events, owner);
+    if (!stream)
+        return err_make(ERR_MEMORY);
+    err_t err = net_tls_trust_expect(stream->ssl, loop->name ? loop->name : host);
+    if (err_is_ok(err))
+        err = io_tcp_connect(loop->behind, address, &behind_events, stream, &stream->behind, why);
+    return hand_out(stream, err, out);
 }
 
 static void stream_read_start(struct io_tcp *tcp)
@@ -582,6 +666,7 @@ static const struct io_loop_ops loop_ops = {
 static const struct io_tcp_ops tcp_ops = {
     .listen = pass_listen,
     .open = stream_open,
+    .connect = stream_connect,
     .socket_close = pass_socket_close,
     .read_start = stream_read_start,
     .read_stop = stream_read_stop,
@@ -604,6 +689,8 @@ err_t net_tls_loop_new(const struct net_tls_options *options, struct net_tls_loo
     loop->behind = options->loop;
     loop->method = method;
     loop->logger = options->logger;
+    loop->client = options->tls->client;
+    loop->name = options->name;
     loop->handshake_ms = options->handshake_ms ? options->handshake_ms : HANDSHAKE_MS;
     net_tls_loop_use(loop, options->tls);
     *out = loop;
@@ -633,9 +720,14 @@ void net_tls_loop_use(struct net_tls_loop *loop, const struct net_tls *tls)
 {
     /* Counted before the other is let go: both may be the same. */
     int counted = SSL_CTX_up_ref(tls->context);
-    ASSERT(counted);
+    ASSERT(counted && tls->client == loop->client);
     SSL_CTX_free(loop->context);
     loop->context = tls->context;
+}
+
+const char *net_tls_loop_why(const struct net_tls_loop *loop)
+{
+    return loop->why.text;
 }
 
 const struct net_tls_counters *net_tls_loop_counters(const struct net_tls_loop *loop)

@@ -1,13 +1,15 @@
 /*
- * What clients send to say who they are: SCRAM's messages, PLAIN's, and the records of users. The
- * first line of the input is taken for a first message, the rest for a last one. Nobody is let in
- * who does not know the password, and no message has parts that are not its own.
+ * What clients send to say who they are, and what servers answer: SCRAM's messages, PLAIN's, and
+ * the records of users. The first line of the input is taken for a first message, the rest for a
+ * last one. Nobody is let in who does not know the password, no server is believed, and no message
+ * has parts that are not its own.
  */
 
 #include "fuzz/fuzz.h"
 
 #include <string.h>
 
+#include "control/auth/client.h"
 #include "control/auth/users.h"
 
 static bool within(struct slice part, const uint8_t *data, size_t size)
@@ -47,6 +49,31 @@ static void check_exchange(struct slice first_message, struct slice last)
     buf_done(&out);
 }
 
+/* What servers say. Not in the numbers of rounds that are made: one takes milliseconds. */
+static void check_client(struct slice first, struct slice last)
+{
+    struct control_auth_client client;
+    struct buf out = {0};
+    struct err_text why = {0};
+    FUZZ_EXPECT(err_is_ok(control_auth_client_begin(
+        &client, CONTROL_AUTH_SHA512, SLICE_LITERAL("mia"), SLICE_LITERAL("abc"), &out)));
+    size_t said = out.size;
+    bool costs = false;
+    for (size_t i = 0; i + 6 <= first.size; i++)
+        costs = costs || (memcmp(first.data + i, "i=", 2) == 0 && first.data[i + 2] > '0');
+    if (!costs) {
+        err_t err = control_auth_client_prove(&client, first, SLICE_LITERAL("x"), &out, &why);
+        FUZZ_EXPECT(err_is(err, ERR_SYNTAX) || err_is(err, ERR_UNSUPPORTED));
+        FUZZ_EXPECT(out.size == said && why.text[0] && !client.proved);
+    }
+    /* A signature that nobody makes. */
+    memset(client.signature, 7, sizeof(client.signature));
+    client.proved = true;
+    FUZZ_EXPECT(err_is(control_auth_client_check(&client, last, &why), ERR_PERMISSION));
+    control_auth_client_done(&client);
+    buf_done(&out);
+}
+
 static void check_record(struct slice record)
 {
     static const uint8_t fake[CONTROL_AUTH_FAKE_SIZE];
@@ -77,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice first = slice_split(&last, '\n');
     struct slice act_as, name, password;
     check_exchange(first, last);
+    check_client(first, last);
     err_t err = control_auth_read_plain(all, &act_as, &name, &password);
     FUZZ_EXPECT(err_is_ok(err) || err_is(err, ERR_SYNTAX));
     if (err_is_ok(err))

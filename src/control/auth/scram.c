@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/base64.h"
 #include "base/utf8.h"
+#include "control/auth/scram_int.h"
 
 /*
  * The happy path (RFC 5802 section 5): the client says its name and a nonce; the server adds its
@@ -38,34 +39,49 @@ size_t control_auth_key_size(enum control_auth_mechanism mechanism)
     return net_tls_digest_size(hashes[mechanism]);
 }
 
-static struct slice key_of(enum control_auth_mechanism mechanism, const uint8_t *bytes)
+enum net_tls_hash control_auth_hash(enum control_auth_mechanism mechanism)
+{
+    ASSERT(mechanism < CONTROL_AUTH_MECHANISMS);
+    return hashes[mechanism];
+}
+
+struct slice control_auth_key(enum control_auth_mechanism mechanism, const uint8_t *bytes)
 {
     return slice_make(bytes, control_auth_key_size(mechanism));
+}
+
+err_t control_auth_keys(enum control_auth_mechanism mechanism, struct slice password,
+                        struct slice salt, uint32_t iterations,
+                        uint8_t client[static NET_TLS_DIGEST_MAX],
+                        uint8_t server[static NET_TLS_DIGEST_MAX])
+{
+    enum net_tls_hash hash = control_auth_hash(mechanism);
+    uint8_t salted[NET_TLS_DIGEST_MAX];
+    ASSERT(iterations > 0 && iterations <= CONTROL_AUTH_ITERATIONS_MAX);
+    err_t err = net_tls_pbkdf2(hash, password, salt, iterations, salted);
+    struct slice key = control_auth_key(mechanism, salted);
+    if (err_is_ok(err))
+        err = net_tls_hmac(hash, key, SLICE_LITERAL(CLIENT_KEY), client);
+    if (err_is_ok(err))
+        err = net_tls_hmac(hash, key, SLICE_LITERAL(SERVER_KEY), server);
+    net_tls_wipe(salted, sizeof(salted));
+    return err;
 }
 
 err_t control_auth_derive(enum control_auth_mechanism mechanism, struct slice password,
                           struct slice salt, uint32_t iterations, struct control_auth_secret *out)
 {
-    enum net_tls_hash hash = hashes[mechanism];
     struct control_auth_secret secret = {.iterations = iterations,
                                          .salt_size = (uint32_t)salt.size};
-    uint8_t salted[NET_TLS_DIGEST_MAX];
     uint8_t client[NET_TLS_DIGEST_MAX];
-    ASSERT(iterations > 0 && iterations <= CONTROL_AUTH_ITERATIONS_MAX);
     ASSERT(salt.size > 0 && salt.size <= CONTROL_AUTH_SALT_MAX);
     memcpy(secret.salt, salt.data, salt.size);
-    err_t err = net_tls_pbkdf2(hash, password, salt, iterations, salted);
+    err_t err = control_auth_keys(mechanism, password, salt, iterations, client, secret.server_key);
     if (err_is_ok(err))
-        err = net_tls_hmac(hash, key_of(mechanism, salted), SLICE_LITERAL(CLIENT_KEY), client);
-    if (err_is_ok(err))
-        err = net_tls_digest(hash, key_of(mechanism, client), secret.stored_key);
-    if (err_is_ok(err))
-        err = net_tls_hmac(hash, key_of(mechanism, salted), SLICE_LITERAL(SERVER_KEY),
-                           secret.server_key);
+        err = net_tls_digest(control_auth_hash(mechanism), control_auth_key(mechanism, client),
+                             secret.stored_key);
     if (err_is_ok(err))
         *out = secret;
-    /* With either of them somebody could act as the user. */
-    net_tls_wipe(salted, sizeof(salted));
     net_tls_wipe(client, sizeof(client));
     return err;
 }
@@ -82,9 +98,7 @@ err_t control_auth_check(enum control_auth_mechanism mechanism,
     return err_ok();
 }
 
-/* Takes "x=value" off the front, with the comma behind it. False where another letter or none
- * stands there. */
-static bool take(struct slice *rest, char letter, struct slice *value)
+bool control_auth_take(struct slice *rest, char letter, struct slice *value)
 {
     if (rest->size < 2 || rest->data[0] != (uint8_t)letter || rest->data[1] != '=')
         return false;
@@ -117,8 +131,7 @@ static err_t unescape(struct slice text, uint8_t out[static CONTROL_AUTH_NAME_MA
     return err_make(size > 0 && utf8_valid(*name) ? ERR_OK : ERR_SYNTAX);
 }
 
-/* The grammar's "printable": no comma, since that ends it. */
-static bool nonce_valid(struct slice nonce)
+bool control_auth_nonce_valid(struct slice nonce)
 {
     for (size_t i = 0; i < nonce.size; i++)
         if (nonce.data[i] < 0x21 || nonce.data[i] > 0x7e)
@@ -141,16 +154,17 @@ err_t control_auth_read_first(struct slice message, uint8_t name[static CONTROL_
     if ((message.data[0] != 'n' && message.data[0] != 'y') || message.data[1] != ',')
         return err_make(ERR_SYNTAX);
     rest = slice_sub(rest, 2, rest.size);
-    if (!take(&rest, 'a', &act_as)) {
+    if (!control_auth_take(&rest, 'a', &act_as)) {
         if (rest.size == 0 || rest.data[0] != ',')
             return err_make(ERR_SYNTAX);
         rest = slice_sub(rest, 1, rest.size);
     }
     first.header = slice_sub(message, 0, message.size - rest.size);
     first.bare = rest;
-    if (take(&rest, 'm', &escaped))
+    if (control_auth_take(&rest, 'm', &escaped))
         return err_make(ERR_UNSUPPORTED);
-    if (!take(&rest, 'n', &escaped) || !take(&rest, 'r', &first.nonce) || !nonce_valid(first.nonce))
+    if (!control_auth_take(&rest, 'n', &escaped) || !control_auth_take(&rest, 'r', &first.nonce) ||
+        !control_auth_nonce_valid(first.nonce))
         return err_make(ERR_SYNTAX);
     /* Both escaped in the same way, so what is the same is written the same. */
     if (act_as.size > 0 && !slice_equal(act_as, escaped))
@@ -194,7 +208,7 @@ static err_t check_proof(const struct control_auth_exchange *exchange, const uin
     size_t size = control_auth_key_size(exchange->mechanism);
     uint8_t signature[NET_TLS_DIGEST_MAX];
     uint8_t key[NET_TLS_DIGEST_MAX];
-    TRY(net_tls_hmac(hash, key_of(exchange->mechanism, exchange->secret.stored_key),
+    TRY(net_tls_hmac(hash, control_auth_key(exchange->mechanism, exchange->secret.stored_key),
                      buf_slice(&exchange->said), signature));
     for (size_t i = 0; i < size; i++)
         key[i] = signature[i] ^ proof[i];
@@ -209,10 +223,10 @@ static err_t add_verifier(const struct control_auth_exchange *exchange, struct b
 {
     uint8_t signature[NET_TLS_DIGEST_MAX];
     TRY(net_tls_hmac(hashes[exchange->mechanism],
-                     key_of(exchange->mechanism, exchange->secret.server_key),
+                     control_auth_key(exchange->mechanism, exchange->secret.server_key),
                      buf_slice(&exchange->said), signature));
     buf_add_string(out, "v=");
-    buf_add_base64(out, key_of(exchange->mechanism, signature));
+    buf_add_base64(out, control_auth_key(exchange->mechanism, signature));
     return buf_error(out);
 }
 
@@ -238,8 +252,10 @@ err_t control_auth_finish(struct control_auth_exchange *exchange, struct slice m
     /* The header again, so that nobody can have changed what it asked for; and the nonce, so that
      * an exchange that was overheard is worth nothing. librdkafka before 2.6.1 says its own part
      * twice, which Kafka lets pass: ours is behind it all the same, and the proof is over both. */
-    if (!take(&rest, 'c', &header) || !slice_equal(header, buf_slice(&exchange->header)) ||
-        !take(&rest, 'r', &nonce) || !slice_ends_with(nonce, buf_slice(&exchange->nonce)))
+    if (!control_auth_take(&rest, 'c', &header) ||
+        !slice_equal(header, buf_slice(&exchange->header)) ||
+        !control_auth_take(&rest, 'r', &nonce) ||
+        !slice_ends_with(nonce, buf_slice(&exchange->nonce)))
         return err_make(ERR_SYNTAX);
     struct buf bytes;
     /* Capped: its size is the peer's to choose. */

@@ -1,11 +1,13 @@
 /*
- * The first request is ApiVersions in version 0, which every broker answers, the second Metadata
- * for the one topic; requests of the owner follow. A produce request is encoded without its batch,
- * which is the last thing in it but for empty tagged fields, and sent in three pieces around it.
+ * The first request is ApiVersions in version 0, which every broker answers, then, where there is a
+ * user, those of SASL, then Metadata for the one topic; requests of the owner follow. A produce
+ * request is encoded without its batch, which is the last thing in it but for empty tagged fields,
+ * and sent in three pieces around it.
  *
  * What goes wrong: an answer that is not the message it has to be ends the connection, as does a
  * broker that lacks an API or a version of it that we know. A topic whose leader is being chosen is
- * not there yet: the owner connects again.
+ * not there yet: the owner connects again. A listener that has TLS, or asks who its clients are,
+ * has no other word for those that come without than to close, and so that is what it may mean.
  */
 
 #include "cli/broker.h"
@@ -14,13 +16,15 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "cli/door.h"
+#include "cli/login.h"
 
 /* What an answer may take in memory, beside its bytes. */
 #define MESSAGE_FACTOR 8u
 #define MESSAGE_EXTRA ((size_t)64 << 10)
 #define PRODUCE_FIRST 3
+#define HANDSHAKE_FIRST 1
 
-enum step { STEP_VERSIONS, STEP_METADATA, STEP_READY };
+enum step { STEP_CONNECT, STEP_VERSIONS, STEP_HANDSHAKE, STEP_LOGIN, STEP_METADATA, STEP_READY };
 
 struct cli_broker {
     struct cli_broker_options options;
@@ -29,6 +33,8 @@ struct cli_broker {
     struct net_kafka_client *client;
     enum step step;
     int16_t versions[PROTO_KAFKA_APIS]; /* agreed on; -1: the broker lacks it */
+    struct cli_login login;
+    bool served; /* something was answered that only those get who are let in */
     uint32_t partition_count;
     struct buf message;
     bool failed; /* `error` and `why` say for what, and not the connection */
@@ -77,6 +83,12 @@ static const struct {
     {89, CLI_BROKER_LATER, "THROTTLING_QUOTA_EXCEEDED"},
 };
 
+bool cli_broker_is_final(err_t err)
+{
+    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID) ||
+           err_is(err, ERR_PERMISSION);
+}
+
 /* What is not in the table would be the same next time. */
 enum cli_broker_verdict cli_broker_verdict(int16_t code)
 {
@@ -119,10 +131,13 @@ static void fail(struct cli_broker *broker, err_t err)
     net_kafka_client_close(broker->client);
 }
 
-/* The oldest version that is of use: what Produce carries before that are no batches. */
+/* The oldest version that is of use: what Produce carries before that are no batches, and what
+ * follows SaslHandshake are no requests. */
 static int16_t first_of(const struct proto_kafka_api *api)
 {
-    return api->key == PROTO_KAFKA_PRODUCE ? PRODUCE_FIRST : (int16_t)(uint8_t)api->first;
+    if (api->key == PROTO_KAFKA_PRODUCE)
+        return PRODUCE_FIRST;
+    return api->key == PROTO_KAFKA_SASL_HANDSHAKE ? HANDSHAKE_FIRST : (int16_t)(uint8_t)api->first;
 }
 
 /* The highest version that both know; -1 where there is none. */
@@ -210,21 +225,81 @@ static err_t take_metadata(struct cli_broker *broker,
     return take_partitions(broker, topic);
 }
 
+static err_t become_ready(struct cli_broker *broker)
+{
+    ASSERT(broker->step < STEP_READY);
+    broker->step = STEP_READY;
+    broker->events->ready(broker->owner);
+    return err_ok();
+}
+
+/* Behind the versions, and behind who we are. */
+static err_t ask_topic(struct cli_broker *broker)
+{
+    if (!broker->options.topic)
+        return become_ready(broker);
+    broker->step = STEP_METADATA;
+    return ask_metadata(broker);
+}
+
+static err_t ask_handshake(struct cli_broker *broker)
+{
+    struct proto_kafka_sasl_handshake_request request;
+    int16_t version = broker->versions[index_of(proto_kafka_api(PROTO_KAFKA_SASL_HANDSHAKE))];
+    /* As brokers were before they could ask. */
+    if (version < 0)
+        return err_set(&broker->why, ERR_UNSUPPORTED,
+                       "%s does not ask who its clients are; leave out --user",
+                       broker->options.address);
+    cli_login_choose(&broker->login, broker->options.access, &request);
+    broker->step = STEP_HANDSHAKE;
+    return cli_broker_send(broker, PROTO_KAFKA_SASL_HANDSHAKE, &request, NULL);
+}
+
+static err_t send_token(struct cli_broker *broker, const struct buf *token)
+{
+    const struct proto_kafka_sasl_authenticate_request request = {.auth_bytes = buf_slice(token)};
+    broker->step = STEP_LOGIN;
+    return cli_broker_send(broker, PROTO_KAFKA_SASL_AUTHENTICATE, &request, NULL);
+}
+
+/* The next message of the mechanism goes out, or it is over. */
+static err_t take_login(struct cli_broker *broker, const void *response)
+{
+    struct buf token = {0};
+    bool done = false;
+    err_t err =
+        broker->step == STEP_HANDSHAKE
+            ? cli_login_begin(&broker->login, broker->options.loop, response, &token, &broker->why)
+            : cli_login_next(&broker->login, response, &token, &done, &broker->why);
+    if (err_is_ok(err) && !done)
+        err = send_token(broker, &token);
+    /* It may hold the password as it is. */
+    if (token.size > 0)
+        net_tls_wipe(token.data, token.size);
+    if (broker->message.size > 0)
+        net_tls_wipe(broker->message.data, broker->message.size);
+    buf_done(&token);
+    if (!err_is_ok(err))
+        err_prefix(&broker->why, "%s", broker->options.address);
+    if (!err_is_ok(err) || !done)
+        return err;
+    cli_login_done(&broker->login);
+    return ask_topic(broker);
+}
+
 /* An answer to what we have asked ourselves. */
 static err_t take_step(struct cli_broker *broker, const void *response)
 {
     if (broker->step == STEP_VERSIONS) {
         TRY(take_versions(broker, response));
-        broker->step = STEP_METADATA;
-        if (broker->options.topic)
-            return ask_metadata(broker);
-    } else {
-        TRY(take_metadata(broker, response));
+        return broker->options.access->user ? ask_handshake(broker) : ask_topic(broker);
     }
-    ASSERT(broker->step == STEP_METADATA);
-    broker->step = STEP_READY;
-    broker->events->ready(broker->owner);
-    return err_ok();
+    if (broker->step != STEP_METADATA)
+        return take_login(broker, response);
+    broker->served = true;
+    TRY(take_metadata(broker, response));
+    return become_ready(broker);
 }
 
 static void on_answer(void *owner, const struct net_kafka_client_answer *answer)
@@ -238,10 +313,12 @@ static void on_answer(void *owner, const struct net_kafka_client_answer *answer)
             answer->api, answer->api->response, answer->version, answer->message, &arena,
             answer->message.size * MESSAGE_FACTOR + MESSAGE_EXTRA, response, &broker->why);
     /* What is asked before that is ours, and the owner asks nothing before that. */
-    if (err_is_ok(err) && broker->step == STEP_READY)
+    if (err_is_ok(err) && broker->step == STEP_READY) {
+        broker->served = true;
         broker->events->answer(broker->owner, answer->tag, answer->api, response);
-    else if (err_is_ok(err))
+    } else if (err_is_ok(err)) {
         err = take_step(broker, response);
+    }
     if (!err_is_ok(err))
         fail(broker, err);
     arena_done(&arena);
@@ -251,8 +328,38 @@ static void on_ready(void *owner)
 {
     struct cli_broker *broker = owner;
     struct proto_kafka_api_versions_request request = {0};
+    broker->step = STEP_VERSIONS;
     /* A failure closes the connection, which is where it is dealt with. */
     (void)cli_broker_send(broker, PROTO_KAFKA_API_VERSIONS, &request, NULL);
+}
+
+static const char *reason(const struct cli_broker *broker, err_t err)
+{
+    const struct net_tls_loop *tls = broker->options.access->tls;
+    return tls && err_is(err, ERR_INVALID) ? net_tls_loop_why(tls) : cli_door_reason(err);
+}
+
+/* What a connection may have been closed for, where its end was all that was said. */
+static const char *hint(const struct cli_broker *broker, err_t err)
+{
+    const struct cli_access *access = broker->options.access;
+    /* An alert of TLS, read as a size, is one of hundreds of megabytes. */
+    bool other = err_is(err, ERR_CLOSED) || err_is(err, ERR_TOO_LARGE);
+    if (access->tls && broker->step == STEP_CONNECT && err_is(err, ERR_CLOSED))
+        return " in the TLS handshake, as where there is no TLS: leave out --tls then";
+    if (access->tls && err_is(err, ERR_INVALID) && strstr(net_tls_loop_why(access->tls), "trusted"))
+        return ", with --cacert";
+    if (access->tls && err_is(err, ERR_INVALID) && strstr(net_tls_loop_why(access->tls), "names"))
+        return ", or say with --server-name which is meant";
+    /* In TLS 1.3 that comes behind the handshake, and its alert may be lost to the close. */
+    if (access->tls && broker->step == STEP_VERSIONS && other)
+        return ", as by a listener that wants a certificate of its clients; commands have none";
+    if (!access->tls && broker->step == STEP_VERSIONS && other)
+        return ", as by a listener that has TLS: give --tls then";
+    if (!access->user && broker->step >= STEP_METADATA && !broker->served &&
+        err_is(err, ERR_CLOSED))
+        return ", as by a listener that asks who its clients are: give --user then";
+    return "";
 }
 
 static void on_closed(void *owner, err_t err)
@@ -261,9 +368,15 @@ static void on_closed(void *owner, err_t err)
     if (broker->failed)
         err = broker->error;
     /* A decoder may have said more than the connection does. */
-    if (!err_is_ok(err) && !broker->why.text[0])
-        (void)err_set(&broker->why, (enum err_code)err.code, "%s", cli_door_reason(err));
+    if (!err_is_ok(err) && !broker->why.text[0]) {
+        (void)err_set(&broker->why, (enum err_code)err.code, "%s%s", reason(broker, err),
+                      hint(broker, err));
+        /* Where there is no broker its address is told by who looked for it. */
+        if (cli_broker_is_final(err))
+            err_prefix(&broker->why, "%s", broker->options.address);
+    }
     net_kafka_client_free(&broker->client);
+    cli_login_done(&broker->login);
     broker->events->closed(broker->owner, err, &broker->why);
 }
 
@@ -277,10 +390,12 @@ err_t cli_broker_open(const struct cli_broker_options *options,
                       const struct cli_broker_events *events, void *owner, struct cli_broker **out,
                       struct err_text *why)
 {
+    static const struct cli_access nothing;
+    const struct cli_access *access = options->access ? options->access : &nothing;
     ASSERT(events && events->ready && events->answer && events->closed);
     struct cli_broker *broker = mem_zalloc(1, sizeof(*broker));
     const struct net_kafka_client_options client = {
-        .loop = options->loop,
+        .loop = cli_access_loop(access, options->loop),
         .address = options->address,
         .client_id = "garner",
         .answer_size_max = options->answer_size_max,
@@ -289,6 +404,7 @@ err_t cli_broker_open(const struct cli_broker_options *options,
     if (!broker)
         return err_make(ERR_MEMORY);
     broker->options = *options;
+    broker->options.access = access;
     broker->events = events;
     broker->owner = owner;
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)

@@ -1,14 +1,16 @@
 #pragma once
 
 /*
- * One connection to a Kafka broker, for the commands: it agrees on versions (ApiVersions), learns
- * which partitions a topic has (Metadata), and is then ready for requests about them, several under
+ * One connection to a Kafka broker, for the commands: it agrees on versions (ApiVersions), says who
+ * it is where that is wanted (SASL), learns which partitions a topic has (Metadata), and is then
+ * ready for requests about them, several under
  * way at once and answered in their order. Whether the broker is garner or Apache Kafka makes no
  * difference. Single loop.
  *
  * One broker leads all partitions of the topic; one that is led by several is refused and said so.
  */
 
+#include "cli/access.h"
 #include "net/kafka/client.h"
 #include "proto/kafka/messages.h"
 
@@ -21,8 +23,10 @@ struct cli_broker_events {
     /* The answer to the oldest request: the response's struct of `api`, valid during the call. */
     void (*answer)(void *owner, void *tag, const struct proto_kafka_api *api, const void *response);
     /* The connection is gone, or was never ready: OK after cli_broker_close, ERR_NOT_FOUND where
-     * there is no such topic, ERR_UNSUPPORTED for a broker that cannot serve us, else as
-     * net/kafka/client.h says. `why` tells a person. The owner frees the broker here or later. */
+     * there is no such topic, ERR_UNSUPPORTED for a broker that cannot serve us, ERR_PERMISSION for
+     * one that does not know our user, ERR_INVALID for one that is not who it should be (TLS), else
+     * as net/kafka/client.h says. `why` tells a person. The owner frees the broker here or later.
+     */
     void (*closed)(void *owner, err_t err, const struct err_text *why);
 };
 
@@ -32,6 +36,7 @@ struct cli_broker_options {
     const char *topic;   /* kept by the caller; NULL: none, and no partitions */
     size_t answer_size_max;
     uint32_t in_flight_max;
+    const struct cli_access *access; /* begun on the loop, kept by the caller; NULL: none */
 };
 
 /* What the broker is to do with a batch. */
@@ -61,6 +66,10 @@ err_t cli_broker_produce(struct cli_broker *broker, const struct cli_broker_prod
 void cli_broker_close(struct cli_broker *broker);
 /* Frees a broker whose `closed` was called. */
 void cli_broker_free(struct cli_broker **broker);
+
+/* Whether a connection that was `closed` for it would be the next time too: the broker is there,
+ * and it is what was asked of it that is wrong. */
+bool cli_broker_is_final(err_t err);
 
 /* What an error code of the protocol means for whoever sent the request. */
 enum cli_broker_verdict {

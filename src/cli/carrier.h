@@ -7,6 +7,7 @@
  * outlives its channels, and is freed by whoever made it. Single loop.
  */
 
+#include "cli/access.h"
 #include "cli/acks.h"
 #include "flow/commit.h"
 #include "io/loop.h"
@@ -80,12 +81,13 @@ struct cli_carrier_kafka_options {
     struct io_loop *loop;
     const char *address; /* of a broker, "host:port" */
     const char *topic;
-    int16_t acks;            /* 1, or -1: all */
-    enum flow_codec codec;   /* that bodies are compressed with, each time they are sent */
-    uint32_t channels;       /* indices are below it */
-    uint32_t in_flight;      /* channels a connection */
-    uint32_t partitions_max; /* the first so many are written to; 0: all */
-    uint64_t timeout_ms;     /* that the broker may take */
+    int16_t acks;                    /* 1, or -1: all */
+    enum flow_codec codec;           /* that bodies are compressed with, each time they are sent */
+    uint32_t channels;               /* indices are below it */
+    uint32_t in_flight;              /* channels a connection */
+    uint32_t partitions_max;         /* the first so many are written to; 0: all */
+    uint64_t timeout_ms;             /* that the broker may take */
+    const struct cli_access *access; /* as cli/broker.h has it */
 };
 
 /* Bodies are JSON or NDJSON, answers those of garner's intake. ERR_MEMORY. */

@@ -158,6 +158,7 @@ static err_t reach_broker(struct connection *connection, struct err_text *why)
     const struct cli_carrier_kafka_options *options = &connection->carrier->options;
     const struct cli_broker_options broker = {
         .loop = options->loop,
+        .access = options->access,
         .address = options->address,
         .topic = options->topic,
         .answer_size_max = ANSWER_BYTES_MAX,

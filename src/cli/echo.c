@@ -74,6 +74,7 @@ err_t cli_echo_new(const struct cli_echo_options *options, const struct cli_echo
     struct cli_echo *echo = mem_zalloc(1, sizeof(*echo));
     const struct cli_tap_options tap = {
         .loop = options->loop,
+        .access = options->access,
         .address = options->address,
         .topic = options->topic,
         .connections = 1,

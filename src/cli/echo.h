@@ -15,7 +15,8 @@ struct cli_echo_options {
     const char *address; /* of a broker, kept by the caller */
     const char *topic;   /* kept by the caller */
     const struct cli_events *events;
-    const struct cli_load *load; /* with `keeps_due` */
+    const struct cli_load *load;     /* with `keeps_due` */
+    const struct cli_access *access; /* as cli/broker.h has it */
 };
 
 struct cli_echo_stats {

@@ -53,6 +53,7 @@ struct flags {
     const char *acks;
     const char *verify;
     const char *restart_cmd;
+    struct cli_access_flags access;
     uint64_t count;
     uint64_t seconds;
     uint64_t rate;
@@ -87,6 +88,7 @@ const struct option cli_gen_options[] = {
              "GARNER_KAFKA, else 127.0.0.1:9092"},
     {FLAG("kafka", OPTION_BOOL, kafka),
      .help = "over the Kafka protocol, to any broker that speaks it"},
+    CLI_ACCESS_OPTIONS(struct flags, access),
     {FLAG("topic", OPTION_STRING, topic), .fallback = "events", .help = "where records go"},
     {FLAG("count", OPTION_U64, count), .max = CLI_EVENTS_COUNT_MAX,
      .help = "records to send; 1000000 where --seconds is not given either"},
@@ -172,6 +174,7 @@ struct gen {
     const struct cli_command *command;
     struct flags flags;
     char address[CLI_DOOR_ADDRESS_SIZE];
+    struct cli_access access;
     enum phase phase;
     struct io_loop *loop;
     struct cli_events events;
@@ -531,6 +534,7 @@ static err_t make_carrier(struct gen *gen, uint32_t channels)
     const struct flags *flags = &gen->flags;
     const struct cli_carrier_kafka_options kafka = {
         .loop = gen->loop,
+        .access = &gen->access,
         .address = gen->address,
         .topic = flags->topic,
         .acks = flags->required_acks == ACKS_ALL ? -1 : 1,
@@ -600,6 +604,7 @@ static err_t make_load(struct gen *gen)
     TRY(cli_load_new(&load, &gen->load));
     const struct cli_echo_options echo = {
         .loop = gen->loop,
+        .access = &gen->access,
         .address = gen->address,
         .topic = flags->topic,
         .events = &gen->events,
@@ -623,6 +628,8 @@ static int check_protocol(struct gen *gen)
     if (flags->end_to_end && (strcmp(flags->duplicates, "0%") != 0 || flags->restart_cmd))
         return cli_fail(command, CLI_USAGE,
                         "--end-to-end goes with neither --duplicates nor --restart-cmd");
+    if (!flags->kafka && (flags->access.tls || flags->access.cacert || flags->access.user))
+        return cli_fail(command, CLI_USAGE, "--tls, --cacert and --user need --kafka");
     if (!flags->kafka && (flags->fetch || flags->end_to_end))
         return cli_fail(command, CLI_USAGE, "--end-to-end and --fetch need --kafka");
     if (!flags->kafka && (flags->in_flight > 1 || flags->codec != FLOW_CODEC_NONE ||
@@ -743,7 +750,9 @@ static int prepare_and_run(struct gen *gen)
     gen->random = gen->flags.seed;
     if (gen->random == 0)
         io_random(gen->loop, &gen->random, sizeof(gen->random));
-    err = make_load(gen);
+    err = cli_access_begin(&gen->access, gen->loop);
+    if (err_is_ok(err))
+        err = make_load(gen);
     int code;
     if (err_is_ok(err)) {
         run(gen);
@@ -758,6 +767,7 @@ static int prepare_and_run(struct gen *gen)
         cli_verify_done(&gen->verify);
     cli_acks_done(&gen->acks);
     cli_events_done(&gen->events);
+    cli_access_done(&gen->access);
     io_uv_loop_free(&gen->loop);
     return code;
 }
@@ -779,7 +789,12 @@ int cli_gen(struct cli *cli, int argc, char **argv)
                                     kafka ? "127.0.0.1:9092" : "127.0.0.1:8080", gen.address,
                                     &why)))
         return cli_fail(gen.command, CLI_USAGE, "%s", why.text);
+    code = cli_access_take(cli, gen.command, &gen.flags.access, gen.address, &gen.access);
     const struct cli_gen_fetch fetch = {gen.address, gen.flags.topic, gen.flags.connections,
-                                        gen.flags.json};
-    return gen.flags.fetch ? cli_gen_fetch(gen.command, &fetch) : prepare_and_run(&gen);
+                                        gen.flags.json, &gen.access};
+    if (code >= 0)
+        cli_access_done(&gen.access);
+    else
+        code = gen.flags.fetch ? cli_gen_fetch(gen.command, &fetch) : prepare_and_run(&gen);
+    return code;
 }

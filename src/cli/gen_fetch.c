@@ -65,13 +65,17 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
     err_t err = io_uv_loop_new(&f.loop);
     const struct cli_tap_options options = {
         .loop = f.loop,
+        .access = fetch->access,
         .address = fetch->address,
         .topic = fetch->topic,
         .connections = fetch->connections,
     };
     if (err_is_ok(err))
+        err = cli_access_begin(fetch->access, f.loop);
+    if (err_is_ok(err))
         err = cli_tap_new(&options, &tap_events, &f, &tap);
     if (!err_is_ok(err)) {
+        cli_access_done(fetch->access);
         io_uv_loop_free(&f.loop);
         return cli_fail(command, CLI_INTERNAL, "%s", err_string(err));
     }
@@ -82,10 +86,13 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
     bool said = err_class(f.error) == ERR_CLASS_INPUT || err_class(f.error) == ERR_CLASS_MISSING;
     if (err_is_ok(f.error))
         print(cli_tap_stats(tap), fetch->json);
+    else if (cli_broker_is_final(f.error))
+        code = cli_fail(command, CLI_FAILED, "%s", err_detail(f.error, &f.why));
     else
         code = cli_fail(command, said ? CLI_FAILED : CLI_UNAVAILABLE, "%s: %s", fetch->address,
                         err_detail(f.error, &f.why));
     cli_tap_free(&tap);
+    cli_access_done(fetch->access);
     io_uv_loop_free(&f.loop);
     return code;
 }

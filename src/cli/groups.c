@@ -45,6 +45,7 @@ struct flags {
     const char *server;
     const char *topic;
     const char *to;
+    struct cli_access_flags access;
     uint64_t timeout_ms;
     bool dry_run;
     bool json;
@@ -63,6 +64,7 @@ const struct option cli_groups_options[] = {
     {FLAG("dry_run", OPTION_BOOL, dry_run), .help = "reset: show what would be set"},
     {FLAG("timeout", OPTION_DURATION, timeout_ms), .fallback = "30s", .min = 1, .max = INT32_MAX,
      .help = "for each answer of the broker"},
+    CLI_ACCESS_OPTIONS(struct flags, access),
     {FLAG("json", OPTION_BOOL, json), .help = "one JSON object on standard output"},
     {0},
 };
@@ -100,6 +102,7 @@ struct groups {
     struct flags flags;
     const char *group;
     char address[CLI_DOOR_ADDRESS_SIZE];
+    struct cli_access access;
     struct io_loop *loop;
     struct cli_broker *broker;
     struct io_timer limit;
@@ -228,7 +231,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     struct cli_broker *broker = g->broker;
     g->broker = NULL;
     /* It is there, and lacks what was asked for: to start one would not help. */
-    if (g->code == GO_ON && (err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED)))
+    if (g->code == GO_ON && cli_broker_is_final(err))
         stop(g, cli_fail(g->command, CLI_FAILED, "%s", why->text));
     else if (g->code == GO_ON)
         unreachable(g, why->text);
@@ -891,6 +894,7 @@ static void finish(struct groups *g)
         cli_broker_close(g->broker);
     while (g->broker)
         io_uv_loop_run(g->loop);
+    cli_access_done(&g->access);
     io_uv_loop_free(&g->loop);
     cli_sheet_done(&g->sheet);
     arena_done(&g->arena);
@@ -905,6 +909,7 @@ static int run(struct groups *g, const struct action *action)
         return cli_fail(g->command, CLI_INTERNAL, "%s", err_string(err));
     const struct cli_broker_options options = {
         .loop = g->loop,
+        .access = &g->access,
         .address = g->address,
         /* With a topic it learns the partitions, and says by itself when there is none. */
         .topic = g->flags.topic,
@@ -913,7 +918,9 @@ static int run(struct groups *g, const struct action *action)
         .in_flight_max = 1,
     };
     g->limit.run = on_limit;
-    err = cli_broker_open(&options, &broker_events, g, &g->broker, &why);
+    err = cli_access_begin(&g->access, g->loop);
+    if (err_is_ok(err))
+        err = cli_broker_open(&options, &broker_events, g, &g->broker, &why);
     int code = CLI_UNAVAILABLE;
     if (!err_is_ok(err)) {
         cli_fail(g->command, CLI_UNAVAILABLE, "%s", err_detail(err, &why));
@@ -953,5 +960,9 @@ int cli_groups(struct cli *cli, int argc, char **argv)
     if (!err_is_ok(cli_door_address(cli, g.flags.server, "GARNER_KAFKA", "127.0.0.1:9092",
                                     g.address, &why)))
         return cli_fail(g.command, CLI_USAGE, "%s", why.text);
-    return run(&g, action);
+    code = cli_access_take(cli, g.command, &g.flags.access, g.address, &g.access);
+    if (code == GO_ON)
+        return run(&g, action);
+    cli_access_done(&g.access);
+    return code;
 }

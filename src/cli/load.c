@@ -461,7 +461,8 @@ static void disconnected(struct lane *lane, err_t err, const char *detail)
 /* What a server that is there has said, and would say again. */
 static bool is_final(err_t err)
 {
-    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID);
+    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID) ||
+           err_is(err, ERR_PERMISSION);
 }
 
 static void on_closed(void *owner, err_t err, const char *detail)

@@ -52,6 +52,7 @@ struct flags {
     const char *server;
     const char *partition;
     const char *key_separator;
+    struct cli_access_flags access;
     uint64_t timeout_ms;
     uint32_t codec;
     bool json;
@@ -71,6 +72,7 @@ const struct option cli_produce_options[] = {
      .help = "that batches are compressed with"},
     {FLAG("timeout", OPTION_DURATION, timeout_ms), .fallback = "30s", .min = 1, .max = INT32_MAX,
      .help = "for a broker that says \"not now\", or nothing"},
+    CLI_ACCESS_OPTIONS(struct flags, access),
     {FLAG("json", OPTION_BOOL, json), .help = "the counts at the end as one JSON object"},
     {0},
 };
@@ -113,6 +115,7 @@ struct produce {
     struct flags flags;
     const char *topic;
     char address[CLI_DOOR_ADDRESS_SIZE];
+    struct cli_access access;
     bool terminal;
     struct io_loop *loop;
     struct cli_broker *broker;
@@ -412,7 +415,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     bool matters = p->code == GO_ON && (!p->connected || is_busy(p));
     if (matters && waits)
         outcome_unknown(p, why->text);
-    else if (matters && err_is(err, ERR_NOT_FOUND))
+    else if (matters && cli_broker_is_final(err))
         stop(p, cli_fail(p->command, CLI_FAILED, "%s", why->text));
     else if (matters)
         no_broker(p, why->text);
@@ -437,6 +440,7 @@ static int reach_broker(struct produce *p)
     struct err_text why = {0};
     const struct cli_broker_options options = {
         .loop = p->loop,
+        .access = &p->access,
         .address = p->address,
         .topic = p->topic,
         .answer_size_max = ANSWER_BYTES_MAX,
@@ -645,6 +649,7 @@ static void finish(struct produce *p)
         cli_broker_close(p->broker);
     while (p->broker)
         io_uv_loop_run(p->loop);
+    cli_access_done(&p->access);
     io_uv_loop_free(&p->loop);
     flow_batch_builder_done(&p->builder);
     buf_done(&p->packed);
@@ -661,7 +666,8 @@ static int run(struct produce *p)
     p->pause.run = on_pause;
     p->limit.run = on_limit;
     flow_batch_builder_init(&p->builder);
-    int code = reach_broker(p);
+    err = cli_access_begin(&p->access, p->loop);
+    int code = err_is_ok(err) ? reach_broker(p) : out_of_memory(p);
     if (code == GO_ON)
         code = report(p, produce(p));
     finish(p);
@@ -691,5 +697,9 @@ int cli_produce(struct cli *cli, int argc, char **argv)
     if (!err_is_ok(cli_door_address(cli, p.flags.server, "GARNER_KAFKA", "127.0.0.1:9092",
                                     p.address, &why)))
         return cli_fail(p.command, CLI_USAGE, "%s", why.text);
-    return run(&p);
+    code = cli_access_take(cli, p.command, &p.flags.access, p.address, &p.access);
+    if (code == GO_ON)
+        return run(&p);
+    cli_access_done(&p.access);
+    return code;
 }

@@ -376,6 +376,7 @@ void cli_tap_start(struct cli_tap *tap)
 {
     const struct cli_broker_options options = {
         .loop = tap->options.loop,
+        .access = tap->options.access,
         .address = tap->options.address,
         .topic = tap->options.topic,
         .answer_size_max = ANSWER_BYTES_MAX,

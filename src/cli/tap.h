@@ -17,6 +17,7 @@ struct cli_tap_options {
     const char *topic;   /* kept by the caller */
     uint32_t connections;
     bool follow; /* from its ends on, until stopped; else from its starts to its ends */
+    const struct cli_access *access; /* as cli/broker.h has it */
 };
 
 /* What has been read; each only grows. */

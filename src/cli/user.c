@@ -132,19 +132,25 @@ err_t cli_user_read_password(FILE *from, struct buf *out)
     return err_make(valid ? ERR_OK : ERR_INVALID);
 }
 
-/* {"password":"..."} */
-static err_t make_body(const char *file, struct buf *body, struct err_text *why)
+err_t cli_user_take_password(const char *file, struct buf *out, struct err_text *why)
 {
-    struct buf password = {0};
     FILE *from = file ? fopen(file, "r") : stdin;
     if (!from)
         return err_set(why, ERR_INVALID, "%s cannot be read", file);
-    err_t err = cli_user_read_password(from, &password);
+    err_t err = cli_user_read_password(from, out);
     if (file)
         fclose(from);
     if (err_is(err, ERR_INVALID))
         err = err_set(why, ERR_INVALID, "expected a password of 1 to %u bytes in the first line",
                       CONTROL_AUTH_PASSWORD_MAX);
+    return err;
+}
+
+/* {"password":"..."} */
+static err_t make_body(const char *file, struct buf *body, struct err_text *why)
+{
+    struct buf password = {0};
+    err_t err = cli_user_take_password(file, &password, why);
     if (err_is_ok(err)) {
         buf_add_string(body, "{\"password\":");
         buf_add_json_string(body, buf_slice(&password));

@@ -24,3 +24,5 @@ err_t cli_user_print(struct slice document, struct buf *out);
 /* The first line of `from` without its end, which is the password; with a terminal it is asked for
  * and not shown. ERR_INVALID where there is none or it is too long; ERR_MEMORY. */
 err_t cli_user_read_password(FILE *from, struct buf *out);
+/* The same of a file, or of standard input where `file` is NULL, with a detail. */
+err_t cli_user_take_password(const char *file, struct buf *out, struct err_text *why);

@@ -17,6 +17,7 @@
 #define HEADER "n,,"
 #define HEADER_BASE64 "biws"
 
+/* A comma ends an attribute, and an equals sign is how it is escaped. */
 static void add_name(struct slice name, struct buf *out)
 {
     for (size_t i = 0; i < name.size; i++)
@@ -57,6 +58,7 @@ static err_t read_asked(const struct control_auth_client *client, struct slice m
     struct slice said = buf_slice(&client->said);
     struct slice own = slice_sub(said, said.size - client->nonce_size, client->nonce_size);
     uint64_t iterations = 0;
+    /* The one attribute that must be understood where it stands (RFC 5802 section 5.1). */
     if (control_auth_take(&rest, 'm', &extension))
         return err_set(why, ERR_UNSUPPORTED, "the server asks for an extension of SCRAM");
     if (message.size > CONTROL_AUTH_MESSAGE_MAX || !control_auth_take(&rest, 'r', &out->nonce) ||
@@ -73,6 +75,7 @@ static err_t read_asked(const struct control_auth_client *client, struct slice m
                        (unsigned long long)iterations, CONTROL_AUTH_ITERATIONS,
                        CONTROL_AUTH_ITERATIONS_MAX);
     out->iterations = (uint32_t)iterations;
+    /* Capped: its size is the peer's to choose. */
     buf_init(&out->salt, SALT_MAX);
     err_t err = base64_decode(salt, &out->salt);
     if (err_is(err, ERR_MEMORY) || (err_is_ok(err) && out->salt.size > 0))
@@ -98,6 +101,7 @@ static err_t sign(struct control_auth_client *client, struct slice password,
         err = net_tls_hmac(hash, control_auth_key(mechanism, server), said, client->signature);
     for (size_t i = 0; err_is_ok(err) && i < control_auth_key_size(mechanism); i++)
         proof[i] ^= key[i];
+    /* With either of them somebody could act as the user, or as the server. */
     net_tls_wipe(key, sizeof(key));
     net_tls_wipe(server, sizeof(server));
     return err;
@@ -114,6 +118,7 @@ err_t control_auth_client_prove(struct control_auth_client *client, struct slice
     if (err_is_ok(err)) {
         buf_add_string(&last, "c=" HEADER_BASE64 ",r=");
         buf_add_slice(&last, asked.nonce);
+        /* As it came, and not as it was understood: both sides sign the same bytes. */
         buf_add_byte(&client->said, ',');
         buf_add_slice(&client->said, message);
         buf_add_byte(&client->said, ',');
@@ -144,6 +149,7 @@ err_t control_auth_client_check(const struct control_auth_client *client, struct
         return err_set(why, ERR_PERMISSION, "the server says: %.*s",
                        SLICE_PRINTF(slice_sub(value, 0, 100)));
     buf_init(&signature, NET_TLS_DIGEST_MAX);
+    /* What is no proof in its form is treated as a wrong one: there is nothing to tell apart. */
     bool same = control_auth_take(&rest, 'v', &value) &&
                 err_is_ok(base64_decode(value, &signature)) &&
                 signature.size == control_auth_key_size(client->mechanism) &&

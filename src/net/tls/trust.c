@@ -18,6 +18,7 @@ static err_t use_trust(SSL_CTX *context, struct slice ca, const char *name, stru
     /* What is given by hand need not be an authority: a server's own certificate will do. */
     X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_PARTIAL_CHAIN);
     X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* Where the system has none, nobody is trusted, and the first server that is met tells so. */
     if (!ca.data)
         return err_make(SSL_CTX_set_default_verify_paths(context) ? ERR_OK : ERR_MEMORY);
     BIO *pem = net_tls_open_pem(ca);
@@ -69,14 +70,14 @@ static const char *refusal_of(long result)
         return "the server's certificate is not valid yet; are the clocks right?";
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return "the server's certificate is of other names; connect to one of those";
+        return "the server's certificate is of other names: connect to one of those";
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        return "the server's certificate was signed by nobody who is trusted here; give the "
+        return "the server's certificate was signed by nobody who is trusted here: give the "
                "certificate of who signed it";
     default: return NULL;
     }
@@ -86,9 +87,10 @@ void net_tls_trust_why(const SSL *ssl, struct err_text *why)
 {
     long verified = SSL_get_verify_result(ssl);
     const char *known = refusal_of(verified);
+    /* Alerts of the server are among them. */
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     if (known)
-        (void)err_set(why, ERR_INVALID, "%s (%s)", known, X509_verify_cert_error_string(verified));
+        (void)err_set(why, ERR_INVALID, "%s", known);
     else if (verified != X509_V_OK)
         (void)err_set(why, ERR_INVALID, "the server's certificate is refused: %s",
                       X509_verify_cert_error_string(verified));
@@ -103,6 +105,7 @@ err_t net_tls_trust_expect(SSL *ssl, const char *name)
     /* A number is in a certificate as such, and is not told to the server (RFC 6066 section 3). */
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name))
         return err_ok();
+    /* That it was no number is no error, and must not be taken for the handshake's. */
     ERR_clear_error();
     return err_make(SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name) ? ERR_OK
                                                                                     : ERR_MEMORY);
@@ -112,6 +115,7 @@ err_t net_tls_trust_host(const char *address, char out[static NET_TLS_HOST_SIZE]
                          struct err_text *why)
 {
     struct slice host = slice_string(address);
+    /* The last colon: an IPv6 address has more. */
     while (host.size > 0 && host.data[host.size - 1] != ':')
         host.size--;
     host.size -= host.size > 0;

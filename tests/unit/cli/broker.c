@@ -8,6 +8,7 @@ struct fixture {
     struct fake_loop *fake;
     struct fake_broker peer;
     struct cli_broker *broker;
+    const struct cli_access *access;
     unsigned ready;
     unsigned answers;
     unsigned closed;
@@ -57,8 +58,8 @@ static struct fixture *prepare(uint32_t partitions)
 static void start(struct fixture *f)
 {
     struct err_text why = {0};
-    const struct cli_broker_options options = {&f->fake->loop, "127.0.0.1:9092", "events", 1 << 20,
-                                               2};
+    const struct cli_broker_options options = {
+        &f->fake->loop, "127.0.0.1:9092", "events", 1 << 20, 2, f->access};
     assert_true(err_is_ok(cli_broker_open(&options, &events, f, &f->broker, &why)));
     assert_false(cli_broker_has_room(f->broker));
     fake_broker_serve(&f->peer, f->fake);
@@ -276,6 +277,138 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
+/* Users of the broker's, as who comes; where there is a text, what is told instead of ready. */
+static void log_in(struct fake_sasl *sasl, uint32_t mechanism, const char *password,
+                   enum err_code code, const char *text)
+{
+    struct cli_access access = {.user = "mia", .mechanism = mechanism};
+    struct fixture *f = prepare(2);
+    sasl->user = "mia";
+    sasl->password = "secret";
+    buf_add_string(&access.password, password);
+    f->access = &access;
+    f->peer.sasl = sasl;
+    if (text) {
+        start(f);
+        assert_int_equal(f->ready, 0);
+        assert_true(err_is(f->closed_for, code));
+        if (!strstr(f->why, text))
+            fail_msg("'%s' does not say '%s'", f->why, text);
+    } else {
+        start(f);
+        assert_int_equal(f->ready, 1);
+        assert_true(sasl->done);
+        produce(f, 1, "one", NULL);
+        fake_broker_serve(&f->peer, f->fake);
+        assert_int_equal(f->answers, 1);
+        assert_int_equal(f->peer.ends[1], 1);
+    }
+    if (sasl->steps == 1)
+        control_auth_done(&sasl->exchange);
+    buf_done(&access.password);
+    end(f);
+}
+
+static void who_is_known_to_the_broker_is_let_in(void **state)
+{
+    (void)state;
+    for (uint32_t mechanism = 0; mechanism < 3; mechanism++)
+        log_in(&(struct fake_sasl){0}, mechanism, "secret", ERR_OK, NULL);
+}
+
+static void who_is_not_is_told_what_the_broker_says(void **state)
+{
+    (void)state;
+    for (uint32_t mechanism = 0; mechanism < 3; mechanism++)
+        log_in(&(struct fake_sasl){0}, mechanism, "wrong", ERR_PERMISSION,
+               "127.0.0.1:9092: the broker refuses user mia: who is that? (58)");
+    log_in(&(struct fake_sasl){.only = "PLAIN"}, 0, "secret", ERR_UNSUPPORTED,
+           "does not take SCRAM-SHA-512 but PLAIN; choose one with --sasl");
+    log_in(&(struct fake_sasl){.handshake_code = 34}, 0, "secret", ERR_UNSUPPORTED,
+           "leave out --user");
+    log_in(&(struct fake_sasl){.handshake_code = 35}, 0, "secret", ERR_UNSUPPORTED, "with 35");
+}
+
+/* It lets in whoever comes, for what they send. */
+static void a_broker_that_does_not_know_the_password_gets_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t mechanism = 0; mechanism < 2; mechanism++)
+        for (int silent = 0; silent < 2; silent++)
+            log_in(&(struct fake_sasl){.lies = true, .silent = silent}, mechanism, "other",
+                   ERR_PERMISSION, "does not prove that it knows the password");
+}
+
+static void a_login_that_is_cut_off_ends_it(void **state)
+{
+    (void)state;
+    for (unsigned at = 2; at <= 4; at++) {
+        for (int garbled = 0; garbled < 2; garbled++) {
+            struct cli_access access = {.user = "mia"};
+            struct fake_sasl sasl = {.user = "mia", .password = "secret"};
+            struct fixture *f = prepare(1);
+            buf_add_string(&access.password, "secret");
+            f->access = &access;
+            f->peer.sasl = &sasl;
+            *(garbled ? &f->peer.garble_at : &f->peer.close_at) = at;
+            start(f);
+            assert_int_equal(f->ready, 0);
+            assert_int_equal(f->closed, 1);
+            assert_true(err_is(f->closed_for, garbled ? ERR_SYNTAX : ERR_CLOSED));
+            if (sasl.steps == 1)
+                control_auth_done(&sasl.exchange);
+            buf_done(&access.password);
+            end(f);
+        }
+    }
+}
+
+/* A close is all that such listeners say. */
+static void what_a_close_may_mean_is_told(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare(1);
+    f->peer.close_at = 1;
+    expect_closed(f, "CLOSED", "as by a listener that has TLS: give --tls");
+    struct fake_sasl sasl = {.user = "mia"};
+    f = prepare(1);
+    f->peer.sasl = &sasl;
+    expect_closed(f, "CLOSED", "asks who its clients are: give --user");
+    struct cli_access access = {.user = "mia"};
+    f = prepare(1);
+    f->access = &access;
+    expect_closed(f, "UNSUPPORTED", "does not ask who its clients are; leave out --user");
+}
+
+static void over_tls_the_servers_fault_is_told(void **state)
+{
+    (void)state;
+    for (int spoken = 0; spoken < 2; spoken++) {
+        struct fixture *f = prepare(1);
+        struct cli_access access = {0};
+        struct err_text why = {0};
+        assert_true(err_is_ok(net_tls_client_new(slice_make(NULL, 0), NULL, &access.trust, &why)));
+        assert_true(err_is_ok(cli_access_begin(&access, &f->fake->loop)));
+        const struct cli_broker_options options = {
+            &f->fake->loop, "127.0.0.1:9092", "events", 1 << 20, 2, &access};
+        assert_true(err_is_ok(cli_broker_open(&options, &events, f, &f->broker, &why)));
+        fake_run(f->fake);
+        if (spoken)
+            fake_send_text(f->fake->tcps[0], "HTTP/1.1 400 Bad Request\r\n\r\n");
+        fake_end(f->fake->tcps[0], ERR_END);
+        fake_run(f->fake);
+        assert_int_equal(f->closed, 1);
+        assert_true(err_is(f->closed_for, spoken ? ERR_INVALID : ERR_CLOSED));
+        assert_non_null(strstr(f->why, spoken ? "127.0.0.1:9092: the server does not speak TLS"
+                                              : "in the TLS handshake"));
+        cli_broker_free(&f->broker);
+        cli_access_done(&access);
+        fake_broker_done(&f->peer);
+        fake_loop_free(f->fake);
+        free(f);
+    }
+}
+
 static void without_a_topic_it_is_ready_behind_the_versions(void **state)
 {
     (void)state;
@@ -293,6 +426,12 @@ static void without_a_topic_it_is_ready_behind_the_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_known_to_the_broker_is_let_in),
+        cmocka_unit_test(who_is_not_is_told_what_the_broker_says),
+        cmocka_unit_test(a_broker_that_does_not_know_the_password_gets_nothing),
+        cmocka_unit_test(a_login_that_is_cut_off_ends_it),
+        cmocka_unit_test(what_a_close_may_mean_is_told),
+        cmocka_unit_test(over_tls_the_servers_fault_is_told),
         cmocka_unit_test(without_a_topic_it_is_ready_behind_the_versions),
         cmocka_unit_test(a_broker_is_ready_once_it_has_told_its_partitions),
         cmocka_unit_test(a_batch_comes_to_its_partition_as_it_is),

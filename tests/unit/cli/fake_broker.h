@@ -13,6 +13,7 @@
 #include "net/kafka/server.h"
 #include "net/listener.h"
 #include "proto/kafka/messages.h"
+#include "unit/cli/fake_sasl.h"
 #include "unit/net/fake_tcp.h"
 
 #define FAKE_PARTITIONS_MAX 8
@@ -49,6 +50,7 @@ struct fake_broker {
     uint64_t records;
     int16_t last_acks;
     int16_t last_version;
+    struct fake_sasl *sasl; /* NULL: it asks nobody */
     /* Answers what is not known here; with it the APIs of groups are told of too. */
     void (*more)(struct fake_broker *b, int16_t key, const void *request, void *response,
                  struct arena *arena);
@@ -98,6 +100,11 @@ static inline void fake_broker_versions(struct fake_broker *b,
         PROTO_KAFKA_LIST_GROUPS,   PROTO_KAFKA_DESCRIBE_GROUPS, PROTO_KAFKA_OFFSET_FETCH,
         PROTO_KAFKA_OFFSET_COMMIT, PROTO_KAFKA_DELETE_GROUPS};
     size_t count = b->more ? sizeof(keys) / sizeof(keys[0]) : 6;
+    static const int16_t sasl_keys[] = {PROTO_KAFKA_SASL_HANDSHAKE, PROTO_KAFKA_SASL_AUTHENTICATE};
+    for (size_t i = 0; b->sasl && i < 2; i++)
+        if (sasl_keys[i] != b->without)
+            out->api_keys.items[out->api_keys.count++] =
+                (struct proto_kafka_api_versions_response_api_key){sasl_keys[i], 0, 99};
     for (size_t i = 0; i < count; i++)
         if (keys[i] != b->without)
             out->api_keys.items[out->api_keys.count++] =
@@ -231,6 +238,12 @@ static inline void fake_broker_fetched(struct fake_broker *b,
     }
 }
 
+static inline bool fake_broker_serves(const struct fake_broker *b, int16_t key)
+{
+    return !b->sasl || b->sasl->done || key == PROTO_KAFKA_API_VERSIONS ||
+           key == PROTO_KAFKA_SASL_HANDSHAKE || key == PROTO_KAFKA_SASL_AUTHENTICATE;
+}
+
 /* Answers a request; false: the connection is to close. */
 static inline bool fake_broker_answer(struct fake_broker *b, struct slice request, struct buf *out)
 {
@@ -246,7 +259,7 @@ static inline bool fake_broker_answer(struct fake_broker *b, struct slice reques
                                              64u << 20, message, NULL)));
     b->requests++;
     b->last_version = header.version;
-    bool answered = b->requests != b->close_at;
+    bool answered = b->requests != b->close_at && fake_broker_serves(b, header.key);
     if (answered) {
         proto_kafka_init(api->response, response);
         switch (header.key) {
@@ -255,6 +268,12 @@ static inline bool fake_broker_answer(struct fake_broker *b, struct slice reques
         case PROTO_KAFKA_PRODUCE: fake_broker_produced(b, message, response, &arena); break;
         case PROTO_KAFKA_LIST_OFFSETS: fake_broker_offsets(b, message, response, &arena); break;
         case PROTO_KAFKA_FETCH: fake_broker_fetched(b, message, response, &arena); break;
+        case PROTO_KAFKA_SASL_HANDSHAKE:
+            fake_sasl_handshake(b->sasl, message, response, &arena);
+            break;
+        case PROTO_KAFKA_SASL_AUTHENTICATE:
+            fake_sasl_authenticate(b->sasl, message, response, &arena);
+            break;
         default: assert_non_null(b->more); b->more(b, header.key, message, response, &arena);
         }
         proto_kafka_write_response_header(api, header.version, header.correlation_id, out);

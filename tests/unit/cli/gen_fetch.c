@@ -18,7 +18,8 @@ static void store(struct fake_broker *b, int32_t partition, uint32_t count)
 
 static int fetch(const char *address, bool json, int stream, struct capture *seen)
 {
-    const struct cli_gen_fetch options = {address, "events", 2, json};
+    struct cli_access access = {0};
+    const struct cli_gen_fetch options = {address, "events", 2, json, &access};
     capture_begin(seen, stream);
     int code = cli_gen_fetch(cli_command("gen"), &options);
     capture_end(seen);

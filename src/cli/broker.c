@@ -83,12 +83,6 @@ static const struct {
     {89, CLI_BROKER_LATER, "THROTTLING_QUOTA_EXCEEDED"},
 };
 
-bool cli_broker_is_final(err_t err)
-{
-    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID) ||
-           err_is(err, ERR_PERMISSION);
-}
-
 /* What is not in the table would be the same next time. */
 enum cli_broker_verdict cli_broker_verdict(int16_t code)
 {
@@ -372,7 +366,7 @@ static void on_closed(void *owner, err_t err)
         (void)err_set(&broker->why, (enum err_code)err.code, "%s%s", reason(broker, err),
                       hint(broker, err));
         /* Where there is no broker its address is told by who looked for it. */
-        if (cli_broker_is_final(err))
+        if (cli_door_is_final(err))
             err_prefix(&broker->why, "%s", broker->options.address);
     }
     net_kafka_client_free(&broker->client);

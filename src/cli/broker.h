@@ -67,10 +67,6 @@ void cli_broker_close(struct cli_broker *broker);
 /* Frees a broker whose `closed` was called. */
 void cli_broker_free(struct cli_broker **broker);
 
-/* Whether a connection that was `closed` for it would be the next time too: the broker is there,
- * and it is what was asked of it that is wrong. */
-bool cli_broker_is_final(err_t err);
-
 /* What an error code of the protocol means for whoever sent the request. */
 enum cli_broker_verdict {
     CLI_BROKER_DONE,    /* no error */

@@ -332,3 +332,9 @@ const char *cli_door_reason(err_t err)
 {
     return err_is(err, ERR_IO) ? "the connection was refused" : err_string(err);
 }
+
+bool cli_door_is_final(err_t err)
+{
+    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID) ||
+           err_is(err, ERR_PERMISSION);
+}

@@ -68,5 +68,8 @@ err_t cli_door_wait(struct cli_door *door, uint64_t delay_ms);
  * else, since it is then not the server, or not the door, that was meant. */
 int cli_door_refused(const struct cli_command *command, const char *address,
                      const struct cli_door_answer *answer);
+/* Whether a connection that failed so would fail again: whoever answers is there, and has said it.
+ */
+bool cli_door_is_final(err_t err);
 /* Why a connection failed, for a person: what the system calls an I/O error is a refusal mostly. */
 const char *cli_door_reason(err_t err);

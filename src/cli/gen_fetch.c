@@ -1,6 +1,7 @@
 #include "cli/gen_fetch.h"
 
 #include "base/assert.h"
+#include "cli/door.h"
 #include "cli/tap.h"
 #include "io/uv/uv.h"
 
@@ -86,7 +87,7 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
     bool said = err_class(f.error) == ERR_CLASS_INPUT || err_class(f.error) == ERR_CLASS_MISSING;
     if (err_is_ok(f.error))
         print(cli_tap_stats(tap), fetch->json);
-    else if (cli_broker_is_final(f.error))
+    else if (cli_door_is_final(f.error))
         code = cli_fail(command, CLI_FAILED, "%s", err_detail(f.error, &f.why));
     else
         code = cli_fail(command, said ? CLI_FAILED : CLI_UNAVAILABLE, "%s: %s", fetch->address,

@@ -231,7 +231,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     struct cli_broker *broker = g->broker;
     g->broker = NULL;
     /* It is there, and lacks what was asked for: to start one would not help. */
-    if (g->code == GO_ON && cli_broker_is_final(err))
+    if (g->code == GO_ON && cli_door_is_final(err))
         stop(g, cli_fail(g->command, CLI_FAILED, "%s", why->text));
     else if (g->code == GO_ON)
         unreachable(g, why->text);

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/time.h"
+#include "cli/door.h"
 
 #define SWEEP_NS (250 * IO_MS)
 #define BACKOFF_MIN_NS (5 * IO_MS)
@@ -458,13 +459,6 @@ static void disconnected(struct lane *lane, err_t err, const char *detail)
     end_if_all_is_told(load);
 }
 
-/* What a server that is there has said, and would say again. */
-static bool is_final(err_t err)
-{
-    return err_is(err, ERR_NOT_FOUND) || err_is(err, ERR_UNSUPPORTED) || err_is(err, ERR_INVALID) ||
-           err_is(err, ERR_PERMISSION);
-}
-
 static void on_closed(void *owner, err_t err, const char *detail)
 {
     struct lane *lane = owner;
@@ -480,7 +474,7 @@ static void on_closed(void *owner, err_t err, const char *detail)
         if (load->ending || !load->options.retry)
             lane_give_up(lane);
     }
-    if (!load->ending && is_final(err)) {
+    if (!load->ending && cli_door_is_final(err)) {
         (void)err_set(&load->why, ERR_INVALID, "%s", detail);
         end_with(load, err_make(ERR_INVALID));
     } else if (load->ending) {

@@ -415,7 +415,7 @@ static void on_closed(void *owner, err_t err, const struct err_text *why)
     bool matters = p->code == GO_ON && (!p->connected || is_busy(p));
     if (matters && waits)
         outcome_unknown(p, why->text);
-    else if (matters && cli_broker_is_final(err))
+    else if (matters && cli_door_is_final(err))
         stop(p, cli_fail(p->command, CLI_FAILED, "%s", why->text));
     else if (matters)
         no_broker(p, why->text);

@@ -300,6 +300,20 @@ static void reasons_are_for_people(void **state)
 }
 
 /* Where memory fails before there is a peer, so that only this side can be hit. */
+static void what_was_said_by_somebody_would_be_said_again(void **state)
+{
+    (void)state;
+    static const enum err_code final[] = {ERR_NOT_FOUND, ERR_UNSUPPORTED, ERR_INVALID,
+                                          ERR_PERMISSION};
+    /* A server that is not there yet, goes down, or is slow. */
+    static const enum err_code passing[] = {ERR_IO,     ERR_CLOSED, ERR_TIMEOUT,
+                                            ERR_MEMORY, ERR_SYNTAX, ERR_AGAIN};
+    for (size_t i = 0; i < 4; i++)
+        assert_true(cli_door_is_final(err_make(final[i])));
+    for (size_t i = 0; i < 6; i++)
+        assert_false(cli_door_is_final(err_make(passing[i])));
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -335,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_late_answer_is_not_taken_for_the_next_one),
         cmocka_unit_test(a_signal_ends_what_is_waited_for_and_all_that_follows),
         cmocka_unit_test(reasons_are_for_people),
+        cmocka_unit_test(what_was_said_by_somebody_would_be_said_again),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,5 +69,5 @@ int cli_access_take(const struct cli *cli, const struct cli_command *command,
 err_t cli_access_begin(struct cli_access *access, struct io_loop *loop);
 /* The loop to connect from: the one that was given, or the one before it. */
 struct io_loop *cli_access_loop(const struct cli_access *access, struct io_loop *loop);
-/* When every connection is closed, before the loop is freed. */
+/* When every connection is closed. */
 void cli_access_done(struct cli_access *access);

@@ -131,7 +131,9 @@ static int16_t first_of(const struct proto_kafka_api *api)
 {
     if (api->key == PROTO_KAFKA_PRODUCE)
         return PRODUCE_FIRST;
-    return api->key == PROTO_KAFKA_SASL_HANDSHAKE ? HANDSHAKE_FIRST : (int16_t)(uint8_t)api->first;
+    if (api->key == PROTO_KAFKA_SASL_HANDSHAKE)
+        return HANDSHAKE_FIRST;
+    return (int16_t)(uint8_t)api->first;
 }
 
 /* The highest version that both know; -1 where there is none. */

@@ -767,7 +767,6 @@ static int prepare_and_run(struct gen *gen)
         cli_verify_done(&gen->verify);
     cli_acks_done(&gen->acks);
     cli_events_done(&gen->events);
-    cli_access_done(&gen->access);
     io_uv_loop_free(&gen->loop);
     return code;
 }
@@ -792,9 +791,8 @@ int cli_gen(struct cli *cli, int argc, char **argv)
     code = cli_access_take(cli, gen.command, &gen.flags.access, gen.address, &gen.access);
     const struct cli_gen_fetch fetch = {gen.address, gen.flags.topic, gen.flags.connections,
                                         gen.flags.json, &gen.access};
-    if (code >= 0)
-        cli_access_done(&gen.access);
-    else
+    if (code < 0)
         code = gen.flags.fetch ? cli_gen_fetch(gen.command, &fetch) : prepare_and_run(&gen);
+    cli_access_done(&gen.access);
     return code;
 }

@@ -76,7 +76,6 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
     if (err_is_ok(err))
         err = cli_tap_new(&options, &tap_events, &f, &tap);
     if (!err_is_ok(err)) {
-        cli_access_done(fetch->access);
         io_uv_loop_free(&f.loop);
         return cli_fail(command, CLI_INTERNAL, "%s", err_string(err));
     }
@@ -93,7 +92,6 @@ int cli_gen_fetch(const struct cli_command *command, const struct cli_gen_fetch 
         code = cli_fail(command, said ? CLI_FAILED : CLI_UNAVAILABLE, "%s: %s", fetch->address,
                         err_detail(f.error, &f.why));
     cli_tap_free(&tap);
-    cli_access_done(fetch->access);
     io_uv_loop_free(&f.loop);
     return code;
 }

@@ -9,7 +9,7 @@ struct cli_gen_fetch {
     const char *topic;
     uint32_t connections;
     bool json;
-    struct cli_access *access; /* not begun; done when the call returns */
+    struct cli_access *access; /* not begun */
 };
 
 /* Reads all that the topic holds and prints the report; the exit code. */

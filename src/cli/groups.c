@@ -894,7 +894,6 @@ static void finish(struct groups *g)
         cli_broker_close(g->broker);
     while (g->broker)
         io_uv_loop_run(g->loop);
-    cli_access_done(&g->access);
     io_uv_loop_free(&g->loop);
     cli_sheet_done(&g->sheet);
     arena_done(&g->arena);
@@ -962,7 +961,7 @@ int cli_groups(struct cli *cli, int argc, char **argv)
         return cli_fail(g.command, CLI_USAGE, "%s", why.text);
     code = cli_access_take(cli, g.command, &g.flags.access, g.address, &g.access);
     if (code == GO_ON)
-        return run(&g, action);
+        code = run(&g, action);
     cli_access_done(&g.access);
     return code;
 }

@@ -649,7 +649,6 @@ static void finish(struct produce *p)
         cli_broker_close(p->broker);
     while (p->broker)
         io_uv_loop_run(p->loop);
-    cli_access_done(&p->access);
     io_uv_loop_free(&p->loop);
     flow_batch_builder_done(&p->builder);
     buf_done(&p->packed);
@@ -699,7 +698,7 @@ int cli_produce(struct cli *cli, int argc, char **argv)
         return cli_fail(p.command, CLI_USAGE, "%s", why.text);
     code = cli_access_take(cli, p.command, &p.flags.access, p.address, &p.access);
     if (code == GO_ON)
-        return run(&p);
+        code = run(&p);
     cli_access_done(&p.access);
     return code;
 }

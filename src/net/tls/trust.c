@@ -107,8 +107,11 @@ err_t net_tls_trust_expect(SSL *ssl, const char *name)
         return err_ok();
     /* That it was no number is no error, and must not be taken for the handshake's. */
     ERR_clear_error();
-    return err_make(SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name) ? ERR_OK
-                                                                                    : ERR_MEMORY);
+    /* What SSL_set_tlsext_host_name is, which casts the const away. */
+    bool done =
+        SSL_set1_host(ssl, name) && SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+                                             TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name);
+    return err_make(done ? ERR_OK : ERR_MEMORY);
 }
 
 err_t net_tls_trust_host(const char *address, char out[static NET_TLS_HOST_SIZE],

@@ -23,6 +23,7 @@ static int fetch(const char *address, bool json, int stream, struct capture *see
     capture_begin(seen, stream);
     int code = cli_gen_fetch(cli_command("gen"), &options);
     capture_end(seen);
+    cli_access_done(&access);
     return code;
 }
 

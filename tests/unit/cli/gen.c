@@ -183,6 +183,12 @@ static void flags_that_make_no_sense_are_refused(void **state)
         {"--size 79", "--size: expected"},
         {"--batch 0", "--batch: expected"},
         {"--connections 0", "--connections: expected"},
+        {"--tls", "--tls, --cacert and --user need --kafka"},
+        {"--cacert ca.pem", "need --kafka"},
+        {"--user mia", "need --kafka"},
+        {"--kafka --sasl PLAIN", "go with --user"},
+        {"--kafka --user mia", "GARNER_PASSWORD"},
+        {"--kafka --cacert /nonexistent", "--cacert: /nonexistent"},
         {"--server nowhere", "'nowhere' (--server) is no address"},
     };
     struct fixture *f = begin();

@@ -21,12 +21,34 @@ void buf_init(struct buf *b, size_t size_max)
     *b = (struct buf){.size_max = size_max};
 }
 
+bool buf_budget_take(struct buf_budget *budget, uint64_t bytes)
+{
+    if (!budget)
+        return true;
+    ASSERT(budget->used_bytes <= budget->limit_bytes);
+    bool fits = bytes <= budget->limit_bytes - budget->used_bytes;
+    if (fits)
+        budget->used_bytes += bytes;
+    else
+        budget->refused = true;
+    return fits;
+}
+
+void buf_budget_give(struct buf_budget *budget, uint64_t bytes)
+{
+    if (!budget)
+        return;
+    ASSERT(bytes <= budget->used_bytes);
+    budget->used_bytes -= bytes;
+}
+
 void buf_done(struct buf *b)
 {
     ASSERT(b);
     mem_free(b->data);
-    /* The cap is the owner's choice and outlives the content. */
-    *b = (struct buf){.size_max = b->size_max};
+    buf_budget_give(b->budget, b->capacity);
+    /* Cap and budget are the owner's choice and outlive the content. */
+    *b = (struct buf){.size_max = b->size_max, .budget = b->budget};
 }
 
 void buf_reset(struct buf *b)
@@ -35,6 +57,36 @@ void buf_reset(struct buf *b)
     b->size = 0;
     b->failed = false;
     b->capped = false;
+}
+
+/* Both blocks are there while the content moves from one to the other. */
+static bool move(struct buf *b, size_t capacity)
+{
+    ASSERT(capacity >= b->size);
+    if (!buf_budget_take(b->budget, capacity))
+        return false;
+    uint8_t *data = mem_realloc(b->data, capacity, 1);
+    buf_budget_give(b->budget, data ? b->capacity : capacity);
+    if (!data)
+        return false;
+    b->data = data;
+    b->capacity = capacity;
+    return true;
+}
+
+void buf_trim(struct buf *b)
+{
+    if (b->size == 0) {
+        buf_done(b);
+    } else if (b->size < b->capacity) {
+        /* A smaller block lies where the larger one was: there are never both. */
+        uint8_t *data = mem_realloc(b->data, b->size, 1);
+        size_t capacity = data ? b->size : b->capacity;
+        buf_budget_give(b->budget, b->capacity - capacity);
+        b->data = data ? data : b->data;
+        b->capacity = capacity;
+    }
+    ASSERT(b->size <= b->capacity);
 }
 
 /* Room for at least `size` bytes in all, twice as much as there was when the cap allows it, so
@@ -49,14 +101,15 @@ static bool grow(struct buf *b, size_t size)
         capacity = b->size_max;
     if (capacity < size)
         capacity = size;
-    /* A failure leaves the old bytes where they are; reset or done deals with them. */
-    uint8_t *data = mem_realloc(b->data, capacity, 1);
-    if (!data)
-        return false;
-    b->data = data;
-    b->capacity = capacity;
     ASSERT(!b->size_max || capacity <= b->size_max);
-    return true;
+    /* A failure leaves the old bytes where they are; reset or done deals with them. Where twice as
+     * much is not to be had, what is needed may be. */
+    if (move(b, capacity))
+        return true;
+    if (!b->budget || !b->budget->refused || capacity == size)
+        return false;
+    b->budget->refused = false;
+    return move(b, size);
 }
 
 uint8_t *buf_reserve(struct buf *b, size_t size)

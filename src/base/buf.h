@@ -5,19 +5,33 @@
  * of returning it: append everything, then look once with buf_ok. After a failure nothing more
  * is appended. Owned by one thread at a time. Initialise with {0} or buf_init; free with
  * buf_done.
+ *
+ * Buffers that together may take so much and no more have a budget, which knows what all of them
+ * have allocated, and what they have while one moves to a larger block: both blocks.
  */
 
 #include "base/err.h"
 #include "base/slice.h"
 
+struct buf_budget {
+    uint64_t limit_bytes;
+    uint64_t used_bytes;
+    bool refused; /* something did not fit; whoever asks sets it back */
+};
+
 struct buf {
     uint8_t *data;
     size_t size;
     size_t capacity;
-    size_t size_max; /* 0: no cap */
+    size_t size_max;           /* 0: no cap */
+    struct buf_budget *budget; /* NULL: none; set while the buffer is empty, outlives it */
     bool failed;
     bool capped; /* it was the cap that failed it, not the memory */
 };
+
+/* Takes `bytes` of the budget (NULL: of which there is no end); false when they are not there. */
+bool buf_budget_take(struct buf_budget *budget, uint64_t bytes);
+void buf_budget_give(struct buf_budget *budget, uint64_t bytes);
 
 /* An empty buffer that never grows over `size_max` bytes (0: no cap). Allocates nothing. */
 void buf_init(struct buf *b, size_t size_max);
@@ -25,6 +39,8 @@ void buf_init(struct buf *b, size_t size_max);
 void buf_done(struct buf *b);
 /* Forgets the content and a latched failure, keeps the memory. */
 void buf_reset(struct buf *b);
+/* Gives back the memory behind the content. */
+void buf_trim(struct buf *b);
 /* Makes room for `size` more bytes; returns where they go, NULL (and latched) when impossible.
  * Follow with buf_advance. */
 uint8_t *buf_reserve(struct buf *b, size_t size);

@@ -9,6 +9,9 @@
  */
 
 #define STEP_SIZE ((size_t)64 << 10)
+/* Beyond it a buffer with a budget is given all that it may take: twice as much again and again
+ * would need both blocks at once, and what is not written to is no memory yet. */
+#define WHOLE_SIZE ((size_t)1 << 20)
 
 err_t compress_room(struct buf *out, size_t size, uint8_t **room)
 {
@@ -35,7 +38,10 @@ err_t compress_step(const struct compress_result *result, uint8_t **room, size_t
     size_t left = out->size_max - out->size;
     if (left == 0)
         return err_make(ERR_TOO_LARGE);
-    TRY(compress_room(out, left < STEP_SIZE ? left : STEP_SIZE, room));
+    size_t step = left < STEP_SIZE ? left : STEP_SIZE;
+    bool whole = out->budget && out->size + step > out->capacity && out->capacity >= WHOLE_SIZE;
+    if (!whole || !err_is_ok(compress_room(out, left, room)))
+        TRY(compress_room(out, step, room));
     /* A buffer grows by more than was asked for. */
     size_t there = out->capacity - out->size;
     *size = there < left ? there : left;

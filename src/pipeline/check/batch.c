@@ -16,8 +16,12 @@
 
 /* Bits of the attributes that only a broker sets: time of append, and when deletions end. */
 #define ATTRIBUTES_OF_BROKERS 0x48u
-/* Memory that is kept for the next batch. */
+/* Memory that is kept for the next batch, in each buffer: so much of the budget, or less. */
 #define KEPT_BYTES ((size_t)1 << 20)
+#define KEPT_SHARE 32u
+#define UNPACKED_SIZE_MAX ((size_t)64 << 20)
+/* What is unpacked leaves so much of the budget to what becomes of it. */
+#define UNPACKED_REST 8u
 
 struct walk {
     struct pipeline_check_pass *pass;
@@ -140,18 +144,31 @@ static err_t append_rest(struct walk *w)
                                        w->dedup ? (const void *)w->pass->check->keys.data : NULL);
 }
 
+static err_t trim(struct flow_batch *batch, struct buf *unpacked)
+{
+    bool packed = batch->bytes.data == unpacked->data;
+    buf_trim(unpacked);
+    /* It may lie elsewhere. */
+    return packed ? flow_batch_parse(buf_slice(unpacked), batch) : err_ok();
+}
+
 static err_t take_batch(struct pipeline_check_pass *pass)
 {
     struct walk w = {.pass = pass, .dedup = pass->topic->dedup_at >= 0};
     struct slice body = pass->request->body;
-    size_t size_max = FLOW_BATCH_UNPACKED_SIZE_MAX;
-    if (size_max > pass->check->request_size_max)
-        size_max = (size_t)pass->check->request_size_max;
+    struct buf *unpacked = &pass->check->unpacked;
+    uint64_t limit = pass->check->budget.limit_bytes;
+    size_t size_max = UNPACKED_SIZE_MAX;
+    if (size_max > limit - limit / UNPACKED_REST)
+        size_max = (size_t)(limit - limit / UNPACKED_REST);
     err_t err = flow_batch_parse(body, &w.batch);
     if (!err_is_ok(err) || w.batch.bytes.size != body.size ||
         (w.batch.attributes & ATTRIBUTES_OF_BROKERS))
         return err_make(ERR_CORRUPT);
-    TRY(flow_batch_unpack(&w.batch, size_max, &pass->check->unpacked));
+    TRY(flow_batch_unpack(&w.batch, size_max, unpacked));
+    /* It was given more than it turned out to need. */
+    if (unpacked->capacity > KEPT_BYTES)
+        TRY(trim(&w.batch, unpacked));
     TRY(walk_records(&w));
     if (pass->tally.records[PIPELINE_CHECK_REFUSED] > 0) {
         refuse_all(pass);
@@ -171,9 +188,10 @@ err_t pipeline_check_batch(struct pipeline_check_pass *pass)
     if (size_max > 0 && pass->request->body.size > size_max)
         return err_make(ERR_TOO_LARGE);
     err_t err = take_batch(pass);
+    uint64_t kept = check->budget.limit_bytes / KEPT_SHARE;
     /* What one large batch has needed is not held against all that come later. */
     for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
-        if (used[i]->capacity > KEPT_BYTES)
+        if (used[i]->capacity > (kept < KEPT_BYTES ? kept : KEPT_BYTES))
             buf_done(used[i]);
     return err;
 }

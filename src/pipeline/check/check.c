@@ -199,6 +199,24 @@ static void fill_answer(const struct pipeline_check_pass *pass, err_t err)
     request->refused = pass->tally.records[PIPELINE_CHECK_REFUSED];
 }
 
+/* What did not fit is tried again without what is kept for speed alone. What needs more than is
+ * there when nobody else has any would never be taken. */
+static err_t pass_again(struct pipeline_check_pass *pass)
+{
+    struct pipeline_check *check = pass->check;
+    struct flow_inlet_request *request = pass->request;
+    if (pipeline_check_commit_drain(check)) {
+        flow_inlet_request_done(request);
+        *pass = begin_pass(check, request);
+        check->budget.refused = false;
+        err_t err = pass_request(pass);
+        if (!err_is(err, ERR_MEMORY) || !check->budget.refused)
+            return err;
+        (void)pipeline_check_commit_drain(check);
+    }
+    return err_make(check->open || !list_empty(&check->under_way) ? ERR_BUSY : ERR_TOO_LARGE);
+}
+
 static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
 {
     struct pipeline_check *check = check_of(inlet);
@@ -207,7 +225,10 @@ static void submit(struct flow_inlet *inlet, struct flow_inlet_request *request)
     if (request->once)
         pipeline_check_flush(check);
     struct pipeline_check_pass pass = begin_pass(check, request);
+    check->budget.refused = false;
     err_t err = pass_request(&pass);
+    if (err_is(err, ERR_MEMORY) && check->budget.refused)
+        err = pass_again(&pass);
     fill_answer(&pass, err);
     stand_in_line(check, request);
 }
@@ -363,6 +384,11 @@ err_t pipeline_check_new(const struct pipeline_check_options *options, struct pi
     check->record_size_max = or_default(options->record_size_max, RECORD_SIZE_MAX);
     check->request_size_max = or_default(options->request_size_max, REQUEST_SIZE_MAX);
     check->memory_bytes = or_default(options->memory_bytes, MEMORY_BYTES);
+    check->budget.limit_bytes = check->memory_bytes;
+    check->unpacked.budget = &check->budget;
+    check->left_out.budget = &check->budget;
+    check->rest.budget = &check->budget;
+    check->keys.budget = &check->budget;
     check->turn_end.run = turn_end;
     pipeline_check_cap_init(check);
     list_init(&check->under_way);
@@ -387,9 +413,7 @@ void pipeline_check_free(struct pipeline_check **check_pointer)
     ASSERT(!check->open && !check->turn_end_queued);
     ASSERT(check->cap_state != PIPELINE_CHECK_CAP_ASKED);
     ASSERT(list_empty(&check->under_way) && list_empty(&check->unplaced));
-    struct list *link;
-    while ((link = list_pop(&check->pool)))
-        pipeline_check_commit_free(CONTAINER_OF(link, struct pipeline_check_commit, link));
+    (void)pipeline_check_commit_drain(check);
     for (uint32_t i = 0; i < check->topic_count; i++)
         pipeline_check_topic_free(&check->topics[i]);
     mem_free(check->topics);

@@ -143,7 +143,9 @@ struct pipeline_check {
     struct flow_log *log;
     uint64_t record_size_max;
     uint64_t request_size_max;
-    uint64_t memory_bytes;
+    uint64_t memory_bytes;    /* of batches under way */
+    struct buf_budget budget; /* what they, those in the pool and the buffers below have allocated;
+                                 the same bytes at the most */
     struct flow_inlet_topic **topics; /* each stays where it is, whatever its contract becomes */
     uint32_t topic_count;
     struct map topics_by_name;
@@ -278,5 +280,7 @@ void pipeline_check_commit_learn(struct pipeline_check_commit *commit);
 void pipeline_check_commit_learn_refusal(const struct pipeline_check_commit *commit);
 /* Empties a commit and puts it into the pool, or frees it when the pool or the commit is full. */
 void pipeline_check_commit_release(struct pipeline_check_commit *commit);
+/* Frees what is in the pool; false when nothing is. */
+bool pipeline_check_commit_drain(struct pipeline_check *check);
 /* Frees a commit that is in no list. */
 void pipeline_check_commit_free(struct pipeline_check_commit *commit);

@@ -8,15 +8,31 @@
  * the length of a batch when the request first touches it. A request that fails half way is cut
  * off at the marks, and its neighbours in the same commit do not notice.
  *
- * Failure modes: memory may run out at any append; arrays are grown before anything is changed,
- * and handing over allocates nothing, so that what was kept is also sent.
+ * A batch is begun behind one that has grown large, for the same partition: builders double, and a
+ * large one would have twice its memory, and three times while it moves.
+ *
+ * Failure modes: memory, or the check's budget of it, may run out at any append; arrays are grown
+ * before anything is changed, and handing over allocates nothing, so that what was kept is also
+ * sent.
  */
+
+/* Of an array that grows. */
+#define SLOTS_MIN 4u
+/* The largest block that a builder grows to, but for a single record that is larger. */
+#define BATCH_TARGET (1u << 20)
+/* A record's lengths and deltas, at the most (flow/batch.h). */
+#define RECORD_EXTRA 64u
 
 /* The pool keeps so many commits, each with so much memory at the most: enough for a stream of
  * requests of 1 MiB, and little for a server without work. */
 #define POOL_COMMITS_MAX 4u
 #define POOL_COMMIT_SLOTS_MAX 64u
 #define POOL_COMMIT_BYTES_MAX (4u << 20)
+
+static uint64_t slots_bytes(uint32_t count)
+{
+    return count * (uint64_t)(sizeof(struct pipeline_check_slot) + sizeof(struct flow_append));
+}
 
 /* Everything else of a commit is made when it is first needed, and kept for the next use. */
 static struct pipeline_check_commit *commit_new(struct pipeline_check *check)
@@ -32,6 +48,7 @@ static struct pipeline_check_commit *commit_new(struct pipeline_check *check)
 void pipeline_check_commit_free(struct pipeline_check_commit *commit)
 {
     ASSERT(list_empty(&commit->requests));
+    buf_budget_give(&commit->check->budget, slots_bytes(commit->slot_capacity));
     for (uint32_t i = 0; i < commit->slot_ready; i++) {
         flow_batch_builder_done(&commit->slots[i].builder);
         buf_done(&commit->slots[i].keys);
@@ -51,7 +68,7 @@ void pipeline_check_commit_free(struct pipeline_check_commit *commit)
 /* Two arrays of one length, which grow together; a half that has grown alone is not used. */
 static err_t grow_pair(void **a, size_t a_size, void **b, size_t b_size, uint32_t *capacity)
 {
-    uint32_t wanted = *capacity ? *capacity * 2 : 4;
+    uint32_t wanted = *capacity ? *capacity * 2 : SLOTS_MIN;
     void *grown = mem_realloc(*a, wanted, a_size);
     if (!grown)
         return err_make(ERR_MEMORY);
@@ -68,10 +85,17 @@ static err_t grow_slots(struct pipeline_check_commit *commit)
 {
     void *slots = commit->slots;
     void *appends = commit->appends;
+    struct buf_budget *budget = &commit->check->budget;
+    uint32_t before = commit->slot_capacity;
+    /* With ten thousand partitions they are megabytes themselves. */
+    if (!buf_budget_take(budget, slots_bytes(before ? before * 2 : SLOTS_MIN)))
+        return err_make(ERR_MEMORY);
     err_t err = grow_pair(&slots, sizeof(*commit->slots), &appends, sizeof(*commit->appends),
                           &commit->slot_capacity);
     commit->slots = slots;
     commit->appends = appends;
+    buf_budget_give(budget,
+                    slots_bytes(err_is_ok(err) ? before : before ? before * 2 : SLOTS_MIN));
     return err;
 }
 
@@ -134,6 +158,8 @@ static err_t add_slot(struct pipeline_check_commit *commit, const struct flow_in
         buf_init(&fresh->keys, 0);
         buf_init(&fresh->spans, 0);
         buf_init(&fresh->duplicates, 0);
+        fresh->builder.bytes.budget = &commit->check->budget;
+        fresh->keys.budget = &commit->check->budget;
         commit->slot_ready = commit->slot_count;
     }
     ASSERT(fresh->builder.record_count == 0);
@@ -146,12 +172,21 @@ static err_t add_slot(struct pipeline_check_commit *commit, const struct flow_in
     return err_ok();
 }
 
-/* The slot for `place`, marked for the current request. */
+/* True when the batch is to be another's than what a record of `size` bytes goes to. */
+static bool is_full(const struct pipeline_check_slot *slot, size_t size)
+{
+    const struct flow_batch_builder *builder = &slot->builder;
+    return builder->record_count > 0 && builder->bytes.size + size > BATCH_TARGET;
+}
+
+/* The slot for `place` that takes `size` bytes more, marked for the current request. */
 static err_t touch_slot(struct pipeline_check *check, struct flow_inlet_topic *topic,
-                        uint32_t place, struct pipeline_check_slot **out)
+                        uint32_t place, size_t size, struct pipeline_check_slot **out)
 {
     struct pipeline_check_commit *commit = check->open;
     ASSERT(place <= topic->partition_count);
+    if (topic->slot_at[place] && is_full(&commit->slots[topic->slot_at[place] - 1], size))
+        topic->slot_at[place] = 0;
     /* The table makes this one look for every record but the first of a place; a search over
      * thousands of partitions would cost more than the record itself. */
     if (!topic->slot_at[place]) {
@@ -206,7 +241,10 @@ err_t pipeline_check_commit_append(struct pipeline_check_pass *pass, uint32_t pl
     struct pipeline_check *check = pass->check;
     struct pipeline_check_commit *commit = check->open;
     struct pipeline_check_slot *slot;
-    TRY(touch_slot(check, pass->topic, place, &slot));
+    size_t size = RECORD_EXTRA + record->key.size + record->value.size + record->headers.size;
+    for (uint32_t i = 0; i < header_count; i++)
+        size += RECORD_EXTRA + headers[i].key.size + headers[i].value.size;
+    TRY(touch_slot(check, pass->topic, place, size, &slot));
     if (key) {
         TRY(add_key(pass, slot, key));
         commit->size += sizeof(*key);
@@ -372,6 +410,11 @@ void pipeline_check_commit_rollback(struct pipeline_check *check)
             rollback_slot(slot);
     }
     forget_places(commit, commit->mark_slot_count, commit->mark_part_count);
+    /* What it has grown to without being taken is what others may need. */
+    for (uint32_t i = commit->mark_slot_count; check->budget.refused && i < commit->slot_ready; i++) {
+        buf_done(&commit->slots[i].builder.bytes);
+        buf_done(&commit->slots[i].keys);
+    }
     commit->slot_count = commit->mark_slot_count;
     commit->part_count = commit->mark_part_count;
     commit->size = commit->mark_size;
@@ -543,7 +586,8 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
         /* All that were ever used, not only this time's: it is memory that is kept, whoever filled
          * it. */
         kept += commit->slots[i].builder.bytes.capacity + commit->slots[i].keys.capacity;
-    if (check->pool_count >= POOL_COMMITS_MAX || kept > POOL_COMMIT_BYTES_MAX ||
+    bool scarce = check->budget.used_bytes > check->budget.limit_bytes / 2;
+    if (check->pool_count >= POOL_COMMITS_MAX || kept > POOL_COMMIT_BYTES_MAX || scarce ||
         commit->slot_ready > POOL_COMMIT_SLOTS_MAX) {
         pipeline_check_commit_free(commit);
         return;
@@ -558,4 +602,14 @@ void pipeline_check_commit_release(struct pipeline_check_commit *commit)
     /* At the head: the one whose memory is warm is taken first. */
     list_add_head(&check->pool, &commit->link);
     check->pool_count++;
+}
+
+bool pipeline_check_commit_drain(struct pipeline_check *check)
+{
+    bool any = !list_empty(&check->pool);
+    ASSERT(any == (check->pool_count > 0));
+    for (struct list *link = list_pop(&check->pool); link; link = list_pop(&check->pool))
+        pipeline_check_commit_free(CONTAINER_OF(link, struct pipeline_check_commit, link));
+    check->pool_count = 0;
+    return any;
 }

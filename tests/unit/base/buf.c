@@ -291,6 +291,82 @@ static void consuming_takes_from_the_front(void **state)
     assert_holds(&b, "again");
 }
 
+static void buffers_take_no_more_than_their_budget(void **state)
+{
+    (void)state;
+    struct buf_budget budget = {.limit_bytes = 1000};
+    struct buf a = {.budget = &budget};
+    struct buf b = {.budget = &budget};
+    char bytes[600] = {0};
+    buf_add(&a, bytes, 200);
+    assert_int_equal(budget.used_bytes, 200);
+    buf_add(&b, bytes, 300);
+    assert_int_equal(budget.used_bytes, 500);
+    /* Twice as much is not there, and what is needed is not either: both blocks count. */
+    buf_add(&b, bytes, 201);
+    assert_false(buf_ok(&b));
+    assert_true(err_is(buf_error(&b), ERR_MEMORY));
+    assert_true(budget.refused);
+    assert_int_equal(budget.used_bytes, 500);
+    assert_int_equal(b.size, 300);
+    /* No more than is needed, where twice as much is not there. */
+    budget.refused = false;
+    buf_reset(&b);
+    buf_add(&b, bytes, 450);
+    assert_true(buf_ok(&b) && !budget.refused);
+    assert_int_equal(b.capacity, 450);
+    assert_int_equal(budget.used_bytes, 650);
+    buf_done(&b);
+    assert_int_equal(budget.used_bytes, 200);
+    buf_add(&b, bytes, 1);
+    assert_int_equal(budget.used_bytes, 264);
+    buf_done(&a);
+    buf_done(&b);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void a_failed_allocation_takes_nothing_of_the_budget(void **state)
+{
+    (void)state;
+    struct buf_budget budget = {.limit_bytes = 1000};
+    struct buf b = {.budget = &budget};
+    mem_fail_after(1);
+    buf_add_string(&b, "text");
+    mem_fail_after(0);
+    assert_false(buf_ok(&b) || budget.refused);
+    assert_int_equal(budget.used_bytes, 0);
+    buf_done(&b);
+    assert_true(buf_budget_take(NULL, UINT64_MAX));
+    buf_budget_give(NULL, 1);
+}
+
+static void trimming_gives_back_what_is_behind_the_content(void **state)
+{
+    (void)state;
+    struct buf_budget budget = {.limit_bytes = 1000};
+    struct buf b = {.budget = &budget};
+    buf_reserve(&b, 800);
+    buf_add_string(&b, "text");
+    buf_trim(&b);
+    assert_int_equal(b.capacity, 4);
+    assert_int_equal(budget.used_bytes, 4);
+    buf_trim(&b);
+    assert_slice(buf_slice(&b), "text");
+    mem_fail_after(1);
+    buf_reserve(&b, 100);
+    buf_reset(&b);
+    mem_fail_after(1);
+    b.size = 1;
+    buf_trim(&b);
+    mem_fail_after(0);
+    assert_int_equal(b.capacity, 4);
+    assert_int_equal(budget.used_bytes, 4);
+    b.size = 0;
+    buf_trim(&b);
+    assert_null(b.data);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +387,9 @@ int main(void)
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(any_bytes_become_a_json_string),
         cmocka_unit_test(consuming_takes_from_the_front),
+        cmocka_unit_test(buffers_take_no_more_than_their_budget),
+        cmocka_unit_test(a_failed_allocation_takes_nothing_of_the_budget),
+        cmocka_unit_test(trimming_gives_back_what_is_behind_the_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

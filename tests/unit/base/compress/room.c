@@ -56,6 +56,31 @@ static void a_result_may_have_its_limit_and_no_byte_more(void **state)
         }
 }
 
+/* Doubling 8 MiB takes 24 while both blocks are there. */
+static void a_result_within_a_budget_grows_to_nearly_all_of_it(void **state)
+{
+    (void)state;
+    struct buf_budget budget = {.limit_bytes = 18 << 20};
+    struct buf out = {.budget = &budget};
+    struct compress_result result = compress_begin(&out, 16 << 20);
+    samples_assert_code(compress_end(&result, fill(&result, 15 << 20)), ERR_OK);
+    assert_int_equal(out.size, 15 << 20);
+    assert_int_equal(budget.used_bytes, out.capacity);
+    buf_trim(&out);
+    assert_int_equal(budget.used_bytes, 15 << 20);
+    buf_done(&out);
+    /* Where not all of it is there, as much as is needed. */
+    budget.used_bytes = 8 << 20;
+    result = compress_begin(&out, 16 << 20);
+    samples_assert_code(compress_end(&result, fill(&result, 3 << 20)), ERR_OK);
+    buf_done(&out);
+    result = compress_begin(&out, 16 << 20);
+    samples_assert_code(compress_end(&result, fill(&result, 12 << 20)), ERR_MEMORY);
+    assert_true(budget.refused);
+    buf_done(&out);
+    assert_int_equal(budget.used_bytes, 8 << 20);
+}
+
 static void a_failure_takes_back_what_was_written(void **state)
 {
     (void)state;
@@ -88,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_that_cannot_be_had_latches_nothing),
         cmocka_unit_test(a_result_may_have_its_limit_and_no_byte_more),
+        cmocka_unit_test(a_result_within_a_budget_grows_to_nearly_all_of_it),
         cmocka_unit_test(a_failure_takes_back_what_was_written),
         cmocka_unit_test(memory_for_libraries_is_the_programs),
     };

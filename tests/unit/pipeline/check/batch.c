@@ -664,6 +664,7 @@ static void what_unpacks_to_more_than_a_request_takes_is_too_large(void **state)
     struct fixture f;
     struct pipeline_check_options options = fixture_options(&f);
     options.request_size_max = 1 << 20;
+    options.memory_bytes = 1 << 20;
     fixture_start(&f, &options);
     char *zeros = mem_zalloc(8 << 20, 1);
     memset(zeros, 'z', (8 << 20) - 1);

@@ -349,7 +349,7 @@ static void a_log_that_does_not_answer_makes_the_intake_busy(void **state)
     (void)state;
     struct fixture f;
     struct pipeline_check_options options = fixture_options(&f);
-    options.memory_bytes = 3 << 20;
+    options.memory_bytes = 4 << 20;
     fixture_start(&f, &options);
     f.hold = true;
     struct buf body = many_lines(1 << 20);
@@ -382,11 +382,12 @@ static void a_busy_answer_leaves_what_waits_in_the_open_commit(void **state)
     (void)state;
     struct fixture f;
     struct pipeline_check_options options = fixture_options(&f);
-    options.memory_bytes = 100;
+    options.memory_bytes = 8 << 10;
     fixture_start(&f, &options);
+    struct buf body = many_lines(8 << 10);
     struct sent a = line(&f, 'a', "events", "{\"n\":1}");
     struct sent b = line(&f, 'b', "events", "{\"n\":2}");
-    struct sent c = line(&f, 'c', "events", "{\"n\":3}");
+    struct sent c = fixture_request(&f, 'c', "events", NDJSON, buf_slice(&body));
     fixture_submit(&f, &a);
     fixture_submit(&f, &b);
     fixture_submit(&f, &c);
@@ -399,6 +400,40 @@ static void a_busy_answer_leaves_what_waits_in_the_open_commit(void **state)
     assert_seen(&f, 1, EVENTS, "{\"n\":2}");
     assert_int_equal(f.counts[EVENTS].received, 2);
     assert_answered(&f, "abc");
+    /* Alone it does not find room either, and never will. */
+    struct sent d = fixture_request(&f, 'd', "events", NDJSON, buf_slice(&body));
+    fixture_submit(&f, &d);
+    fixture_run(&f);
+    assert_failed_with(&d, "TOO_LARGE");
+    struct sent e = line(&f, 'e', "events", "{\"n\":5}");
+    fixture_submit(&f, &e);
+    fixture_run(&f);
+    assert_counts(&e, 1, 0, 0);
+    assert_int_equal(f.counts[EVENTS].received, 3);
+    buf_done(&body);
+    fixture_done(&f);
+}
+
+/* What others had is kept for those that come, but not from those that need it. */
+static void memory_of_the_pool_is_there_for_whoever_needs_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pipeline_check_options options = fixture_options(&f);
+    options.memory_bytes = 4 << 20;
+    fixture_start(&f, &options);
+    struct buf small = many_lines(900 << 10);
+    struct buf large = many_lines(2800 << 10);
+    const struct buf *bodies[] = {&small, &large, &small, &large};
+    for (size_t i = 0; i < 4; i++) {
+        struct sent s = fixture_request(&f, 'a', "events", NDJSON, buf_slice(bodies[i]));
+        fixture_submit(&f, &s);
+        assert_in_range(f.check->budget.used_bytes, 1, 4 << 20);
+        fixture_run(&f);
+        assert_counts(&s, bodies[i]->size / 1000, 0, 0);
+    }
+    buf_done(&small);
+    buf_done(&large);
     fixture_done(&f);
 }
 
@@ -598,6 +633,7 @@ int main(void)
         cmocka_unit_test(short_broken_lines_do_not_grow_without_end),
         cmocka_unit_test(a_log_that_does_not_answer_makes_the_intake_busy),
         cmocka_unit_test(a_busy_answer_leaves_what_waits_in_the_open_commit),
+        cmocka_unit_test(memory_of_the_pool_is_there_for_whoever_needs_it),
         cmocka_unit_test(any_failed_allocation_fails_one_request_whole),
         cmocka_unit_test(keys_are_handed_over_with_their_records),
         cmocka_unit_test(duplicates_are_answered_to_whose_they_are),

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include <sys/mman.h>
+#include <sys/types.h>
 
 #include "base/assert.h"
 
@@ -103,6 +104,22 @@ char *mem_string(const void *data, size_t size)
 void mem_free(void *ptr)
 {
     free(ptr);
+}
+
+/* jemalloc's, where that is linked (jemalloc(3)). */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size)
+    __attribute__((weak));
+
+void mem_return_at_once(void)
+{
+    /* Of arenas to come, and of the one that there is before there are threads. */
+    static const char *const names[] = {"arenas.dirty_decay_ms", "arenas.muzzy_decay_ms",
+                                        "arena.0.dirty_decay_ms", "arena.0.muzzy_decay_ms"};
+    ssize_t decay_ms = 0;
+    for (size_t i = 0; mallctl && i < sizeof(names) / sizeof(names[0]); i++) {
+        int failed = mallctl(names[i], NULL, NULL, &decay_ms, sizeof(decay_ms));
+        ASSERT(failed == 0);
+    }
 }
 
 void mem_fail_after(uint64_t n)

@@ -26,6 +26,10 @@ char *mem_string(const void *data, size_t size);
 /* Frees `ptr`; NULL is fine. */
 void mem_free(void *ptr);
 
+/* From here on freed memory goes back to the system at once and is not kept for the next who asks,
+ * as far as the allocator can: slower, for those who have little. Before threads are made. */
+void mem_return_at_once(void);
+
 /* Tests only: the `n`-th allocation from here (1 is the next) fails, once; 0 turns it off. */
 void mem_fail_after(uint64_t n);
 /* Tests only: allocations made since the last mem_fail_after. */

@@ -344,13 +344,13 @@ err_t log_compose_begin(struct log *log, struct log_frame *frame, uint64_t paylo
     uint64_t size = log_frame_disk_size(payload_size);
     /* A commit larger than a frame is meant to be has memory of its own, and is not kept for
      * readers: a few of them would push everything else out of the ring. */
-    if (size > LOG_FRAME_SIZE_TARGET) {
+    if (size > log->tail.frame_size) {
         frame->own = mem_alloc_aligned(IO_BLOCK, (size_t)size);
         if (!frame->own)
             return err_make(ERR_MEMORY);
         frame->data = frame->own;
     } else {
-        size = LOG_FRAME_SIZE_TARGET;
+        size = log->tail.frame_size;
         frame->data = log_tail_reserve(&log->tail, size);
     }
     frame->capacity = size - LOG_FRAME_HEADER_SIZE;

@@ -31,6 +31,8 @@ struct log_options {
     uint64_t wal_limit_bytes;
     uint64_t wal_file_size;  /* 0: chosen from the limit */
     uint64_t tail_bytes;     /* memory for the newest frames */
+    uint64_t large_bytes;    /* memory for frames larger than a quarter of that (or 4 MiB), which
+                                one of them alone may pass; 0: no limit */
     uint64_t index_bytes;    /* memory for the index; over it intake gets ERR_LOG_FULL */
     bool early_answers;      /* durability: interval */
     uint64_t early_delay_ms; /* answers at most so long before the flush */

@@ -33,7 +33,7 @@ struct log_frame {
     struct io_job job;
     struct log *log;
     uint8_t *data;     /* header and payload; in the tail's ring, or `own` */
-    uint8_t *own;      /* of a frame over LOG_FRAME_SIZE_TARGET */
+    uint8_t *own;      /* of a frame that is too large for that */
     uint64_t capacity; /* of payload */
     uint64_t payload_size;
     uint64_t disk_size;

@@ -131,6 +131,19 @@ static bool must_wait_for_keys(struct log *log, struct flow_commit *commit)
     return log_probe_must_wait(log, commit);
 }
 
+/* Frames that are too large for the tail's ring have memory of their own: one at a time, where there
+ * is not enough for two. */
+static bool must_wait_for_memory(const struct log *log, uint64_t size)
+{
+    const struct log_frame *before = log->flushing;
+    uint64_t limit = log->options.large_bytes;
+    ASSERT(size > 0);
+    if (log->open || !before || !before->own || limit == 0)
+        return false;
+    uint64_t wanted = log_frame_disk_size(size);
+    return wanted > log->tail.frame_size && before->disk_size + wanted > limit;
+}
+
 /* True when the commit must wait for a flush, for a file or for keys to be read. */
 static bool must_wait(struct log *log, struct flow_commit *commit, uint64_t size, enum room room)
 {
@@ -139,7 +152,7 @@ static bool must_wait(struct log *log, struct flow_commit *commit, uint64_t size
     bool control_in_flight =
         (log->flushing && log->flushing->control) || (log->open && log->open->control);
     return !fits || room == ROOM_WAIT || (log_compose_is_control(commit) && control_in_flight) ||
-           must_wait_for_keys(log, commit);
+           must_wait_for_memory(log, size) || must_wait_for_keys(log, commit);
 }
 
 static err_t add_to_open(struct log *log, struct flow_commit *commit, uint64_t size, bool *waits)

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "io/disk.h"
+#include "log/frame.h"
 
 /*
  * A ring of bytes in which frames are composed, written from, and then kept for readers until the
@@ -19,6 +20,9 @@ err_t log_tail_init(struct log_tail *tail, uint64_t size)
     ASSERT(size >= LOG_TAIL_SIZE_MIN);
     *tail = (struct log_tail){.size = size / IO_BLOCK * IO_BLOCK};
     tail->capacity = (size_t)(tail->size / IO_BLOCK);
+    tail->frame_size = tail->size / 4 / IO_BLOCK * IO_BLOCK;
+    if (tail->frame_size > LOG_FRAME_SIZE_TARGET)
+        tail->frame_size = LOG_FRAME_SIZE_TARGET;
     tail->data = mem_alloc_aligned(IO_BLOCK, (size_t)tail->size);
     tail->frames = mem_zalloc(tail->capacity, sizeof *tail->frames);
     if (tail->data && tail->frames)

@@ -10,9 +10,9 @@
 #include "base/err.h"
 #include "log/state.h"
 
-/* Frames of up to LOG_FRAME_SIZE_TARGET go through the ring: one being flushed, one being
- * composed, and what wrapping wastes must fit. */
-#define LOG_TAIL_SIZE_MIN (UINT64_C(16) << 20)
+/* Frames of up to a quarter of the ring go through it: one being flushed, one being composed, and
+ * what wrapping wastes must fit. */
+#define LOG_TAIL_SIZE_MIN (UINT64_C(4) << 20)
 
 struct log_tail_frame {
     struct log_position position;
@@ -23,6 +23,7 @@ struct log_tail_frame {
 struct log_tail {
     uint8_t *data;
     uint64_t size;
+    uint64_t frame_size;           /* that frames are meant to have */
     uint64_t head;                 /* where the next frame is composed */
     struct log_tail_frame *frames; /* circular; oldest at `first` */
     size_t capacity;
@@ -30,7 +31,8 @@ struct log_tail {
     size_t count;
 };
 
-/* `size` is at least LOG_TAIL_SIZE_MIN. Memory is touched as it is used. */
+/* `size` is at least LOG_TAIL_SIZE_MIN. Memory is touched as it is used. Below four times
+ * LOG_FRAME_SIZE_TARGET, frames are meant to be smaller. */
 err_t log_tail_init(struct log_tail *tail, uint64_t size);
 void log_tail_done(struct log_tail *tail);
 /* `size` contiguous bytes at the head, on a block; the frames that lay there are gone. The same

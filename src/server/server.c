@@ -16,21 +16,9 @@
  * closed again by a start; the admin door before it can be. Stopping is in stop.c.
  */
 
-/* memory_limit by name: what bodies, batches under way, the tail and the index may take. Three
- * quarters; the rest is for connections, sinks, snapshots and what the allocator holds back. */
-#define SHARE_BODIES 4u
-#define SHARE_BATCHES 4u
-#define SHARE_TAIL 8u
-#define SHARE_FETCHES 16u
-#define SHARE_INDEX 8u
-#define REQUEST_SIZE_MAX (UINT64_C(64) << 20)
-/* Sinks that keep up read from the tail: too small, and they read the disk; beyond 64 MiB it only
- * holds what nobody reads twice. */
-#define TAIL_MIN (UINT64_C(16) << 20)
-#define TAIL_MAX (UINT64_C(64) << 20)
+/* Below it freed memory goes back at once: what allocators keep is a large part of so little. */
+#define SCARCE_BYTES (UINT64_C(256) << 20)
 #define ADMIN_EXPORTERS 5u
-/* Letters that are being redriven and not answered; what is over waits in its queue. */
-#define REDRIVE_BYTES (UINT64_C(16) << 20)
 
 /* On standard error in the form of a compiler's, before there is a log to write to. */
 static void print_messages(const struct control_messages *messages)
@@ -63,9 +51,22 @@ static err_t load_config(struct server *server, const char *file)
     return err;
 }
 
+static void divide_memory(struct server *server)
+{
+    const struct control_config *config = server->config;
+    server_memory_divide(config, io_uv_cpu_count(), &server->memory);
+    if (config->memory_limit < SCARCE_BYTES)
+        mem_return_at_once();
+    if (server->memory.body_bytes_max < config->intake.body_bytes_max)
+        logger_write(&server->logger.logger, LOG_LEVEL_WARNING, "body_limit_lowered",
+                     "memory_limit has room for bodies of %llu bytes, intake.body_limit is %llu",
+                     (unsigned long long)server->memory.body_bytes_max,
+                     (unsigned long long)config->intake.body_bytes_max);
+}
+
 static err_t new_threads(struct server *server)
 {
-    size_t count = server->config->loops ? server->config->loops : io_uv_cpu_count();
+    size_t count = server->memory.loop_count;
     server->intakes = mem_zalloc(count, sizeof *server->intakes);
     if (!server->intakes)
         return err_make(ERR_MEMORY);
@@ -82,15 +83,6 @@ static err_t new_threads(struct server *server)
     return io_uv_worker_new("reader", &server->reader);
 }
 
-static uint64_t tail_bytes(uint64_t memory_limit)
-{
-    uint64_t bytes = memory_limit / SHARE_TAIL;
-    /* The ring has to take frames while others are flushed, whatever the limit; beyond the upper
-     * bound readers that are behind read from the disk as well. */
-    bytes = bytes < TAIL_MIN ? TAIL_MIN : bytes;
-    return bytes > TAIL_MAX ? TAIL_MAX : bytes;
-}
-
 static err_t open_log(struct server *server, struct err_text *why)
 {
     const struct control_config *config = server->config;
@@ -105,8 +97,9 @@ static err_t open_log(struct server *server, struct err_text *why)
         .logger = &server->logger.logger,
         .data_directory = config->data_dir,
         .wal_limit_bytes = config->wal_limit,
-        .tail_bytes = tail_bytes(config->memory_limit),
-        .index_bytes = config->memory_limit / SHARE_INDEX,
+        .tail_bytes = server->memory.tail_bytes,
+        .large_bytes = server->memory.large_bytes,
+        .index_bytes = server->memory.index_bytes,
         .early_answers = config->durability.mode == CONTROL_CONFIG_INTERVAL,
         .early_delay_ms = config->durability.max_delay_ms,
         .early_bytes = config->durability.max_bytes,
@@ -129,7 +122,7 @@ static err_t open_log(struct server *server, struct err_text *why)
 static uint64_t request_size_max(const struct server *server)
 {
     uint64_t bytes = log_commit_size_max(server->log) - PIPELINE_CHECK_COMMIT_TARGET;
-    return bytes < REQUEST_SIZE_MAX ? bytes : REQUEST_SIZE_MAX;
+    return bytes < server->memory.request_bytes_max ? bytes : server->memory.request_bytes_max;
 }
 
 /* What a check needs beside its loop and its memory. */
@@ -152,7 +145,7 @@ static err_t new_redrive(struct server *server, const struct pipeline_check_topi
 {
     struct pipeline_check_options options = check_options(server, topics, topic_count);
     options.loop = server->control;
-    options.memory_bytes = REDRIVE_BYTES;
+    options.memory_bytes = server->memory.redrive_bytes;
     TRY(pipeline_check_new(&options, &server->redrive_check, why));
     return sources_redrive_new(
         &(struct sources_redrive_options){.loop = server->control,
@@ -180,11 +173,6 @@ static err_t give_sinks(struct server *server)
 static err_t new_checks(struct server *server, const struct pipeline_check_topic *topics,
                         size_t topic_count, struct err_text *why)
 {
-    const struct control_config *config = server->config;
-    uint64_t bodies = config->memory_limit / SHARE_BODIES / server->intake_count;
-    /* Credit that one whole body does not fit would refuse it for ever. */
-    uint64_t least = config->intake.body_bytes_max;
-    uint64_t batches = config->memory_limit / SHARE_BATCHES / server->intake_count;
     struct pipeline_check **checks =
         mem_zalloc(server->intake_count + 1, sizeof(struct pipeline_check *));
     if (!checks)
@@ -195,12 +183,8 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
         struct server_intake *intake = &server->intakes[i];
         struct pipeline_check_options options = check_options(server, topics, topic_count);
         options.loop = intake->loop;
-        /* What a request grows to was not reserved: that is held to what all may have under way,
-         * which has room for a whole body, whose records take more there. */
-        options.memory_bytes = batches < 2 * least ? 2 * least : batches;
-        if (options.request_size_max > options.memory_bytes)
-            options.request_size_max = options.memory_bytes;
-        flow_credit_init(&intake->credit, "bodies", bodies < least ? least : bodies);
+        options.memory_bytes = server->memory.batches_bytes;
+        flow_credit_init(&intake->credit, "bodies", server->memory.bodies_bytes);
         err = pipeline_check_new(&options, &intake->check, why);
         checks[i] = intake->check;
     }
@@ -214,9 +198,13 @@ static err_t new_checks(struct server *server, const struct pipeline_check_topic
 
 static err_t new_intake(struct server *server)
 {
+    struct net_http_limits limits;
     struct sources_http_loop *loops = mem_zalloc(server->intake_count, sizeof *loops);
     if (!loops)
         return err_make(ERR_MEMORY);
+    net_http_limits_init(&limits);
+    if (limits.held_bytes_max > server->memory.http_held_bytes)
+        limits.held_bytes_max = (size_t)server->memory.http_held_bytes;
     for (size_t i = 0; i < server->intake_count; i++)
         loops[i] = (struct sources_http_loop){
             .loop = server->intakes[i].loop,
@@ -227,7 +215,8 @@ static err_t new_intake(struct server *server)
         &(struct sources_http_options){.address = server->config->intake.listen,
                                        .loops = loops,
                                        .loop_count = server->intake_count,
-                                       .body_max = server->config->intake.body_bytes_max},
+                                       .body_max = server->memory.body_bytes_max,
+                                       .limits = &limits},
         &server->http);
     mem_free(loops);
     return err;
@@ -236,15 +225,21 @@ static err_t new_intake(struct server *server)
 static err_t new_kafka(struct server *server)
 {
     const struct control_config *config = server->config;
+    struct net_kafka_limits limits;
     struct serve_kafka_loop *loops = mem_zalloc(server->intake_count, sizeof *loops);
     if (!loops)
         return err_make(ERR_MEMORY);
+    net_kafka_limits_init(&limits);
+    if (limits.held_bytes_max > server->memory.kafka_held_bytes)
+        limits.held_bytes_max = (size_t)server->memory.kafka_held_bytes;
+    if (limits.request_size_max > server->memory.bodies_bytes)
+        limits.request_size_max = (uint32_t)server->memory.bodies_bytes;
     for (size_t i = 0; i < server->intake_count; i++)
         loops[i] = (struct serve_kafka_loop){
             .loop = server->intakes[i].loop,
             .inlet = pipeline_check_inlet(server->intakes[i].check),
             .credit = &server->intakes[i].credit,
-            .fetch_bytes_max = config->memory_limit / SHARE_FETCHES / server->intake_count,
+            .fetch_bytes_max = server->memory.fetch_bytes,
             .tls = server->intakes[i].kafka_tls,
         };
     bool closed =
@@ -260,6 +255,7 @@ static err_t new_kafka(struct server *server)
         .message_bytes_max = SIZE_MAX,
         .loops = loops,
         .loop_count = server->intake_count,
+        .limits = &limits,
         .users = config->kafka.sasl.enabled ? server->users : NULL,
         .plain = closed,
     };
@@ -425,6 +421,7 @@ static err_t start(struct server *server, const struct server_options *options,
                    struct err_text *why)
 {
     TRY(load_config(server, options->config_file));
+    divide_memory(server);
     TRY(server_faults_wrap(server->host, &server->disk, why));
     /* Ten thousand connections, and most systems start us with 1,024 descriptors. */
     io_uv_raise_file_limit();

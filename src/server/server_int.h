@@ -13,6 +13,7 @@
 #include "pipeline/check/check.h"
 #include "serve/kafka/kafka.h"
 #include "server/logline.h"
+#include "server/memory.h"
 #include "server/process.h"
 #include "server/server.h"
 #include "sinks/runner.h"
@@ -43,6 +44,7 @@ struct server {
     struct control_config *config;
     struct control_catalog *catalog;
     struct server_logger logger;
+    struct server_memory memory;
 
     struct io_loop *control;
     struct io_loop *sequencer;

@@ -81,7 +81,7 @@ void world_init(struct world *w, uint64_t seed, bool trace)
         .data_directory = DIRECTORY,
         .wal_limit_bytes = UINT64_C(64) << 20,
         .wal_file_size = UINT64_C(1) << 20,
-        .tail_bytes = LOG_TAIL_SIZE_MIN,
+        .tail_bytes = 4 * LOG_FRAME_SIZE_TARGET,
         .index_bytes = UINT64_C(64) << 20,
     };
     w->value_size_max = 200;

@@ -21,6 +21,13 @@
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
+#define MEMORY_MIN (32 * MIB)
+/* The default of body_limit: one that is not larger becomes less where there is no room for it. */
+#define BODY_BYTES (8 * MIB)
+/* Of memory_limit, the share of bodies on all loops is one part, and that of the records of one
+ * request (server/memory.h) a little more than another. */
+#define BODIES_PART 8u
+#define REQUEST_PART 11u
 #define SECOND UINT64_C(1000)
 
 #define ALLOW_OPEN_HELP                                                                            \
@@ -201,8 +208,11 @@ const struct option control_config_options[] = {
     {.name = "memory_limit",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_config, memory_limit),
-     .min = 32 * MIB,
-     .help = "What the server may hold in memory. Half of the machine's or cgroup's by default."},
+     .min = MEMORY_MIN,
+     .help = "What the server may hold in memory beside its code. Half of the machine's or "
+             "cgroup's by default. At least 32MiB a loop where `loops` is given, 8 times "
+             "`body_limit` a loop and 11 times in all where that is more than 8MiB; a smaller "
+             "`body_limit` becomes less where there is no room for it."},
     {.name = "wal_limit",
      .type = OPTION_SIZE,
      .offset = offsetof(struct control_config, wal_limit),
@@ -369,9 +379,35 @@ static void check_tls(const struct loader *l)
         control_config_node_error(node, l->report, "expected `cert` and `key` beside `client_ca`");
 }
 
+/* What each loop and each request is promised has to be there. */
+static void check_memory(const struct loader *l)
+{
+    const struct control_config *c = l->config;
+    uint64_t body = c->intake.body_bytes_max;
+    uint64_t loops = c->loops > 0 ? c->loops : 1;
+    bool large = body > BODY_BYTES;
+    uint64_t needed = BODIES_PART * loops * (large ? body : CONTROL_CONFIG_LOOP_BODY_MIN);
+    if (large && needed < REQUEST_PART * body)
+        needed = REQUEST_PART * body;
+    if (c->memory_limit == 0 || c->memory_limit >= needed)
+        return;
+    const struct control_config_node *node = node_at(l, "memory_limit", NULL);
+    if (node == l->root)
+        node = large ? node_at(l, "intake", "body_limit") : node_at(l, "loops", NULL);
+    control_config_node_error(node, l->report,
+                              "memory_limit is %lluMiB, and bodies of up to %lluMiB on %llu "
+                              "loop%s need at least %lluMiB",
+                              (unsigned long long)(c->memory_limit / MIB),
+                              (unsigned long long)((large ? body : CONTROL_CONFIG_LOOP_BODY_MIN) /
+                                                   MIB),
+                              (unsigned long long)loops, loops == 1 ? "" : "s",
+                              (unsigned long long)((needed + MIB - 1) / MIB));
+}
+
 static void check_limits(const struct loader *l)
 {
     const struct control_config *c = l->config;
+    check_memory(l);
     /* What was refused is still 0, and not worth a second message. */
     bool body_known = c->intake.body_bytes_max > 0;
     /* A request is one frame, and the files of the log get smaller with wal_limit: a body that fits
@@ -488,7 +524,8 @@ static void decode(struct loader *l)
     control_config_decode(&decoder, l->root, &part, 1);
     if (config->memory_limit == 0)
         /* The rest is the page cache's and the allocator's slack. */
-        config->memory_limit = l->host->memory_bytes / 2;
+        config->memory_limit =
+            l->host->memory_bytes / 2 < MEMORY_MIN ? MEMORY_MIN : l->host->memory_bytes / 2;
     control_config_sinks(&decoder, l->host->sink_types, config);
     find_contracts(l);
     /* Rules over several fields make sense only of a file that could be read; all else has its

@@ -12,6 +12,9 @@
 #include "control/sink_type.h"
 #include "io/disk.h"
 
+/* A loop that has no room for a body of this size is of no use; server/memory.h divides. */
+#define CONTROL_CONFIG_LOOP_BODY_MIN (UINT64_C(4) << 20)
+
 struct control_config_node;
 
 enum control_config_durability_mode {

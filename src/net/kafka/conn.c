@@ -126,6 +126,7 @@ void net_kafka_conn_check_free(struct net_kafka_conn *conn)
     if (conn->state != CONN_CLOSED || conn->net.tcp || conn->net.request_count > 0)
         return;
     server->handler->on_close(server->owner, conn->session);
+    server->held_bytes -= conn->held.size;
     buf_done(&conn->held);
     net_server_drop(&conn->net);
     mem_free(conn);
@@ -215,7 +216,9 @@ static void process(struct net_kafka_conn *conn, struct slice in)
             take_size(conn, &in);
     if (conn->state >= CONN_DONE)
         return;
+    size_t before = conn->held.size;
     buf_add_slice(&conn->held, in);
+    conn->server->held_bytes += conn->held.size - before;
     if (!buf_ok(&conn->held))
         refuse(conn);
 }
@@ -225,6 +228,7 @@ void net_kafka_conn_resume(struct net_kafka_conn *conn)
     if (conn->held.size && (conn->state == CONN_SIZE || conn->state == CONN_READ)) {
         struct buf held = conn->held;
         conn->held = (struct buf){0};
+        conn->server->held_bytes -= held.size;
         process(conn, buf_slice(&held));
         buf_done(&held);
     }
@@ -246,10 +250,14 @@ static struct io_room on_room(void *owner)
     if (conn->direct)
         return (struct io_room){request->bytes.data + request->bytes.size,
                                 left < DIRECT_MAX ? left : DIRECT_MAX};
-    size_t size = conn->server->limits.net.read_size;
-    if (conn->large && size > FRONT_SIZE)
+    struct net_kafka_server *server = conn->server;
+    size_t size = server->limits.net.read_size;
+    /* Behind a request that has to wait all of a read is held: of thousands of connections that is
+     * more than their requests may take. */
+    bool scarce = server->held_bytes >= server->limits.held_bytes_max;
+    if ((conn->large || scarce) && size > FRONT_SIZE)
         size = FRONT_SIZE;
-    return (struct io_room){conn->server->buffer, size};
+    return (struct io_room){server->buffer, size};
 }
 
 static void on_read(void *owner, size_t size)

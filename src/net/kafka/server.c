@@ -22,6 +22,7 @@ void net_kafka_limits_init(struct net_kafka_limits *limits)
                 .pressed_ms = 60000,
                 .write_ms = 30000},
         .request_size_max = 100u << 20,
+        .held_bytes_max = 4u << 20,
     };
 }
 

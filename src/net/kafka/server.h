@@ -26,6 +26,8 @@ struct net_kafka_request;
 struct net_kafka_limits {
     struct net_limits net;     /* what is over them is closed; idle_ms as connections.max.idle.ms */
     uint32_t request_size_max; /* 100 MiB, as Kafka's socket.request.max.bytes; over it: closed */
+    size_t held_bytes_max;     /* 4 MiB: read behind requests that have to wait, over all
+                                  connections; then little is read at a time */
 };
 
 /* Sets the defaults. */

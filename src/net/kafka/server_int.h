@@ -57,6 +57,7 @@ struct net_kafka_server {
     struct net_kafka_limits limits;
     const struct net_kafka_handler *handler;
     void *owner;
+    uint64_t held_bytes; /* of all connections */
     struct net_kafka_counters counters;
     uint8_t buffer[];
 };

@@ -18,11 +18,19 @@
  * new in them is told. Reading begins behind the last one that had something, so that none is last
  * for ever.
  *
- * Failure modes: each partition has its own error. What many clients fetch and do not take from us
- * is memory that is gone for the others: over a limit they get nothing and are told to come later.
+ * Failure modes: each partition has its own error. What is fetched at once, and what clients do not
+ * take from us, is memory that is gone for the others: a round begins with room for all that it may
+ * need, and gives it back; over a limit clients get nothing and are told to come later. Between two
+ * rounds nothing is held.
  */
 
 #define BUSY_MS 100
+/* What a round reads is there so many times at once: with the log, gathered, in the answer. */
+#define ROUND_COPIES 3u
+/* One round takes so much of what is left at the most, so that others find something too; but room
+ * for a batch of usual size, if there is that. */
+#define ROUND_SHARE 2u
+#define ROUND_MIN ((uint64_t)1 << 20)
 /* Longest that a client waits for records, whatever it asks for; it asks again then. */
 #define WAIT_MS_MAX 60000
 /* What a watch has the log hold to measure it. */
@@ -65,7 +73,9 @@ struct fetching {
     int32_t session_id; /* 0: none */
     int32_t session_epoch;
     bool incremental;
-    size_t size_max;
+    size_t size_max; /* as the client allows */
+    size_t room;     /* of that, in this round */
+    uint64_t reserved_bytes;
     struct buf data;
     struct flow_read read;
     bool failed; /* a partition has an error: the client is to know at once */
@@ -130,6 +140,38 @@ static void gather(struct fetching *f, const struct buf *data)
     }
 }
 
+/* Room for a round: what is read, as often as it is there. False when there is none. */
+static bool take_room(struct fetching *f)
+{
+    struct serve_kafka_door *door = f->call->door;
+    uint64_t unsent = net_kafka_server_counters(door->server)->bytes_unsent;
+    uint64_t left = door->fetch_bytes_max - door->fetch_bytes;
+    ASSERT(f->reserved_bytes == 0 && door->fetch_bytes <= door->fetch_bytes_max);
+    uint64_t least = ROUND_COPIES * ROUND_MIN;
+    if (least > door->fetch_bytes_max)
+        least = door->fetch_bytes_max;
+    /* Answers that come of rounds under way go there as well. */
+    uint64_t unsent_max = door->fetch_bytes_max - door->fetch_bytes_max / ROUND_COPIES;
+    if (unsent >= unsent_max || left < least)
+        return false;
+    uint64_t most = left / ROUND_SHARE < least ? least : left / ROUND_SHARE;
+    uint64_t wanted = (uint64_t)f->size_max * ROUND_COPIES;
+    wanted = wanted < least ? least : wanted;
+    f->reserved_bytes = wanted < most ? wanted : most;
+    f->room = f->size_max;
+    if (f->room > f->reserved_bytes / ROUND_COPIES)
+        f->room = (size_t)(f->reserved_bytes / ROUND_COPIES);
+    door->fetch_bytes += f->reserved_bytes;
+    return true;
+}
+
+static void give_room(struct fetching *f)
+{
+    ASSERT(f->call->door->fetch_bytes >= f->reserved_bytes);
+    f->call->door->fetch_bytes -= f->reserved_bytes;
+    f->reserved_bytes = 0;
+}
+
 static void answer(struct fetching *f)
 {
     struct serve_kafka_call *call = f->call;
@@ -137,7 +179,6 @@ static void answer(struct fetching *f)
     struct serve_kafka_fetch_session *session =
         serve_kafka_fetch_session_of(call, f->session_id, f->session_epoch);
     io_timer_stop(call->door->loop, &f->timer);
-    call->door->fetch_bytes -= data.size;
     f->response.session_id = f->session_id;
     if (f->session_id != 0 && !session) {
         /* A request that came behind this one has changed it: what is new cannot be said. */
@@ -150,6 +191,7 @@ static void answer(struct fetching *f)
                 session->first = (f->first + i + 1) % f->part_count;
     }
     call->answer_size = data.size;
+    give_room(f);
     /* The arena ends in there, and `f` with it. */
     serve_kafka_reply(call, &f->response);
     buf_done(&data);
@@ -240,6 +282,14 @@ static void time_is_up(struct io_timer *timer)
         cancel_watches(f);
 }
 
+static void drop_data(struct fetching *f)
+{
+    buf_done(&f->data);
+    for (uint32_t i = 0; i < f->part_count; i++)
+        f->parts[i].data_size = 0;
+    give_room(f);
+}
+
 /* False when there is nothing to watch, or no memory to do it. */
 static bool begin_wait(struct fetching *f)
 {
@@ -259,7 +309,9 @@ static bool begin_wait(struct fetching *f)
                        (uint64_t)(wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX) * IO_MS);
     }
     f->woken = false;
+    /* Held for as long as a client likes to wait, it would be nobody else's: it is read again. */
     f->seen = f->data.size;
+    drop_data(f);
     f->watching = f->part_count;
     list_add_tail(&door->polls, &f->call->poll_link);
     for (uint32_t i = 0; i < f->part_count; i++)
@@ -279,7 +331,7 @@ static void end_round(struct fetching *f)
 /* How much more of the partition finds room. */
 static size_t room_for(const struct fetching *f, const struct part *part)
 {
-    size_t left = f->data.size < f->size_max ? f->size_max - f->data.size : 0;
+    size_t left = f->data.size < f->room ? f->room - f->data.size : 0;
     size_t part_left = part->data_size < part->size_max ? part->size_max - part->data_size : 0;
     return part_left < left ? part_left : left;
 }
@@ -328,9 +380,7 @@ static bool keep_batches(struct fetching *f, struct part *part)
         fail(f, part, SERVE_KAFKA_KAFKA_STORAGE_ERROR);
         return false;
     }
-    size_t size = f->data.size - before;
-    f->call->door->fetch_bytes += size;
-    part->data_size += size;
+    part->data_size += f->data.size - before;
     part->next_offset = f->read.next_offset;
     /* Behind those that it can read it is told by the next fetch. */
     if (count < f->read.batch_count && !f->full && part->data_size == 0)
@@ -374,7 +424,7 @@ static void read_next(struct fetching *f)
     while (f->at < f->part_count && turn_of(f)->topic_id == 0)
         f->at++;
     /* What finds no room is at the front the next time, if the client does as Kafka's does. */
-    if (f->at == f->part_count || f->data.size >= f->size_max) {
+    if (f->at == f->part_count || f->data.size >= f->room) {
         end_round(f);
         return;
     }
@@ -395,9 +445,7 @@ static void read_next(struct fetching *f)
 
 static void begin_round(struct fetching *f)
 {
-    struct serve_kafka_door *door = f->call->door;
-    door->fetch_bytes -= f->data.size;
-    buf_reset(&f->data);
+    ASSERT(f->data.size == 0 && f->reserved_bytes == 0);
     f->at = 0;
     f->full = false;
     for (uint32_t i = 0; i < f->part_count; i++) {
@@ -405,8 +453,7 @@ static void begin_round(struct fetching *f)
         f->parts[i].data_size = 0;
         f->parts[i].read = false;
     }
-    uint64_t held = door->fetch_bytes + net_kafka_server_counters(door->server)->bytes_unsent;
-    if (held >= door->fetch_bytes_max) {
+    if (!take_room(f)) {
         f->response.throttle_time_ms = BUSY_MS;
         answer(f);
         return;
@@ -533,7 +580,7 @@ static struct fetching *begin(struct serve_kafka_call *call,
         return NULL;
     call->work = f;
     f->call = call;
-    f->size_max = positive(request->max_bytes);
+    f->room = f->size_max = positive(request->max_bytes);
     if (f->size_max > SERVE_KAFKA_FETCH_BYTES_MAX)
         f->size_max = SERVE_KAFKA_FETCH_BYTES_MAX;
     f->incremental = request->session_epoch > 0;

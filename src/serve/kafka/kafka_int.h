@@ -108,9 +108,9 @@ struct serve_kafka_door {
     struct serve_kafka_view view;
     struct list polls;        /* calls that wait for records */
     uint64_t call_bytes;      /* what calls take that are larger than usual, or wait */
-    uint64_t fetch_bytes;     /* batches in answers that are being made */
-    uint64_t fetch_bytes_max; /* of those, and of answers that the peers have not taken; and of
-                                 call_bytes */
+    uint64_t fetch_bytes;     /* reserved for what is being fetched */
+    uint64_t fetch_bytes_max; /* of those; of answers that the peers have not taken, at which nothing
+                                 more is fetched; and of call_bytes */
     struct list fetch_sessions;
     int32_t fetch_session_id; /* the last */
     uint64_t fetch_session_bytes;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "log/tail.h"
 
+#define TAIL_SIZE (UINT64_C(16) << 20)
 #define FRAME (UINT64_C(4) << 20)
 
 /* Composes, seals and publishes a frame of `size` bytes filled with `fill`. */
@@ -24,7 +25,7 @@ static const uint8_t *find(const struct log_tail *tail, uint64_t file, uint64_t 
 
 static void setup(struct log_tail *tail)
 {
-    err_t err = log_tail_init(tail, LOG_TAIL_SIZE_MIN);
+    err_t err = log_tail_init(tail, TAIL_SIZE);
     assert_true(err_is_ok(err));
 }
 
@@ -79,7 +80,7 @@ static void the_oldest_frames_make_room(void **state)
     (void)state;
     struct log_tail tail;
     setup(&tail);
-    uint64_t frames = LOG_TAIL_SIZE_MIN / FRAME;
+    uint64_t frames = TAIL_SIZE / FRAME;
     for (uint64_t i = 0; i < frames; i++)
         put(&tail, FRAME, 1, i * FRAME, (uint8_t)i);
     for (uint64_t i = 0; i < frames; i++)
@@ -146,7 +147,7 @@ static void without_memory_there_is_no_ring(void **state)
     for (uint64_t n = 1; n <= 2; n++) {
         struct log_tail tail;
         mem_fail_after(n);
-        err_t err = log_tail_init(&tail, LOG_TAIL_SIZE_MIN);
+        err_t err = log_tail_init(&tail, TAIL_SIZE);
         mem_fail_after(0);
         assert_true(err_is(err, ERR_MEMORY));
         assert_null(tail.data);

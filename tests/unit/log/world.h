@@ -123,7 +123,7 @@ static inline void world_init(struct world *w, uint64_t seed)
         .data_directory = "data",
         .wal_limit_bytes = UINT64_C(8) << 20,
         .wal_file_size = UINT64_C(1) << 20,
-        .tail_bytes = LOG_TAIL_SIZE_MIN,
+        .tail_bytes = 4 * LOG_FRAME_SIZE_TARGET,
         .index_bytes = UINT64_C(64) << 20,
     };
     assert_true(w->loop && w->options.loop);

@@ -13,6 +13,7 @@
 #define BATCHES_UNITS 6u
 #define REDRIVE_UNITS 3u
 #define FETCH_UNITS 2u
+#define SINKS_UNITS 2u
 /* And these in parts of one. */
 #define HTTP_HELD_PART 2u
 #define KAFKA_HELD_PART 4u
@@ -22,6 +23,9 @@
 /* Sinks that keep up read from the tail; beyond 64 MiB it only holds what nobody reads twice. */
 #define TAIL_MAX (64 * MIB)
 #define REQUEST_MAX (64 * MIB)
+/* A sink holds a batch of usual size at the least. */
+#define SINK_MIN MIB
+#define SINK_MAX (16 * MIB)
 /* Entries of a frame beside its batches. */
 #define ENTRIES_BYTES (MIB / 4)
 
@@ -48,16 +52,17 @@ void server_memory_divide(const struct control_config *config, size_t core_count
     ASSERT(core_count > 0 && unit >= MIB);
     size_t loops = loops_of(config, core_count, unit);
     uint64_t bodies = BODIES_UNITS * unit / loops;
+    uint64_t sink = SINKS_UNITS * unit / (config->sink_count + 1);
     *out = (struct server_memory){
         .loop_count = loops,
         .tail_bytes = least(TAIL_UNITS * unit, TAIL_MAX),
         .large_bytes = LARGE_UNITS * unit + MIB,
         .index_bytes = INDEX_UNITS * unit,
         .redrive_bytes = REDRIVE_UNITS * unit,
+        .sink_bytes = sink < SINK_MIN ? SINK_MIN : least(sink, SINK_MAX),
         /* In one frame with what came before it in the same turn. */
-        .request_bytes_max = least(LARGE_UNITS * unit + MIB - PIPELINE_CHECK_COMMIT_TARGET -
-                                       ENTRIES_BYTES,
-                                   REQUEST_MAX),
+        .request_bytes_max = least(
+            LARGE_UNITS * unit + MIB - PIPELINE_CHECK_COMMIT_TARGET - ENTRIES_BYTES, REQUEST_MAX),
         .bodies_bytes = bodies,
         .http_held_bytes = unit / HTTP_HELD_PART / loops,
         .kafka_held_bytes = unit / KAFKA_HELD_PART / loops,

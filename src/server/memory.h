@@ -10,13 +10,13 @@
  *   tail       1/8          newest frames of the log, up to 64 MiB   the oldest are read from disk
  *   large      3/32 + 1 MiB frames larger than a quarter of that     the next waits for the flush
  *   index      1/8          what of the log is not sealed            LOG_FULL until it is
- *   bodies     1/8          requests that are read or not answered   not read; HTTP: 503 after a while
- *   held       3/128        read ahead of what is taken              HTTP: 503; Kafka: reads little
- *   batches    3/16         what requests become, on their way to    BUSY; TOO_LARGE where it would
- *                           the log, and unpacked                    not fit alone
- *   redrive    3/32         the same of dead letters on their way    they wait
- *   fetches    1/8          what is being fetched, and is not taken  throttled, without records
- *   calls      1/16         Kafka requests that ask for much         the connection is closed
+ *   bodies     1/8          requests that are read or not answered   not read; HTTP: 503 after a
+ * while held       3/128        read ahead of what is taken              HTTP: 503; Kafka: reads
+ * little batches    3/16         what requests become, on their way to    BUSY; TOO_LARGE where it
+ * would the log, and unpacked                    not fit alone redrive    3/32         the same of
+ * dead letters on their way    they wait fetches    1/8          what is being fetched, and is not
+ * taken  throttled, without records calls      1/16         Kafka requests that ask for much the
+ * connection is closed
  *
  * Those from `bodies` on, but for `redrive`, are divided among the loops.
  */
@@ -29,13 +29,14 @@ struct server_memory {
     uint64_t large_bytes;
     uint64_t index_bytes;
     uint64_t redrive_bytes;
+    uint64_t sink_bytes;        /* of one sink; beside the limit */
     uint64_t request_bytes_max; /* what one request becomes in the log */
     /* Of one loop. */
     uint64_t bodies_bytes;
     uint64_t http_held_bytes;
     uint64_t kafka_held_bytes;
     uint64_t batches_bytes;
-    uint64_t fetch_bytes; /* fetched, and as much not taken; and as much for calls */
+    uint64_t fetch_bytes;    /* fetched, and as much not taken; and as much for calls */
     uint64_t body_bytes_max; /* of a request over HTTP: the configuration's, if there is room */
 };
 

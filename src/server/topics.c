@@ -459,7 +459,8 @@ static err_t new_sink(struct server *server, const struct flow_snapshot *snapsho
                                            .plugin_options = sink->options,
                                            .name = sink->name,
                                            .topic_ids = ids,
-                                           .topic_count = (uint32_t)sink->topics.count},
+                                           .topic_count = (uint32_t)sink->topics.count,
+                                           .memory_limit = server->memory.sink_bytes},
             &out->runner);
     mem_free(ids);
     return err;

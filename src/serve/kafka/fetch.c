@@ -20,8 +20,8 @@
  *
  * Failure modes: each partition has its own error. What is fetched at once, and what clients do not
  * take from us, is memory that is gone for the others: a round begins with room for all that it may
- * need, and gives it back; over a limit clients get nothing and are told to come later. Between two
- * rounds nothing is held.
+ * need, or waits in line for it, and gives it back; when it is clients that hold too much, nobody
+ * gets more, and is told to come later. Between two rounds nothing is held.
  */
 
 #define BUSY_MS 100
@@ -76,6 +76,7 @@ struct fetching {
     size_t size_max; /* as the client allows */
     size_t room;     /* of that, in this round */
     uint64_t reserved_bytes;
+    struct list line_link; /* the door's, while it waits for room */
     struct buf data;
     struct flow_read read;
     bool failed; /* a partition has an error: the client is to know at once */
@@ -140,35 +141,42 @@ static void gather(struct fetching *f, const struct buf *data)
     }
 }
 
-/* Room for a round: what is read, as often as it is there. False when there is none. */
-static bool take_room(struct fetching *f)
+enum room { ROOM_TAKEN, ROOM_LATER, ROOM_NONE };
+
+/* Room for a round: for what is read, as often as it is there. It comes when other rounds end; not
+ * so what clients do not take. */
+static enum room take_room(struct fetching *f)
 {
     struct serve_kafka_door *door = f->call->door;
-    uint64_t unsent = net_kafka_server_counters(door->server)->bytes_unsent;
-    uint64_t left = door->fetch_bytes_max - door->fetch_bytes;
-    ASSERT(f->reserved_bytes == 0 && door->fetch_bytes <= door->fetch_bytes_max);
+    uint64_t max = door->fetch_bytes_max;
+    uint64_t left = max - door->fetch_bytes;
     uint64_t least = ROUND_COPIES * ROUND_MIN;
-    if (least > door->fetch_bytes_max)
-        least = door->fetch_bytes_max;
+    ASSERT(f->reserved_bytes == 0 && door->fetch_bytes <= max);
+    least = least < max ? least : max;
     /* Answers that come of rounds under way go there as well. */
-    uint64_t unsent_max = door->fetch_bytes_max - door->fetch_bytes_max / ROUND_COPIES;
-    if (unsent >= unsent_max || left < least)
-        return false;
+    if (net_kafka_server_counters(door->server)->bytes_unsent >= max - max / ROUND_COPIES)
+        return ROOM_NONE;
+    if (left < least)
+        return ROOM_LATER;
     uint64_t most = left / ROUND_SHARE < least ? least : left / ROUND_SHARE;
     uint64_t wanted = (uint64_t)f->size_max * ROUND_COPIES;
     wanted = wanted < least ? least : wanted;
     f->reserved_bytes = wanted < most ? wanted : most;
-    f->room = f->size_max;
-    if (f->room > f->reserved_bytes / ROUND_COPIES)
-        f->room = (size_t)(f->reserved_bytes / ROUND_COPIES);
+    f->room = (size_t)(f->reserved_bytes / ROUND_COPIES);
+    f->room = f->room < f->size_max ? f->room : f->size_max;
     door->fetch_bytes += f->reserved_bytes;
-    return true;
+    return ROOM_TAKEN;
 }
 
 static void give_room(struct fetching *f)
 {
-    ASSERT(f->call->door->fetch_bytes >= f->reserved_bytes);
-    f->call->door->fetch_bytes -= f->reserved_bytes;
+    struct serve_kafka_door *door = f->call->door;
+    ASSERT(door->fetch_bytes >= f->reserved_bytes);
+    door->fetch_bytes -= f->reserved_bytes;
+    if (f->reserved_bytes > 0 && !list_empty(&door->fetch_line) && !door->fetch_line_due) {
+        door->fetch_line_due = true;
+        io_defer(door->loop, &door->fetch_line_task);
+    }
     f->reserved_bytes = 0;
 }
 
@@ -443,6 +451,16 @@ static void read_next(struct fetching *f)
     flow_log_read(door->kafka->log, &f->read);
 }
 
+static void begin_reading(struct fetching *f, enum room room)
+{
+    if (room == ROOM_TAKEN) {
+        read_next(f);
+        return;
+    }
+    f->response.throttle_time_ms = BUSY_MS;
+    answer(f);
+}
+
 static void begin_round(struct fetching *f)
 {
     ASSERT(f->data.size == 0 && f->reserved_bytes == 0);
@@ -453,12 +471,28 @@ static void begin_round(struct fetching *f)
         f->parts[i].data_size = 0;
         f->parts[i].read = false;
     }
-    if (!take_room(f)) {
-        f->response.throttle_time_ms = BUSY_MS;
-        answer(f);
-        return;
+    struct list *line = &f->call->door->fetch_line;
+    enum room room = list_empty(line) ? take_room(f) : ROOM_LATER;
+    if (room == ROOM_LATER)
+        list_add_tail(line, &f->line_link);
+    else
+        begin_reading(f, room);
+}
+
+/* Those who have waited for room, as far as there is some. */
+void serve_kafka_fetch_line(struct task *task)
+{
+    struct serve_kafka_door *door = CONTAINER_OF(task, struct serve_kafka_door, fetch_line_task);
+    door->fetch_line_due = false;
+    while (!list_empty(&door->fetch_line)) {
+        struct fetching *f = CONTAINER_OF(door->fetch_line.next, struct fetching, line_link);
+        bool gone = net_kafka_request_gone(f->call->request);
+        enum room room = gone ? ROOM_NONE : take_room(f);
+        if (room == ROOM_LATER)
+            return;
+        list_remove(&f->line_link);
+        begin_reading(f, room);
     }
-    read_next(f);
 }
 
 static uint32_t positive(int32_t value)

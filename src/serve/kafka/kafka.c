@@ -49,9 +49,11 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
         .users = options->users,
         .fetch_bytes_max = loop->fetch_bytes_max,
         .fetch_session_bytes_max = loop->fetch_bytes_max / FETCH_SESSIONS_SHARE,
+        .fetch_line_task = {.run = serve_kafka_fetch_line},
     };
     net_doors_add(&kafka->net, &door->net, loop->loop);
     list_init(&door->polls);
+    list_init(&door->fetch_line);
     list_init(&door->fetch_sessions);
     serve_kafka_view_init(&door->view, door);
     /* The server does not know of TLS: its loop does. */

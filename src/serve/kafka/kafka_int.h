@@ -109,8 +109,11 @@ struct serve_kafka_door {
     struct list polls;        /* calls that wait for records */
     uint64_t call_bytes;      /* what calls take that are larger than usual, or wait */
     uint64_t fetch_bytes;     /* reserved for what is being fetched */
-    uint64_t fetch_bytes_max; /* of those; of answers that the peers have not taken, at which nothing
-                                 more is fetched; and of call_bytes */
+    uint64_t fetch_bytes_max; /* of those; of answers that the peers have not taken, at which
+                                 nothing more is fetched; and of call_bytes */
+    struct list fetch_line;   /* fetches that wait for some of those */
+    struct task fetch_line_task;
+    bool fetch_line_due;
     struct list fetch_sessions;
     int32_t fetch_session_id; /* the last */
     uint64_t fetch_session_bytes;
@@ -300,6 +303,8 @@ void serve_kafka_sasl_authenticate(struct serve_kafka_call *call);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);
+/* A door's fetch_line_task: serves fetches that wait for room. */
+void serve_kafka_fetch_line(struct task *task);
 /* Has every waiting fetch answered with what there is. */
 void serve_kafka_fetch_stop(struct serve_kafka_door *door);
 

@@ -169,6 +169,22 @@ static void tables_are_aligned_whatever_their_size(void **state)
     assert_null(mem_alloc_table(SIZE_MAX));
 }
 
+/* How fast it goes back is the allocator's, and seen by nobody else. */
+static void memory_that_goes_back_at_once_is_memory_all_the_same(void **state)
+{
+    (void)state;
+    mem_return_at_once();
+    for (size_t size = 1; size <= 8u << 20; size *= 8) {
+        uint8_t *block = mem_alloc(size);
+        assert_non_null(block);
+        memset(block, 0x5a, size);
+        block = mem_realloc(block, size * 2, 1);
+        assert_non_null(block);
+        assert_int_equal(block[size - 1], 0x5a);
+        mem_free(block);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +202,7 @@ int main(void)
         cmocka_unit_test(zero_counts_without_failing),
         cmocka_unit_test(freeing_nothing_is_harmless),
         cmocka_unit_test(tables_are_aligned_whatever_their_size),
+        cmocka_unit_test(memory_that_goes_back_at_once_is_memory_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,35 @@ static void a_large_commit_is_alone_in_its_frame(void **state)
     world_done(&f);
 }
 
+/* Each has memory of its own: the second is composed when there is room for it. */
+static void large_frames_take_no_more_than_their_memory(void **state)
+{
+    (void)state;
+    struct world f;
+    world_init(&f, 1);
+    f.options.wal_file_size = UINT64_C(16) << 20;
+    f.options.wal_limit_bytes = UINT64_C(64) << 20;
+    f.options.large_bytes = UINT64_C(8) << 20;
+    world_begin(&f);
+    struct asked asked[3];
+    f.flusher.closed = true;
+    for (size_t i = 0; i < 3; i++) {
+        asked_some(&asked[i], &f, 1, 5u << 20);
+        asked_send(&asked[i]);
+        if (i == 0)
+            world_until(&f, world_has_flushing, &f);
+    }
+    assert_non_null(f.log->flushing->own);
+    assert_null(f.log->open);
+    gate_open(&f.flusher);
+    for (size_t i = 0; i < 3; i++) {
+        assert_code(asked_wait(&asked[i]), OK);
+        assert_int_equal(asked[i].appends[0].base_offset, i);
+        asked_done(&asked[i]);
+    }
+    world_done(&f);
+}
+
 static void a_commit_larger_than_a_file_is_refused(void **state)
 {
     (void)state;
@@ -584,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_comes_during_a_flush_shares_the_next_frame),
         cmocka_unit_test(nothing_is_seen_before_it_is_durable),
         cmocka_unit_test(a_large_commit_is_alone_in_its_frame),
+        cmocka_unit_test(large_frames_take_no_more_than_their_memory),
         cmocka_unit_test(a_commit_larger_than_a_file_is_refused),
         cmocka_unit_test(a_full_log_refuses_records_but_serves_its_sinks),
         cmocka_unit_test(commits_wait_for_the_file_that_is_being_made),

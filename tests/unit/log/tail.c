@@ -75,6 +75,23 @@ static void an_unpublished_frame_is_not_found_and_an_unsealed_room_is_given_agai
     log_tail_done(&tail);
 }
 
+static void frames_are_a_quarter_of_a_small_ring(void **state)
+{
+    (void)state;
+    struct log_tail tail;
+    setup(&tail);
+    assert_int_equal(tail.frame_size, LOG_FRAME_SIZE_TARGET);
+    log_tail_done(&tail);
+    err_t err = log_tail_init(&tail, LOG_TAIL_SIZE_MIN + 5000);
+    assert_true(err_is_ok(err));
+    assert_int_equal(tail.frame_size, LOG_TAIL_SIZE_MIN / 4);
+    for (uint64_t i = 0; i < 9; i++)
+        put(&tail, tail.frame_size, 1, i * tail.frame_size, (uint8_t)i);
+    assert_int_equal(*find(&tail, 1, 8 * tail.frame_size, 1), 8);
+    assert_null(find(&tail, 1, 0, 1));
+    log_tail_done(&tail);
+}
+
 static void the_oldest_frames_make_room(void **state)
 {
     (void)state;
@@ -160,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_published_frame_is_found_by_any_place_inside),
         cmocka_unit_test(what_is_not_there_whole_is_not_found),
         cmocka_unit_test(an_unpublished_frame_is_not_found_and_an_unsealed_room_is_given_again),
+        cmocka_unit_test(frames_are_a_quarter_of_a_small_ring),
         cmocka_unit_test(the_oldest_frames_make_room),
         cmocka_unit_test(an_end_too_short_for_a_frame_is_skipped),
         cmocka_unit_test(a_frame_that_is_found_is_the_one_that_was_put),

@@ -344,6 +344,49 @@ static void a_check_is_no_more_often_than_every_second_or_never(void **state)
     accept("check_every: 0s\n", look_at_no_check);
 }
 
+static void look_at_memory(const struct world *w, struct control_config *c)
+{
+    (void)w;
+    assert_true(c->memory_limit >= 8 * (c->loops ? c->loops : 1) * CONTROL_CONFIG_LOOP_BODY_MIN);
+}
+
+static void what_is_promised_needs_its_memory(void **state)
+{
+    (void)state;
+    refuse("memory_limit: 64MiB\nloops: 4\n",
+           "garner.yaml:1:15: memory_limit: memory_limit is 64MiB, and bodies of up to 4MiB on 4 "
+           "loops need at least 128MiB\n");
+    refuse("intake: { body_limit: 64MiB }\nmemory_limit: 703MiB\n",
+           "garner.yaml:2:15: memory_limit: memory_limit is 703MiB, and bodies of up to 64MiB on 1 "
+           "loop need at least 704MiB\n");
+    refuse(
+        "memory_limit: 1023MiB\nloops: 2\nintake: { body_limit: 64MiB }\n",
+        "garner.yaml:1:15: memory_limit: memory_limit is 1023MiB, and bodies of up to 64MiB on 2 "
+        "loops need at least 1024MiB\n");
+    /* Half of the machine's. */
+    refuse("intake: { body_limit: 64MiB }\n",
+           "garner.yaml:1:23: intake.body_limit: memory_limit is 512MiB, and bodies of up to 64MiB "
+           "on 1 loop need at least 704MiB\n");
+    refuse("loops: 17\n", "garner.yaml:1:8: loops: memory_limit is 512MiB, and bodies of up to "
+                          "4MiB on 17 loops need at least 544MiB\n");
+    accept("memory_limit: 32MiB\n", look_at_memory);
+    accept("memory_limit: 64MiB\nloops: 2\nintake: { body_limit: 8MiB }\n", look_at_memory);
+    accept("memory_limit: 704MiB\nintake: { body_limit: 64MiB }\n", look_at_memory);
+}
+
+static void a_small_machine_has_the_least_that_is_worked_with(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    w.host.memory_bytes = 40 << 20;
+    struct control_config *config = NULL;
+    assert_ok(control_config_load(&w.host, NULL, &config, &w.report));
+    assert_int_equal(config->memory_limit, 32 << 20);
+    control_config_free(&config);
+    world_done(&w);
+}
+
 static void a_contract_pattern_that_was_given_must_match(void **state)
 {
     (void)state;
@@ -450,6 +493,8 @@ int main(void)
         cmocka_unit_test(two_doors_cannot_share_an_address),
         cmocka_unit_test(a_body_must_fit_the_log_and_a_record_the_body),
         cmocka_unit_test(a_check_is_no_more_often_than_every_second_or_never),
+        cmocka_unit_test(what_is_promised_needs_its_memory),
+        cmocka_unit_test(a_small_machine_has_the_least_that_is_worked_with),
         cmocka_unit_test(a_contract_pattern_that_was_given_must_match),
         cmocka_unit_test(contracts_are_found_once_each_beside_the_file),
         cmocka_unit_test(a_directory_that_cannot_be_read_is_an_error),

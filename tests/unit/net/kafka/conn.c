@@ -83,6 +83,41 @@ static void a_request_waits_for_memory_and_what_is_behind_it_too(void **state)
     fixture_free(f);
 }
 
+/* Of many connections that would be more than their requests may take. */
+static void where_much_is_held_little_is_read(void **state)
+{
+    (void)state;
+    struct net_kafka_limits limits;
+    net_kafka_limits_init(&limits);
+    limits.held_bytes_max = 1000;
+    struct fixture *f = fixture_new(&limits);
+    char *large = calloc(1, 4001);
+    memset(large, 'e', 4000);
+    f->wait_size = 4000;
+    struct io_tcp *first = fixture_connect(f);
+    fixture_send(f, first, large);
+    assert_int_equal(first->taken, 4004);
+    struct net_kafka_request *waiting = f->waiting;
+    struct io_tcp *second = fixture_connect(f);
+    fixture_send(f, second, large);
+    assert_int_equal(second->taken, 512);
+    struct net_kafka_request *other = f->waiting;
+    f->wait_size = UINT32_MAX;
+    net_kafka_request_start(waiting);
+    fake_run(f->fake);
+    assert_answered(first, large);
+    net_kafka_request_start(other);
+    fake_run(f->fake);
+    assert_answered(second, large);
+    /* What a peer leaves behind is not counted for ever. */
+    f->wait_size = 4000;
+    struct io_tcp *third = fixture_connect(f);
+    fixture_send(f, third, large);
+    assert_int_equal(third->taken, 4004);
+    free(large);
+    fixture_free(f);
+}
+
 static void a_request_that_waits_stops_the_reading_at_once(void **state)
 {
     (void)state;
@@ -455,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_large_request_is_read_where_it_stays),
         cmocka_unit_test(large_and_small_requests_take_turns),
         cmocka_unit_test(a_request_waits_for_memory_and_what_is_behind_it_too),
+        cmocka_unit_test(where_much_is_held_little_is_read),
         cmocka_unit_test(a_request_that_waits_stops_the_reading_at_once),
         cmocka_unit_test(a_peer_that_goes_while_its_request_waits_is_told_of),
         cmocka_unit_test(a_size_over_the_limit_ends_the_connection_behind_its_answers),

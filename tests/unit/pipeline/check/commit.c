@@ -151,6 +151,39 @@ static void a_rollback_to_nothing_puts_the_commit_away(void **state)
     fixture_done(&f);
 }
 
+/* Builders double: a large one would take three times its size while it does. */
+static void a_batch_that_has_grown_large_is_followed_by_another(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    char *text = mem_zalloc(400001, 1);
+    memset(text, 'x', 400000);
+    begin(&f, events(&f));
+    for (int i = 0; i < 5; i++)
+        add(&f, events(&f), 0, text);
+    add(&f, events(&f), 1, "small");
+    keep(&f, events(&f), 6);
+    /* What is cut off again takes its batches along; those before it take more. */
+    begin(&f, events(&f));
+    for (int i = 0; i < 5; i++)
+        add(&f, events(&f), 0, text);
+    pipeline_check_commit_rollback(f.check);
+    begin(&f, events(&f));
+    add(&f, events(&f), 0, "last");
+    keep(&f, events(&f), 1);
+    const struct pipeline_check_commit *commit = f.check->open;
+    assert_int_equal(commit->slot_count, 5);
+    for (uint32_t i = 0; i < commit->slot_count; i++)
+        assert_in_range(commit->slots[i].builder.bytes.capacity, 1, 1 << 20);
+    hand_over(&f);
+    assert_int_equal(f.seen_count, 7);
+    /* Whether the last one lies in the batch that is half full or behind it, the order stays. */
+    assert_string_equal(f.seen[6].value, "last");
+    mem_free(text);
+    fixture_done(&f);
+}
+
 static void a_request_that_grows_too_large_is_stopped(void **state)
 {
     (void)state;
@@ -552,6 +585,7 @@ int main(void)
         cmocka_unit_test(each_partition_has_one_batch),
         cmocka_unit_test(a_rollback_takes_out_one_request_alone),
         cmocka_unit_test(a_rollback_to_nothing_puts_the_commit_away),
+        cmocka_unit_test(a_batch_that_has_grown_large_is_followed_by_another),
         cmocka_unit_test(a_request_that_grows_too_large_is_stopped),
         cmocka_unit_test(a_commit_comes_back_empty_from_the_pool),
         cmocka_unit_test(the_pool_keeps_little),

@@ -9,9 +9,11 @@
  */
 
 #define STEP_SIZE ((size_t)64 << 10)
-/* Beyond it a buffer with a budget is given all that it may take: twice as much again and again
- * would need both blocks at once, and what is not written to is no memory yet. */
+/* Beyond it, or a small part of its budget, a buffer that has one is given all that it may take:
+ * twice as much again and again would need both blocks at once, and what is not written to is no
+ * memory yet. */
 #define WHOLE_SIZE ((size_t)1 << 20)
+#define WHOLE_PART 32u
 
 err_t compress_room(struct buf *out, size_t size, uint8_t **room)
 {
@@ -39,7 +41,9 @@ err_t compress_step(const struct compress_result *result, uint8_t **room, size_t
     if (left == 0)
         return err_make(ERR_TOO_LARGE);
     size_t step = left < STEP_SIZE ? left : STEP_SIZE;
-    bool whole = out->budget && out->size + step > out->capacity && out->capacity >= WHOLE_SIZE;
+    bool whole = out->budget && out->size + step > out->capacity &&
+                 (out->capacity >= WHOLE_SIZE ||
+                  out->capacity >= out->budget->limit_bytes / WHOLE_PART);
     if (!whole || !err_is_ok(compress_room(out, left, room)))
         TRY(compress_room(out, step, room));
     /* A buffer grows by more than was asked for. */

@@ -10,7 +10,7 @@
 static const uint8_t *put(struct log_tail *tail, uint64_t size, uint64_t file, uint64_t offset,
                           uint8_t fill)
 {
-    uint8_t *data = log_tail_reserve(tail, FRAME);
+    uint8_t *data = log_tail_reserve(tail, tail->frame_size);
     memset(data, fill, (size_t)size);
     log_tail_seal(tail, data, size);
     log_tail_publish(tail, data, size, (struct log_position){file, offset});

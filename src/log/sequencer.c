@@ -131,8 +131,8 @@ static bool must_wait_for_keys(struct log *log, struct flow_commit *commit)
     return log_probe_must_wait(log, commit);
 }
 
-/* Frames that are too large for the tail's ring have memory of their own: one at a time, where there
- * is not enough for two. */
+/* Frames that are too large for the tail's ring have memory of their own: one at a time, where
+ * there is not enough for two. */
 static bool must_wait_for_memory(const struct log *log, uint64_t size)
 {
     const struct log_frame *before = log->flushing;

@@ -94,8 +94,7 @@ static err_t grow_slots(struct pipeline_check_commit *commit)
                           &commit->slot_capacity);
     commit->slots = slots;
     commit->appends = appends;
-    buf_budget_give(budget,
-                    slots_bytes(err_is_ok(err) ? before : before ? before * 2 : SLOTS_MIN));
+    buf_budget_give(budget, slots_bytes(err_is_ok(err) ? before : before ? before * 2 : SLOTS_MIN));
     return err;
 }
 
@@ -411,7 +410,8 @@ void pipeline_check_commit_rollback(struct pipeline_check *check)
     }
     forget_places(commit, commit->mark_slot_count, commit->mark_part_count);
     /* What it has grown to without being taken is what others may need. */
-    for (uint32_t i = commit->mark_slot_count; check->budget.refused && i < commit->slot_ready; i++) {
+    for (uint32_t i = commit->mark_slot_count; check->budget.refused && i < commit->slot_ready;
+         i++) {
         buf_done(&commit->slots[i].builder.bytes);
         buf_done(&commit->slots[i].keys);
     }

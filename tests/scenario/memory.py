@@ -13,7 +13,7 @@ from lib.wait import until
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 NDJSON = "application/x-ndjson"
-LIMITS = [32, 64, 96]
+LIMITS = [32, 96]
 
 
 def limited(make_garner, limit, **options):

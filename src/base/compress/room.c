@@ -41,9 +41,9 @@ err_t compress_step(const struct compress_result *result, uint8_t **room, size_t
     if (left == 0)
         return err_make(ERR_TOO_LARGE);
     size_t step = left < STEP_SIZE ? left : STEP_SIZE;
-    bool whole = out->budget && out->size + step > out->capacity &&
-                 (out->capacity >= WHOLE_SIZE ||
-                  out->capacity >= out->budget->limit_bytes / WHOLE_PART);
+    bool whole =
+        out->budget && out->size + step > out->capacity &&
+        (out->capacity >= WHOLE_SIZE || out->capacity >= out->budget->limit_bytes / WHOLE_PART);
     if (!whole || !err_is_ok(compress_room(out, left, room)))
         TRY(compress_room(out, step, room));
     /* A buffer grows by more than was asked for. */

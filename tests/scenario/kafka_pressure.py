@@ -1,6 +1,8 @@
 """More than there is room for, over Kafka: memory is bounded and nothing is lost; a full queue of
 dead letters refuses broken batches or drops its oldest letters, and says so."""
 import json
+import socket
+import struct
 import threading
 
 import pytest
@@ -83,7 +85,7 @@ def test_who_declares_much_and_sends_little_gives_way_to_others(make_garner):
     hogs = [socket.create_connection(("127.0.0.1", garner.kafka_port)) for _ in range(2)]
     hogs += [socket.create_connection(("127.0.0.1", garner.intake_port)) for _ in range(8)]
     for hog in hogs[:2]:
-        hog.sendall(struct.pack(">i", 100 * MIB))
+        hog.sendall(struct.pack(">i", 12 * MIB))
     for hog in hogs[2:]:
         hog.sendall(b"POST /v1/topics/events/records HTTP/1.1\r\nHost: a\r\nContent-Type: "
                     b"application/json\r\nContent-Length: 8388608\r\n\r\n")

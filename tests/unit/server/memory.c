@@ -4,7 +4,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct server_memory divide(uint64_t limit, size_t loops, size_t cores, uint64_t body)
+static struct server_memory divide(uint64_t limit, uint32_t loops, size_t cores, uint64_t body)
 {
     struct control_config config = {.memory_limit = limit, .loops = loops};
     struct server_memory memory;
@@ -19,7 +19,7 @@ static void all_shares_together_are_within_every_limit(void **state)
     uint64_t random = unit_seed();
     for (uint32_t round = 0; round < 100000; round++) {
         uint64_t limit = 32 * MIB + unit_random(&random) % (round % 2 ? 256 * MIB : 4096 * MIB);
-        size_t loops = unit_random(&random) % (limit / (32 * MIB) + 1);
+        uint32_t loops = (uint32_t)(unit_random(&random) % (limit / (32 * MIB) + 1));
         uint64_t body = 1 + unit_random(&random) % (64 * MIB);
         struct server_memory m = divide(limit, loops, 1 + unit_random(&random) % 256, body);
         assert_in_range(server_memory_sum(&m), limit / 2, limit);

@@ -55,3 +55,6 @@ enum serve_kafka_error {
     SERVE_KAFKA_UNKNOWN_TOPIC_ID = 100,
     SERVE_KAFKA_UNSUPPORTED_ENDPOINT_TYPE = 115,
 };
+
+/* All are below. */
+#define SERVE_KAFKA_ERRORS 128

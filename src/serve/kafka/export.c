@@ -9,6 +9,7 @@
 
 enum family {
     REQUESTS,
+    BATCHES_REFUSED,
     CONNECTIONS,
     CONNECTIONS_TOTAL,
     CONNECTIONS_REFUSED,
@@ -31,6 +32,11 @@ enum family {
 static const struct metric_family families[] = {
     [REQUESTS] = {"garner_kafka_requests_total", "Requests of the Kafka door by API.",
                   METRIC_COUNTER},
+    [BATCHES_REFUSED] =
+        {"garner_kafka_batches_refused_total",
+         "Batches of producers that were not taken, by the number of Kafka's error. "
+         "Those that a contract refuses (87) are in the ledger, too.",
+         METRIC_COUNTER},
     [CONNECTIONS] = {"garner_kafka_connections", "Open connections of the Kafka door.",
                      METRIC_GAUGE},
     [CONNECTIONS_TOTAL] = {"garner_kafka_connections_total", "Connections taken by the Kafka door.",
@@ -83,6 +89,7 @@ struct visit {
     uint64_t session_bytes;
     uint64_t sessions_evicted;
     uint64_t requests[PROTO_KAFKA_APIS];
+    uint64_t batches_refused[SERVE_KAFKA_ERRORS + 1];
     struct net_kafka_counters counters;
     bool sasl;
     uint64_t authenticated;
@@ -129,6 +136,10 @@ static void write_report(struct net_tour *tour)
         if (visit->requests[i])
             metric_add(set, &families[REQUESTS], (double)visit->requests[i], "api=\"%s\"",
                        proto_kafka_apis[i].name);
+    for (int i = 0; i <= SERVE_KAFKA_ERRORS; i++)
+        if (visit->batches_refused[i])
+            metric_add(set, &families[BATCHES_REFUSED], (double)visit->batches_refused[i],
+                       "code=\"%d\"", i - 1);
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         metric_add(set, &families[values[i].family], (double)values[i].value, "%s", "");
     if (visit->sasl) {
@@ -171,6 +182,8 @@ static void visit_door(struct net_tour *tour, struct net_door *net)
     visit->sessions_evicted += door->fetch_sessions_evicted;
     for (size_t i = 0; i < PROTO_KAFKA_APIS; i++)
         visit->requests[i] += door->requests[i];
+    for (size_t i = 0; i <= SERVE_KAFKA_ERRORS; i++)
+        visit->batches_refused[i] += door->batches_refused[i];
 }
 
 void serve_kafka_collect(struct flow_exporter *exporter, struct flow_report *report)

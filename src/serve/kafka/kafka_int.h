@@ -123,7 +123,8 @@ struct serve_kafka_door {
     uint64_t authenticated;
     uint64_t refused; /* who was not who they said */
     bool stopping;
-    uint64_t requests[PROTO_KAFKA_APIS]; /* by their place in proto_kafka_apis */
+    uint64_t requests[PROTO_KAFKA_APIS];              /* by their place in proto_kafka_apis */
+    uint64_t batches_refused[SERVE_KAFKA_ERRORS + 1]; /* of producers, by code + 1 */
 };
 
 struct serve_kafka {

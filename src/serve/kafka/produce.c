@@ -44,6 +44,16 @@ struct producing {
     uint32_t left; /* parts without an answer, and one for whoever hands them out */
 };
 
+/* True where a batch was refused; what was there already is none. */
+static bool count_refused(struct serve_kafka_door *door, int16_t code)
+{
+    ASSERT(code >= SERVE_KAFKA_UNKNOWN_SERVER_ERROR && code < SERVE_KAFKA_ERRORS);
+    if (code == SERVE_KAFKA_NONE || code == SERVE_KAFKA_DUPLICATE_SEQUENCE_NUMBER)
+        return false;
+    door->batches_refused[code + 1]++;
+    return true;
+}
+
 static void finish(struct producing *p)
 {
     const struct proto_kafka_produce_request *request = p->call->message;
@@ -52,7 +62,7 @@ static void finish(struct producing *p)
     bool silent = request->acks == 0;
     bool failed = false;
     for (uint32_t i = 0; i < p->part_count; i++)
-        failed = failed || p->parts[i].answer->error_code != SERVE_KAFKA_NONE;
+        failed = count_refused(p->call->door, p->parts[i].answer->error_code) || failed;
     /* A client that wants no answers learns of a failure by the end of its connection. */
     if (silent && failed)
         serve_kafka_refuse(p->call);

@@ -49,6 +49,29 @@ static void samples_are_the_sum_over_all_loops_and_arrive_at_home(void **state)
     fixture_free(f);
 }
 
+static void batches_that_were_not_taken_are_counted_by_the_error(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct proto_kafka_produce_request_partition parts[3] = {
+        {0, SLICE_LITERAL("x")}, {-1, SLICE_LITERAL("x")}, {0, SLICE_LITERAL("y")}};
+    struct proto_kafka_produce_request_topic topic = {.name = SLICE_LITERAL("cars")};
+    struct proto_kafka_produce_request request = {.acks = -1};
+    topic.partition_data.items = parts;
+    topic.partition_data.count = 3;
+    request.topic_data.items = &topic;
+    request.topic_data.count = 1;
+    fixture_ask(f, PROTO_KAFKA_PRODUCE, 9, &request);
+    struct asker asker;
+    ask_home(&asker, f);
+    static const char name[] = "garner_kafka_batches_refused_total";
+    assert_int_equal(asker_value(&asker, name, "code=\"87\""), 2);
+    assert_int_equal(asker_value(&asker, name, "code=\"3\""), 1);
+    assert_int_equal(asker_value(&asker, name, "code=\"0\""), -1);
+    asker_done(&asker);
+    fixture_free(f);
+}
+
 static void it_is_ready_while_it_listens(void **state)
 {
     (void)state;
@@ -88,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_are_the_sum_over_all_loops_and_arrive_at_home),
+        cmocka_unit_test(batches_that_were_not_taken_are_counted_by_the_error),
         cmocka_unit_test(it_is_ready_while_it_listens),
         cmocka_unit_test(a_report_without_memory_comes_home_failed),
     };

@@ -34,7 +34,8 @@ struct flow_read {
     int64_t next_offset;    /* where the next read goes on */
     int64_t end_offset;     /* one past the last flushed record of the partition */
     int64_t commit_time_ms; /* of the first batch; once it is sealed, of its segment's last */
-    void *lease;
+    void *lease;            /* may be given back through another flow_read that it was put into */
+    size_t lease_bytes;     /* that it takes in memory */
 
     /* The log's: itself, and what a cancel that crosses an answer needs. */
     void *log;

@@ -50,6 +50,7 @@ struct io_disk_ops {
     err_t (*size)(struct io_file *file, uint64_t *size);
     err_t (*lock)(struct io_file *file);
     void (*write_behind)(struct io_file *file, uint64_t offset, uint64_t size);
+    bool (*in_memory)(struct io_file *file, uint64_t offset, uint64_t size);
     err_t (*sync_all)(struct io_file *file);
     err_t (*rename)(struct io_disk *disk, const char *from, const char *to, struct err_text *why);
     err_t (*remove)(struct io_disk *disk, const char *path, struct err_text *why);
@@ -135,6 +136,14 @@ static inline void io_file_write_behind(struct io_file *file, uint64_t offset, u
 {
     ASSERT(file);
     file->ops->write_behind(file, offset, size);
+}
+
+/* True when the system holds all of the range in memory, so that reading it, through a handle that
+ * is not direct, hardly waits. A hint: it may be gone when it is read, and is read all the same. */
+static inline bool io_file_in_memory(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    ASSERT(size > 0 && offset <= UINT64_MAX - size);
+    return file->ops->in_memory(file, offset, size);
 }
 
 /* Everything that was written, made, renamed and removed on the file system of `file` (which may

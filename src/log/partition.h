@@ -24,6 +24,13 @@ struct log_index_entry {
 };
 _Static_assert(sizeof(struct log_index_entry) == 48, "there is one for every batch");
 
+/* Where the last read of a segment ended: the next one goes on there without asking the index. */
+struct log_read_on {
+    int64_t segment; /* its base offset */
+    int64_t offset;
+    uint64_t position; /* 0: not known */
+};
+
 struct log_partition {
     int64_t start_offset;
     int64_t end_offset;         /* durable */
@@ -45,6 +52,7 @@ struct log_partition {
     size_t index_capacity; /* dead ones included */
     size_t index_reserved; /* entries that frames on their way will add */
     struct list waiters;   /* the reader's: struct flow_read */
+    struct log_read_on read_on;
 };
 
 /* Frees index, segments and what is settled. */

@@ -40,6 +40,9 @@ struct log_lease {
     struct io_disk *disk;
     struct log_segment_place place;
     struct log_segment segment;
+    struct io_file *segment_file;   /* through the page cache */
+    struct io_file *segment_direct; /* past it; NULL until it is needed */
+    uint64_t position;              /* where to begin; 0: the index says */
 };
 
 static void answer_home(struct task *task)
@@ -76,6 +79,7 @@ static struct log_lease *new_lease(struct log *log, struct flow_read *read, uint
     lease->log = log;
     lease->read = read;
     lease->direct = log->wal.direct;
+    read->lease_bytes = (size_t)size;
     lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
     if (lease->data)
         return lease;
@@ -298,9 +302,28 @@ static err_t take_batches(const struct log_segment *segment, struct flow_read *r
     return read->batch_count > 0 ? err_ok() : err_make(ERR_END);
 }
 
+/* Reads `size` bytes at `start` of the segment, both in blocks. What the system has in memory, as
+ * it has what was sealed lately, is taken from there. All else is read past the page cache, which
+ * belongs to others: who catches up reads everything once. */
+static err_t read_blocks(struct log_lease *lease, uint64_t start, size_t size, size_t *got)
+{
+    ASSERT(start % IO_BLOCK == 0 && size > 0);
+    struct io_file *file = lease->segment_file;
+    uint64_t end = start + size < lease->segment.size ? start + size : lease->segment.size;
+    if (lease->direct && !io_file_in_memory(file, start, end - start)) {
+        char path[LOG_SEGMENT_PATH_MAX];
+        log_segment_path(&lease->place, lease->segment.base_offset, LOG_SEGMENT_LOG, path);
+        if (!lease->segment_direct)
+            TRY(io_disk_open(lease->disk, path, IO_OPEN_READ | IO_OPEN_DIRECT,
+                             &lease->segment_direct, NULL));
+        file = lease->segment_direct;
+    }
+    return io_file_read(file, lease->data, size, start, got);
+}
+
 /* Bytes of the segment from `position` on: some more than `wanted`. */
-static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t position,
-                       uint64_t wanted, struct slice *out)
+static err_t read_span(struct log_lease *lease, uint64_t position, uint64_t wanted,
+                       struct slice *out)
 {
     uint64_t start = position / IO_BLOCK * IO_BLOCK;
     uint64_t end = position + wanted;
@@ -313,11 +336,12 @@ static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t p
         mem_free(lease->data);
         lease->data = mem_alloc_aligned(IO_BLOCK, (size_t)size);
         lease->span_size = lease->data ? size : 0;
+        lease->read->lease_bytes = (size_t)lease->span_size;
         if (!lease->data)
             return err_make(ERR_MEMORY);
     }
     size_t got = 0;
-    TRY(io_file_read(file, lease->data, (size_t)size, start, &got));
+    TRY(read_blocks(lease, start, (size_t)size, &got));
     /* The segment's size is from a checkpoint, behind a sync: no crash makes it shorter. */
     if (got < end - start)
         return err_make(ERR_CORRUPT);
@@ -325,22 +349,30 @@ static err_t read_span(struct log_lease *lease, struct io_file *file, uint64_t p
     return err_ok();
 }
 
-static err_t read_segment(struct log_lease *lease, struct io_file *file)
+static err_t read_segment(struct log_lease *lease)
 {
     struct flow_read *read = lease->read;
-    uint64_t position = 0;
-    TRY(log_segment_find_offset(lease->disk, &lease->place, &lease->segment, read->offset,
-                                &position));
-    ASSERT(read->batch_count == 0);
+    uint64_t position = lease->position;
     /* What was asked for, and the way to it: the index leads to within an interval and a batch. */
-    uint64_t wanted = (uint64_t)read->size_max + 2 * LOG_SEGMENT_INDEX_INTERVAL;
-    bool led = position > 0; /* by the index, to the first batch */
+    uint64_t way = 2 * LOG_SEGMENT_INDEX_INTERVAL;
+    if (position == 0)
+        TRY(log_segment_find_offset(lease->disk, &lease->place, &lease->segment, read->offset,
+                                    &position));
+    else
+        way = 0;
+    ASSERT(read->batch_count == 0);
+    uint64_t wanted = (uint64_t)read->size_max + way;
+    wanted = wanted < IO_BLOCK ? IO_BLOCK : wanted;
+    /* By the index, to the first batch. Where the last read ended there may be a hole in the
+     * offsets. */
+    bool led = position > 0 && way > 0;
     while (position < lease->segment.size) {
         struct slice bytes;
-        TRY(read_span(lease, file, position, wanted, &bytes));
+        TRY(read_span(lease, position, wanted, &bytes));
         uint64_t more = wanted;
         uint64_t before = position;
         err_t err = take_batches(&lease->segment, read, bytes, &position, &more, &led);
+        lease->position = position;
         /* What there is, is given; what comes behind it is the next read's to stumble on. */
         if (read->batch_count > 0)
             return err_ok();
@@ -360,13 +392,11 @@ static void read_sealed_work(struct io_job *job)
     ASSERT(lease->segment.size > 0);
     char path[LOG_SEGMENT_PATH_MAX];
     log_segment_path(&lease->place, lease->segment.base_offset, LOG_SEGMENT_LOG, path);
-    struct io_file *file;
-    /* Past the page cache, which belongs to others: who catches up reads everything once. */
-    err_t err = io_disk_open(lease->disk, path, IO_OPEN_READ | (lease->direct ? IO_OPEN_DIRECT : 0),
-                             &file, NULL);
+    err_t err = io_disk_open(lease->disk, path, IO_OPEN_READ, &lease->segment_file, NULL);
     if (err_is_ok(err)) {
-        err = read_segment(lease, file);
-        err_t ignored = io_file_close(file);
+        err = read_segment(lease);
+        err_t ignored = io_file_close(lease->segment_file);
+        ignored = io_file_close(lease->segment_direct);
         (void)ignored;
     }
     lease->read->error = err;
@@ -381,7 +411,7 @@ static void read_sealed_done(struct io_job *job)
     ASSERT(list_linked(&lease->link));
     list_remove(&lease->link);
     log->counters.reads_sealed++;
-    const struct log_partition *partition =
+    struct log_partition *partition =
         log_state_partition(&log->state, read->topic_id, read->partition);
     /* The state is asked again: retention may have gone by while the worker read. */
     bool gone = !partition || read->offset < partition->start_offset;
@@ -397,6 +427,12 @@ static void read_sealed_done(struct io_job *job)
     }
     for (uint32_t i = 0; i < read->batch_count; i++)
         log->counters.read_bytes += read->batches[i].size;
+    if (partition)
+        partition->read_on = (struct log_read_on){
+            .segment = lease->segment.base_offset,
+            .offset = read->next_offset,
+            .position = err_is_ok(read->error) ? lease->position : 0,
+        };
     read->lease = lease;
     answer(read, read->error);
     if (log->mode == LOG_STOPPING)
@@ -404,6 +440,7 @@ static void read_sealed_done(struct io_job *job)
 }
 
 static err_t read_from_segment(struct log *log, struct flow_read *read,
+                               const struct log_partition *partition,
                                const struct log_segment *segment)
 {
     /* A block to begin with: how much is needed the worker finds out, from the index on disk. */
@@ -416,6 +453,11 @@ static err_t read_from_segment(struct log *log, struct flow_read *read,
     lease->place = log_place(log, log_state_topic(&log->state, read->topic_id), read->partition);
     /* A copy: the state's own grows, moves and goes while the worker reads. */
     lease->segment = *segment;
+    lease->segment_file = lease->segment_direct = NULL;
+    const struct log_read_on *on = &partition->read_on;
+    bool reads_on = on->segment == segment->base_offset && on->offset == read->offset &&
+                    on->position < segment->size;
+    lease->position = reads_on ? on->position : 0;
     lease->job = (struct io_job){
         .home = log->options.loop, .work = read_sealed_work, .done = read_sealed_done};
     read->commit_time_ms = segment->last_commit_ms;
@@ -431,7 +473,7 @@ static void serve(struct log *log, struct flow_read *read, const struct log_part
      * the loop. */
     const struct log_segment *segment = log_partition_segment(partition, read->offset);
     if (segment) {
-        err_t err = read_from_segment(log, read, segment);
+        err_t err = read_from_segment(log, read, partition, segment);
         if (!err_is_ok(err))
             answer(read, err);
         return;
@@ -535,6 +577,7 @@ void log_reader_begin(struct log *log, struct flow_read *read)
     read->error = err_ok();
     read->batch_count = 0;
     read->lease = NULL;
+    read->lease_bytes = 0;
     read->log = log;
     /* The asker may use one read again and again; nothing of the last time counts. */
     read->answered = read->cancelled = read->cancel_returned = false;

@@ -159,8 +159,9 @@ uint64_t net_limits_least(const struct net_limits *limits, uint64_t size, bool p
 bool net_conn_is_blocked(const struct net_conn *conn)
 {
     const struct net_limits *limits = conn->server->limits;
+    size_t queued = io_tcp_write_queued(conn->server->loop, conn->tcp);
     return conn->request_count >= limits->pipeline_max ||
-           io_tcp_write_queued(conn->server->loop, conn->tcp) > limits->queued_bytes_max;
+           conn->answer_bytes + queued > limits->queued_bytes_max;
 }
 
 /* Not reading is how pressure goes back: the kernel's buffer fills, then the peer's, then he

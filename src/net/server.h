@@ -49,6 +49,7 @@ struct net_conn {
     struct net_server *server;
     struct io_tcp *tcp;
     uint32_t request_count; /* in flight */
+    size_t answer_bytes;    /* that are there, and not written: a protocol may hold them back */
     bool reading;           /* the socket is */
     bool peer_ended;
     uint64_t write_since_ns; /* 0: the kernel has everything */

@@ -316,6 +316,14 @@ static void disk_write_behind(struct io_file *file, uint64_t offset, uint64_t si
     ASSERT(size <= UINT64_MAX - offset);
 }
 
+/* Every other block is: so that both ways of reading are gone, and the same ones in every run. */
+static bool disk_in_memory(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    const struct sim_handle *handle = handle_of(file);
+    ASSERT(handle->node->kind == IO_KIND_FILE && size > 0);
+    return offset / IO_BLOCK % 2 == 0;
+}
+
 static err_t disk_sync_all(struct io_file *file)
 {
     struct sim_handle *handle = handle_of(file);
@@ -512,6 +520,7 @@ static const struct io_disk_ops disk_ops = {
     .size = disk_size,
     .lock = disk_lock,
     .write_behind = disk_write_behind,
+    .in_memory = disk_in_memory,
     .sync_all = disk_sync_all,
     .rename = disk_rename,
     .remove = disk_remove,

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -23,6 +24,8 @@
 
 /* Not among the kernel's public headers. */
 #define CIFS_MAGIC 0xff534d42u
+/* 16 MiB. */
+#define LOOK_PAGES_MAX 4096u
 
 struct io_uv_file {
     struct io_file io;
@@ -210,6 +213,29 @@ static void disk_write_behind(struct io_file *io, uint64_t offset, uint64_t size
         (void)sync_file_range(file->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
 }
 
+static bool disk_in_memory(struct io_file *io, uint64_t offset, uint64_t size)
+{
+    struct io_uv_file *file = file_of(io);
+    /* Of more than this nobody asks; a byte a page is on the stack. */
+    uint8_t pages[LOOK_PAGES_MAX];
+    uint64_t start = offset / IO_BLOCK * IO_BLOCK;
+    size_t length = (size_t)(offset + size - start);
+    size_t count = (length + IO_BLOCK - 1) / IO_BLOCK;
+    ASSERT(file->fd >= 0);
+    if (count > LOOK_PAGES_MAX || sysconf(_SC_PAGESIZE) != (long)IO_BLOCK)
+        return false;
+    /* Mapped to be asked about, and never touched: a page that is not there is not fetched. */
+    void *map = mmap(NULL, length, PROT_READ, MAP_SHARED, file->fd, (off_t)start);
+    if (map == MAP_FAILED)
+        return false;
+    size_t held = 0;
+    if (mincore(map, length, pages) == 0)
+        while (held < count && (pages[held] & 1))
+            held++;
+    munmap(map, length);
+    return held == count;
+}
+
 static err_t disk_sync_all(struct io_file *io)
 {
     struct io_uv_file *file = file_of(io);
@@ -363,6 +389,7 @@ static const struct io_disk_ops disk_ops = {
     .size = disk_size,
     .lock = disk_lock,
     .write_behind = disk_write_behind,
+    .in_memory = disk_in_memory,
     .sync_all = disk_sync_all,
     .rename = disk_rename,
     .remove = disk_remove,

@@ -24,8 +24,10 @@
 #define FRONT_SIZE 512u
 /* The most that one read takes, so that one fast peer does not hold the loop. */
 #define DIRECT_MAX 262144u
-/* Answers that one write takes together. */
+/* What one write takes together. Of its bytes the kernel may leave some, which are copied: so they
+ * are not many, while what waits behind them stays where it is. */
 #define FLUSH_PARTS 64u
+#define FLUSH_BYTES ((size_t)256 << 10)
 #define SIZE_BYTES 4u
 
 static void enter(struct net_kafka_conn *conn, enum net_kafka_conn_state state)
@@ -55,12 +57,22 @@ static void note_queued(struct net_kafka_conn *conn, size_t queued)
     conn->net.write_left = queued;
 }
 
+/* What is in memory of an answer while it is not sent. */
+static uint64_t answer_memory(const struct net_kafka_request *request)
+{
+    return request->answer.size + (request->body ? request->body->memory_bytes : 0);
+}
+
 static void free_request(struct net_kafka_request *request)
 {
-    ASSERT(request->conn->net.request_count > 0 && request->conn->current != request);
-    request->conn->server->counters.bytes_unsent -= request->answer.size;
-    request->conn->net.request_count--;
+    struct net_kafka_conn *conn = request->conn;
+    ASSERT(conn->net.request_count > 0 && conn->current != request);
+    conn->server->counters.bytes_unsent -= answer_memory(request);
+    conn->net.answer_bytes -= request->wire_size - request->sent;
+    conn->net.request_count--;
     list_remove(&request->link);
+    if (request->body)
+        request->body->release(request->body);
     buf_done(&request->bytes);
     buf_done(&request->answer);
     mem_free(request);
@@ -354,47 +366,93 @@ void net_kafka_conn_check_time(struct net_conn *net, uint64_t now_ns)
     }
 }
 
-/* One write for all answers at the front that are there. */
+/* One write: parts of the answers at the front. */
+struct sending {
+    struct slice parts[FLUSH_PARTS];
+    size_t count;
+    size_t bytes;
+};
+
+static bool is_full(const struct sending *s)
+{
+    return s->count == FLUSH_PARTS || s->bytes == FLUSH_BYTES;
+}
+
+/* Adds what of the bytes lies behind the first `*skip`, as far as there is room. */
+static void add_part(struct sending *s, struct slice bytes, size_t *skip)
+{
+    struct slice rest = slice_sub(bytes, *skip, bytes.size);
+    *skip -= bytes.size - rest.size;
+    rest = slice_sub(rest, 0, FLUSH_BYTES - s->bytes);
+    if (rest.size == 0 || is_full(s))
+        return;
+    s->parts[s->count++] = rest;
+    s->bytes += rest.size;
+}
+
+/* Adds what is not sent of the answer; true when that is all of it. */
+static bool add_answer(struct sending *s, struct net_kafka_request *request)
+{
+    struct slice own = buf_slice(&request->answer);
+    const struct net_kafka_body *body = request->body;
+    size_t skip = request->sent;
+    size_t before = s->bytes;
+    size_t at = 0;
+    if (request->wire_size == 0)
+        return true;
+    put_u32be(request->size_bytes, (uint32_t)(request->wire_size - SIZE_BYTES));
+    add_part(s, slice_make(request->size_bytes, SIZE_BYTES), &skip);
+    for (size_t i = 0; body && i < body->count; i++) {
+        const struct net_kafka_piece *piece = &body->pieces[i];
+        ASSERT(piece->at >= at && piece->at <= own.size);
+        add_part(s, slice_sub(own, at, piece->at - at), &skip);
+        add_part(s, piece->bytes, &skip);
+        at = piece->at;
+    }
+    add_part(s, slice_sub(own, at, own.size), &skip);
+    request->sent += s->bytes - before;
+    return request->sent == request->wire_size;
+}
+
+/* Sends of the answers at the front, in one write, what it takes; false when there is nothing. */
+static bool flush_some(struct net_kafka_conn *conn)
+{
+    struct sending s = {.count = 0};
+    bool last = false;
+    struct list *link = conn->requests.next;
+    for (; link != &conn->requests && !last && !is_full(&s); link = link->next) {
+        struct net_kafka_request *request = CONTAINER_OF(link, struct net_kafka_request, link);
+        if (request->step != REQUEST_ANSWERED || (!conn->cut && !add_answer(&s, request)))
+            break;
+        last = request->last;
+    }
+    if (s.count == 0 && link == conn->requests.next)
+        return false;
+    err_t err =
+        s.count ? io_tcp_write(conn->server->net.loop, conn->net.tcp, s.parts, s.count) : err_ok();
+    conn->server->counters.net.bytes_out += s.bytes;
+    conn->net.answer_bytes -= s.bytes;
+    while (conn->requests.next != link)
+        free_request(CONTAINER_OF(conn->requests.next, struct net_kafka_request, link));
+    if (!err_is_ok(err)) {
+        net_kafka_conn_close(conn);
+        return false;
+    }
+    note_queued(conn, io_tcp_write_queued(conn->server->net.loop, conn->net.tcp));
+    if (conn->net.write_left && !conn->net.write_since_ns)
+        conn->net.write_since_ns = io_now_ns(conn->server->net.loop);
+    if (last) {
+        conn->cut = true;
+        refuse(conn);
+    }
+    return true;
+}
+
 void net_kafka_conn_flush(struct net_kafka_conn *conn)
 {
-    while (conn->state != CONN_CLOSED && !list_empty(&conn->requests)) {
-        uint8_t sizes[FLUSH_PARTS / 2][SIZE_BYTES];
-        struct slice parts[FLUSH_PARTS];
-        size_t answers = 0, count = 0, bytes = 0;
-        bool last = false;
-        struct list *link = conn->requests.next;
-        for (; link != &conn->requests && answers < FLUSH_PARTS / 2 && !last; link = link->next) {
-            const struct net_kafka_request *request =
-                CONTAINER_OF(link, struct net_kafka_request, link);
-            if (request->step != REQUEST_ANSWERED)
-                break;
-            last = request->last;
-            if (request->silent || conn->cut)
-                continue;
-            put_u32be(sizes[answers], (uint32_t)request->answer.size);
-            parts[count++] = slice_make(sizes[answers++], SIZE_BYTES);
-            if (request->answer.size > 0)
-                parts[count++] = buf_slice(&request->answer);
-            bytes += SIZE_BYTES + request->answer.size;
-        }
-        if (link == conn->requests.next)
-            return;
-        err_t err =
-            count ? io_tcp_write(conn->server->net.loop, conn->net.tcp, parts, count) : err_ok();
-        conn->server->counters.net.bytes_out += bytes;
-        while (conn->requests.next != link)
-            free_request(CONTAINER_OF(conn->requests.next, struct net_kafka_request, link));
-        if (!err_is_ok(err)) {
-            net_kafka_conn_close(conn);
-            return;
-        }
-        note_queued(conn, io_tcp_write_queued(conn->server->net.loop, conn->net.tcp));
-        if (conn->net.write_left && !conn->net.write_since_ns)
-            conn->net.write_since_ns = io_now_ns(conn->server->net.loop);
-        if (last) {
-            conn->cut = true;
-            refuse(conn);
-        }
+    /* Behind bytes that the kernel has not taken nothing is written: it would be copied. */
+    while (conn->state != CONN_CLOSED && !list_empty(&conn->requests) &&
+           io_tcp_write_queued(conn->server->net.loop, conn->net.tcp) == 0 && flush_some(conn)) {
     }
 }
 
@@ -426,12 +484,11 @@ void net_kafka_request_start(struct net_kafka_request *request)
     net_server_turn(&conn->net);
 }
 
-static void end(struct net_kafka_request *request, bool silent, bool last)
+static void end(struct net_kafka_request *request, bool last)
 {
     struct net_kafka_conn *conn = request->conn;
     ASSERT(request->step == REQUEST_HANDED);
     request->step = REQUEST_ANSWERED;
-    request->silent = silent;
     request->last = last;
     /* Its bytes are not needed while the answer waits for its turn. */
     buf_done(&request->bytes);
@@ -440,33 +497,51 @@ static void end(struct net_kafka_request *request, bool silent, bool last)
     net_server_turn(&conn->net);
 }
 
-static void reply(struct net_kafka_request *request, struct buf *answer, bool last)
+static void reply(struct net_kafka_request *request, struct buf *answer,
+                  struct net_kafka_body *body, bool last)
 {
-    bool failed = !buf_ok(answer) || answer->size > INT32_MAX;
+    struct net_kafka_conn *conn = request->conn;
+    size_t body_size = body ? body->size : 0;
+    bool failed = !buf_ok(answer) || answer->size + body_size > (size_t)INT32_MAX;
     if (failed)
         buf_done(answer);
+    if (failed && body) {
+        body->release(body);
+        body = NULL;
+    }
     request->answer = *answer;
+    request->body = body;
     *answer = (struct buf){0};
-    request->conn->server->counters.bytes_unsent += request->answer.size;
-    end(request, failed, failed || last);
+    conn->server->counters.bytes_unsent += answer_memory(request);
+    /* An empty answer is one too: a size of nothing. */
+    request->wire_size = failed ? 0 : SIZE_BYTES + request->answer.size + body_size;
+    conn->net.answer_bytes += request->wire_size;
+    end(request, failed || last);
 }
 
 void net_kafka_reply(struct net_kafka_request *request, struct buf *answer)
 {
-    reply(request, answer, false);
+    reply(request, answer, NULL, false);
+}
+
+void net_kafka_reply_body(struct net_kafka_request *request, struct buf *answer,
+                          struct net_kafka_body *body)
+{
+    ASSERT(body->release);
+    reply(request, answer, body, false);
 }
 
 void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer)
 {
-    reply(request, answer, true);
+    reply(request, answer, NULL, true);
 }
 
 void net_kafka_reply_none(struct net_kafka_request *request)
 {
-    end(request, true, false);
+    end(request, false);
 }
 
 void net_kafka_refuse(struct net_kafka_request *request)
 {
-    end(request, true, true);
+    end(request, true);
 }

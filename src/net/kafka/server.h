@@ -97,6 +97,23 @@ void net_kafka_request_start(struct net_kafka_request *request);
  * put there here, also where it is 0. An answer that failed (buf_ok) closes the connection. The
  * request is no longer the caller's, as after the others. */
 void net_kafka_reply(struct net_kafka_request *request, struct buf *answer);
+/* Bytes of an answer that stay where they are until they are sent. */
+struct net_kafka_piece {
+    size_t at; /* it stands in front of this byte of the answer; no lower than the one before */
+    struct slice bytes;
+};
+/* All of those of an answer, and what they lie in. From the reply on the request's, until `release`
+ * is called once, on the loop: they were sent, or will not be. */
+struct net_kafka_body {
+    const struct net_kafka_piece *pieces;
+    size_t count;
+    size_t size;           /* of the pieces together */
+    uint64_t memory_bytes; /* that they take */
+    void (*release)(struct net_kafka_body *body);
+};
+/* The same as net_kafka_reply, with more than the bytes in `answer`. */
+void net_kafka_reply_body(struct net_kafka_request *request, struct buf *answer,
+                          struct net_kafka_body *body);
 /* The same, and the connection closes behind it; nothing after this request is answered. */
 void net_kafka_reply_last(struct net_kafka_request *request, struct buf *answer);
 /* There is no answer to this one (a produce request with acks=0). */

@@ -20,7 +20,10 @@ struct net_kafka_request {
     uint32_t size;
     struct buf bytes; /* the request's */
     struct buf answer;
-    bool silent; /* there is none, not even an empty one */
+    struct net_kafka_body *body; /* NULL: all of it is in there */
+    size_t wire_size;            /* of the size, the answer and the body; 0: none is sent */
+    size_t sent;                 /* bytes of those that were written */
+    uint8_t size_bytes[4];       /* what stands in front of the answer */
     _Alignas(max_align_t) uint8_t state[];
 };
 
@@ -65,7 +68,7 @@ struct net_kafka_server {
 /* conn.c */
 
 extern const struct io_tcp_events net_kafka_conn_events; /* their owner: the struct net_conn */
-/* Sends the answers whose turn it is. */
+/* Sends the answers whose turn it is, as far as the kernel takes them. */
 void net_kafka_conn_flush(struct net_kafka_conn *conn);
 /* Takes what is held as far as it may be looked at, and starts or stops reading. */
 void net_kafka_conn_resume(struct net_kafka_conn *conn);

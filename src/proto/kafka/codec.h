@@ -106,6 +106,11 @@ err_t proto_kafka_decode(const struct proto_kafka_api *api, const struct proto_k
  * where it may not be null yet becomes empty. */
 void proto_kafka_encode(const struct proto_kafka_api *api, const struct proto_kafka_layout *layout,
                         int16_t version, const void *in, struct buf *out);
+/* The same, but records are left out: for each that is not empty the next of `gaps` is where in
+ * `out` it belongs. Only the size of its slice is looked at. */
+void proto_kafka_encode_apart(const struct proto_kafka_api *api,
+                              const struct proto_kafka_layout *layout, int16_t version,
+                              const void *in, struct buf *out, size_t *gaps);
 /* Appends a response's header, which an ApiVersions response has without tagged fields in every
  * version. */
 void proto_kafka_write_response_header(const struct proto_kafka_api *api, int16_t version,

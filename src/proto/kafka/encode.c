@@ -10,6 +10,7 @@ struct writer {
     struct buf *out;
     int16_t version;
     bool flexible;
+    size_t *gaps; /* where records belong that are left out; NULL: they are not */
 };
 
 static void write_struct(struct writer *w, const struct proto_kafka_layout *layout,
@@ -54,7 +55,10 @@ static void write_value(struct writer *w, const struct proto_kafka_field *field,
         bool narrow = field->type == PROTO_KAFKA_STRING;
         ASSERT(value->size <= (narrow ? (size_t)INT16_MAX : (size_t)INT32_MAX));
         write_length(w, null, value->size, narrow);
-        buf_add_slice(w->out, *value);
+        if (w->gaps && field->type == PROTO_KAFKA_RECORDS && value->size > 0)
+            *w->gaps++ = w->out->size;
+        else
+            buf_add_slice(w->out, *value);
         return;
     }
     case PROTO_KAFKA_STRUCT: write_struct(w, field->layout, in); return;
@@ -161,7 +165,14 @@ static void write_struct(struct writer *w, const struct proto_kafka_layout *layo
 void proto_kafka_encode(const struct proto_kafka_api *api, const struct proto_kafka_layout *layout,
                         int16_t version, const void *in, struct buf *out)
 {
+    proto_kafka_encode_apart(api, layout, version, in, out, NULL);
+}
+
+void proto_kafka_encode_apart(const struct proto_kafka_api *api,
+                              const struct proto_kafka_layout *layout, int16_t version,
+                              const void *in, struct buf *out, size_t *gaps)
+{
     ASSERT(proto_kafka_has_version(api, version) && in && out);
-    struct writer w = {out, version, proto_kafka_is_flexible(api, version)};
+    struct writer w = {out, version, proto_kafka_is_flexible(api, version), gaps};
     write_struct(&w, layout, in);
 }

@@ -1,12 +1,13 @@
-#include "serve/kafka/fetch_session.h"
-
 #include "base/assert.h"
 #include "flow/batch.h"
+#include "serve/kafka/fetch_ahead.h"
+#include "serve/kafka/fetch_data.h"
+#include "serve/kafka/fetch_session.h"
 
 /*
  * Fetch: a round reads the partitions one after the other in the order of the request, until the
- * bytes that the client allows are there (KIP-74), and copies each batch once, so that the log has
- * its memory back at once. After a round that brings less than min_bytes every partition is
+ * bytes that the client allows are there (KIP-74), and holds what it has read until it is sent
+ * (fetch_data.h). After a round that brings less than min_bytes every partition is
  * watched: what comes is only measured, and once there is enough of it, or the time is up, a second
  * round reads it all. A round that left something unread for want of room is never followed by
  * another: that would bring the same.
@@ -25,8 +26,8 @@
  */
 
 #define BUSY_MS 100
-/* What a round reads is there so many times at once: with the log, gathered, in the answer. */
-#define ROUND_COPIES 3u
+/* What is held of the log may be so many times what is wanted of it (fetch_data.c). */
+#define ROUND_FACTOR 2u
 /* One round takes so much of what is left at the most, so that others find something too; but room
  * for a batch of usual size, if there is that. */
 #define ROUND_SHARE 2u
@@ -35,6 +36,10 @@
 #define WAIT_MS_MAX 60000
 /* What a watch has the log hold to measure it. */
 #define WATCH_BYTES_MAX (1u << 20)
+/* Read ahead of one partition, if the client takes so much: less, and threads that wake each other
+ * take more time than the bytes. An answer that begins with what was read ahead is not filled up
+ * from the disk. */
+#define AHEAD_BYTES (4u << 20)
 /* Clients know zstd from this version on (KIP-110). */
 #define ZSTD_VERSION 10
 
@@ -56,8 +61,9 @@ struct part {
     uint32_t size_max;
     bool read;           /* the last round did */
     int64_t next_offset; /* behind what it read */
-    size_t data_at;      /* its batches in `data` */
-    size_t data_size;
+    int64_t more_offset; /* the client's next, where there is more; else -1 */
+    struct list held;    /* its batches */
+    size_t data_size;    /* of those */
     struct proto_kafka_fetch_response_partition *answer;
     struct serve_kafka_fetch_part *told; /* the session's, while it is as it was; NULL: none */
 };
@@ -77,8 +83,9 @@ struct fetching {
     size_t room;     /* of that, in this round */
     uint64_t reserved_bytes;
     struct list line_link; /* the door's, while it waits for room */
-    struct buf data;
+    size_t data_size;      /* of all parts */
     struct flow_read read;
+    bool ahead;  /* the last read was one ahead */
     bool failed; /* a partition has an error: the client is to know at once */
     bool full;   /* there is more than there is room for */
     /* Between rounds. */
@@ -118,7 +125,7 @@ static bool is_told(const struct fetching *f, const struct part *part)
 }
 
 /* Gathers the answers of parts that follow each other under their topic. */
-static void gather(struct fetching *f, const struct buf *data)
+static void gather(struct fetching *f)
 {
     struct proto_kafka_fetch_response_topic *topics = f->response.responses.items;
     struct proto_kafka_fetch_response_topic *last = NULL;
@@ -134,35 +141,32 @@ static void gather(struct fetching *f, const struct buf *data)
         }
         last->partitions.count++;
         f->answers[kept] = *part->answer;
-        /* Never null, which some clients take for an error. */
-        f->answers[kept++].records = part->data_size
-                                         ? slice_make(data->data + part->data_at, part->data_size)
-                                         : SLICE_LITERAL("");
+        /* Never null, which some clients take for an error. The bytes stand elsewhere. */
+        f->answers[kept++].records = slice_make("", part->data_size);
     }
 }
 
 enum room { ROOM_TAKEN, ROOM_LATER, ROOM_NONE };
 
-/* Room for a round: for what is read, as often as it is there. It comes when other rounds end; not
- * so what clients do not take. */
+/* Room for a round. It comes when other rounds end; not so what clients do not take. */
 static enum room take_room(struct fetching *f)
 {
     struct serve_kafka_door *door = f->call->door;
     uint64_t max = door->fetch_bytes_max;
-    uint64_t left = max - door->fetch_bytes;
-    uint64_t least = ROUND_COPIES * ROUND_MIN;
-    ASSERT(f->reserved_bytes == 0 && door->fetch_bytes <= max);
-    least = least < max ? least : max;
+    uint64_t least = ROUND_FACTOR * ROUND_MIN < max ? ROUND_FACTOR * ROUND_MIN : max;
+    ASSERT(f->reserved_bytes == 0);
     /* Answers that come of rounds under way go there as well. */
-    if (net_kafka_server_counters(door->server)->bytes_unsent >= max - max / ROUND_COPIES)
+    if (net_kafka_server_counters(door->server)->bytes_unsent >= max - max / ROUND_FACTOR)
         return ROOM_NONE;
-    if (left < least)
+    if (door->fetch_bytes + least > max)
+        serve_kafka_fetch_ahead_yield(door);
+    if (door->fetch_bytes + least > max)
         return ROOM_LATER;
-    uint64_t most = left / ROUND_SHARE < least ? least : left / ROUND_SHARE;
-    uint64_t wanted = (uint64_t)f->size_max * ROUND_COPIES;
-    wanted = wanted < least ? least : wanted;
-    f->reserved_bytes = wanted < most ? wanted : most;
-    f->room = (size_t)(f->reserved_bytes / ROUND_COPIES);
+    uint64_t most = (max - door->fetch_bytes) / ROUND_SHARE;
+    uint64_t wanted = (uint64_t)f->size_max * ROUND_FACTOR;
+    wanted = wanted < most ? wanted : most;
+    f->reserved_bytes = wanted > least ? wanted : least;
+    f->room = (size_t)(f->reserved_bytes / ROUND_FACTOR);
     f->room = f->room < f->size_max ? f->room : f->size_max;
     door->fetch_bytes += f->reserved_bytes;
     return ROOM_TAKEN;
@@ -173,17 +177,73 @@ static void give_room(struct fetching *f)
     struct serve_kafka_door *door = f->call->door;
     ASSERT(door->fetch_bytes >= f->reserved_bytes);
     door->fetch_bytes -= f->reserved_bytes;
-    if (f->reserved_bytes > 0 && !list_empty(&door->fetch_line) && !door->fetch_line_due) {
-        door->fetch_line_due = true;
-        io_defer(door->loop, &door->fetch_line_task);
-    }
     f->reserved_bytes = 0;
+    serve_kafka_fetch_wake(door);
+}
+
+static void drop_data(struct fetching *f)
+{
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        serve_kafka_fetch_drop(f->call->door, &f->parts[i].held);
+        f->parts[i].data_size = 0;
+    }
+    f->data_size = 0;
+    give_room(f);
+}
+
+/* Encodes the answer with its batches left out, and makes a body of those. NULL without memory. */
+static struct net_kafka_body *encode(struct fetching *f)
+{
+    size_t *gap = serve_kafka_try_alloc(f->call, f->part_count, sizeof(*gap));
+    struct net_kafka_body *body = gap ? serve_kafka_fetch_body_new(f->call->door) : NULL;
+    if (!body)
+        return NULL;
+    serve_kafka_encode_apart(f->call, &f->response, gap);
+    bool added = true;
+    for (uint32_t i = 0; added && i < f->part_count; i++)
+        if (f->parts[i].data_size > 0)
+            added = serve_kafka_fetch_body_add(body, *gap++, &f->parts[i].held);
+    if (added)
+        return body;
+    body->release(body);
+    return NULL;
+}
+
+/* Begins to read what the client will ask for next, as far as the last read says that there is
+ * something. */
+static void read_ahead(struct fetching *f)
+{
+    struct serve_kafka_call *call = f->call;
+    struct serve_kafka_conn *conn = net_kafka_request_session(call->request);
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        const struct part *part = &f->parts[i];
+        size_t size = part->size_max < f->size_max ? part->size_max : f->size_max;
+        if (part->more_offset >= 0)
+            serve_kafka_fetch_ahead_begin(call->door, conn, part->topic_id, part->partition,
+                                          part->more_offset,
+                                          (uint32_t)(size < AHEAD_BYTES ? size : AHEAD_BYTES));
+    }
+}
+
+static void reply_data(struct fetching *f)
+{
+    struct serve_kafka_call *call = f->call;
+    struct net_kafka_body *body = encode(f);
+    if (body) {
+        give_room(f);
+        if (!net_kafka_request_gone(call->request))
+            read_ahead(f);
+        serve_kafka_reply_body(call, body);
+    } else {
+        drop_data(f);
+        buf_done(&call->answer);
+        serve_kafka_refuse(call);
+    }
 }
 
 static void answer(struct fetching *f)
 {
     struct serve_kafka_call *call = f->call;
-    struct buf data = f->data;
     struct serve_kafka_fetch_session *session =
         serve_kafka_fetch_session_of(call, f->session_id, f->session_epoch);
     io_timer_stop(call->door->loop, &f->timer);
@@ -192,17 +252,20 @@ static void answer(struct fetching *f)
         /* A request that came behind this one has changed it: what is new cannot be said. */
         f->response.error_code = SERVE_KAFKA_INVALID_FETCH_SESSION_EPOCH;
         f->response.session_id = 0;
+        drop_data(f);
     } else {
-        gather(f, &data);
+        gather(f);
         for (uint32_t i = 0; session && i < f->part_count; i++)
             if (f->parts[(f->first + i) % f->part_count].data_size > 0)
                 session->first = (f->first + i + 1) % f->part_count;
     }
-    call->answer_size = data.size;
-    give_room(f);
     /* The arena ends in there, and `f` with it. */
+    if (f->data_size > 0) {
+        reply_data(f);
+        return;
+    }
+    give_room(f);
     serve_kafka_reply(call, &f->response);
-    buf_done(&data);
 }
 
 /* Ends the wait of all that still watch; each comes home. */
@@ -226,7 +289,7 @@ static void begin_watch(struct fetching *f, struct watch *watch, int64_t offset)
 static void wait_is_over(struct fetching *f)
 {
     list_remove(&f->call->poll_link);
-    bool more = f->woken || f->seen > f->data.size;
+    bool more = f->woken || f->seen > f->data_size;
     if (more && !net_kafka_request_gone(f->call->request))
         begin_round(f);
     else
@@ -290,14 +353,6 @@ static void time_is_up(struct io_timer *timer)
         cancel_watches(f);
 }
 
-static void drop_data(struct fetching *f)
-{
-    buf_done(&f->data);
-    for (uint32_t i = 0; i < f->part_count; i++)
-        f->parts[i].data_size = 0;
-    give_room(f);
-}
-
 /* False when there is nothing to watch, or no memory to do it. */
 static bool begin_wait(struct fetching *f)
 {
@@ -318,7 +373,7 @@ static bool begin_wait(struct fetching *f)
     }
     f->woken = false;
     /* Held for as long as a client likes to wait, it would be nobody else's: it is read again. */
-    f->seen = f->data.size;
+    f->seen = f->data_size;
     drop_data(f);
     f->watching = f->part_count;
     list_add_tail(&door->polls, &f->call->poll_link);
@@ -330,7 +385,7 @@ static bool begin_wait(struct fetching *f)
 static void end_round(struct fetching *f)
 {
     bool enough = f->failed || f->full || f->over || request_of(f)->max_wait_ms <= 0 ||
-                  f->data.size >= min_bytes(f);
+                  f->data_size >= min_bytes(f);
     if (f->call->door->stopping || net_kafka_request_gone(f->call->request) || enough ||
         !begin_wait(f))
         answer(f);
@@ -339,7 +394,7 @@ static void end_round(struct fetching *f)
 /* How much more of the partition finds room. */
 static size_t room_for(const struct fetching *f, const struct part *part)
 {
-    size_t left = f->data.size < f->room ? f->room - f->data.size : 0;
+    size_t left = f->data_size < f->room ? f->room - f->data_size : 0;
     size_t part_left = part->data_size < part->size_max ? part->size_max - part->data_size : 0;
     return part_left < left ? part_left : left;
 }
@@ -357,43 +412,76 @@ static bool is_readable(const struct fetching *f, struct slice bytes)
            flow_batch_codec(&batch) != FLOW_CODEC_ZSTD;
 }
 
-/* The batches of the last read as far as they are the client's; false when it gets no more. */
-static bool keep_batches(struct fetching *f, struct part *part)
+/* Where the client goes on behind `count` batches of the last read. */
+static int64_t more_behind(const struct fetching *f, uint32_t count)
 {
-    size_t before = f->data.size;
+    const struct flow_read *read = &f->read;
+    struct flow_batch batch;
+    if (count == read->batch_count)
+        return read->next_offset < read->end_offset ? read->next_offset : -1;
+    return err_is_ok(flow_batch_parse(read->batches[count], &batch)) ? batch.base_offset : -1;
+}
+
+/* How many batches of the last read are the client's, and their bytes. */
+static uint32_t choose(struct fetching *f, const struct part *part, size_t *size)
+{
     size_t room = room_for(f, part);
     uint32_t count = 0;
-    size_t offered = 0;
-    for (uint32_t i = 0; i < f->read.batch_count; i++)
-        offered += f->read.batches[i].size;
-    /* In one piece: growing batch by batch would copy megabytes again and again. */
-    buf_reserve(&f->data, offered < room ? offered : room);
+    *size = 0;
     for (; count < f->read.batch_count; count++) {
         struct slice batch = f->read.batches[count];
         if (!is_readable(f, batch))
             break;
-        bool fits = f->data.size == 0 || batch.size <= room - (f->data.size - before);
+        /* The first of all takes what it needs. */
+        bool fits = f->data_size + *size == 0 || (*size <= room && batch.size <= room - *size);
         f->full = f->full || !fits;
         if (!fits)
             break;
-        buf_add_slice(&f->data, batch);
-        /* The first of all takes what it needs. */
-        if (f->data.size - before > room)
-            room = f->data.size - before;
+        *size += batch.size;
     }
-    if (!buf_ok(&f->data)) {
+    return count;
+}
+
+/* The first `count` batches of the last read; they are in what was reserved. */
+static bool hold(struct fetching *f, uint32_t count, struct list *held)
+{
+    struct serve_kafka_door *door = f->call->door;
+    uint64_t before = door->fetch_bytes;
+    if (!serve_kafka_fetch_hold(door, &f->read, count, held))
+        return false;
+    uint64_t added = door->fetch_bytes - before;
+    uint64_t reserved = added < f->reserved_bytes ? added : f->reserved_bytes;
+    f->reserved_bytes -= reserved;
+    door->fetch_bytes -= reserved;
+    return true;
+}
+
+/* Holds the batches of the last read as far as they are the client's; false when it gets no more.
+ */
+static bool keep_batches(struct fetching *f, struct part *part)
+{
+    struct serve_kafka_door *door = f->call->door;
+    uint32_t offered = f->read.batch_count;
+    size_t size = 0;
+    uint32_t count = choose(f, part, &size);
+    int64_t more_offset = more_behind(f, count);
+    if (count == 0) {
+        flow_log_release(door->kafka->log, &f->read);
+    } else if (!hold(f, count, &part->held)) {
         /* What was read is read again when the client asks again. */
-        buf_reset(&f->data);
-        f->data.size = before;
         fail(f, part, SERVE_KAFKA_KAFKA_STORAGE_ERROR);
         return false;
     }
-    part->data_size += f->data.size - before;
+    f->data_size += size;
+    part->data_size += size;
     part->next_offset = f->read.next_offset;
+    part->more_offset = more_offset;
     /* Behind those that it can read it is told by the next fetch. */
-    if (count < f->read.batch_count && !f->full && part->data_size == 0)
+    if (count < offered && !f->full && part->data_size == 0)
         fail(f, part, SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
-    return count > 0 && count == f->read.batch_count && f->read.next_offset < f->read.end_offset;
+    if (f->ahead && f->data_size >= min_bytes(f))
+        return false;
+    return count > 0 && count == offered && f->read.next_offset < f->read.end_offset;
 }
 
 static struct part *turn_of(const struct fetching *f)
@@ -413,12 +501,13 @@ static void was_read(struct flow_read *read)
         part->answer->high_watermark = read->end_offset;
         part->answer->last_stable_offset = read->end_offset;
         goes_on = keep_batches(f, part);
-    } else if (part->data_size == 0) {
-        fail(f, part, serve_kafka_error_code(read->error));
+    } else {
+        if (part->data_size == 0)
+            fail(f, part, serve_kafka_error_code(read->error));
         /* A topic that was deleted may be there again, as another. */
         f->call->door->view.doubted |= err_is(read->error, ERR_NOT_FOUND);
+        flow_log_release(f->call->door->kafka->log, read);
     }
-    flow_log_release(f->call->door->kafka->log, read);
     /* One read brings so many batches and no more. */
     goes_on = goes_on && room_for(f, part) > 0;
     f->full = f->full || (part->data_size > 0 && room_for(f, part) == 0);
@@ -432,14 +521,12 @@ static void read_next(struct fetching *f)
     while (f->at < f->part_count && turn_of(f)->topic_id == 0)
         f->at++;
     /* What finds no room is at the front the next time, if the client does as Kafka's does. */
-    if (f->at == f->part_count || f->data.size >= f->room) {
+    if (f->at == f->part_count || f->data_size >= f->room) {
         end_round(f);
         return;
     }
     struct part *part = turn_of(f);
     part->read = true;
-    if (part->data_size == 0)
-        part->data_at = f->data.size;
     f->read = (struct flow_read){
         .home = door->loop,
         .done = was_read,
@@ -448,7 +535,10 @@ static void read_next(struct fetching *f)
         .offset = part->next_offset,
         .size_max = (uint32_t)room_for(f, part),
     };
-    flow_log_read(door->kafka->log, &f->read);
+    f->ahead =
+        serve_kafka_fetch_ahead_take(door, net_kafka_request_session(f->call->request), &f->read);
+    if (!f->ahead)
+        flow_log_read(door->kafka->log, &f->read);
 }
 
 static void begin_reading(struct fetching *f, enum room room)
@@ -463,12 +553,12 @@ static void begin_reading(struct fetching *f, enum room room)
 
 static void begin_round(struct fetching *f)
 {
-    ASSERT(f->data.size == 0 && f->reserved_bytes == 0);
+    ASSERT(f->data_size == 0 && f->reserved_bytes == 0);
     f->at = 0;
     f->full = false;
     for (uint32_t i = 0; i < f->part_count; i++) {
         f->parts[i].next_offset = f->parts[i].offset;
-        f->parts[i].data_size = 0;
+        f->parts[i].more_offset = -1;
         f->parts[i].read = false;
     }
     struct list *line = &f->call->door->fetch_line;
@@ -479,7 +569,14 @@ static void begin_round(struct fetching *f)
         begin_reading(f, room);
 }
 
-/* Those who have waited for room, as far as there is some. */
+void serve_kafka_fetch_wake(struct serve_kafka_door *door)
+{
+    if (list_empty(&door->fetch_line) || door->fetch_line_due)
+        return;
+    door->fetch_line_due = true;
+    io_defer(door->loop, &door->fetch_line_task);
+}
+
 void serve_kafka_fetch_line(struct task *task)
 {
     struct serve_kafka_door *door = CONTAINER_OF(task, struct serve_kafka_door, fetch_line_task);
@@ -562,6 +659,7 @@ static void add_part(struct fetching *f, struct slice topic,
         .answer = out,
         .told = told,
     };
+    list_init(&f->parts[f->part_count - 1].held);
 }
 
 static void add_asked(struct fetching *f)

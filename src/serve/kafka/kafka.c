@@ -20,6 +20,20 @@ static void adopt(struct net_door *net, struct io_socket socket)
     net_kafka_server_adopt(CONTAINER_OF(net, struct serve_kafka_door, net)->server, socket);
 }
 
+void serve_kafka_check_stopped(struct serve_kafka_door *door)
+{
+    if (door->server_stopped && list_empty(&door->aheads))
+        net_door_stopped(&door->net);
+}
+
+static void on_server_stopped(void *owner)
+{
+    struct serve_kafka_door *door = owner;
+    ASSERT(door->stopping);
+    door->server_stopped = true;
+    serve_kafka_check_stopped(door);
+}
+
 static void stop(struct net_door *net, uint64_t deadline_ms)
 {
     struct serve_kafka_door *door = CONTAINER_OF(net, struct serve_kafka_door, net);
@@ -31,7 +45,7 @@ static void stop(struct net_door *net, uint64_t deadline_ms)
     }
     door->stopping = true;
     serve_kafka_fetch_stop(door);
-    net_kafka_server_stop(door->server, deadline_ms, net_door_stopped, net);
+    net_kafka_server_stop(door->server, deadline_ms, on_server_stopped, door);
 }
 
 static const struct net_doors_ops doors_ops = {.adopt = adopt, .stop = stop};
@@ -55,6 +69,7 @@ static err_t open_door(struct serve_kafka *kafka, const struct serve_kafka_optio
     list_init(&door->polls);
     list_init(&door->fetch_line);
     list_init(&door->fetch_sessions);
+    list_init(&door->aheads);
     serve_kafka_view_init(&door->view, door);
     /* The server does not know of TLS: its loop does. */
     struct io_loop *sockets = loop->tls ? net_tls_loop_io(loop->tls) : loop->loop;

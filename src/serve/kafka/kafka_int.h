@@ -47,7 +47,6 @@ struct serve_kafka_call {
     uint64_t reserved_bytes; /* of the door's credit, for the request */
     uint64_t charged_bytes;  /* in the door's call_bytes: of its arena */
     uint64_t parked_bytes;   /* and what it had reserved, once it waits */
-    size_t answer_size;      /* of what is large in its answer */
     struct flow_credit_waiter waiter;
     struct list view_link;
     void (*viewed)(struct serve_kafka_call *call);
@@ -80,6 +79,8 @@ struct serve_kafka_sasl {
 struct serve_kafka_conn {
     struct serve_kafka_fetch_session *fetch_session; /* NULL: none */
     struct serve_kafka_sasl sasl;
+    struct list aheads;   /* read ahead for it; zeros: none yet */
+    uint32_t ahead_pause; /* not begun: one was in vain */
 };
 
 /* Topics as the log said last, with where they begin and end. One a loop. */
@@ -108,12 +109,14 @@ struct serve_kafka_door {
     struct serve_kafka_view view;
     struct list polls;        /* calls that wait for records */
     uint64_t call_bytes;      /* what calls take that are larger than usual, or wait */
-    uint64_t fetch_bytes;     /* reserved for what is being fetched */
+    uint64_t fetch_bytes;     /* reserved for, or in, answers that are being made; or read ahead */
     uint64_t fetch_bytes_max; /* of those; of answers that the peers have not taken, at which
                                  nothing more is fetched; and of call_bytes */
     struct list fetch_line;   /* fetches that wait for some of those */
     struct task fetch_line_task;
     bool fetch_line_due;
+    struct list aheads; /* fetch_ahead.c's */
+    struct io_timer ahead_timer;
     struct list fetch_sessions;
     int32_t fetch_session_id; /* the last */
     uint64_t fetch_session_bytes;
@@ -123,6 +126,7 @@ struct serve_kafka_door {
     uint64_t authenticated;
     uint64_t refused; /* who was not who they said */
     bool stopping;
+    bool server_stopped;
     uint64_t requests[PROTO_KAFKA_APIS];              /* by their place in proto_kafka_apis */
     uint64_t batches_refused[SERVE_KAFKA_ERRORS + 1]; /* of producers, by code + 1 */
 };
@@ -145,6 +149,10 @@ struct serve_kafka {
     struct serve_kafka_door doors[];
 };
 
+/* kafka.c: the door reports that it has stopped, if it has: something that it waited for is gone.
+ */
+void serve_kafka_check_stopped(struct serve_kafka_door *door);
+
 /* session.c */
 
 /* The server's owner is a struct serve_kafka_door. */
@@ -154,6 +162,10 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response);
 /* The same in two halves: the first on whichever loop has the call, the second at home. */
 void serve_kafka_encode(struct serve_kafka_call *call, const void *response);
 void serve_kafka_reply_encoded(struct serve_kafka_call *call);
+/* The same, with the records of the answer left out (proto_kafka_encode_apart) and given in `body`,
+ * which is taken over. */
+void serve_kafka_encode_apart(struct serve_kafka_call *call, const void *response, size_t *gaps);
+void serve_kafka_reply_body(struct serve_kafka_call *call, struct net_kafka_body *body);
 /* The same, and the connection closes behind the answer. */
 void serve_kafka_reply_last(struct serve_kafka_call *call, const void *response);
 /* Ends the call, to which there is no answer. */
@@ -304,6 +316,8 @@ void serve_kafka_sasl_authenticate(struct serve_kafka_call *call);
 
 /* fetch.c: the peer of a call that waits has gone: it ends soon. */
 void serve_kafka_fetch_gone(struct serve_kafka_call *call);
+/* Less of fetch_bytes is in use: those who wait for some are served, soon. */
+void serve_kafka_fetch_wake(struct serve_kafka_door *door);
 /* A door's fetch_line_task: serves fetches that wait for room. */
 void serve_kafka_fetch_line(struct task *task);
 /* Has every waiting fetch answered with what there is. */

@@ -8,7 +8,7 @@
  * answer would take more than there is for those closes its connection; its client comes again.
  */
 
-#include "serve/kafka/kafka_int.h"
+#include "serve/kafka/fetch_ahead.h"
 
 #include "base/assert.h"
 
@@ -22,8 +22,6 @@
 #define CALL_USUAL ((size_t)4 << 10)
 /* Calls that wait leave so much of call_bytes to those that do not: half. */
 #define PARKED_SHARE 2u
-/* Of an answer beside what is large in it. */
-#define ANSWER_EXTRA ((size_t)16 << 10)
 
 static const struct serve_kafka_service services[] = {
     /* From 0 on: librdkafka before 2.11.1 turns codecs off where it does not see that
@@ -94,22 +92,38 @@ static void end_call(struct serve_kafka_call *call)
     flow_credit_give(call->door->credit, bytes);
 }
 
-void serve_kafka_encode(struct serve_kafka_call *call, const void *response)
+void serve_kafka_encode_apart(struct serve_kafka_call *call, const void *response, size_t *gaps)
 {
-    if (call->answer_size > 0)
-        buf_reserve(&call->answer, call->answer_size + ANSWER_EXTRA);
     proto_kafka_write_response_header(call->api, call->header.version, call->header.correlation_id,
                                       &call->answer);
-    proto_kafka_encode(call->api, call->api->response, call->header.version, response,
-                       &call->answer);
+    proto_kafka_encode_apart(call->api, call->api->response, call->header.version, response,
+                             &call->answer, gaps);
 }
 
-void serve_kafka_reply_encoded(struct serve_kafka_call *call)
+void serve_kafka_encode(struct serve_kafka_call *call, const void *response)
+{
+    serve_kafka_encode_apart(call, response, NULL);
+}
+
+/* What was encoded; the call is over. */
+static struct buf end_answer(struct serve_kafka_call *call)
 {
     struct buf answer = call->answer;
     call->answer = (struct buf){0};
     end_call(call);
+    return answer;
+}
+
+void serve_kafka_reply_encoded(struct serve_kafka_call *call)
+{
+    struct buf answer = end_answer(call);
     net_kafka_reply(call->request, &answer);
+}
+
+void serve_kafka_reply_body(struct serve_kafka_call *call, struct net_kafka_body *body)
+{
+    struct buf answer = end_answer(call);
+    net_kafka_reply_body(call->request, &answer, body);
 }
 
 void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
@@ -121,9 +135,7 @@ void serve_kafka_reply(struct serve_kafka_call *call, const void *response)
 void serve_kafka_reply_last(struct serve_kafka_call *call, const void *response)
 {
     serve_kafka_encode(call, response);
-    struct buf answer = call->answer;
-    call->answer = (struct buf){0};
-    end_call(call);
+    struct buf answer = end_answer(call);
     net_kafka_reply_last(call->request, &answer);
 }
 
@@ -315,7 +327,7 @@ static void on_gone(void *owner, struct net_kafka_request *request)
 static void on_close(void *owner, void *bytes)
 {
     struct serve_kafka_conn *conn = bytes;
-    (void)owner;
+    serve_kafka_fetch_ahead_close(owner, conn);
     serve_kafka_fetch_session_close(conn);
     serve_kafka_sasl_done(&conn->sasl);
 }

@@ -250,6 +250,9 @@ static void a_hint_that_fails_is_not_made_and_nobody_is_told(void **state)
         hints = 0;
         for (size_t n = 0; n < 3; n++)
             io_file_write_behind(file, 4096, 100);
+        /* A look is not counted, and says what the disk below says. */
+        assert_true(io_file_in_memory(file, 0, 1));
+        assert_false(io_file_in_memory(file, IO_BLOCK, 1));
         assert_int_equal(hints, made[i]);
         assert_int_equal(io_fault_disk_count(world.disk), fired[i]);
         assert_int_equal(kills, i == 3);

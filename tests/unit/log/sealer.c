@@ -527,6 +527,43 @@ static void rot_in_a_file_stops_sealing_and_says_where(void **state)
     world_done(&w);
 }
 
+/* The index is asked where the reading begins, and where somebody else has read meanwhile. */
+static void who_reads_on_in_a_segment_does_not_need_its_index(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    fill(&w, 30);
+    world_until(&w, all_sealed, &w);
+    const struct log_segment *segment = &partition(&w)->segments[0];
+    assert_true(segment->index_entries > 10 && segment->end_offset > 15);
+    struct asked_read read;
+    assert_code(world_read(&w, &read, 8, 250000), OK);
+    assert_int_equal(read.read.batch_count, 2);
+    world_release(&w, &read);
+    char path[128];
+    snprintf(path, sizeof path,
+             "data/topics/flights-66010000-0000-0000-0000-000000000000/0/%020d.index", 0);
+    assert_code(io_disk_remove(w.options.disk, path, NULL), OK);
+    for (int64_t offset = 10; offset < segment->end_offset; offset++) {
+        assert_code(world_read(&w, &read, offset, 1), OK);
+        assert_int_equal(read.read.batch_count, 1);
+        struct flow_batch batch;
+        assert_code(flow_batch_parse(read.read.batches[0], &batch), OK);
+        assert_int_equal(batch.base_offset, offset);
+        assert_int_equal(read.read.next_offset, offset + 1);
+        assert_true(read.read.lease_bytes >= batch.bytes.size);
+        world_release(&w, &read);
+    }
+    assert_code(world_read(&w, &read, 9, 1), CORRUPT);
+    world_release(&w, &read);
+    /* Behind an error nothing is known. */
+    assert_code(world_read(&w, &read, 10, 1), CORRUPT);
+    world_release(&w, &read);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +581,7 @@ int main(void)
         cmocka_unit_test(what_a_stopped_sealing_left_is_cut),
         cmocka_unit_test(a_full_index_ends_a_file_early),
         cmocka_unit_test(rot_in_a_file_stops_sealing_and_says_where),
+        cmocka_unit_test(who_reads_on_in_a_segment_does_not_need_its_index),
     };
     return cmocka_run_group_tests_name("log/sealer", tests, NULL, NULL);
 }

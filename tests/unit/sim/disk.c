@@ -319,6 +319,8 @@ static void a_hint_to_write_back_promises_nothing_and_is_no_call(void **state)
         sim_disk_fail_after(disk, 1, ERR_IO);
         sim_disk_die_after(disk, 1);
         io_file_write_behind(file, 0, 3);
+        assert_true(io_file_in_memory(file, 2 * IO_BLOCK, 100));
+        assert_false(io_file_in_memory(file, IO_BLOCK + 1, 1));
         assert_int_equal(sim_disk_call_count(disk), 0);
         assert_int_equal(sim_disk_change_count(disk), 0);
         sim_disk_fail_after(disk, 0, ERR_OK);

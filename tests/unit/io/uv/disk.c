@@ -175,6 +175,24 @@ static void hints_and_flushes_of_everything_leave_the_bytes_alone(void **state)
     file_close(directory);
 }
 
+static void what_was_written_is_in_memory_and_what_is_nowhere_is_not(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[3 * IO_BLOCK];
+    struct io_file *directory = file_open(".", IO_OPEN_READ);
+    struct io_file *file = file_open("a", READ_WRITE | IO_OPEN_CREATE);
+    assert_true(err_is_ok(io_file_write(file, zeros, sizeof(zeros), 0)));
+    assert_true(io_file_in_memory(file, 0, sizeof(zeros)));
+    assert_true(io_file_in_memory(file, IO_BLOCK + 1, IO_BLOCK));
+    assert_false(io_file_in_memory(file, 0, 2 * sizeof(zeros)));
+    assert_false(io_file_in_memory(file, UINT64_C(1) << 40, 1));
+    /* More than it looks at. */
+    assert_false(io_file_in_memory(file, 0, UINT64_C(1) << 40));
+    assert_false(io_file_in_memory(directory, 0, 1));
+    file_close(file);
+    file_close(directory);
+}
+
 static void a_lock_keeps_another_handle_out(void **state)
 {
     (void)state;
@@ -371,6 +389,7 @@ int main(void)
         TEST(direct_files_take_blocks_or_are_refused_without_a_trace),
         TEST(a_file_system_without_direct_files_says_so),
         TEST(hints_and_flushes_of_everything_leave_the_bytes_alone),
+        TEST(what_was_written_is_in_memory_and_what_is_nowhere_is_not),
         TEST(a_lock_keeps_another_handle_out),
         TEST(names_are_made_renamed_and_removed),
         TEST(kinds_are_told_apart),

@@ -481,6 +481,145 @@ static void large_and_small_requests_take_turns(void **state)
     }
 }
 
+/* A body of pieces that counts how often it is released. */
+struct test_body {
+    struct net_kafka_body net;
+    struct net_kafka_piece pieces[200];
+    unsigned released;
+};
+
+static void release_test_body(struct net_kafka_body *net)
+{
+    CONTAINER_OF(net, struct test_body, net)->released++;
+}
+
+/* Alphabets of `piece_size` bytes before each byte of `own`, as far as there are pieces. */
+static void body_init(struct test_body *body, size_t count, const uint8_t *bytes, size_t piece_size,
+                      size_t own_size)
+{
+    *body = (struct test_body){.net = {.release = release_test_body, .count = count}};
+    for (size_t i = 0; i < count; i++)
+        body->pieces[i] =
+            (struct net_kafka_piece){i * own_size / count, slice_make(bytes + i, piece_size)};
+    body->net.pieces = body->pieces;
+    body->net.size = count * piece_size;
+    body->net.memory_bytes = body->net.size + 100;
+}
+
+static void assert_body(const struct io_tcp *tcp, const struct test_body *body, const char *own)
+{
+    size_t at = 0;
+    struct slice out = slice_make(tcp->out.data, tcp->out.size);
+    assert_int_equal(get_u32be(out.data), out.size - 4);
+    assert_int_equal(out.size, 4 + strlen(own) + body->net.size);
+    out = slice_sub(out, 4, SIZE_MAX);
+    for (size_t i = 0; i < body->net.count; i++) {
+        const struct net_kafka_piece *piece = &body->pieces[i];
+        assert_memory_equal(out.data, own + at, piece->at - at);
+        out = slice_sub(out, piece->at - at, SIZE_MAX);
+        at = piece->at;
+        assert_memory_equal(out.data, piece->bytes.data, piece->bytes.size);
+        out = slice_sub(out, piece->bytes.size, SIZE_MAX);
+    }
+    assert_slice(out, own + at);
+}
+
+static void reply_body(struct fixture *f, size_t index, const char *own, struct test_body *body)
+{
+    struct buf answer = {0};
+    buf_add_string(&answer, own);
+    net_kafka_reply_body(f->later[index], &answer, &body->net);
+    assert_null(answer.data);
+    fake_run(f->fake);
+}
+
+static uint8_t *body_bytes(size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)('a' + i % 26);
+    return bytes;
+}
+
+static void pieces_of_an_answer_stand_where_they_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t count;
+        size_t size;
+    } cases[] = {{0, 0}, {1, 1}, {3, 100}, {200, 7}, {2, 400000}, {150, 4000}};
+    uint8_t *bytes = body_bytes(500000);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        struct test_body body;
+        body_init(&body, cases[i].count, bytes, cases[i].size, 9);
+        fixture_send(f, tcp, "later");
+        reply_body(f, 0, "the frame", &body);
+        assert_body(tcp, &body, "the frame");
+        assert_int_equal(body.released, 1);
+        assert_int_equal(fixture_counters(f)->bytes_unsent, 0);
+        fixture_free(f);
+    }
+    free(bytes);
+}
+
+static void an_answer_that_is_not_taken_is_not_copied(void **state)
+{
+    (void)state;
+    uint8_t *bytes = body_bytes(1000000);
+    struct fixture *f = fixture_new(NULL);
+    struct io_tcp *tcp = fixture_connect(f);
+    struct test_body body;
+    body_init(&body, 1, bytes, 900000, 5);
+    fixture_send(f, tcp, "later");
+    fixture_send(f, tcp, "e after it");
+    tcp->stuck = true;
+    reply_body(f, 0, "frame", &body);
+    unsigned writes = 0;
+    while (body.released == 0) {
+        assert_in_range(tcp->queued, 1, 300000);
+        assert_true(fixture_counters(f)->bytes_unsent >= 900000 + 100);
+        writes++;
+        fake_drain(tcp);
+        tcp->stuck = true;
+        fake_run(f->fake);
+    }
+    assert_in_range(writes, 3, 10);
+    fake_drain(tcp);
+    fake_run(f->fake);
+    assert_int_equal(body.released, 1);
+    struct slice out = slice_make(tcp->out.data, tcp->out.size);
+    assert_slice(slice_sub(out, out.size - 10, 10), "e after it");
+    fixture_free(f);
+    free(bytes);
+}
+
+static void a_body_is_released_also_when_nobody_takes_it(void **state)
+{
+    (void)state;
+    uint8_t *bytes = body_bytes(1000000);
+    for (int round = 0; round < 3; round++) {
+        struct fixture *f = fixture_new(NULL);
+        struct io_tcp *tcp = fixture_connect(f);
+        struct test_body body;
+        body_init(&body, 1, bytes, 900000, 5);
+        fixture_send(f, tcp, "later");
+        tcp->stuck = round == 0;
+        tcp->write_fails = round == 1;
+        if (round == 2) {
+            fake_end(tcp, ERR_CLOSED);
+            fake_run(f->fake);
+        }
+        reply_body(f, 0, "frame", &body);
+        assert_int_equal(body.released, round > 0);
+        fixture_free(f);
+        assert_int_equal(body.released, 1);
+    }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +647,9 @@ int main(void)
         cmocka_unit_test(slow_and_idle_peers_are_let_go_and_slow_answers_are_not),
         cmocka_unit_test(who_waits_begins_when_another_is_let_go),
         cmocka_unit_test(who_holds_memory_that_others_wait_for_has_to_be_quick),
+        cmocka_unit_test(pieces_of_an_answer_stand_where_they_belong),
+        cmocka_unit_test(an_answer_that_is_not_taken_is_not_copied),
+        cmocka_unit_test(a_body_is_released_also_when_nobody_takes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

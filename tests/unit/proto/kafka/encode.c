@@ -43,6 +43,43 @@ static void assert_encoded(const struct proto_kafka_api *api,
 }
 
 /* https://kafka.apache.org/protocol#The_Messages_Metadata */
+/* What is put into the gaps makes the message that is encoded in one piece. */
+static void records_are_left_out_where_they_belong(void **state)
+{
+    (void)state;
+    const struct proto_kafka_api *api = proto_kafka_api(PROTO_KAFKA_FETCH);
+    struct proto_kafka_fetch_response response;
+    struct proto_kafka_fetch_response_topic topic = {.topic = SLICE_LITERAL("t")};
+    struct proto_kafka_fetch_response_partition parts[3] = {
+        {.records = SLICE_LITERAL("first records")},
+        {.records = SLICE_LITERAL("")},
+        {.records = SLICE_LITERAL("others")}};
+    proto_kafka_init(api->response, &response);
+    response.responses.items = &topic;
+    response.responses.count = 1;
+    topic.partitions.items = parts;
+    topic.partitions.count = 3;
+    for (int16_t version = 4; version <= 12; version++) {
+        struct buf whole = {0}, apart = {0}, joined = {0};
+        size_t gaps[3] = {0, 0, SIZE_MAX};
+        buf_add_string(&whole, "front");
+        buf_add_string(&apart, "front");
+        proto_kafka_encode(api, api->response, version, &response, &whole);
+        proto_kafka_encode_apart(api, api->response, version, &response, &apart, gaps);
+        assert_int_equal(gaps[2], SIZE_MAX);
+        assert_true(gaps[0] < gaps[1] && gaps[1] <= apart.size);
+        buf_add(&joined, apart.data, gaps[0]);
+        buf_add_slice(&joined, parts[0].records);
+        buf_add(&joined, apart.data + gaps[0], gaps[1] - gaps[0]);
+        buf_add_slice(&joined, parts[2].records);
+        buf_add(&joined, apart.data + gaps[1], apart.size - gaps[1]);
+        assert_true(slice_equal(buf_slice(&joined), buf_slice(&whole)));
+        buf_done(&whole);
+        buf_done(&apart);
+        buf_done(&joined);
+    }
+}
+
 static void lengths_are_wide_before_flexible_versions_and_compact_from_there(void **state)
 {
     (void)state;
@@ -101,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_is_read_back_in_every_version),
+        cmocka_unit_test(records_are_left_out_where_they_belong),
         cmocka_unit_test(lengths_are_wide_before_flexible_versions_and_compact_from_there),
         cmocka_unit_test(null_is_empty_in_versions_that_have_no_null),
         cmocka_unit_test(tagged_fields_are_sent_in_order_unless_they_are_their_defaults),

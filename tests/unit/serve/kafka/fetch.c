@@ -406,15 +406,68 @@ static void answers_that_nobody_takes_hold_up_others(void **state)
     ask_init(&ask);
     fixture_tcp(f)->stuck = true;
     assert_records(part_of(fetch(f, &ask), 0), bytes);
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
     fixture_run(f);
-    const response_t *response = fetch(f, &ask);
-    assert_empty(part_of(response, 0));
-    assert_true(response->throttle_time_ms > 0);
     fake_drain(fixture_tcp(f));
     fixture_run(f);
+    const response_t *response = fixture_answer(f, PROTO_KAFKA_FETCH, 12);
+    assert_empty(part_of(response, 0));
+    assert_true(response->throttle_time_ms > 0);
     response = fetch(f, &ask);
     assert_records(part_of(response, 0), bytes);
     assert_int_equal(response->throttle_time_ms, 0);
+    fixture_free(f);
+}
+
+static void large_batches_are_held_until_the_peer_has_them(void **state)
+{
+    (void)state;
+    static char value[20001];
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    size_t size = 0;
+    memset(value, 'x', sizeof(value) - 1);
+    for (int i = 0; i < 40; i++)
+        size += fixture_append(f, 0, i < 20, value, 1).size;
+    ask_init(&ask);
+    fixture_tcp(f)->stuck = true;
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    assert_int_equal(f->kafka->doors[0].fetch_bytes, 0);
+    assert_int_equal(f->reads_held, 2);
+    assert_true(net_kafka_server_counters(f->kafka->doors[0].server)->bytes_unsent > size);
+    /* Only what one write takes was copied. */
+    assert_in_range(fixture_tcp(f)->queued, 1, size / 2);
+    fake_drain(fixture_tcp(f));
+    fixture_run(f);
+    assert_int_equal(f->reads_held, 0);
+    const response_t *response = fixture_answer(f, PROTO_KAFKA_FETCH, 12);
+    for (uint32_t p = 0; p < 2; p++) {
+        struct slice records = part_of(response, p)->records;
+        assert_int_equal(records.size, size / 2);
+        for (uint32_t i = 0; i < 20; i++) {
+            struct slice batch = f->partitions[0][p].batches[i];
+            assert_true(slice_equal(slice_sub(records, i * batch.size, batch.size), batch));
+        }
+    }
+    fixture_free(f);
+}
+
+static void a_peer_that_goes_gives_back_what_it_did_not_take(void **state)
+{
+    (void)state;
+    static char value[20001];
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    memset(value, 'x', sizeof(value) - 1);
+    for (int i = 0; i < 40; i++)
+        fixture_append(f, 0, 0, value, 1);
+    ask_init(&ask);
+    fixture_tcp(f)->stuck = true;
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    assert_int_equal(f->reads_held, 1);
+    fake_end(fixture_tcp(f), ERR_CLOSED);
+    fixture_run(f);
+    assert_int_equal(f->reads_held, 0);
     fixture_free(f);
 }
 
@@ -524,6 +577,8 @@ int main(void)
         cmocka_unit_test(a_stop_answers_those_who_wait),
         cmocka_unit_test(a_topic_that_is_deleted_while_it_is_waited_for_is_told),
         cmocka_unit_test(answers_that_nobody_takes_hold_up_others),
+        cmocka_unit_test(large_batches_are_held_until_the_peer_has_them),
+        cmocka_unit_test(a_peer_that_goes_gives_back_what_it_did_not_take),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(who_waits_takes_nothing_from_those_who_come_in),
         cmocka_unit_test(without_memory_for_a_wait_the_client_is_told_to_come_later),

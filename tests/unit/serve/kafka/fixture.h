@@ -51,6 +51,8 @@ struct fixture {
     enum err_code snapshot_error;
     unsigned snapshots;
     struct list waiting; /* reads */
+    bool hold_reads;     /* those that come are kept in `kept` */
+    struct list kept;
     unsigned reads;
     unsigned reads_held;
     int64_t find_offset; /* what finds answer */
@@ -68,6 +70,7 @@ struct fixture {
 static const char *const fixture_names[TOPICS] = {"cars", "planes", "cars.dlq"};
 static const uint32_t fixture_counts[TOPICS] = {2, 1, 1};
 static const char fixture_topics[TOPICS];
+static char fixture_lease; /* its address is every lease */
 
 /* The inlet: its topic is a byte's address. */
 
@@ -100,73 +103,7 @@ static inline struct fixture *fixture_of(struct flow_log *log)
     return CONTAINER_OF(log, struct fixture, log);
 }
 
-static inline void fixture_read_home(struct task *task)
-{
-    struct flow_read *read = CONTAINER_OF(task, struct flow_read, task);
-    read->done(read);
-}
-
-static inline void fixture_read_answer(struct fixture *f, struct flow_read *read, err_t error)
-{
-    list_remove(&read->link);
-    read->error = error;
-    read->task.run = fixture_read_home;
-    f->reads_held++;
-    io_post(read->home, &read->task);
-}
-
-static inline void fixture_read_batches(const struct fixture_partition *p, struct flow_read *read)
-{
-    size_t size = 0;
-    for (uint32_t i = 0; i < p->batch_count && read->batch_count < FLOW_READ_BATCHES; i++) {
-        if (p->ends[i] <= read->offset)
-            continue;
-        if (read->batch_count && size + p->batches[i].size > read->size_max)
-            break;
-        read->batches[read->batch_count++] = p->batches[i];
-        read->next_offset = p->ends[i];
-        size += p->batches[i].size;
-    }
-}
-
-static inline void fixture_read(struct flow_log *log, struct flow_read *read)
-{
-    struct fixture *f = fixture_of(log);
-    assert_in_range(read->topic_id, 1, TOPICS);
-    const struct fixture_partition *p = &f->partitions[read->topic_id - 1][read->partition];
-    f->reads++;
-    assert_true(f->reads < 10000);
-    read->batch_count = 0;
-    read->end_offset = p->end_offset;
-    read->next_offset = read->offset;
-    err_t error = p->read_error;
-    if (f->deleted[read->topic_id - 1])
-        error = err_make(ERR_NOT_FOUND);
-    else if (read->offset < p->start_offset || read->offset > p->end_offset)
-        error = err_make(ERR_OFFSET_RANGE);
-    if (err_is_ok(error))
-        fixture_read_batches(p, read);
-    if (!err_is_ok(error) || read->batch_count || !read->wait)
-        fixture_read_answer(f, read, error);
-    else
-        list_add_tail(&f->waiting, &read->link);
-}
-
-static inline void fixture_cancel(struct flow_log *log, struct flow_read *read)
-{
-    assert_false(read->cancelled);
-    read->cancelled = true;
-    if (list_linked(&read->link))
-        fixture_read_answer(fixture_of(log), read, err_make(ERR_CANCELLED));
-}
-
-static inline void fixture_release(struct flow_log *log, struct flow_read *read)
-{
-    struct fixture *f = fixture_of(log);
-    assert_true(f->reads_held > 0);
-    f->reads_held--;
-    read->batch_count = 0;
-}
+#include "unit/serve/kafka/fixture_reads.h"
 
 static inline bool fixture_snapshot_topics(struct fixture *f, struct flow_snapshot *s)
 {
@@ -302,6 +239,7 @@ static inline struct fixture *fixture_new_with(const struct fixture_options *wit
     struct serve_kafka_loop loops[LOOPS];
     assert_non_null(f);
     list_init(&f->waiting);
+    list_init(&f->kept);
     log_offsets_init(&f->offsets, 1);
     f->log.ops = &fixture_log_ops;
     for (size_t i = 0; i < LOOPS; i++) {
@@ -386,6 +324,7 @@ static inline void fixture_free(struct fixture *f)
         serve_kafka_stop(f->kafka, 0, fixture_stopped, f);
         fixture_settle(f);
     }
+    assert_true(list_empty(&f->kept));
     assert_int_equal(f->stopped, 1);
     for (size_t i = 0; i < LOOPS; i++)
         assert_int_equal(f->kafka->doors[i].fetch_bytes, 0);

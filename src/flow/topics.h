@@ -34,6 +34,11 @@ enum flow_topics_op {
 struct flow_topics_item {
     struct slice name;
     uint32_t partition_count; /* CREATE, PARTITIONS */
+    /* PARTITIONS: places were given, which have to be as many as partitions come. Result: they are
+     * not, which is why it is ERR_INVALID. */
+    bool placed;
+    uint32_t placed_count;
+    bool misplaced;
     /* CREATE, CONFIG: the values that are in its `given`; the rest is not looked at. */
     struct flow_topic_config config;
     uint16_t resets;      /* CONFIG: enum flow_topic_given */

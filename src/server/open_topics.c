@@ -194,7 +194,14 @@ static err_t judge_partitions(struct server_topics *topics, struct flow_topics_i
         return err_set(&item->why, ERR_INVALID,
                        "topic %s has %u partitions: expected more than that, got %u", topic->name,
                        topic->partition_count, item->partition_count);
-    TRY(check_room(topics, item->partition_count - topic->partition_count, &item->why));
+    uint32_t added = item->partition_count - topic->partition_count;
+    item->misplaced = item->placed && item->placed_count != added;
+    if (item->misplaced)
+        return err_set(&item->why, ERR_INVALID,
+                       "topic %s has %u partitions: expected an assignment for each of the %u that "
+                       "come, got %u",
+                       topic->name, topic->partition_count, added, item->placed_count);
+    TRY(check_room(topics, added, &item->why));
     topics->change = (struct flow_topic_change){.op = FLOW_TOPIC_PARTITIONS,
                                                 .topic_id = topic->id,
                                                 .partition_count = item->partition_count};

@@ -110,9 +110,10 @@ int16_t serve_kafka_change_code(const struct serve_kafka_change *change, uint32_
     ASSERT(index < change->flow.item_count);
     if (change->codes[index] != SERVE_KAFKA_NONE)
         return change->codes[index];
-    /* The one thing that can be wrong with a change that is well formed. */
+    /* Of a change that is well formed, only how many partitions there are can be wrong. */
     if (err_is(item->error, ERR_INVALID))
-        return SERVE_KAFKA_INVALID_PARTITIONS;
+        return item->misplaced ? SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT
+                               : SERVE_KAFKA_INVALID_PARTITIONS;
     if (err_is(item->error, ERR_NOT_FOUND) && !uuid_is_zero(&item->uuid))
         return SERVE_KAFKA_UNKNOWN_TOPIC_ID;
     return serve_kafka_error_code(item->error);

@@ -231,7 +231,7 @@ static void raised(struct serve_kafka_call *call)
 }
 
 /* How many are added is known to whoever knows how many there are: here is only looked at what
- * each of them is. */
+ * each of them is. A list without any is one too (KIP-195). */
 static void read_raise(struct serve_kafka_change *change, uint32_t index,
                        const struct proto_kafka_create_partitions_request_topic *asked)
 {
@@ -249,6 +249,8 @@ static void read_raise(struct serve_kafka_change *change, uint32_t index,
                                       SERVE_KAFKA_NODE_ID);
     }
     change->flow.items[index].partition_count = asked->count > 0 ? (uint32_t)asked->count : 0;
+    change->flow.items[index].placed = asked->assignments.items;
+    change->flow.items[index].placed_count = asked->assignments.count;
 }
 
 void serve_kafka_create_partitions(struct serve_kafka_call *call)

@@ -98,6 +98,32 @@ static inline int16_t world_kafka_delete(struct world_kafka *k, const char *name
     return response->responses.items[0].error_code;
 }
 
+/* Asks for the topic to have `partitions`, with `placed` of them on the one broker (-1: nothing
+ * said about that); what came of it, as of world_kafka_delete. */
+static inline int16_t world_kafka_raise(struct world_kafka *k, const char *name, int32_t partitions,
+                                        int placed, struct slice *text)
+{
+    static int32_t broker = 1;
+    struct proto_kafka_create_partitions_request_assignment each[4] = {0};
+    struct proto_kafka_create_partitions_request_topic topic = {.name = slice_string(name),
+                                                                .count = partitions};
+    for (int i = 0; i < placed; i++) {
+        each[i].broker_ids.items = &broker;
+        each[i].broker_ids.count = 1;
+    }
+    topic.assignments.items = placed < 0 ? NULL : each;
+    topic.assignments.count = placed < 0 ? 0 : (uint32_t)placed;
+    struct proto_kafka_create_partitions_request request = {.timeout_ms = 1000};
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    world_kafka_send(k, PROTO_KAFKA_CREATE_PARTITIONS, 1, &request);
+    const struct proto_kafka_create_partitions_response *response =
+        world_kafka_receive(k, PROTO_KAFKA_CREATE_PARTITIONS, 1);
+    if (text)
+        *text = response->results.items[0].error_message;
+    return response->results.items[0].error_code;
+}
+
 static inline void assert_told(struct slice text, const char *part)
 {
     if (!text.size || !memmem(text.data, text.size, part, strlen(part)))

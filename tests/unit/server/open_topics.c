@@ -2,6 +2,7 @@
 
 #define EXISTS 36
 #define INVALID_PARTITIONS 37
+#define PLACEMENT 39
 #define POLICY 44
 #define UNKNOWN 3
 
@@ -104,6 +105,34 @@ static void partitions_are_limited_over_all_topics(void **state)
     world_done(&w);
 }
 
+/* Kafka's rule: as many as come, where there is a list at all. */
+static void each_partition_that_comes_has_its_assignment(void **state)
+{
+    (void)state;
+    struct world w;
+    struct world_kafka k;
+    struct slice text;
+    world_init(&w);
+    world_start(&w);
+    world_kafka_open(&w, &k);
+    world_kafka_create(&k, "made", 2);
+    assert_int_equal(world_kafka_created(&k, NULL), 0);
+    static const int wrong[] = {0, 1, 3};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(world_kafka_raise(&k, "made", 4, wrong[i], &text), PLACEMENT);
+        assert_told(text, "expected an assignment for each of the 2 that come, got ");
+    }
+    assert_int_equal(world_kafka_raise(&k, "made", 2, 2, NULL), INVALID_PARTITIONS);
+    assert_int_equal(world_kafka_raise(&k, "made", 4, 2, NULL), 0);
+    assert_int_equal(world_kafka_raise(&k, "made", 5, -1, NULL), 0);
+    char *topics = world_get(&w, "/v1/topics/made");
+    assert_has(topics, "\"partition_count\":5");
+    free(topics);
+    world_kafka_close(&k);
+    world_stop(&w);
+    world_done(&w);
+}
+
 #define MANY 40
 
 /* Both exchange the topics of all loops, so neither may begin within the other. */
@@ -182,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_topic_is_made_without_a_contract_and_stays),
         cmocka_unit_test(what_is_not_a_clients_is_left_alone_and_says_why),
         cmocka_unit_test(partitions_are_limited_over_all_topics),
+        cmocka_unit_test(each_partition_that_comes_has_its_assignment),
         cmocka_unit_test(changes_and_reloads_wait_for_each_other),
         cmocka_unit_test(a_stop_waits_for_what_was_asked),
     };

@@ -241,29 +241,50 @@ static void an_id_that_is_not_known_has_an_error_of_its_own(void **state)
     admin_done(a);
 }
 
+/* What was placed comes to who counts, and its word for it is Kafka's. */
+static void see_placed(struct flow_topics_change *change)
+{
+    static const bool placed[] = {false, false, false, true, true, true};
+    assert_int_equal(change->item_count, 6);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(change->items[i].placed, placed[i]);
+        assert_int_equal(change->items[i].placed_count, i == 3 || i == 4);
+    }
+    change->items[4].misplaced = true;
+    change->items[4].error = err_make(ERR_INVALID);
+}
+
 static void partitions_are_counted_and_placed(void **state)
 {
     (void)state;
     struct admin *a = admin_open();
-    static struct proto_kafka_create_partitions_request_assignment placed[1];
+    a->answer = see_placed;
+    static struct proto_kafka_create_partitions_request_assignment placed[2];
     struct proto_kafka_create_partitions_request_topic topics[] = {
-        {.name = SLICE_LITERAL("a"), .count = 7},
-        {.name = SLICE_LITERAL("b"), .count = 0},
-        {.name = SLICE_LITERAL("c"), .count = 10001},
-        {.name = SLICE_LITERAL("d"), .count = 8}};
+        {.name = SLICE_LITERAL("a"), .count = 7},     {.name = SLICE_LITERAL("b"), .count = 0},
+        {.name = SLICE_LITERAL("c"), .count = 10001}, {.name = SLICE_LITERAL("d"), .count = 8},
+        {.name = SLICE_LITERAL("e"), .count = 8},     {.name = SLICE_LITERAL("f"), .count = 8}};
     placed[0].broker_ids.items = brokers + 1;
     placed[0].broker_ids.count = 1;
     topics[3].assignments.items = placed;
     topics[3].assignments.count = 1;
+    placed[1].broker_ids.items = brokers;
+    placed[1].broker_ids.count = 1;
+    topics[4].assignments.items = placed + 1;
+    topics[4].assignments.count = 1;
+    topics[5].assignments.items = placed;
     struct proto_kafka_create_partitions_request request = {.validate_only = true};
     request.topics.items = topics;
-    request.topics.count = 4;
+    request.topics.count = 6;
     const struct proto_kafka_create_partitions_response *response =
         admin_ask(a, PROTO_KAFKA_CREATE_PARTITIONS, 0, &request);
-    static const int16_t codes[] = {SERVE_KAFKA_NONE, SERVE_KAFKA_INVALID_PARTITIONS,
+    static const int16_t codes[] = {SERVE_KAFKA_NONE,
                                     SERVE_KAFKA_INVALID_PARTITIONS,
-                                    SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT};
-    for (uint32_t i = 0; i < 4; i++)
+                                    SERVE_KAFKA_INVALID_PARTITIONS,
+                                    SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                                    SERVE_KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                                    SERVE_KAFKA_NONE};
+    for (uint32_t i = 0; i < 6; i++)
         assert_int_equal(response->results.items[i].error_code, codes[i]);
     admin_done(a);
 }

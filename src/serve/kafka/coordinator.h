@@ -77,6 +77,9 @@ void serve_kafka_coordinator_stop(struct serve_kafka_coordinator *coordinator,
 /* True for what a group may be called: 1 to FLOW_GROUP_NAME_MAX bytes of UTF-8, and no NUL. On any
  * loop. */
 bool serve_kafka_is_group(struct slice name);
+/* The code for a group that was asked for by `name` and is not there: `unknown`, unless nothing can
+ * be called that. */
+int16_t serve_kafka_no_group(struct slice name, int16_t unknown);
 /* On the call's own loop: hands it over. `run` is called with it, later. */
 void serve_kafka_coordinate(struct serve_kafka_call *call,
                             void (*run)(struct serve_kafka_coordinator *coordinator,

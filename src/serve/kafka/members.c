@@ -239,7 +239,8 @@ static void sync(struct serve_kafka_coordinator *c, struct serve_kafka_call *cal
         arena_alloc(&call->arena, (count + 1u) * sizeof(*assignments));
     if (!entry || !assignments) {
         refuse(waiting,
-               entry ? SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE : SERVE_KAFKA_UNKNOWN_MEMBER_ID,
+               entry ? SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE
+                     : serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID),
                request->member_id);
         return;
     }
@@ -273,11 +274,11 @@ static void heartbeat(struct serve_kafka_coordinator *c, struct serve_kafka_call
     struct serve_kafka_entry *entry = serve_kafka_coordinator_find(c, request->group_id);
     struct proto_kafka_heartbeat_response response;
     proto_kafka_init(call->api->response, &response);
-    response.error_code = SERVE_KAFKA_UNKNOWN_MEMBER_ID;
-    if (entry)
-        response.error_code = serve_kafka_group_heartbeat(
-            &entry->group, request->member_id, request->group_instance_id, request->generation_id,
-            serve_kafka_coordinator_now_ms(c));
+    response.error_code =
+        entry ? serve_kafka_group_heartbeat(&entry->group, request->member_id,
+                                            request->group_instance_id, request->generation_id,
+                                            serve_kafka_coordinator_now_ms(c))
+              : serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
     serve_kafka_send_home(call, &response);
 }
 
@@ -304,7 +305,8 @@ static void leave(struct serve_kafka_coordinator *c, struct serve_kafka_call *ca
     struct serve_kafka_entry *entry = serve_kafka_coordinator_find(c, request->group_id);
     struct proto_kafka_leave_group_response response;
     bool lists = call->header.version >= LEAVE_HAS_LIST;
-    uint32_t count = lists ? request->members.count : 0;
+    bool valid = entry || serve_kafka_is_group(request->group_id);
+    uint32_t count = lists && valid ? request->members.count : 0;
     proto_kafka_init(call->api->response, &response);
     response.members.items =
         arena_alloc(&call->arena, (count + 1u) * sizeof(*response.members.items));
@@ -313,7 +315,9 @@ static void leave(struct serve_kafka_coordinator *c, struct serve_kafka_call *ca
         return;
     }
     response.members.count = count;
-    if (!lists)
+    if (!valid)
+        response.error_code = SERVE_KAFKA_INVALID_GROUP_ID;
+    else if (!lists)
         response.error_code = leave_one(c, entry, request->member_id, slice_make(NULL, 0));
     for (uint32_t i = 0; i < count; i++) {
         const struct proto_kafka_leave_group_request_member *who = &request->members.items[i];

@@ -284,7 +284,8 @@ static void delete_offsets(struct serve_kafka_coordinator *c, struct serve_kafka
     struct proto_kafka_offset_delete_response *response = changing->response;
     struct serve_kafka_entry *entry = serve_kafka_coordinator_find(c, request->group_id);
     if (!entry)
-        response->error_code = SERVE_KAFKA_GROUP_ID_NOT_FOUND;
+        response->error_code =
+            serve_kafka_no_group(request->group_id, SERVE_KAFKA_GROUP_ID_NOT_FOUND);
     else if (entry->group.member_count > 0 &&
              !slice_equal_string(entry->group.protocol_type, "consumer"))
         response->error_code = SERVE_KAFKA_NON_EMPTY_GROUP;

@@ -232,6 +232,32 @@ static void one_whose_join_another_ones_leaving_has_answered_may_leave_with_it(v
     fixture_free(f);
 }
 
+/* In every version, whether the answer has a list or not. */
+static void nothing_is_called_by_an_empty_name(void **state)
+{
+    (void)state;
+    static const joined_t nobody = {.member_id = {(const uint8_t *)"me", 2}};
+    struct fixture *f = groups_open();
+    for (int16_t version = 0; version <= 3; version++) {
+        struct proto_kafka_leave_group_request_member who = {.member_id = nobody.member_id};
+        struct proto_kafka_leave_group_request request = {.group_id = SLICE_LITERAL(""),
+                                                          .member_id = nobody.member_id};
+        request.members.items = &who;
+        request.members.count = 1;
+        const struct proto_kafka_leave_group_response *response =
+            fixture_ask(f, PROTO_KAFKA_LEAVE_GROUP, version, &request);
+        assert_int_equal(response->error_code, SERVE_KAFKA_INVALID_GROUP_ID);
+        assert_int_equal(response->members.count, 0);
+    }
+    assert_int_equal(groups_beat(f, "", nobody.member_id, 1), SERVE_KAFKA_INVALID_GROUP_ID);
+    assert_int_equal(groups_sync(f, "", &nobody), SERVE_KAFKA_INVALID_GROUP_ID);
+    assert_int_equal(groups_commit(f, 2, "", NULL, "cars", 0, 1), SERVE_KAFKA_INVALID_GROUP_ID);
+    /* What may be there and is not has another. */
+    assert_int_equal(groups_beat(f, "g", nobody.member_id, 1), SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(groups_sync(f, "g", &nobody), SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    fixture_free(f);
+}
+
 static void a_client_that_lies_is_told_and_nobody_is_hurt(void **state)
 {
     (void)state;
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test(heartbeats_are_answered_in_every_version),
         cmocka_unit_test(members_leave_one_by_one_or_by_list),
         cmocka_unit_test(one_whose_join_another_ones_leaving_has_answered_may_leave_with_it),
+        cmocka_unit_test(nothing_is_called_by_an_empty_name),
         cmocka_unit_test(a_client_that_lies_is_told_and_nobody_is_hurt),
         cmocka_unit_test(more_metadata_than_a_group_may_have_is_refused),
         cmocka_unit_test(as_many_joins_wait_as_there_is_room_for),

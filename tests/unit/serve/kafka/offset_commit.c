@@ -173,6 +173,8 @@ static void offsets_are_deleted_unless_members_read_their_topic(void **state)
     assert_int_equal(groups_held(f, "g", 1, 0), -1);
     delete_offsets(f, "none", "cars", codes);
     assert_int_equal(codes[0], SERVE_KAFKA_GROUP_ID_NOT_FOUND);
+    delete_offsets(f, "", "cars", codes);
+    assert_int_equal(codes[0], SERVE_KAFKA_INVALID_GROUP_ID);
     fixture_free(f);
 }
 

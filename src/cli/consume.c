@@ -256,10 +256,7 @@ static int describe(struct consume *c)
         return code;
     if (!err_is_ok(err))
         return err_is(err, ERR_MEMORY) ? out_of_memory(c)
-                                       : cli_fail(c->command, CLI_IO,
-                                                  "%s answers, but not with a topic: is it the "
-                                                  "admin door, not the intake?",
-                                                  c->address);
+                                       : cli_door_strange(c->command, c->address, "a topic");
     code = learn(c, &topic);
     cli_consume_topic_done(&topic);
     return code;
@@ -296,12 +293,12 @@ static int print(struct consume *c, uint32_t partition, struct slice document)
     if (err_is(err, ERR_MEMORY))
         return out_of_memory(c);
     if (!err_is_ok(err) || (!position->by_time && page.next_offset < position->next))
-        return cli_fail(c->command, CLI_IO, "%s sent no records, but something else", c->address);
+        return cli_door_strange(c->command, c->address, "records");
     /* A page that does not move, and is not at the end, would be asked for for ever. */
     bool moved = position->by_time || page.next_offset > position->next;
     if (!moved && position->next < position->end)
-        return cli_fail(c->command, CLI_IO, "%s does not go on behind offset %lld", c->address,
-                        (long long)position->next);
+        return cli_fail(c->command, CLI_UNAVAILABLE, "%s does not go on behind offset %lld",
+                        c->address, (long long)position->next);
     position->by_time = false;
     position->next = page.next_offset;
     c->left -= page.record_count;

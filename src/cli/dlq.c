@@ -227,10 +227,7 @@ static int print(const struct call *call, err_t err, const struct buf *out)
     if (err_is(err, ERR_MEMORY))
         return cli_fail(call->command, CLI_INTERNAL, "out of memory");
     if (!err_is_ok(err))
-        return cli_fail(call->command, CLI_IO,
-                        "%s answers, but not with dead letters: is it the admin door, not the "
-                        "intake?",
-                        call->address);
+        return cli_door_strange(call->command, call->address, "dead letters");
     if (out->size > 0)
         fwrite(out->data, 1, out->size, stdout);
     return CLI_OK;

@@ -328,6 +328,39 @@ int cli_door_refused(const struct cli_command *command, const char *address,
     return code;
 }
 
+int cli_door_strange(const struct cli_command *command, const char *address, const char *what)
+{
+    return cli_fail(command, CLI_UNAVAILABLE,
+                    "%s answers, but not with %s: is it the admin door, not the intake?", address,
+                    what);
+}
+
+/* --json too is printed only once the answer was found to be what was asked for: a script that
+ * pipes it on gets that or nothing. */
+int cli_door_show(const struct cli_command *command, const char *address,
+                  const struct cli_door_answer *answer, const char *what,
+                  err_t (*print)(struct slice document, struct buf *out), bool json)
+{
+    struct slice document = buf_slice(&answer->body);
+    struct buf out = {0};
+    ASSERT(answer->status > 0);
+    /* A refusal has a text of the server's own, which says more than could be said here. */
+    if (answer->status != 200)
+        return cli_door_refused(command, address, answer);
+    int code = CLI_OK;
+    err_t err = print(document, &out);
+    if (err_is(err, ERR_MEMORY))
+        code = cli_fail(command, CLI_INTERNAL, "out of memory");
+    else if (!err_is_ok(err))
+        code = cli_door_strange(command, address, what);
+    else if (json)
+        printf("%.*s\n", SLICE_PRINTF(slice_trim(document)));
+    else if (out.size > 0)
+        fwrite(out.data, 1, out.size, stdout);
+    buf_done(&out);
+    return code;
+}
+
 const char *cli_door_reason(err_t err)
 {
     return err_is(err, ERR_IO) ? "the connection was refused" : err_string(err);

@@ -68,6 +68,15 @@ err_t cli_door_wait(struct cli_door *door, uint64_t delay_ms);
  * else, since it is then not the server, or not the door, that was meant. */
 int cli_door_refused(const struct cli_command *command, const char *address,
                      const struct cli_door_answer *answer);
+/* Says that what answers is not the admin door, since it did not answer with `what` ("topics"), and
+ * returns CLI_UNAVAILABLE. */
+int cli_door_strange(const struct cli_command *command, const char *address, const char *what);
+/* Shows an answer and returns the exit code: a refusal as cli_door_refused; what `print` makes of
+ * the document, or the document itself where `json` is asked for; and cli_door_strange where
+ * `print` finds it to be something else than `what`. */
+int cli_door_show(const struct cli_command *command, const char *address,
+                  const struct cli_door_answer *answer, const char *what,
+                  err_t (*print)(struct slice document, struct buf *out), bool json);
 /* Whether a connection that failed so would fail again: whoever answers is there, and has said it.
  */
 bool cli_door_is_final(err_t err);

@@ -59,7 +59,7 @@ int cli_ledger_print(struct slice document, struct buf *out)
     bool yes = balanced.kind == FORMAT_JSON_TRUE;
     /* The one field that every ledger has, and no other answer of a server. */
     if (!err_is_ok(err) || (!yes && balanced.kind != FORMAT_JSON_FALSE))
-        return CLI_IO;
+        return CLI_UNAVAILABLE;
     buf_add_format(out, "balanced: %s\n", yes ? "yes" : "no");
     if (!add_part(out, document, "topics", "topic") ||
         !add_part(out, document, "dlq", "dead letters of") ||
@@ -73,14 +73,11 @@ static int show(const struct cli_command *command, const struct cli_door_answer 
 {
     struct buf out = {0};
     struct slice document = buf_slice(&answer->body);
-    int code = answer->status == 200 ? cli_ledger_print(document, &out) : CLI_UNAVAILABLE;
+    if (answer->status != 200)
+        return cli_door_refused(command, address, answer);
+    int code = cli_ledger_print(document, &out);
     if (code == CLI_UNAVAILABLE)
-        cli_fail(command, CLI_UNAVAILABLE, "%s answered %d: %.*s", address, answer->status,
-                 SLICE_PRINTF(slice_trim(document)));
-    else if (code == CLI_IO)
-        cli_fail(command, CLI_IO,
-                 "%s answers, but not with a ledger: is it the admin door, not the intake?",
-                 address);
+        cli_door_strange(command, address, "a ledger");
     else if (code == CLI_INTERNAL)
         cli_fail(command, CLI_INTERNAL, "out of memory");
     /* As it was sent, for whoever computes with it; it has been checked to be a ledger. */

@@ -17,7 +17,7 @@ extern const char cli_ledger_text[];
 /*
  * Appends the document of GET /v1/ledger to `out` as tables, one for topics, dead letters and
  * sinks each, with a column for every term that stands in the document, and the verdict in front.
- * Returns the exit code: CLI_OK when it is balanced, CLI_FAILED when not, CLI_IO with nothing
- * appended when it is no ledger, CLI_INTERNAL without memory.
+ * Returns the exit code: CLI_OK when it is balanced, CLI_FAILED when not, CLI_UNAVAILABLE with
+ * nothing appended when it is no ledger, CLI_INTERNAL without memory.
  */
 int cli_ledger_print(struct slice document, struct buf *out);

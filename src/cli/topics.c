@@ -324,32 +324,6 @@ static err_t print_deleted(struct slice document, struct buf *out)
     return buf_error(out);
 }
 
-/* --json too is printed only once the answer was found to be what was asked for: a script that
- * pipes it on gets topics or nothing. */
-static int show(const struct call *call, const struct cli_door_answer *answer, const char *address,
-                bool json)
-{
-    struct slice document = buf_slice(&answer->body);
-    struct buf out = {0};
-    /* A refusal has a text of the server's own, which says more than could be said here. */
-    if (answer->status != 200)
-        return cli_door_refused(call->command, address, answer);
-    int code = CLI_OK;
-    err_t err = call->print(document, &out);
-    if (err_is(err, ERR_MEMORY))
-        code = cli_fail(call->command, CLI_INTERNAL, "out of memory");
-    else if (!err_is_ok(err))
-        code = cli_fail(call->command, CLI_IO,
-                        "%s answers, but not with topics: is it the admin door, not the intake?",
-                        address);
-    else if (json)
-        printf("%.*s\n", SLICE_PRINTF(slice_trim(document)));
-    else
-        fwrite(out.data, 1, out.size, stdout);
-    buf_done(&out);
-    return code;
-}
-
 static int make_call(struct cli *cli, const struct flags *flags, const struct call *call)
 {
     char address[CLI_DOOR_ADDRESS_SIZE];
@@ -368,7 +342,7 @@ static int make_call(struct cli *cli, const struct flags *flags, const struct ca
                         "%s; start one with `garner serve`, or say where it is with --server or "
                         "GARNER_SERVER",
                         err_detail(err, &why));
-    int code = show(call, &answer, address, flags->json);
+    int code = cli_door_show(call->command, address, &answer, "topics", call->print, flags->json);
     buf_done(&answer.body);
     return code;
 }

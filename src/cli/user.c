@@ -95,6 +95,26 @@ err_t cli_user_print(struct slice document, struct buf *out)
     return err;
 }
 
+/* Silence is success, so it must not be taken for that when somebody else answers. */
+static err_t check_name(struct slice document, const char *verb)
+{
+    struct format_json_value name = {0};
+    TRY(format_json_get(document, verb, &name));
+    return err_make(name.kind == FORMAT_JSON_STRING ? ERR_OK : ERR_SYNTAX);
+}
+
+static err_t print_added(struct slice document, struct buf *out)
+{
+    (void)out;
+    return check_name(document, "added");
+}
+
+static err_t print_removed(struct slice document, struct buf *out)
+{
+    (void)out;
+    return check_name(document, "removed");
+}
+
 /* The terminal as it was, where `from` is one; its echo is off then. */
 static bool hide(FILE *from, struct termios *before)
 {
@@ -168,6 +188,7 @@ struct call {
     const char *method;
     struct buf target;
     struct buf body;
+    err_t (*print)(struct slice document, struct buf *out);
 };
 
 /* -1 to go on. */
@@ -189,6 +210,7 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
     if (flags->password_file && !add)
         return cli_fail(call->command, CLI_USAGE, "--password-file goes with add");
     call->method = list ? "GET" : add ? "PUT" : "DELETE";
+    call->print = list ? cli_user_print : add ? print_added : print_removed;
     if (list)
         buf_add_string(&call->target, "/v1/users");
     else
@@ -199,26 +221,6 @@ static int take_words(const struct cli_words *words, const struct flags *flags, 
         return cli_fail(call->command, err_is(err, ERR_INVALID) ? CLI_USAGE : CLI_INTERNAL, "%s",
                         err_detail(err, &why));
     return buf_ok(&call->target) ? -1 : CLI_INTERNAL;
-}
-
-static int show(const struct call *call, const char *address, bool json,
-                const struct cli_door_answer *answer)
-{
-    ASSERT(call->method);
-    struct slice document = buf_slice(&answer->body);
-    struct buf text = {0};
-    int code = CLI_OK;
-    if (answer->status != 200)
-        return cli_door_refused(call->command, address, answer);
-    if (json)
-        printf("%.*s\n", SLICE_PRINTF(slice_trim(document)));
-    else if (strcmp(call->method, "GET") == 0 && !err_is_ok(cli_user_print(document, &text)))
-        code =
-            cli_fail(call->command, CLI_UNAVAILABLE, "%s does not answer as garner does", address);
-    else if (text.size > 0)
-        printf("%.*s", SLICE_PRINTF(buf_slice(&text)));
-    buf_done(&text);
-    return code;
 }
 
 static int make_call(const struct cli *cli, const struct flags *flags, const struct call *call)
@@ -237,7 +239,7 @@ static int make_call(const struct cli *cli, const struct flags *flags, const str
     cli_door_close(&door);
     if (!err_is_ok(err))
         return cli_fail(call->command, CLI_UNAVAILABLE, "%s", err_detail(err, &why));
-    int code = show(call, address, flags->json, &answer);
+    int code = cli_door_show(call->command, address, &answer, "users", call->print, flags->json);
     buf_done(&answer.body);
     return code;
 }

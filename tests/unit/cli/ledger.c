@@ -70,7 +70,7 @@ static void what_is_no_ledger_prints_nothing(void **state)
                                         "{\"balanced\":true",
                                         "{\"balanced\":true}x"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        expect(wrong[i], CLI_IO, "");
+        expect(wrong[i], CLI_UNAVAILABLE, "");
 }
 
 static void parts_of_another_kind_are_passed_over(void **state)
@@ -104,7 +104,7 @@ static void a_document_cut_anywhere_is_no_ledger(void **state)
         struct buf out = {0};
         char *copy = malloc(size + 1);
         memcpy(copy, BALANCED, size);
-        assert_int_equal(cli_ledger_print(slice_make(copy, size), &out), CLI_IO);
+        assert_int_equal(cli_ledger_print(slice_make(copy, size), &out), CLI_UNAVAILABLE);
         assert_int_equal(out.size, 0);
         free(copy);
         buf_done(&out);
@@ -176,7 +176,7 @@ static void answers_that_are_no_ledger_are_told_on_standard_error(void **state)
     assert_int_equal(ask(reply, "--json", 1, &c), CLI_UNAVAILABLE);
     assert_string_equal(c.text, "");
     reply = (struct reply){200, SLICE_LITERAL("hello")};
-    assert_int_equal(ask(reply, NULL, 2, &c), CLI_IO);
+    assert_int_equal(ask(reply, NULL, 2, &c), CLI_UNAVAILABLE);
     assert_non_null(strstr(c.text, "is it the admin door, not the intake?\n"));
 }
 

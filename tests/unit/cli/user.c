@@ -4,7 +4,8 @@
 
 #include "base/alloc.h"
 #include "cli/cli.h"
-#include "lib/unit.h"
+#include "unit/cli/capture.h"
+#include "unit/cli/peer.h"
 
 static void names_are_escaped_in_the_target(void **state)
 {
@@ -90,12 +91,6 @@ static void what_is_no_password_is_refused(void **state)
     buf_done(&out);
 }
 
-static const char *no_env(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-
 static void words_that_mean_nothing_are_a_usage_error(void **state)
 {
     (void)state;
@@ -119,6 +114,69 @@ static void words_that_mean_nothing_are_a_usage_error(void **state)
     assert_int_equal(cli_user(&cli, 3, argv), CLI_UNAVAILABLE);
 }
 
+/* What the peer answers with, by its context. */
+struct reply {
+    int status;
+    const char *body;
+};
+
+static void answer_reply(struct peer *peer, struct net_http_request *request, struct slice body)
+{
+    (void)body;
+    const struct reply *reply = peer->context;
+    peer_reply(request, reply->status, slice_string(reply->body));
+}
+
+/* Runs `garner user VERB [NAME] [--json]`; what is on `stream` is in `seen`. */
+static int run_against(struct reply reply, const char *verb, const char *name, const char *json,
+                       struct capture *seen, int stream)
+{
+    struct peer peer = {.answer = answer_reply, .context = &reply};
+    struct cli cli = capture_cli();
+    const char *words[] = {"user", "--server", peer.address, verb, name, json, NULL};
+    peer_begin(&peer);
+    int code = capture_run(seen, stream, cli_user, &cli, words);
+    peer_end(&peer);
+    return code;
+}
+
+static void an_answer_is_shown_when_it_is_garners(void **state)
+{
+    (void)state;
+    struct capture seen;
+    struct reply list = {200, "{\"users\":[{\"name\":\"mia\"}]}\n"};
+    assert_int_equal(run_against(list, "list", NULL, NULL, &seen, 1), CLI_OK);
+    assert_string_equal(seen.text, "mia\n");
+    assert_int_equal(run_against(list, "list", "--json", NULL, &seen, 1), CLI_OK);
+    assert_string_equal(seen.text, list.body);
+    struct reply removed = {200, "{\"removed\":\"mia\"}\n"};
+    assert_int_equal(run_against(removed, "remove", "mia", NULL, &seen, 1), CLI_OK);
+    assert_string_equal(seen.text, "");
+    assert_int_equal(run_against(removed, "remove", "mia", "--json", &seen, 1), CLI_OK);
+    assert_string_equal(seen.text, removed.body);
+}
+
+/* As all commands of the admin door, and also where success is silent. */
+static void somebody_else_is_no_server(void **state)
+{
+    (void)state;
+    static const struct reply replies[] = {
+        {200, "<html>"}, {200, "{}"}, {200, "{\"removed\":[]}"}, {404, "nothing"}};
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        struct capture seen;
+        assert_int_equal(run_against(replies[i], "list", NULL, NULL, &seen, 2), CLI_UNAVAILABLE);
+        assert_int_equal(run_against(replies[i], "list", "--json", NULL, &seen, 1),
+                         CLI_UNAVAILABLE);
+        assert_string_equal(seen.text, "");
+        assert_int_equal(run_against(replies[i], "remove", "mia", NULL, &seen, 2), CLI_UNAVAILABLE);
+        assert_non_null(strstr(seen.text, i < 3 ? "is it the admin door" : " answered 404"));
+    }
+    struct reply refused = {404, "{\"error\":\"unknown_user\",\"detail\":\"no user mia\"}"};
+    struct capture seen;
+    assert_int_equal(run_against(refused, "remove", "mia", NULL, &seen, 2), CLI_FAILED);
+    assert_string_equal(seen.text, "garner user: no user mia\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +185,8 @@ int main(void)
         cmocka_unit_test(a_password_is_the_first_line),
         cmocka_unit_test(what_is_no_password_is_refused),
         cmocka_unit_test(words_that_mean_nothing_are_a_usage_error),
+        cmocka_unit_test(an_answer_is_shown_when_it_is_garners),
+        cmocka_unit_test(somebody_else_is_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,9 @@
 /* Of a session, as Kafka's group.min.session.timeout.ms and group.max.session.timeout.ms. */
 #define SERVE_KAFKA_SESSION_MS_MIN 6000
 #define SERVE_KAFKA_SESSION_MS_MAX 1800000
+/* An id that was given away is kept for the shorter of its session and this: clients come back with
+ * it at once, and each may hold the place of a group that nobody is in. */
+#define SERVE_KAFKA_PENDING_MS_MAX 10000
 /* An empty group waits so long for more members before its first generation. Kafka's
  * group.initial.rebalance.delay.ms is 3000; a second is enough for members of one deployment. */
 #define SERVE_KAFKA_GROUP_DELAY_MS 1000

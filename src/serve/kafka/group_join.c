@@ -329,7 +329,9 @@ static void join_without_id(struct serve_kafka_group *group, const struct serve_
         serve_kafka_group_answer(group, waiter, error, join->member_id);
         return;
     }
-    pending->deadline_ms = now_ms + join->session_ms;
+    pending->deadline_ms =
+        now_ms + (join->session_ms < SERVE_KAFKA_PENDING_MS_MAX ? join->session_ms
+                                                                : SERVE_KAFKA_PENDING_MS_MAX);
     serve_kafka_group_answer(group, waiter, SERVE_KAFKA_MEMBER_ID_REQUIRED, pending->id);
 }
 

@@ -68,6 +68,27 @@ static void a_group_without_members_and_offsets_is_let_go_of(void **state)
     fixture_free(f);
 }
 
+/* Which costs who asks nothing, so it must not hold one of the places of groups for long. */
+static void a_group_that_somebody_only_asked_an_id_for_goes_soon(void **state)
+{
+    (void)state;
+    struct fixture *f = groups_open();
+    struct proto_kafka_join_group_request request =
+        groups_join_request(f, "a", SLICE_LITERAL(""), "cars");
+    request.session_timeout_ms = SERVE_KAFKA_SESSION_MS_MAX;
+    const joined_t *told = fixture_ask(f, PROTO_KAFKA_JOIN_GROUP, 5, &request);
+    assert_int_equal(told->error_code, SERVE_KAFKA_MEMBER_ID_REQUIRED);
+    assert_int_equal(group_count(f), 1);
+    groups_pass(f, SERVE_KAFKA_PENDING_MS_MAX);
+    assert_int_equal(group_count(f), 0);
+    /* Whoever comes back later is told to begin anew. */
+    request.member_id = told->member_id;
+    const joined_t *late = fixture_ask(f, PROTO_KAFKA_JOIN_GROUP, 5, &request);
+    assert_int_equal(late->error_code, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(group_count(f), 0);
+    fixture_free(f);
+}
+
 static void a_member_that_is_not_heard_of_goes_by_the_clock(void **state)
 {
     (void)state;
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(groups_that_have_offsets_are_there_from_the_start),
         cmocka_unit_test(calls_wait_until_the_log_has_said_which_groups_there_are),
         cmocka_unit_test(a_group_without_members_and_offsets_is_let_go_of),
+        cmocka_unit_test(a_group_that_somebody_only_asked_an_id_for_goes_soon),
         cmocka_unit_test(a_member_that_is_not_heard_of_goes_by_the_clock),
         cmocka_unit_test(what_the_log_does_not_have_any_more_goes),
         cmocka_unit_test(a_group_that_was_used_since_the_log_was_asked_stays),

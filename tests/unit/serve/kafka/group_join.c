@@ -68,11 +68,31 @@ static void an_id_that_was_given_and_is_not_used_is_forgotten(void **state)
     struct world *w = world_new();
     struct serve_kafka_join join = world_says("");
     join.knows_required = true;
+    join.session_ms = SERVE_KAFKA_SESSION_MS_MIN;
     world_join(w, join);
-    world_pass(w, join.session_ms);
+    world_pass(w, join.session_ms - 1);
+    assert_int_equal(w->group.pending_count, 1);
+    world_pass(w, 1);
     assert_int_equal(w->group.pending_count, 0);
     assert_int_equal(world_join_id(w, "fresh-0")->error, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
     assert_true(serve_kafka_group_due_ms(&w->group) == UINT64_MAX);
+    world_free(w);
+}
+
+/* However long the session would be. */
+static void an_id_that_is_not_used_holds_no_place_for_long(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct serve_kafka_join join = world_says("");
+    join.knows_required = true;
+    join.session_ms = SERVE_KAFKA_SESSION_MS_MAX;
+    world_join(w, join);
+    world_pass(w, SERVE_KAFKA_PENDING_MS_MAX - 1);
+    assert_int_equal(w->group.pending_count, 1);
+    world_pass(w, 1);
+    assert_int_equal(w->group.pending_count, 0);
+    assert_int_equal(w->budget.bytes, 0);
     world_free(w);
 }
 
@@ -436,6 +456,7 @@ int main(void)
         cmocka_unit_test(the_first_wait_is_no_longer_than_the_rebalance_timeout),
         cmocka_unit_test(a_client_that_knows_how_gets_an_id_before_it_joins),
         cmocka_unit_test(an_id_that_was_given_and_is_not_used_is_forgotten),
+        cmocka_unit_test(an_id_that_is_not_used_holds_no_place_for_long),
         cmocka_unit_test(an_id_that_nobody_was_given_is_unknown),
         cmocka_unit_test(who_shares_no_protocol_is_refused),
         cmocka_unit_test(the_protocol_is_the_one_that_most_prefer_of_those_that_all_speak),

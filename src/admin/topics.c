@@ -1,6 +1,7 @@
 #include "admin/topics.h"
 
 #include "base/assert.h"
+#include "flow/topics.h"
 
 /*
  * Every field is written also when it is 0 or null, so that a table made from the answer has the
@@ -96,6 +97,7 @@ void admin_topic_render(const struct flow_snapshot *snapshot, const struct contr
     add_number(out, "retention_bytes", flow_topic_bytes_max(config, topic->partition_count));
     add_bool(out, "expire_undelivered", config->expire_undelivered);
     buf_add_format(out, ",\"compression\":\"%s\"", codec_names[config->codec]);
+    add_number(out, "batch_bytes", flow_topics_batch_bytes_max(config));
     add_partitions(out, topic);
 }
 

@@ -19,6 +19,7 @@ void admin_topics_render(const struct flow_snapshot *snapshot,
  *   offsets           how many are held: end minus start, added up; no record need stand at each
  *   sealed_bytes, wal_bytes   of its segments, and of what is in the write-ahead log alone
  *   retention_ms, retention_bytes, expire_undelivered, compression; 0: without a limit
+ *   batch_bytes       the largest batch of a Kafka producer
  *   partitions        with partition, start_offset and end_offset each
  */
 void admin_topic_render(const struct flow_snapshot *snapshot, const struct control_catalog *catalog,

@@ -110,6 +110,7 @@ enum {
     RETENTION_MS,
     RETENTION_BYTES,
     COMPRESSION,
+    BATCH_BYTES,
     PARTITIONS,
     FIELDS
 };
@@ -127,6 +128,7 @@ static const char *const fields[FIELDS] = {
     [RETENTION_MS] = "retention_ms",
     [RETENTION_BYTES] = "retention_bytes",
     [COMPRESSION] = "compression",
+    [BATCH_BYTES] = "batch_bytes",
     [PARTITIONS] = "partitions",
 };
 
@@ -227,7 +229,8 @@ static void add_field(struct buf *out, const char *name, struct slice value)
     buf_add_byte(out, '\n');
 }
 
-/* Dead letters and whose they are: a topic has one of the two at the most. */
+/* Dead letters and whose they are: a topic has one of the two at the most. An older server says
+ * nothing of batches. */
 static void add_fields(struct buf *out, const struct format_json_value found[static FIELDS])
 {
     bool contract = found[CONTRACT].kind == FORMAT_JSON_TRUE;
@@ -247,6 +250,11 @@ static void add_fields(struct buf *out, const struct format_json_value found[sta
     add_retention(out, found);
     buf_add_byte(out, '\n');
     add_field(out, "compression", text(&found[COMPRESSION]));
+    if (found[BATCH_BYTES].kind != FORMAT_JSON_NUMBER)
+        return;
+    buf_add_format(out, "%-13s", "batch size");
+    buf_add_size(out, number(&found[BATCH_BYTES]));
+    buf_add_byte(out, '\n');
 }
 
 /* The partition's number is the row's name and no column. */

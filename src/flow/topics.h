@@ -22,6 +22,13 @@
 /* The largest batch of a producer, where a topic says nothing else (Kafka's message.max.bytes). */
 #define FLOW_TOPICS_BATCH_BYTES_MAX 1048588u
 
+/* The largest batch that a producer may send to a topic of that configuration. */
+static inline uint32_t flow_topics_batch_bytes_max(const struct flow_topic_config *config)
+{
+    ASSERT(config->open || config->batch_bytes_max == 0);
+    return config->batch_bytes_max ? config->batch_bytes_max : FLOW_TOPICS_BATCH_BYTES_MAX;
+}
+
 enum flow_topics_op {
     FLOW_TOPICS_CREATE,     /* ERR_EXISTS; ERR_INVALID for more partitions than there may be */
     FLOW_TOPICS_DELETE,     /* by name, or by uuid where the name is empty */

@@ -343,14 +343,13 @@ static struct pipeline_check_topic describe(const struct control_catalog_topic *
 /* Without a contract nothing of it is a dead letter: what is no JSON over HTTP is refused. */
 static struct pipeline_check_topic describe_open(const struct flow_topic_state *state)
 {
-    uint32_t given = state->config.batch_bytes_max;
     return (struct pipeline_check_topic){
         .name = state->name,
         .topic_id = state->id,
         .uuid = state->uuid,
         .partition_count = state->partition_count,
         .on_invalid = PIPELINE_CHECK_REJECT,
-        .batch_bytes_max = given ? given : FLOW_TOPICS_BATCH_BYTES_MAX,
+        .batch_bytes_max = flow_topics_batch_bytes_max(&state->config),
     };
 }
 

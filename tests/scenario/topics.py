@@ -127,15 +127,18 @@ def test_a_topic_without_a_contract_is_made_and_altered(make_garner):
     made = topic(garner, "made")
     assert (made["partition_count"], made["retention_ms"]) == (2, 12 * 3600 * 1000)
     assert (made["retention_bytes"], made["compression"]) == (2 * 2 ** 30, "zstd")
+    assert made["batch_bytes"] == 2 * 2 ** 20
+    assert b"batch size   2.0 MiB\n" in topics(garner, "describe", "made").stdout
     assert made["contract"] is False and made["dlq"] is None
     with garner.client() as client:
         assert client.post_ndjson("made", [{"n": 1}]).json()["accepted"] == 1
     done = topics(garner, "alter", "made", "--partitions", "3", "--retention", "0",
-                  "--compression", "default")
+                  "--compression", "default", "--batch-size", "default")
     assert (done.returncode, done.stdout) == (0, b"changed made\n")
     made = topic(garner, "made")
     assert (made["partition_count"], made["retention_ms"]) == (3, 0)
     assert (made["retention_bytes"], made["compression"]) == (3 * 2 ** 30, "none")
+    assert made["batch_bytes"] == 1048588
     garner.kill()
     garner.start()
     assert {**topic(garner, "made"), "wal_bytes": made["wal_bytes"]} == made

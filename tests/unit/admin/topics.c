@@ -25,7 +25,10 @@ static struct flow_topic_state topics[] = {
      .start_offset = starts,
      .end_offset = ends,
      .config = {.retention_bytes = 1073741824}},
-    {.id = 3, .name = "old", .partition_count = 0},
+    {.id = 3,
+     .name = "old",
+     .partition_count = 0,
+     .config = {.open = true, .batch_bytes_max = 1000}},
 };
 
 static const struct flow_snapshot snapshot = {.topics = topics, .topic_count = 3};
@@ -42,7 +45,7 @@ static void a_topic_says_what_it_has_and_what_becomes_of_it(void **state)
                  "\"contract\":true,\"dlq_of\":null,\"dlq\":\"flights.dlq\",\"partition_count\":2,"
                  "\"offsets\":20,\"sealed_bytes\":4096,\"wal_bytes\":77,"
                  "\"retention_ms\":604800000,\"retention_bytes\":0,\"expire_undelivered\":true,"
-                 "\"compression\":\"zstd\",\"partitions\":["
+                 "\"compression\":\"zstd\",\"batch_bytes\":1048588,\"partitions\":["
                  "{\"partition\":0,\"start_offset\":0,\"end_offset\":10},"
                  "{\"partition\":1,\"start_offset\":90,\"end_offset\":100}]}");
     buf_done(&out);
@@ -71,7 +74,8 @@ static void all_topics_are_a_line_each(void **state)
     for (size_t i = 0; i < out.size; i++)
         lines += out.data[i] == '\n';
     assert_int_equal(lines, 4);
-    assert_true(slice_ends_with(buf_slice(&out), SLICE_LITERAL("\"partitions\":[]}\n]}")));
+    assert_true(slice_ends_with(buf_slice(&out),
+                                SLICE_LITERAL("\"batch_bytes\":1000,\"partitions\":[]}\n]}")));
     buf_reset(&out);
     admin_topics_render(&(struct flow_snapshot){0}, &catalog, &out);
     assert_slice(buf_slice(&out), "{\"topics\":[\n]}");

@@ -9,7 +9,8 @@
     "\"dlq_of\":null,\"dlq\":\"flights.dlq\",\"partition_count\":2,\"offsets\":20,"                \
     "\"sealed_bytes\":1048576,\"wal_bytes\":512,\"retention_ms\":604800000,"                       \
     "\"retention_bytes\":1073741824,\"expire_undelivered\":true,\"compression\":\"zstd\","         \
-    "\"partitions\":[{\"partition\":0,\"start_offset\":0,\"end_offset\":10},"                      \
+    "\"batch_bytes\":2097152,\"partitions\":[{\"partition\":0,\"start_offset\":0,\"end_offset\":"  \
+    "10},"                                                                                         \
     "{\"partition\":1,\"start_offset\":90,\"end_offset\":100}]}"
 #define DLQ                                                                                        \
     "{\"name\":\"flights.dlq\",\"uuid\":\"01234567-89ab-4def-8123-010203040507\","                 \
@@ -48,6 +49,7 @@ static void a_topic_is_described_with_its_partitions(void **state)
                                   "size         1.0 MiB, 512 B of it not sealed yet\n"
                                   "retention    7d, 1.0 GiB\n"
                                   "compression  zstd\n"
+                                  "batch size   2.0 MiB\n"
                                   "\n"
                                   "partition  start_offset  end_offset\n"
                                   "0                     0          10\n"

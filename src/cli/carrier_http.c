@@ -108,8 +108,13 @@ static void on_ready(void *owner)
 static void on_closed(void *owner, err_t err)
 {
     struct channel *channel = owner;
+    struct err_text why = {0};
+    /* Where there is no server its address is told by who looked for it. */
+    if (cli_door_is_final(err))
+        (void)err_set(&why, (enum err_code)err.code, "%s: %s",
+                      carrier_of(&channel->base)->options.address, cli_door_reason(err));
     net_http_client_free(&channel->client);
-    channel->events->closed(channel->owner, err, cli_door_reason(err));
+    channel->events->closed(channel->owner, err, why.text[0] ? why.text : cli_door_reason(err));
 }
 
 static const struct net_http_client_events client_events = {

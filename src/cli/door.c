@@ -32,7 +32,8 @@ bool cli_door_parse(const char *text, char out[static CLI_DOOR_ADDRESS_SIZE])
         address = slice_sub(address, 0, address.size - 1);
     char copy[CLI_DOOR_ADDRESS_SIZE];
     int size = snprintf(copy, sizeof(copy), "%.*s", SLICE_PRINTF(address));
-    if (size < 0 || (size_t)size >= sizeof(copy) || !control_config_address_valid(copy))
+    if (size < 0 || (size_t)size >= sizeof(copy) ||
+        (!control_config_address_valid(copy) && !control_config_advertised_valid(copy)))
         return false;
     memcpy(out, copy, (size_t)size + 1);
     return true;
@@ -48,8 +49,8 @@ err_t cli_door_address(const struct cli *cli, const char *given, const char *var
     if (cli_door_parse(text, out))
         return err_ok();
     return err_set(why, ERR_INVALID,
-                   "'%s' (%s) is no address; give an IP address or localhost and a port, such "
-                   "as %s",
+                   "'%s' (%s) is no address; give an IP address or the name of a host and a port, "
+                   "such as %s",
                    text, given ? "--server" : variable, fallback);
 }
 
@@ -363,6 +364,10 @@ int cli_door_show(const struct cli_command *command, const char *address,
 
 const char *cli_door_reason(err_t err)
 {
+    if (err_is(err, ERR_NOT_FOUND))
+        return "there is no host of that name; is it spelt right? Else give its IP address";
+    if (err_is(err, ERR_AGAIN))
+        return "the name cannot be looked up at the moment; give the IP address";
     return err_is(err, ERR_IO) ? "the connection was refused" : err_string(err);
 }
 

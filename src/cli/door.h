@@ -9,8 +9,8 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
-/* "host:port" with the longest host that io takes, and a zero. */
-#define CLI_DOOR_ADDRESS_SIZE 128
+/* "host:port" with the longest name that a host may have, and a zero. */
+#define CLI_DOOR_ADDRESS_SIZE 260
 
 /* The row of a command's option table that says where the server is. */
 #define CLI_DOOR_OPTION(flags, field)                                                              \

@@ -108,7 +108,9 @@ static inline err_t io_tcp_open(struct io_loop *loop, struct io_socket socket,
     return loop->tcp->open(loop, socket, events, owner, out);
 }
 
-/* Starts to connect; `connected` follows. */
+/* Starts to connect; `connected` follows. Here the host may be any name: its addresses are tried in
+ * turn, and `connected` tells what the last came to. ERR_NOT_FOUND: no such name; ERR_AGAIN: it
+ * cannot be looked up at the moment. */
 static inline err_t io_tcp_connect(struct io_loop *loop, const char *address,
                                    const struct io_tcp_events *events, void *owner,
                                    struct io_tcp **out, struct err_text *why)

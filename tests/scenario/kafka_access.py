@@ -118,6 +118,36 @@ def test_what_is_wrong_is_told_with_what_to_do(make, authority, tmp_path):
         assert garner.ledger()["topics"].get(name, {"accepted": 0})["accepted"] == 0
 
 
+def test_a_server_is_reached_by_a_name_and_has_to_be_of_it(make, authority):
+    """In capitals localhost is a name like any other, which is looked up."""
+    garner = make()
+    known = ["--cacert", authority.certificate, "--user", "mia"]
+    name = {"host": "LOCALHOST"}
+    command(garner, "produce", "events", *known, "--sasl", "PLAIN", stdin=b"one\n", **name)
+    out, _ = command(garner, "groups", "list", "--json", *known, **name)
+    assert json.loads(out) == {"groups": []}
+    # What a name leads to is for others to say, so without TLS it gets no password.
+    _, said = command(garner, "produce", "events", "--user", "mia", "--sasl", "PLAIN", stdin=b"x\n",
+                      code=64, **name)
+    assert "for everybody on the way" in said
+    assert garner.ledger()["topics"]["events"]["accepted"] == 1
+    # The number stands in that certificate too, but the name does not.
+    authority.sign("other", "other.test")
+    garner = make(tls="other")
+    command(garner, "groups", "list", *known)
+    _, said = command(garner, "groups", "list", *known, code=1, **name)
+    assert "is of other names" in said
+
+
+@pytest.mark.parametrize("words", [["produce", "events"], ["groups", "list"],
+                                   ["gen", "--kafka", "--count", "1"], ["gen", "--count", "1"],
+                                   ["ledger"]])
+def test_a_name_that_is_of_no_host_is_told(words):
+    done = run(*words, "--server", "nowhere.invalid:9092", stdin=b"x\n")
+    assert done.returncode in (1, 69), done
+    assert b"nowhere.invalid:9092" in done.stderr and b"IP address" in done.stderr, done
+
+
 def test_a_certificate_that_has_expired_is_refused(make, authority):
     authority.sign("old")
     openssl(authority.folder, "x509", "-req", "-in", "old.csr", "-CA", "ca.pem", "-CAkey",

@@ -177,6 +177,10 @@ def test_the_ledger_command_prints_what_the_door_says(server):
     done = run("ledger", "--json", "--server", f"127.0.0.1:{server.admin_port}")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == server.ledger()
+    # The second is a name that is looked up, and the door answers to it.
+    for name in ("localhost", "LOCALHOST"):
+        done = run("ledger", "--json", "--server", f"{name}:{server.admin_port}")
+        assert json.loads(done.stdout) == server.ledger()
     server.kill()
     done = run("ledger", "--server", f"127.0.0.1:{server.admin_port}")
     assert done.returncode == 69

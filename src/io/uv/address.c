@@ -1,6 +1,6 @@
 /*
  * The last colon parts host and port, since an IPv6 address has colons of its own; the brackets
- * say which family it is. Only "localhost" is a name that is understood, and it means 127.0.0.1:
+ * say which family it is. "localhost" is the one name that needs no lookup, and means 127.0.0.1:
  * what /etc/hosts or a resolver says of it could open a door on another interface.
  */
 
@@ -56,25 +56,56 @@ static bool parse_ipv6(struct slice host, uint16_t port, struct io_uv_address *o
     return true;
 }
 
-err_t io_uv_address_parse(const char *text, struct io_uv_address *out, struct err_text *why)
+static err_t split(const char *text, struct slice *host, uint16_t *port, struct err_text *why)
 {
-    ASSERT(text && out);
+    ASSERT(text);
     struct slice all = slice_string(text);
     size_t colon = all.size;
     while (colon > 0 && all.data[colon - 1] != ':')
         colon--;
     if (colon == 0)
         return wrong(text, "host:port", why);
-    struct slice host = slice_make(all.data, colon - 1);
-    uint64_t port = 0;
-    err_t err = number_parse_u64(slice_sub(all, colon, all.size), &port);
-    if (!err_is_ok(err) || port > UINT16_MAX)
+    uint64_t number = 0;
+    err_t err = number_parse_u64(slice_sub(all, colon, all.size), &number);
+    if (!err_is_ok(err) || number > UINT16_MAX)
         return wrong(text, "a port from 0 to 65535 after the last colon", why);
+    *host = slice_make(all.data, colon - 1);
+    *port = (uint16_t)number;
+    return err_ok();
+}
+
+err_t io_uv_address_parse(const char *text, struct io_uv_address *out, struct err_text *why)
+{
+    struct slice host;
+    uint16_t port;
+    ASSERT(out);
+    TRY(split(text, &host, &port, why));
     bool bracketed = host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
     struct io_uv_address parsed = {0};
-    if (bracketed ? !parse_ipv6(slice_sub(host, 1, host.size - 2), (uint16_t)port, &parsed)
-                  : !parse_ipv4(host, (uint16_t)port, &parsed))
+    if (bracketed ? !parse_ipv6(slice_sub(host, 1, host.size - 2), port, &parsed)
+                  : !parse_ipv4(host, port, &parsed))
         return wrong(text, "an IPv4 address, an [IPv6] address or localhost before the port", why);
     *out = parsed;
     return err_ok();
+}
+
+bool io_uv_address_is_name(const char *text, struct io_uv_name *out)
+{
+    struct slice host;
+    uint16_t port;
+    struct io_uv_address number;
+    ASSERT(out);
+    if (err_is_ok(io_uv_address_parse(text, &number, NULL)) ||
+        !err_is_ok(split(text, &host, &port, NULL)))
+        return false;
+    /* Colons and brackets are of an IPv6 address that is wrong, which no resolver makes right. */
+    if (host.size == 0 || host.size >= sizeof(out->host))
+        return false;
+    for (size_t i = 0; i < host.size; i++)
+        if (strchr(":[]", host.data[i]))
+            return false;
+    memcpy(out->host, host.data, host.size);
+    out->host[host.size] = '\0';
+    snprintf(out->port, sizeof(out->port), "%u", port);
+    return true;
 }

@@ -57,6 +57,9 @@ err_t io_uv_socket_init(struct io_uv_socket *socket, struct io_loop *loop, int f
                         void (*abandon)(struct io_uv_socket *socket));
 /* Calls `ready` when the descriptor can be read or written, by `events`; 0 watches nothing. */
 void io_uv_socket_watch(struct io_uv_socket *socket, int events, uv_poll_cb ready);
+/* Puts `fd`, which is taken over, in the place of the descriptor that there is; nothing is watched
+ * after that. */
+void io_uv_socket_replace(struct io_uv_socket *socket, int fd);
 /* Closes the descriptor and, in a later turn, calls `closed` with the handle, which may then be
  * freed. False when that was done before. */
 bool io_uv_socket_close(struct io_uv_socket *socket, uv_close_cb closed);

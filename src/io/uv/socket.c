@@ -4,6 +4,8 @@
  * an event that nobody wants has come.
  */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -33,6 +35,21 @@ void io_uv_socket_watch(struct io_uv_socket *socket, int events, uv_poll_cb read
     int status = events ? uv_poll_start(&socket->poll, events, ready) : uv_poll_stop(&socket->poll);
     ASSERT(status == 0);
     socket->watched = events;
+}
+
+void io_uv_socket_replace(struct io_uv_socket *socket, int fd)
+{
+    ASSERT(socket->fd >= 0 && fd >= 0 && fd != socket->fd);
+    /* Under the number that libuv knows: a handle for another one could only be made once this one
+     * is closed, and might then fail. libuv lets a descriptor be closed when it is stopped. */
+    ASSERT(uv_poll_stop(&socket->poll) == 0);
+    socket->watched = 0;
+    int status;
+    do
+        status = dup3(fd, socket->fd, O_CLOEXEC);
+    while (status < 0 && (errno == EINTR || errno == EBUSY));
+    ASSERT(status == socket->fd);
+    close(fd);
 }
 
 bool io_uv_socket_close(struct io_uv_socket *socket, uv_close_cb closed)

@@ -6,12 +6,17 @@
  * Reading that stops and starts again within one turn costs nothing: the socket goes on being
  * watched until it reports something that nobody wants.
  *
+ * A host that is a name is looked up by a thread of libuv, and its addresses are tried one after
+ * the other. Until there is a socket to one of them, a descriptor that is never watched holds its
+ * place.
+ *
  * What goes wrong: an end of the peer's bytes leaves the other direction open (half closed); a
  * broken connection is reported once, where it is noticed: by the failing write to its caller,
  * else to `ended`. After that nothing is watched.
  */
 
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -27,8 +32,19 @@
 /* A connection that always has more to read lets the others have their turn after so many. */
 #define READS_PER_TURN 4u
 
+/* The addresses of a name. A lookup cannot be stopped, so this outlives a connection that is closed
+ * meanwhile. */
+struct search {
+    uv_getaddrinfo_t request;
+    struct io_tcp *tcp; /* NULL: nobody waits */
+    bool over;          /* the lookup is */
+    struct addrinfo *found;
+    const struct addrinfo *next; /* NULL: all have been tried */
+};
+
 struct io_tcp {
     struct io_uv_socket socket;
+    struct search *search; /* NULL: of a number, or no longer connecting */
     const struct io_tcp_events *events;
     void *owner;
     struct buf queue; /* written, not taken by the kernel */
@@ -58,6 +74,8 @@ static void watch(struct io_tcp *tcp)
 {
     ASSERT(is_open(tcp));
     int events = 0;
+    if (tcp->search && !tcp->search->over)
+        return;
     /* A socket that is not connected is only watched for being writable, which says how it went. */
     if (tcp->reading && !tcp->connecting)
         events |= UV_READABLE;
@@ -221,10 +239,72 @@ static err_t socket_error(const struct io_tcp *tcp)
     return error ? err_from_errno(error) : err_ok();
 }
 
-static void on_connected(struct io_tcp *tcp)
+/* A socket that connects; 0, or the error. */
+static int start_connecting(const struct sockaddr *to, socklen_t size, int *out)
 {
-    err_t err = socket_error(tcp);
+    ASSERT(to && size > 0);
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    if (connect(fd, to, size) < 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    *out = fd;
+    return 0;
+}
+
+/* The first address left that can be tried is; `*err` says what became of the last where none is.
+ */
+static bool try_next(struct io_tcp *tcp, err_t *err)
+{
+    struct search *search = tcp->search;
     ASSERT(tcp->connecting);
+    while (search && search->next) {
+        const struct addrinfo *to = search->next;
+        int fd = -1;
+        search->next = to->ai_next;
+        int error = start_connecting(to->ai_addr, to->ai_addrlen, &fd);
+        if (error == 0) {
+            io_uv_socket_replace(&tcp->socket, fd);
+            io_uv_socket_set_nodelay(tcp->socket.fd);
+            watch(tcp);
+            return true;
+        }
+        *err = err_from_errno(error);
+    }
+    return false;
+}
+
+static void end_search(struct search *search)
+{
+    ASSERT(search->over && !search->tcp);
+    uv_freeaddrinfo(search->found);
+    mem_free(search);
+}
+
+static void leave_search(struct io_tcp *tcp)
+{
+    struct search *search = tcp->search;
+    if (!search)
+        return;
+    ASSERT(search->tcp == tcp);
+    tcp->search = NULL;
+    search->tcp = NULL;
+    if (search->over)
+        end_search(search);
+    else
+        /* One that has begun goes on, which its end will show. */
+        (void)uv_cancel((uv_req_t *)&search->request);
+}
+
+static void tell_connected(struct io_tcp *tcp, err_t err)
+{
+    ASSERT(tcp->connecting);
+    if (!err_is_ok(err) && try_next(tcp, &err))
+        return;
+    leave_search(tcp);
     tcp->connecting = false;
     /* A connection that never stood has no end to report later. */
     tcp->broken = !err_is_ok(err);
@@ -232,6 +312,39 @@ static void on_connected(struct io_tcp *tcp)
     tcp->events->connected(tcp->owner, err);
     if (is_open(tcp) && !tcp->broken && tcp->shutting && queued(tcp) == 0)
         shut_down(tcp);
+}
+
+static err_t lookup_error(int status)
+{
+    ASSERT(status <= 0);
+    switch (status) {
+    case 0: return err_ok();
+    case UV_EAI_NONAME:
+    case UV_EAI_NODATA:
+    case UV_EAI_ADDRFAMILY: return err_make(ERR_NOT_FOUND);
+    case UV_EAI_MEMORY:
+    case UV_ENOMEM: return err_make(ERR_MEMORY);
+    default: return err_make(ERR_AGAIN);
+    }
+}
+
+static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct search *search = CONTAINER_OF(request, struct search, request);
+    ASSERT(!search->over);
+    search->over = true;
+    search->found = found;
+    search->next = found;
+    if (!search->tcp) {
+        end_search(search);
+        return;
+    }
+    /* By a write that could not be kept, which has been told. */
+    if (search->tcp->broken)
+        return;
+    err_t err = lookup_error(status);
+    /* Nothing is connected yet: the first address is the next one. */
+    tell_connected(search->tcp, err_is_ok(err) ? err_make(ERR_NOT_FOUND) : err);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -242,7 +355,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     if (status < 0)
         tcp->socket.watched = 0;
     if (tcp->connecting) {
-        on_connected(tcp);
+        tell_connected(tcp, socket_error(tcp));
         return;
     }
     if (status < 0) {
@@ -270,6 +383,7 @@ static void on_closed(uv_handle_t *handle)
 static void tcp_close(struct io_tcp *tcp)
 {
     ASSERT(tcp->events);
+    leave_search(tcp);
     if (!io_uv_socket_close(&tcp->socket, on_closed))
         return;
     ASSERT(!is_open(tcp));
@@ -324,22 +438,47 @@ static err_t connect_failed(int error, const char *address, struct err_text *why
                    address, strerror_r(error, text, sizeof(text)));
 }
 
+static err_t connect_name(struct io_loop *loop, const struct io_uv_name *name,
+                          const struct io_tcp_events *events, void *owner, struct io_tcp **out)
+{
+    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    ASSERT(name->host[0]);
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        return err_from_errno(errno);
+    struct io_tcp *tcp = NULL;
+    TRY(tcp_open(loop, (struct io_socket){.fd = fd}, events, owner, &tcp));
+    struct search *search = mem_zalloc(1, sizeof(*search));
+    int status = UV_ENOMEM;
+    if (search)
+        status = uv_getaddrinfo(&io_uv_loop_of(loop)->uv, &search->request, on_found, name->host,
+                                name->port, &hints);
+    if (status < 0) {
+        mem_free(search);
+        abandon(&tcp->socket);
+        return err_from_errno(-status);
+    }
+    search->tcp = tcp;
+    tcp->search = search;
+    tcp->connecting = true;
+    *out = tcp;
+    return err_ok();
+}
+
 static err_t tcp_connect(struct io_loop *loop, const char *address,
                          const struct io_tcp_events *events, void *owner, struct io_tcp **out,
                          struct err_text *why)
 {
     ASSERT(events->connected);
+    struct io_uv_name name;
     struct io_uv_address where;
+    if (io_uv_address_is_name(address, &name))
+        return connect_name(loop, &name, events, owner, out);
     TRY(io_uv_address_parse(address, &where, why));
-    int fd = socket(where.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return connect_failed(errno, address, why);
-    if (connect(fd, (const struct sockaddr *)&where.storage, where.size) < 0 &&
-        errno != EINPROGRESS) {
-        err_t err = connect_failed(errno, address, why);
-        close(fd);
-        return err;
-    }
+    int fd = -1;
+    int error = start_connecting((const struct sockaddr *)&where.storage, where.size, &fd);
+    if (error != 0)
+        return connect_failed(error, address, why);
     struct io_tcp *tcp = NULL;
     TRY(tcp_open(loop, (struct io_socket){.fd = fd}, events, owner, &tcp));
     tcp->connecting = true;

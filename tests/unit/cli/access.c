@@ -136,7 +136,8 @@ static void plain_goes_to_this_machine_and_over_tls(void **state)
 {
     (void)state;
     static const char *const near[] = {"127.0.0.1:9092", "localhost:9092", "[::1]:9092"};
-    static const char *const far[] = {"10.0.0.1:9092", "[2001:db8::1]:9092", "garner.test:9092"};
+    /* What is not written as this machine is may be another, whatever a resolver says. */
+    static const char *const far[] = {"10.0.0.1:9092", "[2001:db8::1]:9092", "LOCALHOST:9092"};
     struct capture c;
     struct cli_access access;
     for (size_t i = 0; i < 3; i++) {

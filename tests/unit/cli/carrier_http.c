@@ -171,6 +171,17 @@ static void the_end_of_the_connection_is_told(void **state)
     end(f);
 }
 
+static void a_server_that_there_is_not_is_told_with_its_address(void **state)
+{
+    (void)state;
+    struct fixture *f = begin(false);
+    fake_end(f->fake->tcps[0], ERR_NOT_FOUND);
+    fake_run(f->fake);
+    assert_int_equal(f->closed, 1);
+    assert_non_null(strstr(f->detail, "127.0.0.1:80: there is no host of that name"));
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +191,7 @@ int main(void)
         cmocka_unit_test(answers_that_say_later_say_whether_anything_was_taken),
         cmocka_unit_test(anything_else_is_final),
         cmocka_unit_test(the_end_of_the_connection_is_told),
+        cmocka_unit_test(a_server_that_there_is_not_is_told_with_its_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ static void a_url_is_taken_for_its_host_and_port(void **state)
     expect_address("http://localhost:80", "X", "localhost:80");
     expect_address("http://127.0.0.1:80/", "X", "127.0.0.1:80");
     expect_address("127.0.0.1:80/", "X", "127.0.0.1:80");
+    expect_address("http://broker-1.example.com:80", "X", "broker-1.example.com:80");
 }
 
 static void what_is_no_address_is_refused_with_where_it_stands(void **state)
@@ -52,7 +53,8 @@ static void what_is_no_address_is_refused_with_where_it_stands(void **state)
                                         "127.0.0.1:80/path",
                                         "http://127.0.0.1:80//",
                                         "https://127.0.0.1:80",
-                                        "example.com:80",
+                                        "example.com:0",
+                                        "exam ple.com:80",
                                         "[::1:80"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char out[CLI_DOOR_ADDRESS_SIZE] = "as it was";
@@ -297,6 +299,9 @@ static void reasons_are_for_people(void **state)
     assert_string_equal(cli_door_reason(err_make(ERR_IO)), "the connection was refused");
     assert_string_equal(cli_door_reason(err_make(ERR_CLOSED)), "closed by the peer");
     assert_string_equal(cli_door_reason(err_make(ERR_TIMEOUT)), "timed out");
+    /* Names lead to no host, or are asked for in vain. */
+    assert_non_null(strstr(cli_door_reason(err_make(ERR_NOT_FOUND)), "give its IP address"));
+    assert_non_null(strstr(cli_door_reason(err_make(ERR_AGAIN)), "give the IP address"));
 }
 
 /* Where memory fails before there is a peer, so that only this side can be hit. */

@@ -85,12 +85,50 @@ static void what_is_no_address_is_shown(void **state)
     }
 }
 
+static void a_host_that_is_no_number_is_a_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"example.com:80", "LOCALHOST:65535", "a_b-c:0",
+                                        "127.0.0.1.5:80"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct io_uv_name name;
+        const char *colon = strchr(names[i], ':');
+        assert_true(io_uv_address_is_name(names[i], &name));
+        assert_int_equal(strlen(name.host), (size_t)(colon - names[i]));
+        assert_memory_equal(name.host, names[i], strlen(name.host));
+        assert_string_equal(name.port, colon + 1);
+    }
+}
+
+static void numbers_and_what_is_no_address_are_no_names(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "127.0.0.1:80", "[::1]:80",       "localhost:80", "",          ":80",    "example.com",
+        "[::1:80",      "example.com:-1", "::1:80",       "[name]:80", "host:x",
+    };
+    struct io_uv_name name = {.host = "kept"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (io_uv_address_is_name(texts[i], &name))
+            fail_msg("a name: %s", texts[i]);
+    char longest[300];
+    memset(longest, 'a', sizeof(longest));
+    memcpy(longest + 254, ":80", sizeof(":80"));
+    assert_false(io_uv_address_is_name(longest, &name));
+    assert_string_equal(name.host, "kept");
+    memcpy(longest + 253, ":80", sizeof(":80"));
+    assert_true(io_uv_address_is_name(longest, &name));
+    assert_int_equal(strlen(name.host), 253);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ipv4_addresses_and_localhost_are_understood),
         cmocka_unit_test(ipv6_addresses_stand_in_brackets),
         cmocka_unit_test(what_is_no_address_is_shown),
+        cmocka_unit_test(a_host_that_is_no_number_is_a_name),
+        cmocka_unit_test(numbers_and_what_is_no_address_are_no_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

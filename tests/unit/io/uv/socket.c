@@ -127,6 +127,39 @@ static void nagle_is_turned_off(void **state)
     close(fd);
 }
 
+static void another_descriptor_may_take_the_place_of_one(void **state)
+{
+    (void)state;
+    struct watched watched;
+    int fds[2];
+    char byte;
+    for (uint32_t was_watched = 0; was_watched < 2; was_watched++) {
+        watched_open(&watched);
+        int number = watched.socket.fd;
+        if (was_watched)
+            io_uv_socket_watch(&watched.socket, UV_READABLE, on_ready);
+        run_turns(watched.loop, 3);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        io_uv_socket_replace(&watched.socket, fds[0]);
+        assert_int_equal(watched.socket.fd, number);
+        /* The one that stood there is closed, and so is the second number of the other. */
+        assert_int_equal(recv(watched.peer, &byte, 1, 0), 0);
+        assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+        assert_int_equal(send(fds[1], "a", 1, 0), 1);
+        run_turns(watched.loop, 5);
+        assert_int_equal(watched.readable, 0);
+        io_uv_socket_watch(&watched.socket, UV_READABLE, on_ready);
+        run_until(watched.loop, is_readable, &watched);
+        assert_int_equal(recv(number, &byte, 1, 0), 1);
+        assert_true(io_uv_socket_close(&watched.socket, on_closed));
+        run_until(watched.loop, is_closed, &watched);
+        assert_int_equal(recv(fds[1], &byte, 1, 0), 0);
+        close(fds[1]);
+        close(watched.peer);
+        io_uv_loop_free(&watched.loop);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +167,7 @@ int main(void)
         cmocka_unit_test(closing_gives_the_descriptor_back_at_once_and_calls_back_once),
         cmocka_unit_test(what_cannot_be_watched_stays_the_callers),
         cmocka_unit_test(nagle_is_turned_off),
+        cmocka_unit_test(another_descriptor_may_take_the_place_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
+
+#include <uv.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
@@ -612,6 +616,215 @@ static void a_wrong_address_is_not_connected_to(void **state)
     pair_close(pair);
 }
 
+/* The resolver of this program, in the place of the system's: what names lead to is the test's to
+ * say. A lookup waits for `may_answer`. */
+static struct {
+    int error;
+    uint32_t count;
+    struct addrinfo items[4];
+    struct sockaddr_storage addresses[4];
+    sem_t may_answer;
+    char asked_for[256];
+} resolver;
+
+static void resolver_add(const char *host, uint16_t port)
+{
+    struct addrinfo *item = &resolver.items[resolver.count];
+    struct sockaddr_storage *address = &resolver.addresses[resolver.count];
+    bool six = strchr(host, ':');
+    memset(address, 0, sizeof(*address));
+    *item = (struct addrinfo){.ai_family = six ? AF_INET6 : AF_INET, .ai_socktype = SOCK_STREAM};
+    item->ai_addr = (struct sockaddr *)address;
+    item->ai_addrlen = six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (six)
+        assert_int_equal(uv_ip6_addr(host, port, (struct sockaddr_in6 *)address), 0);
+    else
+        assert_int_equal(uv_ip4_addr(host, port, (struct sockaddr_in *)address), 0);
+    if (resolver.count++ > 0)
+        item[-1].ai_next = item;
+}
+
+int getaddrinfo(const char *restrict host, const char *restrict port,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict out)
+{
+    (void)hints;
+    snprintf(resolver.asked_for, sizeof(resolver.asked_for), "%s %s", host, port);
+    while (sem_wait(&resolver.may_answer) != 0)
+        continue;
+    if (resolver.error == 0)
+        *out = resolver.items;
+    return resolver.error;
+}
+
+void freeaddrinfo(struct addrinfo *items)
+{
+    assert_ptr_equal(items, resolver.items);
+}
+
+/* Looked up at once, or only when the test says so. */
+static struct pair *resolving_pair(bool at_once)
+{
+    memset(&resolver, 0, sizeof(resolver));
+    assert_int_equal(sem_init(&resolver.may_answer, 0, at_once), 0);
+    return listening_pair();
+}
+
+static void connect_by_name(struct pair *pair)
+{
+    err_t err = io_tcp_connect(pair->loop, at_port("some-host.test", pair->port).text, &events,
+                               &pair->client, &pair->client.tcp, NULL);
+    assert_true(err_is_ok(err));
+    assert_int_equal(pair->client.connected, 0);
+}
+
+static void a_name_is_connected_to_at_the_first_of_its_addresses_that_answers(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(false);
+    uint64_t position = 0;
+    char expected[64];
+    snprintf(expected, sizeof(expected), "some-host.test %u", pair->port);
+    resolver_add("::1", pair->port);
+    resolver_add("127.0.0.2", pair->port);
+    resolver_add("127.0.0.1", pair->port);
+    resolver_add("127.0.0.3", pair->port);
+    connect_by_name(pair);
+    io_tcp_read_start(pair->loop, pair->client.tcp);
+    assert_true(err_is_ok(write_pattern(&pair->client, &position, 100)));
+    io_tcp_shutdown(pair->loop, pair->client.tcp);
+    run_turns(pair->loop, 10);
+    assert_int_equal(pair->client.connected, 0);
+    assert_int_equal(io_tcp_write_queued(pair->loop, pair->client.tcp), 100);
+    sem_post(&resolver.may_answer);
+    open_server(pair);
+    io_tcp_read_start(pair->loop, pair->server.tcp);
+    run_until(pair->loop, has_ended, &pair->server);
+    assert_string_equal(resolver.asked_for, expected);
+    assert_true(err_is_ok(pair->client.connect_error));
+    assert_int_equal(pair->client.connected, 1);
+    assert_true(pair->server.received == position);
+    assert_false(pair->server.scrambled);
+    pair_close(pair);
+}
+
+static void a_name_none_of_whose_addresses_answers_is_told_once(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(true);
+    resolver_add("127.0.0.2", pair->port);
+    resolver_add("127.0.0.3", pair->port);
+    connect_by_name(pair);
+    run_until(pair->loop, is_connected, &pair->client);
+    assert_true(err_is(pair->client.connect_error, ERR_IO));
+    run_turns(pair->loop, 10);
+    assert_int_equal(pair->client.connected, 1);
+    assert_int_equal(pair->client.ended, 0);
+    assert_int_equal(pair->accepted.fd, -1);
+    pair_close(pair);
+}
+
+static void a_name_that_leads_nowhere_says_whether_it_may_later(void **state)
+{
+    (void)state;
+    static const struct {
+        int error;
+        enum err_code told;
+    } cases[] = {
+        {EAI_NONAME, ERR_NOT_FOUND}, {EAI_NODATA, ERR_NOT_FOUND}, {EAI_AGAIN, ERR_AGAIN},
+        {EAI_FAIL, ERR_AGAIN},       {EAI_MEMORY, ERR_MEMORY},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair *pair = resolving_pair(true);
+        uint64_t position = 0;
+        resolver.error = cases[i].error;
+        connect_by_name(pair);
+        run_until(pair->loop, is_connected, &pair->client);
+        assert_int_equal(pair->client.connect_error.code, cases[i].told);
+        assert_true(err_is(write_pattern(&pair->client, &position, 1), ERR_CLOSED));
+        pair_close(pair);
+    }
+}
+
+static void a_connection_may_be_closed_while_its_name_is_looked_up(void **state)
+{
+    (void)state;
+    for (uint32_t found = 0; found < 2; found++) {
+        struct pair *pair = resolving_pair(false);
+        resolver.error = found ? 0 : EAI_NONAME;
+        resolver_add("127.0.0.1", pair->port);
+        connect_by_name(pair);
+        /* Closed is told without waiting for the lookup. */
+        end_close(&pair->client);
+        sem_post(&resolver.may_answer);
+        run_turns(pair->loop, 10);
+        pair_close(pair);
+        assert_int_equal(resolver.items[0].ai_family, AF_INET);
+    }
+}
+
+static void a_loop_may_be_freed_while_a_name_is_looked_up(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(false);
+    resolver_add("127.0.0.1", pair->port);
+    connect_by_name(pair);
+    run_turns(pair->loop, 10);
+    sem_post(&resolver.may_answer);
+    io_uv_loop_free(&pair->loop);
+    assert_int_equal(pair->client.connected, 0);
+    assert_int_equal(pair->client.closed, 0);
+    free(pair);
+}
+
+static void a_name_without_memory_is_not_looked_up(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(true);
+    for (uint32_t i = 1; i <= 2; i++) {
+        mem_fail_after(i);
+        err_t err = io_tcp_connect(pair->loop, "some-host.test:1", &events, &pair->client,
+                                   &pair->client.tcp, NULL);
+        mem_fail_after(0);
+        assert_true(err_is(err, ERR_MEMORY));
+        assert_null(pair->client.tcp);
+    }
+    run_turns(pair->loop, 10);
+    assert_int_equal(pair->client.closed, 0);
+    pair_close(pair);
+}
+
+static void a_write_that_fails_while_a_name_is_looked_up_ends_it(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(false);
+    uint64_t position = 0;
+    resolver_add("127.0.0.1", pair->port);
+    connect_by_name(pair);
+    mem_fail_after(1);
+    err_t err = write_pattern(&pair->client, &position, 100);
+    mem_fail_after(0);
+    assert_true(err_is(err, ERR_MEMORY));
+    sem_post(&resolver.may_answer);
+    run_turns(pair->loop, 1000);
+    assert_int_equal(pair->client.connected, 0);
+    assert_int_equal(pair->accepted.fd, -1);
+    pair_close(pair);
+}
+
+static void localhost_is_this_machine_whatever_a_resolver_says(void **state)
+{
+    (void)state;
+    struct pair *pair = resolving_pair(true);
+    resolver_add("127.0.0.2", pair->port);
+    assert_true(err_is_ok(io_tcp_connect(pair->loop, at_port("localhost", pair->port).text, &events,
+                                         &pair->client, &pair->client.tcp, NULL)));
+    open_server(pair);
+    run_until(pair->loop, is_connected, &pair->client);
+    assert_true(err_is_ok(pair->client.connect_error));
+    assert_string_equal(resolver.asked_for, "");
+    pair_close(pair);
+}
+
 static void a_loop_that_is_freed_closes_its_connections_without_a_word(void **state)
 {
     (void)state;
@@ -728,6 +941,14 @@ int main(void)
         cmocka_unit_test(connecting_where_nobody_listens_fails),
         cmocka_unit_test(a_connection_closed_before_it_stands_says_only_that),
         cmocka_unit_test(a_wrong_address_is_not_connected_to),
+        cmocka_unit_test(a_name_is_connected_to_at_the_first_of_its_addresses_that_answers),
+        cmocka_unit_test(a_name_none_of_whose_addresses_answers_is_told_once),
+        cmocka_unit_test(a_name_that_leads_nowhere_says_whether_it_may_later),
+        cmocka_unit_test(a_connection_may_be_closed_while_its_name_is_looked_up),
+        cmocka_unit_test(a_loop_may_be_freed_while_a_name_is_looked_up),
+        cmocka_unit_test(a_name_without_memory_is_not_looked_up),
+        cmocka_unit_test(a_write_that_fails_while_a_name_is_looked_up_ends_it),
+        cmocka_unit_test(localhost_is_this_machine_whatever_a_resolver_says),
         cmocka_unit_test(a_loop_that_is_freed_closes_its_connections_without_a_word),
         cmocka_unit_test(a_connection_without_memory_closes_its_socket),
         cmocka_unit_test(bytes_that_cannot_be_kept_break_the_connection),

@@ -211,13 +211,13 @@ static err_t new_intake(struct server *server)
             .inlet = pipeline_check_inlet(server->intakes[i].check),
             .credit = &server->intakes[i].credit,
         };
-    err_t err = sources_http_new(
-        &(struct sources_http_options){.address = server->config->intake.listen,
-                                       .loops = loops,
-                                       .loop_count = server->intake_count,
-                                       .body_max = server->memory.body_bytes_max,
-                                       .limits = &limits},
-        &server->http);
+    err_t err =
+        sources_http_new(&(struct sources_http_options){.address = server->config->intake.listen,
+                                                        .loops = loops,
+                                                        .loop_count = server->intake_count,
+                                                        .body_max = server->memory.body_bytes_max,
+                                                        .limits = &limits},
+                         &server->http);
     mem_free(loops);
     return err;
 }

@@ -394,14 +394,14 @@ static void check_memory(const struct loader *l)
     const struct control_config_node *node = node_at(l, "memory_limit", NULL);
     if (node == l->root)
         node = large ? node_at(l, "intake", "body_limit") : node_at(l, "loops", NULL);
-    control_config_node_error(node, l->report,
-                              "memory_limit is %lluMiB, and bodies of up to %lluMiB on %llu "
-                              "loop%s need at least %lluMiB",
-                              (unsigned long long)(c->memory_limit / MIB),
-                              (unsigned long long)((large ? body : CONTROL_CONFIG_LOOP_BODY_MIN) /
-                                                   MIB),
-                              (unsigned long long)loops, loops == 1 ? "" : "s",
-                              (unsigned long long)((needed + MIB - 1) / MIB));
+    control_config_node_error(
+        node, l->report,
+        "memory_limit is %lluMiB, and bodies of up to %lluMiB on %llu "
+        "loop%s need at least %lluMiB",
+        (unsigned long long)(c->memory_limit / MIB),
+        (unsigned long long)((large ? body : CONTROL_CONFIG_LOOP_BODY_MIN) / MIB),
+        (unsigned long long)loops, loops == 1 ? "" : "s",
+        (unsigned long long)((needed + MIB - 1) / MIB));
 }
 
 static void check_limits(const struct loader *l)

@@ -257,7 +257,8 @@ static enum net_http_verdict on_head(void *owner, struct net_http_request *reque
     /* Before anything is said of paths or topics: a page that a foreign name brought here learns
      * nothing. */
     if (!net_http_host_allowed(head->host, http->address, http->hosts, http->host_count)) {
-        net_http_reply_error(request, 403, NULL, NULL, "Host %.*s is not a name of this server",
+        net_http_reply_error(request, 403, NULL, NULL,
+                             "Host %.*s is not a name of this server; use its address or localhost",
                              SLICE_PRINTF(head->host));
         return NET_HTTP_ANSWERED;
     }

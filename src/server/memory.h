@@ -6,19 +6,19 @@
  * more than the limit (of which 32 MiB is the least there is). Beside it are the program's code and
  * stacks, what the log knows of topics and keys, and what sinks hold (a share of their own each).
  *
- *   share      of limit     for                                      when full
- *   tail       1/8          newest frames of the log, up to 64 MiB   the oldest are read from disk
- *   large      3/32 + 1 MiB frames larger than a quarter of that     the next waits for the flush
- *   index      1/8          what of the log is not sealed            LOG_FULL until it is
- *   bodies     1/8          requests that are read or not answered   not read; HTTP: 503 after a
- * while held       3/128        read ahead of what is taken              HTTP: 503; Kafka: reads
- * little batches    3/16         what requests become, on their way to    BUSY; TOO_LARGE where it
- * would the log, and unpacked                    not fit alone redrive    3/32         the same of
- * dead letters on their way    they wait fetches    1/8          what is being fetched, and is not
- * taken  throttled, without records calls      1/16         Kafka requests that ask for much the
- * connection is closed
+ *   share    of the limit   for                                   when full
+ *   tail     1/8, 64 MiB    newest frames of the log              the oldest are read from disk
+ *   large    3/32 + 1 MiB   frames larger than a quarter of that  the next waits for the flush
+ *   index    1/8            what of the log is not sealed         LOG_FULL until it is
+ *   redrive  3/32           what dead letters become, going back  they wait
+ *   bodies   1/8            requests that are not answered        not read; HTTP: 503 later
+ *   held     3/128          read ahead of what is taken           HTTP: 503; Kafka reads less
+ *   batches  3/16           what requests become, unpacked too    BUSY, or TOO_LARGE
+ *   fetches  1/16           what Kafka clients fetch              fetches wait
+ *   unsent   1/16           answers that they do not take         fetches are throttled
+ *   calls    1/16           Kafka requests that ask for much      the connection is closed
  *
- * Those from `bodies` on, but for `redrive`, are divided among the loops.
+ * Those from `bodies` on are divided among the loops.
  */
 
 #include "control/config/config.h"

@@ -396,8 +396,9 @@ static void read_sealed_work(struct io_job *job)
     if (err_is_ok(err)) {
         err = read_segment(lease);
         err_t ignored = io_file_close(lease->segment_file);
-        ignored = io_file_close(lease->segment_direct);
+        err_t ignored_too = io_file_close(lease->segment_direct);
         (void)ignored;
+        (void)ignored_too;
     }
     lease->read->error = err;
 }

@@ -76,8 +76,8 @@ static err_t split(const char *text, struct slice *host, uint16_t *port, struct 
 
 err_t io_uv_address_parse(const char *text, struct io_uv_address *out, struct err_text *why)
 {
-    struct slice host;
-    uint16_t port;
+    struct slice host = {0};
+    uint16_t port = 0;
     ASSERT(out);
     TRY(split(text, &host, &port, why));
     bool bracketed = host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
@@ -91,8 +91,8 @@ err_t io_uv_address_parse(const char *text, struct io_uv_address *out, struct er
 
 bool io_uv_address_is_name(const char *text, struct io_uv_name *out)
 {
-    struct slice host;
-    uint16_t port;
+    struct slice host = {0};
+    uint16_t port = 0;
     struct io_uv_address number;
     ASSERT(out);
     if (err_is_ok(io_uv_address_parse(text, &number, NULL)) ||

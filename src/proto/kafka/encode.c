@@ -173,6 +173,7 @@ void proto_kafka_encode_apart(const struct proto_kafka_api *api,
                               const void *in, struct buf *out, size_t *gaps)
 {
     ASSERT(proto_kafka_has_version(api, version) && in && out);
-    struct writer w = {out, version, proto_kafka_is_flexible(api, version), gaps};
+    struct writer w = {out, version, proto_kafka_is_flexible(api, version), NULL};
+    w.gaps = gaps;
     write_struct(&w, layout, in);
 }

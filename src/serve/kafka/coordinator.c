@@ -83,7 +83,9 @@ bool serve_kafka_is_group(struct slice name)
 /* Clients that have no group learn that they need one, and not that they have to join again. */
 int16_t serve_kafka_no_group(struct slice name, int16_t unknown)
 {
-    return serve_kafka_is_group(name) ? unknown : SERVE_KAFKA_INVALID_GROUP_ID;
+    if (!serve_kafka_is_group(name))
+        return SERVE_KAFKA_INVALID_GROUP_ID;
+    return unknown;
 }
 
 /* Late is harmless: what is due is told by the time, and not by which timer rang. */

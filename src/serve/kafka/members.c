@@ -237,11 +237,13 @@ static void sync(struct serve_kafka_coordinator *c, struct serve_kafka_call *cal
     uint32_t count = request->assignments.count;
     struct serve_kafka_protocol *assignments =
         arena_alloc(&call->arena, (count + 1u) * sizeof(*assignments));
-    if (!entry || !assignments) {
-        refuse(waiting,
-               entry ? SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE
-                     : serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID),
+    if (!entry) {
+        refuse(waiting, serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID),
                request->member_id);
+        return;
+    }
+    if (!assignments) {
+        refuse(waiting, SERVE_KAFKA_COORDINATOR_NOT_AVAILABLE, request->member_id);
         return;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -274,11 +276,13 @@ static void heartbeat(struct serve_kafka_coordinator *c, struct serve_kafka_call
     struct serve_kafka_entry *entry = serve_kafka_coordinator_find(c, request->group_id);
     struct proto_kafka_heartbeat_response response;
     proto_kafka_init(call->api->response, &response);
-    response.error_code =
-        entry ? serve_kafka_group_heartbeat(&entry->group, request->member_id,
-                                            request->group_instance_id, request->generation_id,
-                                            serve_kafka_coordinator_now_ms(c))
-              : serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
+    if (entry)
+        response.error_code = serve_kafka_group_heartbeat(
+            &entry->group, request->member_id, request->group_instance_id, request->generation_id,
+            serve_kafka_coordinator_now_ms(c));
+    else
+        response.error_code =
+            serve_kafka_no_group(request->group_id, SERVE_KAFKA_UNKNOWN_MEMBER_ID);
     serve_kafka_send_home(call, &response);
 }
 

@@ -119,8 +119,10 @@ static void commit_offsets(struct serve_kafka_coordinator *c, struct serve_kafka
     struct serve_kafka_entry *entry = generation < 0
                                           ? serve_kafka_coordinator_ensure(c, request->group_id)
                                           : serve_kafka_coordinator_find(c, request->group_id);
-    int16_t error = entry ? SERVE_KAFKA_NONE : code_without_group(c, generation);
-    if (entry)
+    int16_t error = SERVE_KAFKA_NONE;
+    if (!entry)
+        error = code_without_group(c, generation);
+    else
         error = serve_kafka_group_may_commit(&entry->group, request->member_id,
                                              request->group_instance_id, generation,
                                              serve_kafka_coordinator_now_ms(c));
@@ -251,9 +253,8 @@ static bool is_subscribed(const struct serve_kafka_group *group, struct slice to
     return false;
 }
 
-/* Leaves out the partitions of topics that members of the group read. */
-/* Their next commit would bring them back, and where they begin after a crash would be anybody's
- * guess until then. */
+/* Leaves out the partitions of topics that members of the group read. Their next commit would bring
+ * them back, and where they begin after a crash would be anybody's guess until then. */
 static void keep_subscribed(const struct serve_kafka_group *group, struct changing *changing)
 {
     const struct proto_kafka_offset_delete_request *request = changing->call->message;
@@ -289,10 +290,10 @@ static void delete_offsets(struct serve_kafka_coordinator *c, struct serve_kafka
     else if (entry->group.member_count > 0 &&
              !slice_equal_string(entry->group.protocol_type, "consumer"))
         response->error_code = SERVE_KAFKA_NON_EMPTY_GROUP;
-    if (response->error_code != SERVE_KAFKA_NONE)
-        changing->count = 0;
-    else
+    if (entry && response->error_code == SERVE_KAFKA_NONE)
         keep_subscribed(&entry->group, changing);
+    else
+        changing->count = 0;
     commit(c, changing);
 }
 

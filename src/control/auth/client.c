@@ -61,8 +61,10 @@ static err_t read_asked(const struct control_auth_client *client, struct slice m
     /* The one attribute that must be understood where it stands (RFC 5802 section 5.1). */
     if (control_auth_take(&rest, 'm', &extension))
         return err_set(why, ERR_UNSUPPORTED, "the server asks for an extension of SCRAM");
+    /* Its numbers do not begin with a zero (posit-number, RFC 5802 section 7). */
     if (message.size > CONTROL_AUTH_MESSAGE_MAX || !control_auth_take(&rest, 'r', &out->nonce) ||
         !control_auth_take(&rest, 's', &salt) || !control_auth_take(&rest, 'i', &count) ||
+        slice_starts_with(count, SLICE_LITERAL("0")) ||
         !err_is_ok(number_parse_u64(count, &iterations)))
         return err_set(why, ERR_SYNTAX, "the server's first message is none of SCRAM");
     /* One without a part of its own could be said again to anybody. */

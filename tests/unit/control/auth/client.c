@@ -98,7 +98,8 @@ static void servers_that_ask_for_something_else_get_no_proof(void **state)
         {"r=" OWN OTHER ",s=,i=4096", ERR_SYNTAX, "salt"},
         {"r=" OWN OTHER ",s=?,i=4096", ERR_SYNTAX, "salt"},
         /* Cheap to guess from, and work without end. */
-        {"r=" OWN OTHER ",s=" SALT ",i=0", ERR_UNSUPPORTED, "asks for 0 rounds"},
+        {"r=" OWN OTHER ",s=" SALT ",i=0", ERR_SYNTAX, "none of SCRAM"},
+        {"r=" OWN OTHER ",s=" SALT ",i=04096", ERR_SYNTAX, "none of SCRAM"},
         {"r=" OWN OTHER ",s=" SALT ",i=4095", ERR_UNSUPPORTED, "asks for 4095 rounds"},
         {"r=" OWN OTHER ",s=" SALT ",i=1000001", ERR_UNSUPPORTED, "4096 to 1000000"},
         {"m=x,r=" OWN OTHER ",s=" SALT ",i=4096", ERR_UNSUPPORTED, "extension"},

@@ -121,7 +121,7 @@ def test_another_server_is_never_killed(make_garner, folder):
     (["--broken", "10", "--seconds", 5], b"--broken: expected a share"),
     (["--duplicates", "60%"], b"--duplicates: expected a share such as 1%, up to 50%"),
     (["--topic", "a/b"], b"is no topic's name"),
-    (["--server", "example.com:80"], b"is no address"),
+    (["--server", "example.com"], b"is no address"),
     (["--size", 79], b"--size: expected a size"),
     (["--batch", 0], b"--batch: expected a whole number"),
     (["--conections", 5], b"did you mean --connections?"),

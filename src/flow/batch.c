@@ -450,10 +450,10 @@ size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_ou
             max_timestamp_ms = record.timestamp_ms;
     }
     size_t size = (size_t)(end - out);
-    ASSERT(err_is(err, ERR_END) && kept > 0 && size <= batch->bytes.size);
+    ASSERT(err_is(err, ERR_END) && (kept > 0 || holes) && size <= batch->bytes.size);
     if (!holes)
         put_u32be(out + AT_LAST_OFFSET_DELTA, kept - 1);
-    put_u64be(out + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp_ms);
+    put_u64be(out + AT_MAX_TIMESTAMP, (uint64_t)(kept > 0 ? max_timestamp_ms : -1));
     put_u32be(out + AT_RECORD_COUNT, kept);
     flow_batch_seal(out, size);
     return size;

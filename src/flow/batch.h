@@ -94,8 +94,8 @@ err_t flow_batch_check(const struct flow_batch *batch);
 /* Writes the batch without the records whose bit is set in `left_out` to `out`, which has room for
  * as many bytes as the batch has, and returns the size. `holes`: the others keep their offsets, as
  * after compaction; else there is none where they were. Base offset, times and producer stay. The
- * batch is not compressed and well-formed (whoever built it is one of us, or has walked it), and a
- * record is left in it. */
+ * batch is not compressed and well-formed (whoever built it is one of us, or has walked it). With
+ * `holes` no record need be left in it: its header then says that none has a time (-1). */
 size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, bool holes,
                           uint8_t *out);
 /* Patches what the log says of a finished batch: its base offset, and the epoch of the leader, of

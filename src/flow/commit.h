@@ -39,10 +39,12 @@ struct flow_append {
     uint32_t topic_id;
     uint32_t partition;
     enum flow_append_kind kind;
-    uint32_t record_count; /* true count of records in `batch` */
+    uint32_t record_count; /* true count of records in `batch`; 0 only with `holes` */
     uint8_t *batch;        /* one batch (flow/batch.h) */
     size_t batch_size;
-    bool holes; /* what is left out of it leaves a hole in its offsets: they are the producer's */
+    /* What is left out of it leaves a hole in its offsets, which are the producer's: a batch of
+     * which nothing is left is appended for its header, with offsets and numbers of its own. */
+    bool holes;
     int64_t base_offset; /* result */
     /* Of each record in its order, or NULL: none has a key. What repeats a key of the topic is left
      * out and counted by the log, in the commit's counts of the topic, which has to be there. */
@@ -108,17 +110,16 @@ struct flow_settle {
  *   SEQUENCED a batch of a Kafka producer, as Kafka has it: records have sequence numbers of their
  *             partition in each epoch. What follows the last one counts, and so does 0 in a higher
  *             epoch, and anything of a producer that the partition does not know. What was there is
- *             a REPEAT, a lower epoch OLD_EPOCH, all else a GAP. The commit has at most one append
- *             of records, which is that batch or what is left of it, with holes. One that is
- *             `refused` is a REPEAT where it was there, or it takes no numbers: its commit is then
- *             what it would be without the request
+ *             a REPEAT, a lower epoch OLD_EPOCH, all else a GAP. The commit has one append of
+ *             records, which is that batch or what is left of it, with holes. One that is
+ *             `refused` has none: it is a REPEAT where it was there, or it takes no numbers, and
+ *             its commit is what it would be without the request
  *
  * Of a REPEAT nothing is appended: all that the commit received counts as duplicates. Of a GAP
  * (ERR_SEQUENCE_GAP), of OTHER_BODY (ERR_KEY_REUSED) and of OLD_EPOCH (ERR_PRODUCER_EPOCH) nothing
- * happens at all. What is answered
- * because of an earlier commit waits for the flush of that one, and fails with it.
- * ERR_PRODUCERS_FULL: the topic has as many producers as are kept, none of them idle for
- * FLOW_PRODUCER_YIELD_MS; nothing happened.
+ * happens at all. What is answered because of an earlier commit waits for the flush of that one,
+ * and fails with it. ERR_PRODUCERS_FULL: the topic has as many producers as are kept, none of them
+ * idle for FLOW_PRODUCER_YIELD_MS; nothing happened.
  */
 enum flow_request_kind { FLOW_REQUEST_NUMBERED, FLOW_REQUEST_KEYED, FLOW_REQUEST_SEQUENCED };
 
@@ -162,7 +163,7 @@ struct flow_request {
 
     enum flow_request_result result;
     uint64_t expected;   /* result of a GAP */
-    int64_t base_offset; /* result, SEQUENCED: of the batch, or -1: none of it was appended */
+    int64_t base_offset; /* result, SEQUENCED: of the batch, or -1: it was refused */
     bool forgotten;      /* result of a REPEAT, SEQUENCED: its base offset is not known any more */
     uint64_t duplicates; /* result, KEYED: what the log has left out of the first's records */
     size_t kept_size;    /* result of a REPEAT, KEYED: bytes in `kept` */

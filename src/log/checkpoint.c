@@ -474,8 +474,7 @@ static struct log_index_entry take_index_entry(struct cursor *c)
         .record_count = cursor_u32le(c),
     };
     /* Files count from 1, and no batch is smaller than its header. */
-    if (entry.base_offset < 0 || entry.size < FLOW_BATCH_HEADER_SIZE || entry.record_count == 0 ||
-        entry.file_number == 0)
+    if (entry.base_offset < 0 || entry.size < FLOW_BATCH_HEADER_SIZE || entry.file_number == 0)
         cursor_fail(c);
     return entry;
 }

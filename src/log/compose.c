@@ -27,6 +27,12 @@ bool log_compose_uses_reserve(const struct flow_commit *commit)
            (commit->settle_count == 0 || commit->append_count + commit->count_count == 0);
 }
 
+bool log_compose_stays(const struct flow_append *append)
+{
+    ASSERT(append->duplicate_count <= append->record_count);
+    return append->holes || append->duplicate_count < append->record_count;
+}
+
 static err_t check_append(const struct log *log, const struct flow_append *append)
 {
     ASSERT(append->batch && append->kind <= FLOW_APPEND_SINK_LETTERS);
@@ -37,13 +43,14 @@ static err_t check_append(const struct log *log, const struct flow_append *appen
     if (!topic || append->partition >= topic->partition_count ||
         append->topic_id == log->deleting_topic)
         return err_make(ERR_NOT_FOUND);
-    if (append->kind != FLOW_APPEND_RECORDS && topic->parent_id == 0)
+    if (append->kind != FLOW_APPEND_RECORDS && (topic->parent_id == 0 || append->holes))
         return err_make(ERR_INVALID);
     /* Whoever built it is one of us; it is parsed all the same, since a batch that does not fit its
      * entry would be durable before anybody noticed, and recovery would refuse the log. */
     err_t parsed = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     bool valid = err_is_ok(parsed) && batch.bytes.size == append->batch_size &&
-                 append->record_count > 0 && batch.record_count == append->record_count;
+                 (append->record_count > 0 || append->holes) &&
+                 batch.record_count == append->record_count;
     return valid ? err_ok() : err_make(ERR_INVALID);
 }
 
@@ -252,7 +259,7 @@ static err_t check_settles(const struct log *log, const struct flow_commit *comm
     return err_ok();
 }
 
-/* The one batch of records, if there is one left, is what the numbers say. */
+/* The one batch of records, which what is refused has not, is what the numbers say. */
 static bool sequence_fits(const struct flow_commit *commit)
 {
     const struct flow_sequence *said = &commit->request->batch;
@@ -271,7 +278,7 @@ static bool sequence_fits(const struct flow_commit *commit)
                batch.base_sequence == said->first &&
                (uint32_t)batch.last_offset_delta + 1 == said->count;
     }
-    return fits;
+    return fits && batches == (commit->request->refused ? 0 : 1);
 }
 
 /* Whose count is told to be all duplicates has one count, and of everything else nothing. */
@@ -387,7 +394,7 @@ static void add_rest(struct log_frame *frame, const struct flow_append *append,
     struct flow_append rest = *append;
     size_t head = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE;
     uint8_t *room = entry_room(frame, head + append->batch_size);
-    ASSERT(append->duplicate_count < append->record_count);
+    ASSERT(log_compose_stays(append));
     rest.batch_size = flow_batch_without(batch, append->duplicates, append->holes, room + head);
     rest.record_count = append->record_count - append->duplicate_count;
     entry_added(frame, log_entry_put_batch_head(room, &rest) + rest.batch_size);
@@ -421,7 +428,7 @@ static void add_append(struct log *log, struct log_frame *frame, struct flow_app
      * a batch's CRC leaves them out. If the frame fails they are given again. */
     append->base_offset = partition->next_offset;
     flow_batch_set_base_offset(append->batch, append->base_offset);
-    if (append->duplicate_count == append->record_count)
+    if (!log_compose_stays(append))
         return;
     size_t size = LOG_ENTRY_HEADER_SIZE + LOG_ENTRY_BATCH_SIZE + append->batch_size;
     if (append->duplicate_count > 0) {
@@ -486,7 +493,7 @@ static err_t reserve(struct log *log, struct flow_commit *commit)
     ASSERT(commit->appends || commit->append_count == 0);
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
-        if (append->duplicate_count == append->record_count)
+        if (!log_compose_stays(append))
             continue;
         /* A reservation too many, when a later one fails, is only room that is used later. */
         TRY(log_state_reserve(

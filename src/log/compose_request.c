@@ -59,18 +59,18 @@ err_t log_compose_verdict(const struct flow_commit *commit)
     return err_ok();
 }
 
-/* Where the batch is going to lie, unless nothing of it is. */
+/* Where the batch is going to lie. */
 static int64_t base_offset_of(const struct log *log, const struct flow_commit *commit)
 {
     const struct flow_request *request = commit->request;
     ASSERT(request->kind == FLOW_REQUEST_SEQUENCED);
     for (uint32_t i = 0; i < commit->append_count; i++) {
         const struct flow_append *append = &commit->appends[i];
-        if (append->kind == FLOW_APPEND_RECORDS && append->duplicate_count < append->record_count)
+        if (append->kind == FLOW_APPEND_RECORDS)
             return log_state_partition(&log->state, append->topic_id, append->partition)
                 ->next_offset;
     }
-    return -1;
+    UNREACHABLE("a batch without a batch");
 }
 
 err_t log_compose_request(struct log *log, const struct flow_commit *commit)

@@ -204,8 +204,7 @@ uint64_t log_entries_size(const struct flow_commit *commit)
  * duplicates is written where it belongs and never copied. */
 size_t log_entry_put_batch_head(uint8_t *out, const struct flow_append *append)
 {
-    ASSERT(append->topic_id > 0 && append->record_count > 0);
-    ASSERT(append->batch_size >= FLOW_BATCH_HEADER_SIZE);
+    ASSERT(append->topic_id > 0 && append->batch_size >= FLOW_BATCH_HEADER_SIZE);
     size_t size = LOG_ENTRY_BATCH_SIZE + append->batch_size;
     put_entry_header(out, LOG_ENTRY_BATCH, (uint8_t)append->kind, size);
     uint8_t *body = out + LOG_ENTRY_HEADER_SIZE;
@@ -497,7 +496,8 @@ static err_t decode_batch(struct cursor *c, uint8_t flags, struct log_entry *out
     uint32_t reserved = cursor_u32le(c);
     struct slice batch = take_rest(c);
     if (reserved != 0 || flags > FLOW_APPEND_SINK_LETTERS || append->topic_id == 0 ||
-        append->record_count == 0 || batch.size < FLOW_BATCH_HEADER_SIZE)
+        (append->record_count == 0 && flags != FLOW_APPEND_RECORDS) ||
+        batch.size < FLOW_BATCH_HEADER_SIZE)
         return err_make(ERR_CORRUPT);
     append->kind = (enum flow_append_kind)flags;
     append->batch = (uint8_t *)(uintptr_t)batch.data;

@@ -166,7 +166,7 @@ static void count_lost(const struct log_fsck *f, struct log_fsck_loss *loss)
     loss->at_most = true;
     if (!holed)
         return;
-    ASSERT(holed->records > 0);
+    ASSERT(holed->end_offset > holed->first_offset);
     uint64_t records = holed->records;
     if (loss->end_offset > holed->end_offset)
         records += (uint64_t)(loss->end_offset - holed->end_offset);
@@ -199,7 +199,7 @@ static err_t raise_end(struct log_fsck *f, uint32_t topic_id, uint32_t number, i
 static err_t remember_holed(struct log_fsck *f, const struct log_fsck_loss *loss)
 {
     void *holed = f->holed;
-    ASSERT(loss->records > 0 && loss->first_offset < loss->end_offset);
+    ASSERT(loss->first_offset < loss->end_offset);
     if (!log_fsck_grow(&holed, &f->holed_capacity, f->holed_count, sizeof *f->holed))
         return err_make(ERR_MEMORY);
     f->holed = holed;
@@ -216,7 +216,7 @@ static err_t lose_batch(struct apply *a, const struct flow_append *append,
     err_t err = flow_batch_parse(slice_make(append->batch, append->batch_size), &batch);
     bool known = err_is_ok(err) && batch.bytes.size == append->batch_size &&
                  batch.record_count == append->record_count;
-    ASSERT(append->record_count > 0);
+    ASSERT(append->batch_size >= FLOW_BATCH_HEADER_SIZE);
     /* It begins where another damaged one ended: that is the word of two. */
     const struct log_fsck_loss *before =
         holed_at(f, append->topic_id, append->partition, partition->end_offset);
@@ -627,7 +627,7 @@ static err_t lose_holed(struct log_fsck *f)
         const struct log_fsck_loss *holed = &f->holed[i];
         const struct log_partition *partition =
             log_state_partition(&f->state, holed->topic_id, holed->partition);
-        ASSERT(holed->records > 0);
+        ASSERT(holed->end_offset > holed->first_offset);
         if (partition && partition->end_offset == holed->first_offset)
             TRY(raise_end(f, holed->topic_id, holed->partition, holed->end_offset, holed->records));
     }

@@ -180,6 +180,8 @@ void log_compose_seal(struct log *log, struct log_frame *frame);
 /* True when the commit changes topics or sinks, or settles letters: such commits are checked
  * against a state in which nothing of the kind is on its way. */
 bool log_compose_is_control(const struct flow_commit *commit);
+/* False for an append of which duplicates leave nothing that takes offsets. */
+bool log_compose_stays(const struct flow_append *append);
 /* True when the commit may take the room that records leave (LOG_RESERVE_BYTES). */
 bool log_compose_uses_reserve(const struct flow_commit *commit);
 

@@ -200,6 +200,8 @@ static void look_at_entry(struct log_scrub *scrub, const struct log_scrub_batch 
 {
     struct flow_batch found;
     const struct log_index_entry *entry = &batch->entry;
+    /* As far as its count tells: a batch may end, or be nothing but, holes. */
+    int64_t inside = entry->record_count > 0 ? (int64_t)entry->record_count - 1 : 0;
     ASSERT(bytes.size <= entry->size);
     err_t err = flow_batch_parse(bytes, &found);
     if (err_is_ok(err))
@@ -207,15 +209,14 @@ static void look_at_entry(struct log_scrub *scrub, const struct log_scrub_batch 
     if (err_is_ok(err) && found.bytes.size == entry->size &&
         found.base_offset == entry->base_offset && found.record_count == entry->record_count)
         return;
-    log_scrub_add_found(scrub,
-                        (struct log_scrub_found){
-                            .what = "the batch is not the one that was written",
-                            .topic_id = batch->topic_id,
-                            .partition = batch->partition,
-                            .first_offset = entry->base_offset,
-                            .last_offset = entry->base_offset + (int64_t)entry->record_count - 1,
-                            .from = entry->file_offset,
-                            .to = (uint64_t)entry->file_offset + entry->size});
+    log_scrub_add_found(
+        scrub, (struct log_scrub_found){.what = "the batch is not the one that was written",
+                                        .topic_id = batch->topic_id,
+                                        .partition = batch->partition,
+                                        .first_offset = entry->base_offset,
+                                        .last_offset = entry->base_offset + inside,
+                                        .from = entry->file_offset,
+                                        .to = (uint64_t)entry->file_offset + entry->size});
 }
 
 /* One read for batches that lie side by side, in the order of the file, whichever partitions

@@ -313,7 +313,7 @@ static err_t roll(struct seal_append *a, const struct flow_batch *next, uint64_t
     struct log_seal_target *target = a->target;
     TRY(close_group(a));
     TRY(write_out(a));
-    ASSERT(a->records == 0);
+    ASSERT(a->sealer->out.size == 0 && a->records == 0);
     struct log_segment *grown =
         mem_realloc(target->segments, target->segment_count + 1u, sizeof *grown);
     if (!grown)
@@ -340,7 +340,7 @@ static err_t append_batch(struct seal_append *a, const struct log_index_entry *e
         TRY(close_group(a));
     if (a->sealer->out.size >= OUT_SIZE && !joins)
         TRY(write_out(a));
-    if (a->records == 0)
+    if (a->sealer->out.size + a->group_bytes == 0)
         a->first_commit_ms = entry->commit_time_ms;
     a->group[a->group_count++] = *batch;
     a->group_bytes += batch->bytes.size;

@@ -232,7 +232,7 @@ err_t log_segment_append(struct io_disk *disk, const struct log_segment_place *p
                          struct log_segment *segment, struct slice bytes, uint64_t records,
                          int64_t commit_ms, struct err_text *why)
 {
-    ASSERT(segment->size + bytes.size <= INT32_MAX && records > 0);
+    ASSERT(segment->size + bytes.size <= INT32_MAX && bytes.size > 0);
     struct additions added = {0};
     /* A copy is counted on, and takes the segment's place when all is written. After a failure the
      * segment ends where it did, and the next try writes over what lies behind. */

@@ -155,7 +155,7 @@ static void wake_waiters(struct log_state *state, struct log_partition *partitio
 static err_t apply_batch(struct log_state *state, const struct flow_append *append,
                          struct log_position position)
 {
-    ASSERT(append->batch && append->record_count > 0);
+    ASSERT(append->batch && append->topic_id > 0);
     struct log_topic *topic = log_state_topic(state, append->topic_id);
     struct log_partition *partition =
         log_state_partition(state, append->topic_id, append->partition);

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from lib.kafka_batch import Connection, batch
 from lib.server import assert_balanced, run
 from lib.wait import until
 
@@ -14,6 +15,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 SMALL = {"wal_limit": "32MiB", "check_every": "1s"}
 PAD = "x" * 400
 COUNT = 60000
+BROKEN = json.dumps({"n": "x", "pad": PAD}).encode() + b"\n"
 
 
 def kcat(garner, *words, stdin=b""):
@@ -119,3 +121,94 @@ def test_a_damaged_batch_with_holes_is_written_off_by_its_true_count(make_garner
                                           "dead_lettered": 1, "refused": 0, "damaged": 2}
     assert kcat(garner, "-C", "-t", "events", "-o", "beginning", "-e", "-q",
                 "-f", "%o %s\n") == b'3 {"n":4}\n'
+
+
+class Producer:
+    """An idempotent producer that is told where its batches lie, holes and all."""
+
+    def __init__(self, garner):
+        self.connection = Connection(garner.kafka_port)
+        _, self.id, self.epoch = self.connection.init_producer_id()
+        self.sequence, self.end, self.there, self.sent = 0, 0, [], []
+
+    def put(self, kinds, named=True):
+        """g is good, b has no integer, k repeats the key of the first that was good."""
+        values = [json.dumps({"id": self.there[0] if kind == "k" else self.end + i,
+                              "n": "x" if kind == "b" else self.end + i}).encode()
+                  for i, kind in enumerate(kinds)]
+        numbers = (self.id, self.epoch, self.sequence) if named else (-1, -1, -1)
+        data = batch(values, *numbers)
+        assert self.connection.produce("events", 0, data) == (0, self.end)
+        if named:
+            self.sent = (self.sent + [(data, self.end)])[-5:]
+            self.sequence += len(kinds)
+        self.there += [self.end + i for i, kind in enumerate(kinds) if kind == "g"]
+        self.end += len(kinds)
+
+    def repeat(self, garner):
+        """What was answered is answered again, over another connection."""
+        self.connection.close()
+        self.connection = Connection(garner.kafka_port)
+        for data, base in self.sent:
+            assert self.connection.produce("events", 0, data) == (0, base)
+
+
+def ends(garner):
+    """Latest and earliest, as ListOffsets has them."""
+    return [int(kcat(garner, "-Q", "-t", f"events:0:{at}").split()[-1]) for at in (-1, -2)]
+
+
+def check_there(garner, producer):
+    text = kcat(garner, "-C", "-t", "events", "-o", "beginning", "-e", "-q", "-f", "%o %s\n")
+    read = [(int(offset), json.loads(value)["n"]) for offset, value in
+            (row.split(b" ", 1) for row in text.splitlines())]
+    assert read == [(n, n) for n in producer.there]
+    assert garner.values("events") == [{"id": n, "n": n} for n in producer.there]
+    assert ends(garner) == [producer.end, 0]
+    ledger = garner.wait_delivered("files")
+    assert_balanced(ledger)
+    assert ledger["topics"]["events"]["accepted"] == len(producer.there)
+    assert sorted(json.loads(row)["n"] for row in garner.sink_lines("out")) == producer.there
+
+
+@pytest.mark.parametrize("stored", ["none", "zstd"])
+def test_a_batch_of_which_nothing_is_left_keeps_its_offsets_and_numbers(make_garner, stored):
+    garner = make_garner(sinks={"files": FILE_SINK}, config=SMALL, contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}, "compression": stored,
+        "dedup": {"key": "id", "window": "1h"}}})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    garner.start()
+    producer = Producer(garner)
+    # Nothing at all but holes, then holes before, between and behind what is there.
+    for kinds in ("bbb", "b", "g", "kk", "kb", "bkb", "ggg", "b", "bb"):
+        producer.put(kinds)
+        producer.put("bb", named=False)
+    check_there(garner, producer)
+    for way in (garner.kill, garner.stop, garner.kill):
+        producer.repeat(garner)
+        way()
+        garner.start()
+        producer.repeat(garner)
+        check_there(garner, producer)
+        producer.put("bk")
+        producer.put("gb")
+        producer.put("k")
+    # Enough for the log to be sealed, and not all of it at once.
+    for _ in range(4):
+        kcat(garner, "-P", "-t", "events", "-p", 0, "-z", "lz4", stdin=BROKEN * 20000)
+        producer.end += 20000
+        producer.put("bkgbg")
+    until(lambda: metric(garner, "garner_log_segments") > 0, "a segment", 60)
+    check_there(garner, producer)
+    garner.kill()
+    garner.start()
+    producer.repeat(garner)
+    check_there(garner, producer)
+    seen = metric(garner, "garner_log_check_completed_timestamp_seconds")
+    until(lambda: metric(garner, "garner_log_check_completed_timestamp_seconds") > seen,
+          "a whole check", 60)
+    assert metric(garner, "garner_log_check_differences") == 0
+    producer.connection.close()
+    garner.stop()
+    found = run("fsck", garner.data_dir)
+    assert found.returncode == 0, found.stdout

@@ -133,15 +133,14 @@ static err_t append_rest(struct walk *w)
 {
     struct slice bytes = w->pass->request->body;
     uint32_t count = w->batch.record_count - w->left_out;
-    if (count == 0)
-        return err_ok();
     /* The log leaves out what repeats a key, and unpacks nothing. */
     if (w->left_out > 0 || w->dedup)
         bytes = w->batch.bytes;
     if (w->left_out > 0 || w->batch.max_timestamp_ms != w->max_timestamp_ms)
         TRY(mend(w, &bytes));
-    return pipeline_check_commit_whole(w->pass, bytes, count,
-                                       w->dedup ? (const void *)w->pass->check->keys.data : NULL);
+    const void *keys = w->dedup && count > 0 ? w->pass->check->keys.data : NULL;
+    /* With nothing left, too: the offsets and the numbers are given to the producer. */
+    return pipeline_check_commit_whole(w->pass, bytes, count, keys);
 }
 
 static err_t trim(struct flow_batch *batch, struct buf *unpacked)

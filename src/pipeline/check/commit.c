@@ -267,7 +267,7 @@ err_t pipeline_check_commit_whole(struct pipeline_check_pass *pass, struct slice
     struct flow_inlet_topic *topic = pass->topic;
     struct pipeline_check_slot *slot;
     uint32_t place = pass->request->partition;
-    ASSERT(record_count > 0 && place < topic->partition_count);
+    ASSERT(batch.size >= FLOW_BATCH_HEADER_SIZE && place < topic->partition_count);
     TRY(add_slot(commit, topic, place, &slot));
     slot->mark = flow_batch_builder_mark(&slot->builder);
     slot->mark_request = check->request_number;
@@ -550,7 +550,7 @@ void pipeline_check_commit_learn(struct pipeline_check_commit *commit)
     for (uint32_t i = 0; i < commit->slot_count; i++) {
         const struct flow_append *append = &commit->appends[i];
         const struct pipeline_check_slot *slot = &commit->slots[i];
-        if (slot->whole && append->duplicate_count < append->record_count)
+        if (slot->whole)
             slot->whole->base_offset = append->base_offset;
         if (append->duplicate_count == 0)
             continue;

@@ -68,17 +68,24 @@ static void what_is_left_of_a_batch_with_holes_keeps_its_offsets(void **state)
     assert_int_equal(keyed.asked.appends[0].base_offset, 1);
     assert_int_equal(world_end(&w, 1, 0), 6);
     assert_int_equal(log_state_partition(&w.log->state, 1, 0)->records, 3);
-    /* All of it was there: no offset is used up. */
+    /* All of it was there: its offsets are given all the same. */
     keyed_init(&keyed, &w, (const uint64_t[]){5, 6}, 2);
     keyed.asked.appends[0].holes = true;
     asked_send(&keyed.asked);
     assert_int_equal(keyed_end(&keyed), 2);
-    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(keyed.asked.appends[0].base_offset, 6);
+    assert_int_equal(world_end(&w, 1, 0), 8);
     assert_int_equal(keyed_commit(&w, (const uint64_t[]){7}, 1), 0);
-    assert_int_equal(world_end(&w, 1, 0), 7);
+    assert_int_equal(world_end(&w, 1, 0), 9);
     for (int life = 0; life < 3; life++) {
         assert_code(world_read(&w, &read, 1, 100000), OK);
-        assert_int_equal(read.read.batch_count, 2);
+        assert_int_equal(read.read.batch_count, 3);
+        assert_code(flow_batch_parse(read.read.batches[1], &batch), OK);
+        assert_code(flow_batch_check(&batch), OK);
+        assert_int_equal(batch.base_offset, 6);
+        assert_int_equal(batch.last_offset_delta, 1);
+        assert_int_equal(batch.record_count, 0);
+        assert_int_equal(batch.max_timestamp_ms, -1);
         assert_code(flow_batch_parse(read.read.batches[0], &batch), OK);
         assert_code(flow_batch_check(&batch), OK);
         assert_int_equal(batch.last_offset_delta, 4);

@@ -363,21 +363,24 @@ static void what_is_left_out_of_a_batch_keeps_its_numbers(void **state)
     assert_code(keys_configure(&w, 3600000, UINT64_C(64) << 20), OK);
     assert_int_equal(sequenced_with_keys(&w, 0, 1, 2, &result), 0);
     assert_int_equal(sequenced_with_keys(&w, 2, 2, 3, &result), 2);
-    /* Nothing of it is appended, and it was there. */
-    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), -1);
+    /* Nothing is left of it but its place. */
+    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), 4);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_int_equal(world_end(&w, 1, 0), 6);
     world_lose_power(&w);
     world_open(&w);
-    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), -1);
+    assert_int_equal(world_end(&w, 1, 0), 6);
+    assert_int_equal(sequenced_with_keys(&w, 4, 1, 2, &result), 4);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
     assert_int_equal(sequenced_with_keys(&w, 2, 2, 3, &result), 2);
     assert_int_equal(result, FLOW_REQUEST_REPEAT);
     /* The last one's offset is nobody else's, whether its key was there or not. */
-    assert_int_equal(sequenced_with_keys(&w, 6, 4, 3, &result), 4);
+    assert_int_equal(sequenced_with_keys(&w, 6, 4, 3, &result), 6);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
-    assert_int_equal(world_end(&w, 1, 0), 6);
-    assert_int_equal(sequenced_with_keys(&w, 8, 5, 6, &result), 6);
+    assert_int_equal(world_end(&w, 1, 0), 8);
+    assert_int_equal(sequenced_with_keys(&w, 8, 5, 6, &result), 8);
     assert_int_equal(result, FLOW_REQUEST_FIRST);
+    assert_int_equal(log_state_partition(&w.log->state, 1, 0)->records, 6);
     assert_balanced(&w);
     world_done(&w);
 }
@@ -442,8 +445,9 @@ static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
     struct world w;
     struct once once;
     begin(&w, 14);
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 10; i++) {
         once_sequenced(&once, &w, 5, 0, 0, 2);
+        uint32_t appends = once.asked.commit.append_count;
         struct flow_sequence *batch = &once.request.batch;
         if (i == 0)
             batch->producer_id = 6;
@@ -461,14 +465,19 @@ static void a_batch_that_is_not_what_its_numbers_say_is_refused(void **state)
             once.asked.commit.count_count = 0;
         else if (i == 7)
             once.request.refused = true;
+        else if (i == 8)
+            once.asked.commit.append_count = 0;
         else
             batch->count = 0;
         asked_send(&once.asked);
-        assert_code(once_end(&once), INVALID);
+        assert_code(asked_wait(&once.asked), INVALID);
+        once.asked.commit.append_count = appends;
+        asked_done(&once.asked);
     }
-    /* Without a batch, in a partition that there is not. */
+    /* Refused, in a partition that there is not. */
     once_sequenced(&once, &w, 5, 0, 0, 2);
     once.asked.commit.append_count = 0;
+    once.request.refused = true;
     once.request.batch.partition = 1000;
     asked_send(&once.asked);
     assert_code(asked_wait(&once.asked), NOT_FOUND);

@@ -233,11 +233,9 @@ static void producers_of_a_topic_whose_creation_is_lost_are_known(void **state)
     asked_topic(&asked, "orders", 3, 0);
     assert_code(asked_commit(&asked), OK);
     struct once once;
-    once_init(&once, &l.w, 0);
-    once.asked.count.topic_id = 3;
-    once.request = (struct flow_request){.kind = FLOW_REQUEST_SEQUENCED,
-                                         .topic_id = 3,
-                                         .batch = {.producer_id = 5, .partition = 2, .count = 4}};
+    once_sequenced(&once, &l.w, 5, 0, 0, 4);
+    once.asked.count.topic_id = once.asked.appends[0].topic_id = once.request.topic_id = 3;
+    once.asked.appends[0].partition = once.request.batch.partition = 2;
     asked_send(&once.asked);
     assert_code(once_end(&once), OK);
     lose(&l, lsn);

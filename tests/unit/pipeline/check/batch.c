@@ -240,22 +240,31 @@ static void what_a_schema_does_not_take_leaves_holes(void **state)
     leaves_holes(packed(BATCH_OF(WITH_BROKEN), FLOW_CODEC_LZ4));
 }
 
-static void a_batch_of_broken_records_is_letters_alone(void **state)
+static void a_batch_of_broken_records_keeps_its_place(void **state)
 {
     (void)state;
     struct schema_fixture s;
     schema_init(&s, numbers, 0);
     struct buf batch = BATCH_OF("{}", "", "-");
     struct sent *sent = hold_batch(&s.f, "events", 0, &batch);
-    assert_int_equal(last_commit(&s.f)->append_count, 1);
+    assert_int_equal(last_commit(&s.f)->append_count, 2);
     assert_int_equal(append_of(&s.f, EVENTS_DLQ)->record_count, 3);
+    const struct flow_append *append = append_of(&s.f, EVENTS);
+    assert_offsets(append, "");
+    assert_true(append->holes);
+    assert_int_equal(append->record_count, 0);
+    assert_null(append->keys);
+    struct flow_batch left;
+    assert_true(err_is_ok(flow_batch_parse(slice_make(append->batch, append->batch_size), &left)));
+    assert_true(err_is_ok(flow_batch_check(&left)));
+    assert_int_equal(left.last_offset_delta, 2);
     assert_letter(&s.f, 0, "{}");
     assert_letter(&s.f, 1, "");
     /* Null has no bytes that could be kept. */
     assert_int_equal(s.f.seen[2].value_size, 0);
     answer_at(&s.f, 40);
     assert_counts(sent, 0, 3, 0);
-    assert_int_equal(sent->request.base_offset, -1);
+    assert_int_equal(sent->request.base_offset, 40);
     sent_done(sent);
     buf_done(&batch);
     schema_done(&s);
@@ -427,7 +436,7 @@ static void duplicates_are_told_and_counted(void **state)
     answer_duplicates(&f, "111");
     assert_int_equal(sent->request.accepted, 0);
     assert_int_equal(sent->request.duplicates, 3);
-    assert_int_equal(sent->request.base_offset, -1);
+    assert_int_equal(sent->request.base_offset, 70);
     assert_int_equal(f.check->topics[0]->total.records[PIPELINE_CHECK_DUPLICATE], 4);
     assert_int_equal(f.check->topics[0]->total.records[PIPELINE_CHECK_ACCEPTED], 2);
     sent_done(sent);
@@ -895,7 +904,7 @@ int main(void)
         cmocka_unit_test(without_a_schema_values_are_any_bytes_and_pass_as_sent),
         cmocka_unit_test(what_is_compressed_stays_compressed),
         cmocka_unit_test(what_a_schema_does_not_take_leaves_holes),
-        cmocka_unit_test(a_batch_of_broken_records_is_letters_alone),
+        cmocka_unit_test(a_batch_of_broken_records_keeps_its_place),
         cmocka_unit_test(where_a_contract_refuses_one_all_are_refused),
         cmocka_unit_test(what_is_refused_may_be_a_repeat_of_what_was_not),
         cmocka_unit_test(a_full_dlq_refuses_a_batch_with_a_broken_record),

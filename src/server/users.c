@@ -10,11 +10,17 @@
  * audit says of it, and then each loop is handed the copy, one after the other; from then on nobody
  * has the list before it. One change at a time.
  *
+ * The topic is compacted: once most of its records are of no use any more, the commit of a change
+ * has all users as they are from it on, and what is before them goes with it.
+ *
  * Failure: until the commit is back nothing has changed. A commit whose outcome is not known is
  * told as such; the next start knows. A record that cannot be read lets nobody in, and is told of.
  */
 
 #define AUDIT_TOPIC "_audit"
+/* So many records that nobody needs are left, and as many again as there are users: writing them
+ * anew is rare beside the changes that lead to it. */
+#define STALE_RECORDS_MAX 64u
 
 struct server_user_change {
     struct server *server;
@@ -30,6 +36,7 @@ struct server_user_change {
     struct buf text;
     struct task task;
     size_t applied;
+    bool compacts;
 };
 
 static err_t take_user(struct server *server, const struct flow_record *record)
@@ -151,28 +158,51 @@ static void written(struct flow_commit *commit)
     io_post(server->intakes[0].loop, &change->task);
 }
 
+static err_t add_user(struct server_user_change *change, const struct control_auth_user *user)
+{
+    struct buf *text = &change->text;
+    buf_reset(text);
+    control_auth_user_render(user, text);
+    TRY(buf_error(text));
+    return flow_batch_builder_add(&change->users, user->set_ms,
+                                  slice_make(user->name, user->name_size), buf_slice(text), NULL,
+                                  0);
+}
+
+static err_t add_fake(struct server_user_change *change, int64_t now_ms)
+{
+    struct buf *text = &change->text;
+    buf_reset(text);
+    control_auth_fake_render(change->next, text);
+    TRY(buf_error(text));
+    return flow_batch_builder_add(&change->users, now_ms, SLICE_LITERAL(""), buf_slice(text), NULL,
+                                  0);
+}
+
+static err_t add_users(struct server_user_change *change, int64_t now_ms)
+{
+    const struct control_auth_users *next = change->next;
+    struct slice name = change->request->name;
+    /* With the first user, so that those who are not looked the same before and after a start. */
+    if (!next->fake_read || change->compacts)
+        TRY(add_fake(change, now_ms));
+    for (size_t i = 0; change->compacts && i < next->count; i++)
+        TRY(add_user(change, &next->items[i]));
+    if (change->compacts)
+        return err_ok();
+    const struct control_auth_user *user = control_auth_users_get(next, name);
+    struct slice none = {0};
+    /* None: it is being removed, and a record without a value says so. */
+    return user ? add_user(change, user)
+                : flow_batch_builder_add(&change->users, now_ms, name, none, NULL, 0);
+}
+
 static err_t build(struct server_user_change *change)
 {
     const struct admin_user *request = change->request;
     int64_t now_ms = io_wall_ms(change->server->control);
     struct buf *text = &change->text;
-    struct slice value = {0};
-    /* With the first user, so that those who are not looked the same before and after a start. */
-    if (!change->next->fake_read) {
-        control_auth_fake_render(change->next, text);
-        TRY(buf_error(text));
-        TRY(flow_batch_builder_add(&change->users, now_ms, SLICE_LITERAL(""), buf_slice(text), NULL,
-                                   0));
-        buf_reset(text);
-    }
-    /* None: it is being removed, and a record without a value says so. */
-    const struct control_auth_user *user = control_auth_users_get(change->next, request->name);
-    if (user) {
-        control_auth_user_render(user, now_ms, text);
-        TRY(buf_error(text));
-        value = buf_slice(text);
-    }
-    TRY(flow_batch_builder_add(&change->users, now_ms, request->name, value, NULL, 0));
+    TRY(add_users(change, now_ms));
     buf_reset(text);
     buf_add_string(text, "{\"time\":\"");
     buf_add_time(text, now_ms);
@@ -199,7 +229,8 @@ static void set_append(struct server_user_change *change, size_t i,
 }
 
 /* Both or neither: no change is without its line in the audit. */
-static err_t write_change(struct server_user_change *change, uint32_t users_id, uint32_t audit_id)
+static err_t write_change(struct server_user_change *change, uint32_t users_id, uint32_t audit_id,
+                          int64_t users_end)
 {
     TRY(build(change));
     set_append(change, 0, &change->users, users_id);
@@ -209,7 +240,11 @@ static err_t write_change(struct server_user_change *change, uint32_t users_id, 
                                           .appends = change->appends,
                                           .append_count = 2,
                                           .counts = change->counts,
-                                          .count_count = 2};
+                                          .count_count = 2,
+                                          .topics = change->topics,
+                                          .topic_count = change->compacts ? 1 : 0};
+    change->topics[0] = (struct flow_topic_change){
+        .op = FLOW_TOPIC_LOG_START, .topic_id = users_id, .start_offset = users_end};
     flow_log_commit(log_flow(change->server->log), &change->commit);
     return err_ok();
 }
@@ -245,6 +280,13 @@ static void add_topic(struct server_user_change *change, const char *name)
                                    .partition_count = 1};
 }
 
+/* Nobody but changes of users appends to the topic, and this is the one that there is. */
+static bool is_stale(const struct server_user_change *change, const struct flow_topic_state *users)
+{
+    uint64_t held = (uint64_t)(users->end_offset[0] - users->start_offset[0]);
+    return held > 2 * (uint64_t)change->next->count + STALE_RECORDS_MAX;
+}
+
 static void snapshot_back(struct flow_snapshot *snapshot)
 {
     struct server_user_change *change = CONTAINER_OF(snapshot, struct server_user_change, snapshot);
@@ -258,9 +300,11 @@ static void snapshot_back(struct flow_snapshot *snapshot)
     /* Taken out first: with the snapshot go the topics. */
     uint32_t users_id = users ? users->id : 0;
     uint32_t audit_id = audit ? audit->id : 0;
+    int64_t users_end = users ? users->end_offset[0] : 0;
+    change->compacts = users && is_stale(change, users);
     flow_snapshot_done(snapshot);
     if (err_is_ok(err) && users_id && audit_id)
-        err = write_change(change, users_id, audit_id);
+        err = write_change(change, users_id, audit_id, users_end);
     else if (err_is_ok(err)) {
         change->commit = (struct flow_commit){
             .home = change->server->control, .done = made, .topics = change->topics};
@@ -286,6 +330,7 @@ static err_t prepare(struct server_user_change *change)
                                                                                : ERR_NOT_FOUND);
     io_random(change->server->control, random, sizeof random);
     TRY(control_auth_user_make(request->name, request->password, random, &user));
+    user.set_ms = io_wall_ms(change->server->control);
     err_t err = control_auth_users_put(change->next, &user);
     net_tls_wipe(&user, sizeof user);
     return err;

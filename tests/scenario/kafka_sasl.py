@@ -109,6 +109,38 @@ def test_changes_are_in_force_at_once_and_survive_a_crash(closed):
     remove(garner, "zoe", 404)
 
 
+def test_users_outlive_the_compaction_of_their_topic(closed):
+    garner = closed()
+    put(garner, "ann", "stays")
+    put(garner, "zoe", "goes")
+
+    def held():
+        users, = [t for t in garner.get("/v1/topics").json()["topics"] if t["name"] == "_users"]
+        assert users["partitions"][0]["start_offset"] > 0 or users["offsets"] < 80
+        return users["offsets"]
+    for turn in range(3):
+        for n in range(50):
+            put(garner, "mia", f"{turn}.{n}")
+            if n == 30:
+                # On, and away again: a name of which the compacted topic has nothing.
+                put(garner, "bob", "secret")
+                remove(garner, "bob")
+        if turn == 1:
+            remove(garner, "zoe")
+        assert held() < 80
+        garner.kill()
+        garner.start()
+        names = ["ann", "mia"] + (["zoe"] if turn < 1 else [])
+        assert [u["name"] for u in garner.get("/v1/users").json()["users"]] == names
+    may_list(garner, "ann", "stays")
+    may_list(garner, "mia", "2.49", "SCRAM-SHA-512")
+    may_list(garner, "mia", "2.48", good=False)
+    may_list(garner, "zoe", "goes", good=False)
+    events = [(e["event"], e["user"]) for e in garner.values("_audit")]
+    assert len(events) == 159 and events.count(("removed", "bob")) == 3
+    assert_balanced(garner.ledger())
+
+
 def test_nothing_that_is_held_of_a_password_is_shown(closed):
     garner = closed()
     put(garner, "mia", "Xsecret0Xsecret")

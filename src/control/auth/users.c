@@ -202,10 +202,10 @@ static void add_bytes(struct buf *out, const char *name, const uint8_t *bytes, s
     buf_add_byte(out, '"');
 }
 
-void control_auth_user_render(const struct control_auth_user *user, int64_t now_ms, struct buf *out)
+void control_auth_user_render(const struct control_auth_user *user, struct buf *out)
 {
     buf_add_string(out, "{\"time\":\"");
-    buf_add_time(out, now_ms);
+    buf_add_time(out, user->set_ms);
     buf_add_byte(out, '"');
     for (size_t i = 0; i < CONTROL_AUTH_MECHANISMS; i++) {
         const struct control_auth_secret *secret = &user->secrets[i];
@@ -272,6 +272,17 @@ static err_t read_secret(struct slice record, enum control_auth_mechanism mechan
     return err_make(valid ? ERR_OK : ERR_SYNTAX);
 }
 
+/* For people alone: who may come in does not depend on it. */
+static int64_t read_time(struct slice record)
+{
+    struct format_json_value value = {0};
+    int64_t ms = 0;
+    err_t err = format_json_get(record, "time", &value);
+    if (err_is_ok(err) && value.kind == FORMAT_JSON_STRING)
+        err = time_parse_rfc3339(slice_sub(value.raw, 1, value.raw.size - 2), &ms);
+    return err_is_ok(err) ? ms : 0;
+}
+
 static err_t read_record(struct control_auth_users *users, struct slice key, struct slice value)
 {
     struct control_auth_user user = {0};
@@ -292,6 +303,7 @@ static err_t read_record(struct control_auth_users *users, struct slice key, str
     if (!value.data)
         return err_ok();
     set_name(&user, key);
+    user.set_ms = read_time(value);
     for (size_t i = 0; i < CONTROL_AUTH_MECHANISMS; i++)
         TRY(read_secret(value, (enum control_auth_mechanism)i, &user.secrets[i]));
     return control_auth_users_put(users, &user);

@@ -26,6 +26,7 @@
 struct control_auth_user {
     char name[CONTROL_AUTH_NAME_MAX + 1];
     size_t name_size;
+    int64_t set_ms; /* since when the password is this one; 0: not known */
     struct control_auth_secret secrets[CONTROL_AUTH_MECHANISMS];
 };
 
@@ -62,14 +63,14 @@ bool control_auth_users_remove(struct control_auth_users *users, struct slice na
  * characters. */
 bool control_auth_name_valid(struct slice name);
 
-/* Fills in what is held of `password`, with salts from `random`. Milliseconds. ERR_MEMORY. */
+/* Fills in what is held of `password`, with salts from `random`, but for the time. Takes
+ * milliseconds. ERR_MEMORY. */
 err_t control_auth_user_make(
     struct slice name, struct slice password,
     const uint8_t random[static CONTROL_AUTH_MECHANISMS * CONTROL_AUTH_SALT_SIZE],
     struct control_auth_user *out);
 /* Appends the record's value. */
-void control_auth_user_render(const struct control_auth_user *user, int64_t now_ms,
-                              struct buf *out);
+void control_auth_user_render(const struct control_auth_user *user, struct buf *out);
 void control_auth_fake_render(const struct control_auth_users *users, struct buf *out);
 /* Does what a record says. ERR_SYNTAX for what is none; ERR_TOO_LARGE; ERR_MEMORY. */
 err_t control_auth_users_read(struct control_auth_users *users, struct slice key,

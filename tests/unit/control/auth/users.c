@@ -107,13 +107,15 @@ static void records_say_all_of_it(void **state)
     static const uint8_t other[CONTROL_AUTH_FAKE_SIZE] = {9};
     assert_true(err_is_ok(control_auth_users_new(other, &read)));
     put(users, "mia, with = signs \xc3\xa9", "one");
+    users->items[0].set_ms = 1700000000123;
     struct buf text = {0};
-    control_auth_user_render(&users->items[0], 0, &text);
+    control_auth_user_render(&users->items[0], &text);
     /* Neither the password nor the name: that is the key. */
     assert_null(memmem(text.data, text.size, "one", 3));
     struct slice key = slice_string(users->items[0].name);
     assert_true(err_is_ok(control_auth_users_read(read, key, buf_slice(&text))));
     assert_int_equal(read->count, 1);
+    assert_int_equal(read->items[0].set_ms, 1700000000123);
     for (size_t i = 0; i < CONTROL_AUTH_MECHANISMS; i++)
         assert_memory_equal(&read->items[0].secrets[i], &users->items[0].secrets[i],
                             sizeof(read->items[0].secrets[i]));
@@ -138,7 +140,7 @@ static void broken_records_let_nobody_in(void **state)
     struct control_auth_users *users = users_new();
     struct buf text = {0};
     put(users, "mia", "one");
-    control_auth_user_render(&users->items[0], 0, &text);
+    control_auth_user_render(&users->items[0], &text);
     struct slice key = SLICE_LITERAL("mia");
     for (size_t cut = 0; cut < text.size; cut += 5) {
         put(users, "mia", "one");

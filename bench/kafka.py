@@ -10,7 +10,8 @@ beforehand. produce: acks=all, records of 1000 bytes, 16 and 100 a batch, over 1
 five requests under way on each. latency: from when a record was due to when a consumer had it, at
 a fifth of the slower broker's throughput, the same for all. fetch: all of the topic, at once (the
 page cache or the log's own memory has the end of it) and again after the system's cache was
-dropped, where we may. The bound: the same bytes written to the disk alone, 4 MiB at a time.
+dropped, where we may. flush p99: of garner's flushes in that load, to see what is the disk's. The
+bound: the disk alone, written and flushed as much at a time as a load has under way.
 
 Apache Kafka comes from Maven Central into build/deps. A table at the end, with ratios to Kafka's
 default.
@@ -27,6 +28,7 @@ import socket
 import struct
 import subprocess
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GARNER = pathlib.Path(os.environ.get("GARNER_BIN", ROOT / "build" / "release" / "garner"))
@@ -179,6 +181,15 @@ class Broker:
         self.process.wait(120)
         shutil.rmtree(self.folder)
 
+    def flushes(self):
+        """How many of garner's flushes took up to so many seconds, by that; else {}."""
+        if self.name != "garner":
+            return {}
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.other}/metrics") as answer:
+            return {float(le): float(count) for le, count in re.findall(
+                r'garner_log_flush_duration_seconds_bucket{le="(.*?)"} (\S+)',
+                answer.read().decode())}
+
     def gen(self, *flags):
         """One run of garner gen on the second processor; its report."""
         command = [GARNER, "gen", "--kafka", "--server", f"127.0.0.1:{self.port}", "--json",
@@ -194,19 +205,25 @@ class Broker:
                         "--in-flight", 5, *flags)
 
 
-def disk_alone(folder, seconds=2):
-    """MB/s of writing past the page cache, 4 MiB at a time, flushed each."""
-    block = mmap.mmap(-1, 4 << 20)
-    block.write(os.urandom(1 << 20) * 4)
+def disk_alone(folder, size, seconds=2):
+    """MB/s of writing `size` bytes at a time past the page cache over a file that is there, flushed
+    each, as garner does; and the p99 of one."""
+    block = mmap.mmap(-1, size)
+    block.write(os.urandom(size))
     path = folder / "alone"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT | os.O_DSYNC, 0o600)
-    written, began = 0, time.monotonic()
-    while time.monotonic() - began < seconds:
-        written += os.write(file, block)
-    took = time.monotonic() - began
+    count = max(1, (64 << 20) // size)
+    for _ in range(count):
+        os.write(file, block)
+    times = [time.monotonic()]
+    while times[-1] - times[0] < seconds:
+        os.pwrite(file, block, (len(times) % count) * size)
+        times.append(time.monotonic())
     os.close(file)
     path.unlink()
-    return written / took / 1e6
+    took = sorted(after - before for before, after in zip(times, times[1:]))
+    return (len(took) * size / (times[-1] - times[0]) / 1e6,
+            took[len(took) * 99 // 100] * 1000)
 
 
 def drop_cache():
@@ -228,10 +245,13 @@ def measure(broker, rows, seconds, rate):
         if "produce" in rows:
             broker.produce(16, 100, "--seconds", 3)     # a virtual machine compiles what it runs
             for connections, batch in LOADS:
+                flushes = broker.flushes()
                 report = broker.produce(connections, batch, "--seconds", seconds)
                 key = f"{connections} producer{'s' if connections > 1 else ''}, {batch} a batch"
                 out[f"{key} MB/s"] = report["mb_per_second"]
                 out[f"{key} p99 ms"] = report["latency_ms"]["p99"]
+                if flushes:
+                    out[f"{key} flush p99"] = p99_ms(flushes, broker.flushes())
         if "fetch" in rows:
             if "produce" not in rows:
                 broker.produce(16, 100, "--seconds", seconds)
@@ -241,11 +261,20 @@ def measure(broker, rows, seconds, rate):
         if "latency" in rows:
             taken = out.get("16 producers, 16 a batch MB/s", 0) if broker.name == "kafka" else 0
             rate = int(taken * 1e6 / RECORD / 5) or rate
+            flushes = broker.flushes()
             report = broker.produce(16, 16, "--seconds", seconds, "--rate", rate, "--end-to-end")
             for q in ("p50", "p99", "p99.9"):
                 out[f"end to end {q} ms"] = report["end_to_end_ms"][q]
+            if flushes:
+                out["end to end flush p99"] = p99_ms(flushes, broker.flushes())
         out["memory at most MiB"] = resident(broker.process.pid)
     return out
+
+
+def p99_ms(before, after):
+    """Of what two looks at a histogram have between them; the upper end of its bucket."""
+    counts = {le: after[le] - before.get(le, 0) for le in after}
+    return next(le * 1000 for le in sorted(counts) if counts[le] >= 0.99 * max(counts.values()))
 
 
 def table(results):
@@ -285,7 +314,11 @@ def main():
         rate = options.rate or int(known * 1e6 / RECORD / 5) or 20000
         results[name] = measure(Broker(name, folder), rows, options.seconds, rate)
         print(f"{name}: {json.dumps(results[name])}", flush=True)
-    print(f"the disk alone: {disk_alone(options.dir):.0f} MB/s, flushed every 4 MiB")
+    # What the loads have under way at once, from the smallest to the largest.
+    for size in (5 * 16 * RECORD, 5 * 100 * RECORD, 16 * 5 * 100 * RECORD):
+        size = -(-size // 4096) * 4096
+        rate, p99 = disk_alone(options.dir, size)
+        print(f"the disk alone: {rate:.0f} MB/s, p99 {p99:.1f} ms, flushed every {size >> 10} KiB")
     table(results)
 
 

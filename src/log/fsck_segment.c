@@ -622,9 +622,6 @@ static err_t lose_entry(struct log_fsck *f, const struct partition_walk *pw, siz
                                              .topic = pw->topic->name,
                                              .partition = pw->number},
                   "a batch that is in no segment yet is missing or broken");
-    /* Nothing is lost with one that was nothing but a hole. */
-    if (entry->record_count == 0)
-        return err_ok();
     return log_fsck_add_loss(f, &(struct log_fsck_loss){.topic_id = pw->topic->id,
                                                         .partition = pw->number,
                                                         .first_offset = entry->base_offset,

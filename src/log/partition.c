@@ -201,49 +201,87 @@ uint64_t log_partition_held_wal_bytes(const struct log_partition *partition)
     return bytes;
 }
 
+/* The first batch from `at` on that has a record, or the last one: batches without have as many
+ * before them as it has. */
+static size_t with_records(const struct log_partition *partition, size_t at)
+{
+    size_t low = at + 1;
+    size_t high = partition->index_count; /* the first with more before it */
+    ASSERT(at < high);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (partition->index[middle].records_before <= partition->index[at].records_before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
 int64_t log_partition_commit_ms(const struct log_partition *partition, int64_t offset)
 {
     ASSERT(offset >= 0);
     if (offset >= partition->end_offset)
         return 0;
-    const struct log_segment *segment = log_partition_segment(partition, offset);
-    if (segment)
-        return segment->first_commit_ms;
+    for (uint32_t i = log_partition_segments_before(partition, offset);
+         i < partition->segment_count; i++)
+        if (partition->segments[i].records > 0)
+            return partition->segments[i].first_commit_ms;
     if (partition->index_count == 0)
         return 0;
-    return partition->index[log_partition_find(partition, offset)].commit_time_ms;
+    size_t at = log_partition_find(partition, offset);
+    return partition->index[with_records(partition, at)].commit_time_ms;
 }
 
-/* `inside` records behind `before`, but no more than there are before the next. */
-static uint64_t count_inside(uint64_t before, int64_t inside, uint64_t after)
+/* `inside` offsets of `size`, behind `before` records and with `after` at their end: holes may all
+ * be on the one side, or on the other. */
+static struct log_count count_inside(uint64_t before, int64_t inside, int64_t size, uint64_t after)
 {
     ASSERT(inside >= 0 && before <= after);
-    return (uint64_t)inside < after - before ? before + (uint64_t)inside : after;
+    uint64_t records = after - before;
+    uint64_t front = (uint64_t)inside;
+    uint64_t back = size > inside ? (uint64_t)(size - inside) : 0;
+    return (struct log_count){after - (back < records ? back : records),
+                              before + (front < records ? front : records)};
+}
+
+static struct log_count exactly(uint64_t records)
+{
+    return (struct log_count){records, records};
+}
+
+struct log_count log_partition_count_before(const struct log_partition *partition, int64_t offset)
+{
+    ASSERT(offset <= partition->end_offset);
+    /* The end is known as it is. Before it segments come first, since they hold the lower offsets,
+     * then the index of what is in the log alone. */
+    if (offset >= partition->end_offset)
+        return exactly(partition->records);
+    const struct log_segment *segment = log_partition_segment(partition, offset);
+    if (segment && offset <= segment->base_offset)
+        return exactly(segment->records_before);
+    if (segment)
+        return count_inside(segment->records_before, offset - segment->base_offset,
+                            segment->end_offset - segment->base_offset,
+                            segment->records_before + segment->records);
+    if (partition->index_count == 0)
+        /* Behind the last segment, and nothing in the log: a hole at the end, with all records
+         * before. */
+        return exactly(partition->records);
+    size_t at = log_partition_find(partition, offset);
+    const struct log_index_entry *entry = &partition->index[at];
+    if (offset <= entry->base_offset)
+        return exactly(entry->records_before);
+    /* A batch ends where the next one begins, or before. */
+    int64_t end = at + 1 < partition->index_count ? entry[1].base_offset : partition->end_offset;
+    return count_inside(entry->records_before, offset - entry->base_offset,
+                        end - entry->base_offset, entry->records_before + entry->record_count);
 }
 
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset)
 {
     ASSERT(offset <= partition->end_offset);
-    /* The two ends are known as they are. Between them segments come first, since they hold the
-     * lower offsets, then the index of what is in the log alone. */
-    if (offset >= partition->end_offset)
-        return partition->records;
-    if (offset <= partition->start_offset)
+    if (offset < partition->end_offset && offset <= partition->start_offset)
         return partition->records_start;
-    const struct log_segment *segment = log_partition_segment(partition, offset);
-    if (segment) {
-        if (offset <= segment->base_offset)
-            return segment->records_before;
-        return count_inside(segment->records_before, offset - segment->base_offset,
-                            segment->records_before + segment->records);
-    }
-    if (partition->index_count == 0)
-        /* Behind the last segment, and nothing in the log: a hole at the end, with all records
-         * before. */
-        return partition->records;
-    const struct log_index_entry *entry = &partition->index[log_partition_find(partition, offset)];
-    if (offset <= entry->base_offset)
-        return entry->records_before;
-    return count_inside(entry->records_before, offset - entry->base_offset,
-                        entry->records_before + entry->record_count);
+    return log_partition_count_before(partition, offset).most;
 }

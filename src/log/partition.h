@@ -85,9 +85,17 @@ const struct log_segment *log_partition_segment(const struct log_partition *part
 size_t log_partition_find(const struct log_partition *partition, int64_t offset);
 /* Bytes of the batches in the WAL that hold something at or past the start. */
 uint64_t log_partition_held_wal_bytes(const struct log_partition *partition);
-/* When the record at `offset`, which is held, was committed; of one that is sealed, when the first
- * of its segment was. 0 when there is none. */
+/* When the first record from `offset` on, which is held, was committed; of one that is sealed, when
+ * the first of its segment was. 0 when there is none. */
 int64_t log_partition_commit_ms(const struct log_partition *partition, int64_t offset);
-/* Records of the partition that come before `offset`. Exact where offsets have no holes, which
- * batches that garner builds never have, and at the edges of batches and segments. */
+/* How many records: `least` and `most` are the same where it is known. */
+struct log_count {
+    uint64_t least;
+    uint64_t most;
+};
+
+/* Records of the partition that come before `offset`. Known at the edges of batches in the WAL and
+ * of segments, and within those that have no holes, as none has that garner builds itself. */
+struct log_count log_partition_count_before(const struct log_partition *partition, int64_t offset);
+/* The most that it can be; before the start, what the partition says of it. */
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);

@@ -517,6 +517,15 @@ static uint64_t expire_letters(struct log_topic *topic, struct log_partition *pa
     return before;
 }
 
+/* Not too many: what turns out to have gone besides is added when somebody has read what is left.
+ */
+static uint64_t count_gone(const struct log_partition *partition, int64_t start_offset)
+{
+    uint64_t least = log_partition_count_before(partition, start_offset).least;
+    ASSERT(start_offset >= partition->start_offset);
+    return least < partition->records_start ? partition->records_start : least;
+}
+
 static err_t move_log_start(struct log_state *state, const struct flow_topic_change *change)
 {
     ASSERT(change->op == FLOW_TOPIC_LOG_START);
@@ -526,7 +535,7 @@ static err_t move_log_start(struct log_state *state, const struct flow_topic_cha
         change->start_offset > partition->end_offset)
         return err_make(ERR_CORRUPT);
     /* In this order: what lies before the start that a partition has cannot be counted any more. */
-    uint64_t before = log_partition_records_before(partition, change->start_offset);
+    uint64_t before = count_gone(partition, change->start_offset);
     partition->records_start = expire_letters(log_state_topic(state, change->topic_id), partition,
                                               change->start_offset, before);
     partition->start_offset = change->start_offset;
@@ -691,6 +700,25 @@ static err_t prepare_sink(const struct log_state *state, struct log_sink *sink,
     return err_ok();
 }
 
+/* Moves a cursor to the end of its range. How many records lie before that is known, and a sink
+ * that says another number shows in the ledger; but among holes it may be open, and is what the
+ * sink says. Where a start was moved there, more may have gone than were counted. */
+static void pass_range(struct log_sink *sink, struct log_cursor *cursor,
+                       const struct log_partition *partition, const struct flow_sink_range *range)
+{
+    uint64_t told = cursor->records + range->delivered + range->dead_lettered;
+    struct log_count start = log_partition_count_before(partition, partition->start_offset);
+    struct log_count end = log_partition_count_before(partition, range->end_offset);
+    bool open =
+        start.least < start.most && log_partition_segment(partition, partition->start_offset) ==
+                                        log_partition_segment(partition, range->first_offset);
+    ASSERT(start.least <= start.most && end.least <= end.most);
+    if (open && told < end.least)
+        sink->expired += end.least - told;
+    cursor->records = told < end.least ? end.least : told > end.most ? end.most : told;
+    cursor->offset = range->end_offset;
+}
+
 /* Cursors move to where the prepared ranges end, and not to what the sink may say by then: a crash
  * between the two entries leaves the first alone to know it. */
 static err_t commit_sink(struct log_state *state, struct log_sink *sink, uint64_t epoch)
@@ -707,8 +735,7 @@ static err_t commit_sink(struct log_state *state, struct log_sink *sink, uint64_
         struct log_cursor *cursor = log_sink_cursor(sink, range->topic_id, range->partition);
         if (!partition || !cursor || range->end_offset > partition->end_offset)
             return err_make(ERR_CORRUPT);
-        cursor->offset = range->end_offset;
-        cursor->records = log_partition_records_before(partition, range->end_offset);
+        pass_range(sink, cursor, partition, range);
         sink->delivered += range->delivered;
         sink->dead_lettered += range->dead_lettered;
     }

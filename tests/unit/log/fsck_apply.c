@@ -362,6 +362,31 @@ static void two_damaged_batches_with_holes_vouch_for_each_other(void **state)
     end(&l);
 }
 
+/* Its offsets are known, and nobody misses a record. */
+static void nothing_is_lost_with_a_damaged_batch_of_nothing_but_holes(void **state)
+{
+    (void)state;
+    for (int behind = 0; behind < 2; behind++) {
+        struct lost l;
+        begin(&l, 60 + (uint64_t)behind);
+        assert_code(world_open_sink(&l.w, "files"), OK);
+        assert_code(world_commit(&l.w, 4, 10), OK);
+        uint64_t lsn = next_lsn(&l);
+        assert_code(world_hollow(&l.w, 5), OK);
+        if (behind)
+            assert_code(world_commit(&l.w, 4, 10), OK);
+        assert_code(commit_to(&l.w, 1, 1, 1, FLOW_APPEND_RECORDS), OK);
+        lose_at(&l, lsn, BATCH_AT + 30);
+        const struct log_topic *topic = log_state_topic(&l.w.log->state, 1);
+        assert_int_equal(l.told.lost_count, 0);
+        assert_int_equal(topic->damaged, 0);
+        assert_int_equal(topic->partitions[0].records, 4 + 4 * behind);
+        assert_true(world_end(&l.w, 1, 0) >= 9);
+        assert_int_equal(log_state_sink(&l.w.log->state, 1)->damaged, 0);
+        end(&l);
+    }
+}
+
 static void an_extent_that_nothing_else_says_is_not_believed(void **state)
 {
     (void)state;
@@ -598,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_damaged_batch_with_holes_was_as_many_records_as_it_says),
         cmocka_unit_test(two_damaged_batches_with_holes_vouch_for_each_other),
         cmocka_unit_test(an_extent_that_nothing_else_says_is_not_believed),
+        cmocka_unit_test(nothing_is_lost_with_a_damaged_batch_of_nothing_but_holes),
         cmocka_unit_test(a_sink_goes_on_behind_an_epoch_of_which_a_part_is_lost),
         cmocka_unit_test(an_epoch_that_nobody_knows_the_extent_of_is_delivered_again),
         cmocka_unit_test(an_epoch_whose_end_is_lost_is_still_prepared),

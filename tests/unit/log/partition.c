@@ -181,6 +181,24 @@ static void records_before_an_offset_never_fall_and_are_exact_at_edges(void **st
     for (int64_t offset = 1; offset <= 50; offset++)
         assert_true(log_partition_records_before(&p, offset) >=
                     log_partition_records_before(&p, offset - 1));
+    /* Of the 6 in ten offsets none or all may be in front. */
+    static const struct {
+        int64_t offset;
+        struct log_count count;
+    } counts[] = {{7, {7, 7}},    {18, {15, 15}}, {20, {15, 15}}, {21, {15, 16}}, {24, {15, 19}},
+                  {29, {20, 21}}, {30, {21, 21}}, {33, {24, 24}}, {50, {41, 41}}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct log_count count = log_partition_count_before(&p, counts[i].offset);
+        assert_int_equal(count.least, counts[i].count.least);
+        assert_int_equal(count.most, counts[i].count.most);
+    }
+    /* One of nothing but holes has none in front. */
+    p.index[1].record_count = 0;
+    p.records = 31;
+    assert_int_equal(log_partition_records_before(&p, 45), 31);
+    assert_int_equal(log_partition_count_before(&p, 45).least, 31);
+    p.index[1].record_count = 10;
+    p.records = 41;
     log_partition_drop_index(&p, 2, &bytes);
     assert_int_equal(log_partition_records_before(&p, 45), 41);
     log_partition_done(&p);
@@ -240,6 +258,12 @@ static void when_a_record_was_committed_is_known_by_its_place(void **state)
     assert_int_equal(log_partition_commit_ms(&p, 20), 7);
     assert_int_equal(log_partition_commit_ms(&p, 39), 8);
     assert_int_equal(log_partition_commit_ms(&p, 40), 0);
+    /* What has no records is passed over. */
+    p.index[0].record_count = 0;
+    p.index[1].records_before = p.index[0].records_before;
+    assert_int_equal(log_partition_commit_ms(&p, 20), 8);
+    p.segments[0].records = 0;
+    assert_int_equal(log_partition_commit_ms(&p, 0), 8);
     log_partition_done(&p);
 }
 

@@ -564,6 +564,96 @@ static void who_reads_on_in_a_segment_does_not_need_its_index(void **state)
     world_done(&w);
 }
 
+static bool ledger_balanced(const struct world *w)
+{
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(&w->log->state, &snapshot), OK);
+    bool balanced = flow_snapshot_balanced(&snapshot);
+    flow_snapshot_done(&snapshot);
+    return balanced;
+}
+
+/* Returns how many records are left to the sink. */
+static uint64_t deliver(struct world *w, uint32_t sink_id, uint64_t epoch, int64_t first,
+                        int64_t end, uint64_t delivered)
+{
+    struct flow_sink_range range = {1, 0, first, end, delivered, 0};
+    struct flow_sink_change change = {.op = FLOW_SINK_PREPARE,
+                                      .sink_id = sink_id,
+                                      .epoch = epoch,
+                                      .ranges = &range,
+                                      .range_count = 1};
+    assert_code(world_change_sink(w, &change), OK);
+    change = (struct flow_sink_change){.op = FLOW_SINK_COMMIT, .sink_id = sink_id, .epoch = epoch};
+    assert_code(world_change_sink(w, &change), OK);
+    const struct log_sink *sink = log_state_sink(&w->log->state, sink_id);
+    return partition(w)->records - sink->cursors[0].records;
+}
+
+/* Which offsets of a segment are holes is not known in memory. */
+static void a_sink_within_a_segment_with_holes_is_told_what_is_left(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 1);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    assert_code(world_hollow(&w, 40), OK);
+    fill(&w, 3);
+    assert_code(world_hollow(&w, 5), OK);
+    fill(&w, 25);
+    world_until(&w, all_sealed, &w);
+    const struct log_segment *segment = &partition(&w)->segments[0];
+    int64_t end = segment->end_offset;
+    assert_true(segment->base_offset == 0 && end > 50);
+    assert_int_equal(segment->records, end - 45);
+    assert_int_equal(deliver(&w, 1, 1, 0, 40, 0), 28);
+    assert_true(ledger_balanced(&w));
+    assert_int_equal(deliver(&w, 1, 2, 40, 42, 2), 26);
+    assert_int_equal(deliver(&w, 1, 3, 42, 48, 1), 25);
+    assert_true(ledger_balanced(&w));
+    world_lose_power(&w);
+    world_open(&w);
+    assert_true(ledger_balanced(&w));
+    /* At the end of a segment nobody's word is needed, and a wrong one shows. */
+    assert_int_equal(deliver(&w, 1, 4, 48, end, (uint64_t)end - 48 - 1), 73 - (uint64_t)end);
+    assert_false(ledger_balanced(&w));
+    world_done(&w);
+}
+
+static void what_is_deleted_of_a_segment_with_holes_has_expired(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 2);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    fill(&w, 4);
+    assert_code(world_hollow(&w, 40), OK);
+    fill(&w, 25);
+    world_until(&w, all_sealed, &w);
+    int64_t end = partition(&w)->segments[0].end_offset;
+    assert_true(end > 50);
+    assert_code(change_topic(&w, (struct flow_topic_change){.op = FLOW_TOPIC_LOG_START,
+                                                            .topic_id = 1,
+                                                            .start_offset = 45}),
+                OK);
+    assert_true(ledger_balanced(&w));
+    assert_code(world_open_sink(&w, "late"), OK);
+    /* 5 have gone. */
+    (void)deliver(&w, 1, 1, 45, 47, 2);
+    world_lose_power(&w);
+    world_open(&w);
+    for (uint32_t sink = 1; sink <= 2; sink++) {
+        int64_t first = sink == 1 ? 47 : 45;
+        assert_int_equal(deliver(&w, sink, 2 - (sink - 1), first, end, (uint64_t)(end - first)),
+                         69 - (uint64_t)end);
+    }
+    assert_int_equal(log_state_sink(&w.log->state, 1)->expired, 5);
+    assert_true(ledger_balanced(&w));
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +672,8 @@ int main(void)
         cmocka_unit_test(a_full_index_ends_a_file_early),
         cmocka_unit_test(rot_in_a_file_stops_sealing_and_says_where),
         cmocka_unit_test(who_reads_on_in_a_segment_does_not_need_its_index),
+        cmocka_unit_test(a_sink_within_a_segment_with_holes_is_told_what_is_left),
+        cmocka_unit_test(what_is_deleted_of_a_segment_with_holes_has_expired),
     };
     return cmocka_run_group_tests_name("log/sealer", tests, NULL, NULL);
 }

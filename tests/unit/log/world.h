@@ -259,6 +259,24 @@ static inline struct flow_append *asked_records(struct asked *asked, uint32_t to
     return &asked->appends[i];
 }
 
+/* Adds a producer's batch of `count` offsets to the commit, of which nothing is left. */
+static inline struct flow_append *asked_hollow(struct asked *asked, uint32_t topic_id,
+                                               uint32_t partition, uint32_t count)
+{
+    struct flow_append *append = asked_records(asked, topic_id, partition, count, 1);
+    struct flow_batch batch;
+    uint8_t all[16];
+    uint8_t left[4096];
+    assert_true(count <= sizeof all * 8 && append->batch_size <= sizeof left);
+    memset(all, 0xff, sizeof all);
+    assert_code(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch), OK);
+    append->batch_size = flow_batch_without(&batch, all, true, left);
+    memcpy(append->batch, left, append->batch_size);
+    append->record_count = 0;
+    append->holes = true;
+    return append;
+}
+
 static inline void asked_count(struct asked *asked, uint32_t topic_id, uint64_t received,
                                uint64_t refused)
 {
@@ -318,6 +336,18 @@ static inline err_t world_commit(struct world *w, uint32_t count, size_t value_s
 {
     struct asked asked;
     asked_some(&asked, w, count, value_size);
+    err_t err = asked_commit(&asked);
+    asked_done(&asked);
+    return err;
+}
+
+/* The same of a batch of which nothing is left. */
+static inline err_t world_hollow(struct world *w, uint32_t count)
+{
+    struct asked asked;
+    asked_init(&asked, w);
+    asked_hollow(&asked, 1, 0, count);
+    asked_count(&asked, 1, 0, 0);
     err_t err = asked_commit(&asked);
     asked_done(&asked);
     return err;

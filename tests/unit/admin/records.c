@@ -1,7 +1,7 @@
 #include "unit/admin/door.h"
 
 #include "base/alloc.h"
-#include "flow/batch.h"
+#include "unit/flow/hollow.h"
 
 /* The topic flights: partition 0 holds the offsets from 10 to 19, partition 1 nothing. */
 static void give_topic(struct fixture *f, int64_t start)
@@ -226,6 +226,21 @@ static void a_hole_is_passed_over(void **state)
     give_topic(f, 10);
     give_read(f, ERR_OK, &made, 1, 12);
     assert_holds(answer(f), "\"records\":[\n],\"next_offset\":12,");
+    /* A batch of nothing else, in front of what there is and alone. */
+    for (uint32_t i = 0; i < 2; i++) {
+        struct made parts[2];
+        make(&parts[0], 10, 2, 0);
+        make(&parts[1], 12, 1, 0);
+        parts[0].bytes.size = hollow(parts[0].builder.bytes.data, parts[0].bytes.size);
+        (void)read_records(f, "?offset=10");
+        give_topic(f, 10);
+        give_read(f, ERR_OK, parts, 2 - i, 13 - i);
+        const char *text = answer(f);
+        assert_int_equal(strstr(text, "\"offset\":12") != NULL, i == 0);
+        assert_holds(text, i == 0 ? "\"next_offset\":13," : "\"records\":[\n],\"next_offset\":12,");
+        flow_batch_builder_done(&parts[0].builder);
+        flow_batch_builder_done(&parts[1].builder);
+    }
     flow_batch_builder_done(&made.builder);
     fixture_free(f);
 }

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "unit/flow/batches.h"
+#include "unit/flow/hollow.h"
 
 #define PARTS_MAX 20
 
@@ -149,6 +150,36 @@ static void a_batch_without_records_leaves_its_offsets(void **state)
     batches_assert_bytes(buf_slice(&out), p.batches[1].bytes);
     buf_done(&out);
     parts_done(&p);
+}
+
+/* Wherever they stand; of nothing but such there is one, and it has no time. */
+static void batches_of_nothing_but_holes_take_their_places(void **state)
+{
+    (void)state;
+    uint64_t random = unit_seed();
+    static const char *const kinds[] = {"-", "--", "-g", "g-", "--g-", "g--g", "-----"};
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        struct parts p = {0};
+        for (const char *kind = kinds[k]; *kind; kind++) {
+            parts_add(&p, 3, 0, -5000, &random);
+            struct flow_batch *batch = &p.batches[p.count - 1];
+            size_t size = batch->bytes.size;
+            if (*kind == '-')
+                size = hollow(p.builders[p.count - 1].bytes.data, size);
+            *batch = batches_parse(slice_sub(batch->bytes, 0, size));
+        }
+        struct buf out = {0};
+        batches_assert_code(flow_merge(p.batches, p.count, &out), ERR_OK);
+        if (strchr(kinds[k], 'g'))
+            assert_merged(buf_slice(&out), &p);
+        struct flow_batch merged = batches_parse(buf_slice(&out));
+        assert_int_equal(merged.last_offset_delta, 3 * p.count - 1);
+        assert_true(strchr(kinds[k], 'g') ||
+                    (merged.record_count == 0 && merged.max_timestamp_ms == -1 &&
+                     out.size == FLOW_BATCH_HEADER_SIZE));
+        buf_done(&out);
+        parts_done(&p);
+    }
 }
 
 static void the_ends_of_time_share_a_batch(void **state)
@@ -320,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_trickle_is_no_longer_mostly_headers),
         cmocka_unit_test(holes_stay_holes),
         cmocka_unit_test(a_batch_without_records_leaves_its_offsets),
+        cmocka_unit_test(batches_of_nothing_but_holes_take_their_places),
         cmocka_unit_test(the_ends_of_time_share_a_batch),
         cmocka_unit_test(what_a_record_says_of_itself_stays),
         cmocka_unit_test(only_plain_batches_of_nobody_may_be_merged),

@@ -106,6 +106,34 @@ static void an_empty_partition_has_its_end(void **state)
     world_done(&w);
 }
 
+/* In the log and in segments that hold nothing else, or something behind it. */
+static void what_holds_no_record_has_no_time(void **state)
+{
+    (void)state;
+    struct world w;
+    struct asked_find asked;
+    world_init(&w, 1);
+    world_begin(&w);
+    static const int64_t wanted[] = {0, 5, FLOW_FIND_MAX};
+    for (int filled = 0; filled < 3; filled++) {
+        int64_t end = partition(&w)->end_offset;
+        for (size_t i = 0; i < 3; i++) {
+            assert_code(find(&w, &asked, wanted[i]), OK);
+            assert_int_equal(asked.find.offset, filled < 2 ? end : 9000);
+            assert_int_equal(asked.find.found_timestamp_ms, filled < 2 ? -1 : 7);
+        }
+        for (int i = 0; filled == 0 && i < 9000; i++)
+            assert_code(world_hollow(&w, 1, 5), OK);
+        if (filled == 0)
+            world_until(&w, all_sealed, &w);
+        if (filled == 1)
+            commit_times(&w, (const int64_t[]){7}, 1, 10);
+    }
+    assert_true(partition(&w)->segment_count > 0 && partition(&w)->segments[0].records == 0);
+    assert_true(partition(&w)->segments[0].time_entries > 0);
+    world_done(&w);
+}
+
 static void the_first_record_with_the_time_is_found_wherever_it_lies(void **state)
 {
     (void)state;
@@ -333,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_partition_has_its_end),
+        cmocka_unit_test(what_holds_no_record_has_no_time),
         cmocka_unit_test(the_first_record_with_the_time_is_found_wherever_it_lies),
         cmocka_unit_test(what_is_before_the_start_is_not_found),
         cmocka_unit_test(a_time_that_only_records_before_the_start_have_is_not_found),

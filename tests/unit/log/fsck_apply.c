@@ -372,7 +372,7 @@ static void nothing_is_lost_with_a_damaged_batch_of_nothing_but_holes(void **sta
         assert_code(world_open_sink(&l.w, "files"), OK);
         assert_code(world_commit(&l.w, 4, 10), OK);
         uint64_t lsn = next_lsn(&l);
-        assert_code(world_hollow(&l.w, 5), OK);
+        assert_code(world_hollow(&l.w, 5, -1), OK);
         if (behind)
             assert_code(world_commit(&l.w, 4, 10), OK);
         assert_code(commit_to(&l.w, 1, 1, 1, FLOW_APPEND_RECORDS), OK);

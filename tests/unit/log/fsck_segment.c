@@ -181,6 +181,49 @@ static void a_sink_is_told_what_it_will_never_get(void **state)
     world_done(&w);
 }
 
+/* In a segment, and in the log alone: offsets are missing, and no record is. */
+static void nothing_is_lost_with_batches_of_nothing_but_holes(void **state)
+{
+    (void)state;
+    struct world w;
+    struct told told;
+    char path[LOG_SEGMENT_PATH_MAX];
+    world_init(&w, 12);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "files"), OK);
+    assert_code(world_hollow(&w, 5, 7), OK);
+    fsck_fill(&w, FSCK_COMMITS);
+    world_until(&w, fsck_is_sealed, &w);
+    world_stop(&w);
+    told_clean(&w, &told);
+    assert_int_equal(told.records, 4 * FSCK_COMMITS);
+    fsck_segment_path(&w, 0, LOG_SEGMENT_LOG, path);
+    fsck_flip(&w, path, 30);
+    told_run(&w, &told, NULL);
+    assert_true(told_has(&told, "segment_damaged"));
+    assert_int_equal(told.lost_count, 0);
+    told_run(&w, &told, "fsck-1");
+    assert_true(told.result.repaired && told.balanced);
+    assert_int_equal(told.damaged, 0);
+    told_clean(&w, &told);
+    assert_int_equal(told.records, 4 * FSCK_COMMITS);
+    fsck_serves(&w, &told, 2 * FSCK_COMMITS + 5);
+    world_open(&w);
+    assert_code(world_hollow(&w, 5, 7), OK);
+    const struct log_partition *partition = log_state_partition(&w.log->state, 1, 0);
+    const struct log_index_entry entry = partition->index[partition->index_count - 1];
+    assert_code(world_commit(&w, 3, 10), OK);
+    world_stop(&w);
+    fsck_wal_path(entry.file_number, path);
+    fsck_flip(&w, path, entry.file_offset + 30);
+    told_run(&w, &told, "fsck-2");
+    assert_true(told.result.errors > 0 && told.result.repaired && told.balanced);
+    assert_int_equal(told.lost_count, 0);
+    told_clean(&w, &told);
+    fsck_serves(&w, &told, 2 * FSCK_COMMITS + 5);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +235,7 @@ int main(void)
         cmocka_unit_test(an_index_that_is_wrong_or_missing_is_written_again),
         cmocka_unit_test(what_lies_behind_the_end_of_a_segment_is_no_damage),
         cmocka_unit_test(a_sink_is_told_what_it_will_never_get),
+        cmocka_unit_test(nothing_is_lost_with_batches_of_nothing_but_holes),
     };
     return cmocka_run_group_tests_name("log/fsck_segment", tests, NULL, NULL);
 }

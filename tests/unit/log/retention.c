@@ -151,6 +151,35 @@ static void what_may_expire_under_a_sink_is_counted_there(void **state)
     world_done(&w);
 }
 
+/* Nothing has expired with them. */
+static void segments_of_nothing_but_holes_go_like_others(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 5);
+    world_begin(&w);
+    assert_code(world_open_sink(&w, "lake"), OK);
+    configure(&w,
+              (struct flow_topic_config){.retention_ms = 3600 * 1000, .expire_undelivered = true});
+    for (int i = 0; i < 9000; i++)
+        assert_code(world_hollow(&w, 2, -1), OK);
+    world_until(&w, all_sealed, &w);
+    assert_true(partition(&w)->segment_count > 0);
+    sim_wall_jump(w.sim, 2 * 3600 * 1000);
+    look(&w);
+    const struct log_sink *sink = log_state_sink(&w.log->state, 1);
+    int64_t start = partition(&w)->start_offset;
+    assert_true(start > 0);
+    assert_int_equal(sink->cursors[0].offset, start);
+    assert_int_equal(sink->expired, 0);
+    assert_int_equal(partition(&w)->records, 0);
+    world_lose_power(&w);
+    world_open(&w);
+    assert_true(partition(&w)->start_offset >= start);
+    assert_int_equal(partition(&w)->end_offset, 18000);
+    world_done(&w);
+}
+
 static bool is_removed(void *context)
 {
     const struct world *w = context;
@@ -236,6 +265,7 @@ int main(void)
         cmocka_unit_test(what_is_older_than_the_time_goes_and_reads_are_told),
         cmocka_unit_test(what_a_sink_has_not_delivered_is_held),
         cmocka_unit_test(what_may_expire_under_a_sink_is_counted_there),
+        cmocka_unit_test(segments_of_nothing_but_holes_go_like_others),
         cmocka_unit_test(files_go_after_the_commit_is_durable_and_at_the_latest_at_a_start),
     };
     return cmocka_run_group_tests_name("log/retention", tests, NULL, NULL);

@@ -304,6 +304,35 @@ static void records_that_do_not_add_up_are_told(void **state)
     world_done(&c.w);
 }
 
+static void batches_without_records_are_looked_at_too(void **state)
+{
+    (void)state;
+    struct checked_world c;
+    checked_init(&c, EVERY_MS);
+    assert_code(world_hollow(&c.w, 5, -1), OK);
+    seal_some(&c, 25);
+    assert_int_equal(partition_0(&c)->segments[0].records,
+                     partition_0(&c)->segments[0].end_offset - 5);
+    for (int i = 0; i < 3; i++)
+        assert_code(world_hollow(&c.w, 5, -1), OK);
+    wait_for_round(&c);
+    assert_int_equal(differences(&c), 0);
+    struct log_partition *partition = partition_0(&c);
+    const struct log_index_entry *last = &partition->index[partition->index_count - 1];
+    char path[64];
+    snprintf(path, sizeof path, "data/wal/%020" PRIu32 ".wal", last->file_number);
+    assert_true(sim_disk_flip(c.w.disk, path, last->file_offset + 30, 1));
+    assert_true(sim_disk_flip(c.w.disk, SEGMENT_0, 30, 1));
+    /* Both are read anew. */
+    partition->segments[0].checked = (struct log_segment_checked){0};
+    c.w.log->scrub.wal_file = 0;
+    wait_for_round(&c);
+    assert_int_equal(differences(&c), 2);
+    assert_told(&c, "topic flights partition 0 offsets 0 to 4");
+    assert_told(&c, "the batch is not the one that was written");
+    world_done(&c.w);
+}
+
 static void what_was_read_is_not_read_again_for_a_week(void **state)
 {
     (void)state;
@@ -536,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_in_the_wal_is_found_and_named),
         cmocka_unit_test(a_difference_stands_until_it_reads_well_again),
         cmocka_unit_test(records_that_do_not_add_up_are_told),
+        cmocka_unit_test(batches_without_records_are_looked_at_too),
         cmocka_unit_test(what_was_read_is_not_read_again_for_a_week),
         cmocka_unit_test(a_round_reads_what_came_since_the_last),
         cmocka_unit_test(a_round_keeps_to_its_rate),

@@ -598,9 +598,9 @@ static void a_sink_within_a_segment_with_holes_is_told_what_is_left(void **state
     world_init(&w, 1);
     world_begin(&w);
     assert_code(world_open_sink(&w, "lake"), OK);
-    assert_code(world_hollow(&w, 40), OK);
+    assert_code(world_hollow(&w, 40, -1), OK);
     fill(&w, 3);
-    assert_code(world_hollow(&w, 5), OK);
+    assert_code(world_hollow(&w, 5, -1), OK);
     fill(&w, 25);
     world_until(&w, all_sealed, &w);
     const struct log_segment *segment = &partition(&w)->segments[0];
@@ -629,7 +629,7 @@ static void what_is_deleted_of_a_segment_with_holes_has_expired(void **state)
     world_begin(&w);
     assert_code(world_open_sink(&w, "lake"), OK);
     fill(&w, 4);
-    assert_code(world_hollow(&w, 40), OK);
+    assert_code(world_hollow(&w, 40, -1), OK);
     fill(&w, 25);
     world_until(&w, all_sealed, &w);
     int64_t end = partition(&w)->segments[0].end_offset;

@@ -10,6 +10,7 @@
 #include "log/log_int.h"
 #include "sim/disk.h"
 #include "sim/sim.h"
+#include "unit/flow/hollow.h"
 #include "unit/log/payload.h"
 
 #define WORLD_STEPS 100000u
@@ -259,19 +260,14 @@ static inline struct flow_append *asked_records(struct asked *asked, uint32_t to
     return &asked->appends[i];
 }
 
-/* Adds a producer's batch of `count` offsets to the commit, of which nothing is left. */
+/* Adds a batch of `count` offsets to the commit, of which nothing is left; of a producer, or -1. */
 static inline struct flow_append *asked_hollow(struct asked *asked, uint32_t topic_id,
-                                               uint32_t partition, uint32_t count)
+                                               uint32_t count, int64_t producer)
 {
-    struct flow_append *append = asked_records(asked, topic_id, partition, count, 1);
-    struct flow_batch batch;
-    uint8_t all[16];
-    uint8_t left[4096];
-    assert_true(count <= sizeof all * 8 && append->batch_size <= sizeof left);
-    memset(all, 0xff, sizeof all);
-    assert_code(flow_batch_parse(slice_make(append->batch, append->batch_size), &batch), OK);
-    append->batch_size = flow_batch_without(&batch, all, true, left);
-    memcpy(append->batch, left, append->batch_size);
+    struct flow_append *append = asked_records(asked, topic_id, 0, count, 1);
+    append->batch_size = hollow(append->batch, append->batch_size);
+    put_u64be(append->batch + 43, (uint64_t)producer);
+    flow_batch_set_max_timestamp(append->batch, append->batch_size, -1);
     append->record_count = 0;
     append->holes = true;
     return append;
@@ -342,11 +338,11 @@ static inline err_t world_commit(struct world *w, uint32_t count, size_t value_s
 }
 
 /* The same of a batch of which nothing is left. */
-static inline err_t world_hollow(struct world *w, uint32_t count)
+static inline err_t world_hollow(struct world *w, uint32_t count, int64_t producer)
 {
     struct asked asked;
     asked_init(&asked, w);
-    asked_hollow(&asked, 1, 0, count);
+    asked_hollow(&asked, 1, count, producer);
     asked_count(&asked, 1, 0, 0);
     err_t err = asked_commit(&asked);
     asked_done(&asked);

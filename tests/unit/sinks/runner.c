@@ -467,6 +467,34 @@ static void stopping_delivers_what_was_read(void **state)
     assert_all_delivered(t->world, &t->plug, "first");
 }
 
+/* Cursors pass what holds no record, in an epoch of its own or with others, and nothing is turned
+ * round and round for it. */
+static void what_holds_no_record_is_passed_over(void **state)
+{
+    struct test *t = *state;
+    begin(t);
+    world_append_batch(t->world, 1, 0, 20, true);
+    world_settle(t->world);
+    assert_int_equal(*cursor_at(t, 1, 0), 0);
+    world_advance(t->world, 61 * IO_SECOND);
+    assert_int_equal(*cursor_at(t, 1, 0), 20);
+    assert_int_equal(status_of(t).epoch, 1);
+    uint64_t commits = t->world->commits;
+    world_advance(t->world, 600 * IO_SECOND);
+    assert_int_equal(t->world->commits, commits);
+    /* A failed one is made good, and a stop waits for what is left alone. */
+    fail_verb(t, SINKS_VERB_PUBLISH, ERR_IO, 2);
+    world_append_batch(t->world, 1, 0, 7, true);
+    world_advance(t->world, 120 * IO_SECOND);
+    assert_int_equal(*cursor_at(t, 1, 0), 27);
+    world_append_batch(t->world, 1, 0, 5, true);
+    sinks_runner_stop(t->runner, 10000, note_stopped, t);
+    world_settle(t->world);
+    assert_true(t->stopped && err_is_ok(t->stop_error));
+    assert_int_equal(*cursor_at(t, 1, 0), 32);
+    sinks_runner_free(&t->runner);
+}
+
 static void stopping_delivers_what_the_log_holds_though_it_was_not_read(void **state)
 {
     struct test *t = *state;
@@ -712,6 +740,7 @@ int main(void)
         TEST(a_read_that_fails_stops_its_partition_alone),
         TEST(a_partition_that_trickles_is_read_a_handful_at_a_time),
         TEST(stopping_delivers_what_was_read),
+        TEST(what_holds_no_record_is_passed_over),
         TEST(stopping_delivers_what_the_log_holds_though_it_was_not_read),
         TEST(stopping_works_at_any_turn),
         TEST(a_runner_that_was_never_started_stops_too),

@@ -5,6 +5,7 @@
  * is told to fail.
  */
 
+#include "unit/flow/hollow.h"
 #include "unit/sinks/world_loop.h"
 
 static inline struct world *world_of_log(struct flow_log *log)
@@ -87,6 +88,22 @@ static inline void world_redriven(struct world *w, struct world_sink *sink)
     sink->prepared = sink->redrives = false;
 }
 
+/* Records from `first` to `end`: every offset is one, but in batches of nothing but holes. */
+static inline uint64_t world_records(const struct world *w, uint32_t topic_id, uint32_t partition,
+                                     int64_t first, int64_t end)
+{
+    const struct world_partition *p = &w->partitions[topic_id][partition];
+    uint64_t records = 0;
+    for (uint32_t i = 0; i < p->batch_count; i++) {
+        const struct world_batch *batch = &p->batches[i];
+        int64_t from = batch->base_offset > first ? batch->base_offset : first;
+        int64_t to = batch->end_offset < end ? batch->end_offset : end;
+        if (from < to && batch->size > FLOW_BATCH_HEADER_SIZE)
+            records += (uint64_t)(to - from);
+    }
+    return records;
+}
+
 static inline err_t world_sink_prepare(struct world *w, const struct flow_sink_change *change)
 {
     struct world_sink *sink = &w->sinks[change->sink_id - 1];
@@ -100,7 +117,8 @@ static inline err_t world_sink_prepare(struct world *w, const struct flow_sink_c
         if (!cursor || cursor->offset != range->first_offset)
             return err_make(ERR_INVALID);
         assert_int_equal(range->delivered + range->dead_lettered,
-                         range->end_offset - range->first_offset);
+                         world_records(w, range->topic_id, range->partition, range->first_offset,
+                                       range->end_offset));
         sink->ranges[i] = *range;
     }
     sink->range_count = change->range_count;
@@ -324,9 +342,10 @@ static inline void world_snapshot(struct flow_log *log, struct flow_snapshot *sn
     io_post(&w->loop, &snapshot->task);
 }
 
-/* Appends records to a partition as one batch, and answers who waits for them. */
-static inline void world_append(struct world *w, uint32_t topic_id, uint32_t partition,
-                                uint32_t count)
+/* Appends records to a partition as one batch, of which all or `none` are left, and answers who
+ * waits for them. */
+static inline void world_append_batch(struct world *w, uint32_t topic_id, uint32_t partition,
+                                      uint32_t count, bool none)
 {
     struct world_partition *p = &w->partitions[topic_id][partition];
     struct test_record records[WORLD_OFFSETS];
@@ -336,9 +355,10 @@ static inline void world_append(struct world *w, uint32_t topic_id, uint32_t par
     struct flow_batch_builder builder;
     flow_batch_builder_init(&builder);
     struct flow_batch batch = make_batch(&builder, p->end_offset, records, count);
+    size_t size = none ? hollow(builder.bytes.data, batch.bytes.size) : batch.bytes.size;
     /* The bytes move to the log. */
-    p->batches[p->batch_count++] = (struct world_batch){builder.bytes.data, batch.bytes.size,
-                                                        p->end_offset, p->end_offset + count};
+    p->batches[p->batch_count++] =
+        (struct world_batch){builder.bytes.data, size, p->end_offset, p->end_offset + count};
     p->end_offset += count;
     LIST_EACH_SAFE (link, &w->waiting) {
         struct flow_read *read = CONTAINER_OF(link, struct flow_read, link);
@@ -347,6 +367,12 @@ static inline void world_append(struct world *w, uint32_t topic_id, uint32_t par
             world_serve(w, read);
         }
     }
+}
+
+static inline void world_append(struct world *w, uint32_t topic_id, uint32_t partition,
+                                uint32_t count)
+{
+    world_append_batch(w, topic_id, partition, count, false);
 }
 
 /* What waits for more of the partition learns what became of it. */

@@ -1,3 +1,4 @@
+#include "unit/flow/hollow.h"
 #include "unit/serve/kafka/fetch_ask.h"
 
 static const response_t *fetch(struct fixture *f, struct ask *ask)
@@ -263,6 +264,29 @@ static void a_wait_ends_when_there_are_enough_bytes(void **state)
     assert_int_equal(part_of(response, 1)->records.size, size);
     assert_int_equal(part_of(response, 2)->records.size, size);
     assert_true(list_empty(&f->kafka->doors[0].polls));
+    fixture_free(f);
+}
+
+/* A client gets behind it by its last offset; its bytes are bytes to who waits for some. */
+static void a_batch_of_nothing_but_holes_is_given_as_others_are(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    struct slice bytes = fixture_batch(f, "piece", 3);
+    bytes.size = hollow((uint8_t *)(uintptr_t)bytes.data, bytes.size);
+    ask_init(&ask);
+    ask.request.max_wait_ms = 1000;
+    ask.request.min_bytes = 2 * (int32_t)bytes.size;
+    fixture_send(f, PROTO_KAFKA_FETCH, 12, &ask.request);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(fixture_silent(f));
+        fixture_append_bytes(f, 0, 0, bytes, 3);
+        fixture_run(f);
+    }
+    const response_t *response = fixture_answer(f, PROTO_KAFKA_FETCH, 12);
+    assert_int_equal(part_of(response, 0)->records.size, 2 * bytes.size);
+    assert_int_equal(part_of(response, 0)->high_watermark, 6);
     fixture_free(f);
 }
 
@@ -569,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_read_that_fails_is_told),
         cmocka_unit_test(zstd_is_not_given_to_who_cannot_know_it),
         cmocka_unit_test(a_wait_ends_when_there_are_enough_bytes),
+        cmocka_unit_test(a_batch_of_nothing_but_holes_is_given_as_others_are),
         cmocka_unit_test(what_comes_in_a_wait_is_measured_and_read_once),
         cmocka_unit_test(a_wait_ends_with_its_time_and_gives_what_there_is),
         cmocka_unit_test(nobody_waits_for_longer_than_a_minute),

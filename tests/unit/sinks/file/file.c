@@ -380,7 +380,7 @@ static void the_longer_name_of_redriven_records_counts(void **state)
     assert_non_null(strstr(t->result.refusals[0].detail, "file's name would have 271 bytes"));
 }
 
-static void an_epoch_of_refusals_has_no_files(void **state)
+static void an_epoch_without_records_has_no_files(void **state)
 {
     struct test *t = *state;
     open_sink(t, "lake/{key}");
@@ -390,6 +390,10 @@ static void an_epoch_of_refusals_has_no_files(void **state)
     write_one(t, "t", 0, 0, (struct test_record){0, key, "1"});
     deliver(t, (struct flow_sink_range[]){range("t", 0, 0, 1)}, 1);
     assert_int_equal(count_entries(at(t->sandbox, "lake")), 0);
+    /* Nor has one of offsets without records, of which nothing was written. */
+    deliver(t, (struct flow_sink_range[]){range("t", 0, 1, 9)}, 1);
+    assert_int_equal(count_entries(at(t->sandbox, "lake")), 0);
+    assert_int_equal(count_entries(at(t->sandbox, "lake.inprogress")), 0);
 }
 
 static void a_full_file_asks_for_the_end_of_the_epoch(void **state)
@@ -785,7 +789,7 @@ int main(void)
         TEST(a_file_name_or_path_over_its_limit_is_refused),
         TEST(redriven_records_have_files_of_their_own),
         TEST(the_longer_name_of_redriven_records_counts),
-        TEST(an_epoch_of_refusals_has_no_files),
+        TEST(an_epoch_without_records_has_no_files),
         TEST(a_full_file_asks_for_the_end_of_the_epoch),
         TEST(one_file_too_many_asks_for_it_too_and_is_written_all_the_same),
         TEST(discard_removes_what_is_in_progress_and_nothing_else),

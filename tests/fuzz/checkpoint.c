@@ -68,7 +68,7 @@ static void check_decoded(struct slice bytes, const struct log_checkpoint *check
      * is without the last of them. Before the fourth there were no open topics, producers and
      * groups. */
     uint32_t version = get_u32le(bytes.data + 4);
-    size_t lacks = (version < 2 ? 16 : version < 3 ? 4 : 0) + (version < 4 ? 4 + 24 + 4 : 0);
+    size_t lacks = (version < 2 ? 16u : version < 3 ? 4u : 0) + (version < 4 ? 4u + 24 + 4 : 0);
     FUZZ_EXPECT(buf_ok(&again) && again.size == bytes.size + lacks);
     /* A frame's header may have bits that nobody knows, and the version may be an older one. */
     size_t known = HEADER_SIZE + LOG_FRAME_HEADER_SIZE;

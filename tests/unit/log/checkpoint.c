@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "unit/flow/hollow.h"
 #include "unit/log/checkpoint.h"
 
 #define HEADER_SIZE 40u
@@ -556,6 +557,40 @@ static void any_allocation_may_fail(void **state)
     assert_code(buf_error(&f->held.bytes), MEMORY);
 }
 
+/* In front of others, and last. */
+static void batches_of_nothing_but_holes_are_in_the_index(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t bases[] = {0, 3, 6};
+    for (size_t i = 0; i < 3; i++) {
+        struct payload p = {0};
+        struct flow_batch_builder builder;
+        struct slice batch = payload_build(&builder, 3, 1);
+        size_t size = batch.size;
+        if (i != 1)
+            size = hollow(builder.bytes.data, size);
+        flow_batch_set_base_offset(builder.bytes.data, bases[i]);
+        struct flow_append append = {.topic_id = 1,
+                                     .partition = 1,
+                                     .record_count = i == 1 ? 3 : 0,
+                                     .batch = builder.bytes.data,
+                                     .batch_size = size};
+        p.size = log_entry_put_batch_head(p.bytes, &append);
+        memcpy(p.bytes + p.size, append.batch, size);
+        p.size += size;
+        apply(&f->held.state, &p, 2);
+        flow_batch_builder_done(&builder);
+    }
+    encode(&f->held);
+    read_back(f);
+    const struct log_partition *partition = log_state_partition(&f->read, 1, 1);
+    assert_same_partition(log_state_partition(&f->held.state, 1, 1), partition);
+    assert_int_equal(partition->index_count, 3);
+    assert_int_equal(partition->records, 3);
+    assert_int_equal(partition->end_offset, 9);
+    assert_same_again(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +598,7 @@ int main(void)
         fixture_test(what_is_decoded_is_the_state_that_was),
         fixture_test(letters_on_their_way_to_a_sink_go_on_after_a_start),
         cmocka_unit_test(letters_that_cannot_be_redriven_are_damage),
+        fixture_test(batches_of_nothing_but_holes_are_in_the_index),
         fixture_test(what_is_encoded_again_is_the_same_bytes),
         fixture_test(a_decoded_state_goes_on_as_the_one_that_was),
         fixture_test(settled_letters_are_a_part_of_it),

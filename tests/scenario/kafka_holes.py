@@ -123,6 +123,32 @@ def test_a_damaged_batch_with_holes_is_written_off_by_its_true_count(make_garner
                 "-f", "%o %s\n") == b'3 {"n":4}\n'
 
 
+def test_the_ledger_balances_while_a_sink_is_among_holes(make_garner):
+    """In segments nobody knows from memory which offsets are holes; the sink does."""
+    garner = make_garner(config=SMALL, contracts={"events": {
+        "schema": {"type": "jsonschema", "file": "s.json"}}})
+    (garner.folder / "contracts" / "s.json").write_text(json.dumps(SCHEMA))
+    garner.start()
+    good = b"".join(json.dumps({"n": n, "pad": PAD}).encode() + b"\n" for n in range(20000))
+    for text in (BROKEN * 20000, good, BROKEN * 20000, good):
+        kcat(garner, "-P", "-t", "events", "-p", 0, stdin=text)
+    until(lambda: metric(garner, "garner_log_segments") > 0, "a segment", 60)
+    garner.stop()
+    garner.config["sinks"] = {"files": FILE_SINK | {"roll": {"size": "100KiB"}}}
+    garner.write()
+    garner.start()
+    rows = []
+
+    def is_drained():
+        ledger = garner.ledger()
+        assert_balanced(ledger)
+        rows.append(ledger["sinks"].get("files", {"pending": 1})["pending"])
+        return rows[-1] == 0
+    until(is_drained, "all to be delivered", 120)
+    assert any(0 < pending < 40000 for pending in rows)
+    assert len(garner.sink_lines("out")) == 40000
+
+
 class Producer:
     """An idempotent producer that is told where its batches lie, holes and all."""
 

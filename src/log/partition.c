@@ -283,5 +283,10 @@ uint64_t log_partition_records_before(const struct log_partition *partition, int
     ASSERT(offset <= partition->end_offset);
     if (offset < partition->end_offset && offset <= partition->start_offset)
         return partition->records_start;
-    return log_partition_count_before(partition, offset).most;
+    struct log_count count = log_partition_count_before(partition, offset);
+    /* In the log alone records come before what is a hole behind them. In a segment the most would
+     * be no lag for who has stopped among holes, the least one that never ends for who has stopped
+     * in front of some. */
+    bool sealed = log_partition_segment(partition, offset) != NULL;
+    return sealed ? count.least + (count.most - count.least) / 2 : count.most;
 }

@@ -97,5 +97,6 @@ struct log_count {
 /* Records of the partition that come before `offset`. Known at the edges of batches in the WAL and
  * of segments, and within those that have no holes, as none has that garner builds itself. */
 struct log_count log_partition_count_before(const struct log_partition *partition, int64_t offset);
-/* The most that it can be; before the start, what the partition says of it. */
+/* Of what is possible the middle in a segment, the most in the WAL; before the start, what the
+ * partition says of it. */
 uint64_t log_partition_records_before(const struct log_partition *partition, int64_t offset);

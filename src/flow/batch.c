@@ -459,6 +459,19 @@ size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_ou
     return size;
 }
 
+void flow_batch_put_marker(uint8_t *out, int64_t offset)
+{
+    /* Its key has a version and a type, 1 for a commit; its value a version and an epoch. */
+    static const uint8_t record[] = {32, 0, 0, 0, 8, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0, 0, 0};
+    _Static_assert(FLOW_BATCH_HEADER_SIZE + sizeof record == FLOW_BATCH_MARKER_SIZE, "its size");
+    ASSERT(out && offset >= 0);
+    memcpy(out + FLOW_BATCH_HEADER_SIZE, record, sizeof record);
+    write_header(out, FLOW_BATCH_MARKER_SIZE, 1, -1, -1);
+    put_u64be(out + AT_BASE_OFFSET, (uint64_t)offset);
+    put_u16be(out + AT_ATTRIBUTES, CONTROL_BATCH);
+    flow_batch_seal(out, FLOW_BATCH_MARKER_SIZE);
+}
+
 /* The iterator has not looked at headers: most readers never do. */
 bool flow_record_header(struct slice *headers, struct flow_header *out)
 {

@@ -18,6 +18,7 @@
 #include "flow/record.h"
 
 #define FLOW_BATCH_HEADER_SIZE 61u
+#define FLOW_BATCH_MARKER_SIZE 78u
 /* What the records of a batch may take unpacked, for those who have no reason for another limit: a
  * hundred times the largest batch that is written here. */
 #define FLOW_BATCH_UNPACKED_SIZE_MAX ((size_t)128 << 20)
@@ -98,6 +99,9 @@ err_t flow_batch_check(const struct flow_batch *batch);
  * `holes` no record need be left in it: its header then says that none has a time (-1). */
 size_t flow_batch_without(const struct flow_batch *batch, const uint8_t *left_out, bool holes,
                           uint8_t *out);
+/* Writes FLOW_BATCH_MARKER_SIZE bytes: a control batch as at a transaction's end, whose one record,
+ * at `offset`, says that it was committed. It has no producer and no time. */
+void flow_batch_put_marker(uint8_t *out, int64_t offset);
 /* Patches what the log says of a finished batch: its base offset, and the epoch of the leader, of
  * which there is one, 0. */
 void flow_batch_set_base_offset(uint8_t *batch, int64_t offset);

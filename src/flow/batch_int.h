@@ -14,6 +14,8 @@
 #define CRC_FROM 21u
 /* Bits 0 to 2 of the attributes: enum flow_codec. */
 #define CODEC_MASK 0x7u
+/* Another bit of theirs: what is in the batch is Kafka's own, and no consumer's. */
+#define CONTROL_BATCH 0x20u
 /* The length field is signed, and counts a little less than the whole. */
 #define BATCH_SIZE_MAX ((size_t)INT32_MAX)
 /* Length, attributes, two deltas, two sizes, count of headers: a byte each at the least. */

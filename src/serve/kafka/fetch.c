@@ -422,38 +422,40 @@ static int64_t more_behind(const struct fetching *f, uint32_t count)
     return err_is_ok(flow_batch_parse(read->batches[count], &batch)) ? batch.base_offset : -1;
 }
 
-/* How many batches of the last read are the client's, and their bytes. */
-static uint32_t choose(struct fetching *f, const struct part *part, size_t *size)
+/* How many batches of the last read are the client's. */
+static uint32_t choose(struct fetching *f, const struct part *part)
 {
     size_t room = room_for(f, part);
+    size_t size = 0;
     uint32_t count = 0;
-    *size = 0;
     for (; count < f->read.batch_count; count++) {
         struct slice batch = f->read.batches[count];
         if (!is_readable(f, batch))
             break;
+        /* One without records may be the end of a marker. */
+        size_t needed = batch.size > FLOW_BATCH_HEADER_SIZE ? batch.size : FLOW_BATCH_MARKER_SIZE;
         /* The first of all takes what it needs. */
-        bool fits = f->data_size + *size == 0 || (*size <= room && batch.size <= room - *size);
+        bool fits = f->data_size + size == 0 || (size <= room && needed <= room - size);
         f->full = f->full || !fits;
         if (!fits)
             break;
-        *size += batch.size;
+        size += needed;
     }
     return count;
 }
 
-/* The first `count` batches of the last read; they are in what was reserved. */
-static bool hold(struct fetching *f, uint32_t count, struct list *held)
+/* The first `count` batches of the last read, in what was reserved; their bytes, as
+ * serve_kafka_fetch_hold has them. */
+static size_t hold(struct fetching *f, uint32_t count, struct list *held)
 {
     struct serve_kafka_door *door = f->call->door;
     uint64_t before = door->fetch_bytes;
-    if (!serve_kafka_fetch_hold(door, &f->read, count, held))
-        return false;
+    size_t size = serve_kafka_fetch_hold(door, &f->read, count, held);
     uint64_t added = door->fetch_bytes - before;
     uint64_t reserved = added < f->reserved_bytes ? added : f->reserved_bytes;
     f->reserved_bytes -= reserved;
     door->fetch_bytes -= reserved;
-    return true;
+    return size;
 }
 
 /* Holds the batches of the last read as far as they are the client's; false when it gets no more.
@@ -463,11 +465,11 @@ static bool keep_batches(struct fetching *f, struct part *part)
     struct serve_kafka_door *door = f->call->door;
     uint32_t offered = f->read.batch_count;
     size_t size = 0;
-    uint32_t count = choose(f, part, &size);
+    uint32_t count = choose(f, part);
     int64_t more_offset = more_behind(f, count);
     if (count == 0) {
         flow_log_release(door->kafka->log, &f->read);
-    } else if (!hold(f, count, &part->held)) {
+    } else if ((size = hold(f, count, &part->held)) == 0) {
         /* What was read is read again when the client asks again. */
         fail(f, part, SERVE_KAFKA_KAFKA_STORAGE_ERROR);
         return false;

@@ -2,10 +2,16 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "flow/batch.h"
 
 /*
  * Batches of a read that lie one behind the other are one piece. Those from segments and from the
  * log's memory do; between those of the log's files lie a frame's own bytes, which do not go out.
+ *
+ * Batches without records are the log's for good, and most consumers pass over them. Not so all of
+ * those that get nothing else in an answer: kafkajs asks for the same again and again, and
+ * librdkafka takes ten such answers for a record that is too large. What ends a transaction is in
+ * no consumer's way, so that stands for those that a read ends with; behind others is a record.
  *
  * What goes wrong: a client that fetches a few bytes of each of many partitions would hold a block
  * of the log for each of them. So what is little is copied.
@@ -92,27 +98,83 @@ static struct held *keep(const struct flow_read *read, uint32_t count, size_t pi
     return held;
 }
 
-bool serve_kafka_fetch_hold(struct serve_kafka_door *door, struct flow_read *read, uint32_t count,
-                            struct list *held)
+/* How many of the first `count` batches come before those without records that they end with, and
+ * the last offset of these. */
+static uint32_t before_holes(const struct flow_read *read, uint32_t count, int64_t *last_offset)
 {
+    struct flow_batch batch;
+    uint32_t before = count;
     ASSERT(count > 0 && count <= read->batch_count);
-    size_t size = 0, pieces = 0;
+    for (; before > 0; before--) {
+        err_t err = flow_batch_parse(read->batches[before - 1], &batch);
+        if (!err_is_ok(err) || batch.record_count > 0)
+            break;
+        if (before == count)
+            *last_offset = batch.base_offset + batch.last_offset_delta;
+    }
+    return before;
+}
+
+static struct held *mark(int64_t last_offset)
+{
+    struct held *held = mem_alloc(sizeof(*held) + sizeof(held->pieces[0]) + FLOW_BATCH_MARKER_SIZE);
+    if (!held)
+        return NULL;
+    uint8_t *out = (uint8_t *)&held->pieces[1];
+    *held = (struct held){.memory_bytes = FLOW_BATCH_MARKER_SIZE, .piece_count = 1};
+    held->pieces[0] = slice_make(out, FLOW_BATCH_MARKER_SIZE);
+    flow_batch_put_marker(out, last_offset);
+    return held;
+}
+
+/* The first `count` batches as they are. The read's lease is kept or given back. */
+static struct held *hold(struct serve_kafka_door *door, struct flow_read *read, uint32_t count,
+                         size_t *size)
+{
+    size_t pieces = 0;
+    ASSERT(*size == 0);
     for (uint32_t i = 0; i < count; i++) {
-        size += read->batches[i].size;
+        *size += read->batches[i].size;
         pieces += i == 0 || !follows(read, i);
     }
-    bool kept = read->lease && size >= HOLD_MIN && size / PIECE_MIN >= pieces &&
-                read->lease_bytes / LEASE_FACTOR <= size;
-    struct held *added = kept ? keep(read, count, pieces) : copy(read, count, size);
+    bool kept = read->lease && *size >= HOLD_MIN && *size / PIECE_MIN >= pieces &&
+                read->lease_bytes / LEASE_FACTOR <= *size;
+    struct held *added = kept ? keep(read, count, pieces) : copy(read, count, *size);
     if (kept && added)
         read->lease = NULL;
     else
         flow_log_release(door->kafka->log, read);
+    return added;
+}
+
+static void add(struct serve_kafka_door *door, struct list *held, struct held *added)
+{
     if (!added)
-        return false;
+        return;
     list_add_tail(held, &added->link);
     door->fetch_bytes += added->memory_bytes;
-    return true;
+}
+
+size_t serve_kafka_fetch_hold(struct serve_kafka_door *door, struct flow_read *read, uint32_t count,
+                              struct list *held)
+{
+    int64_t last_offset = -1;
+    uint32_t before = before_holes(read, count, &last_offset);
+    struct held *marker = before < count ? mark(last_offset) : NULL;
+    struct held *added = NULL;
+    size_t size = 0;
+    bool whole = marker || before == count;
+    if (whole && before > 0)
+        added = hold(door, read, before, &size);
+    else
+        flow_log_release(door->kafka->log, read);
+    if (!whole || (before > 0 && !added)) {
+        mem_free(marker);
+        return 0;
+    }
+    add(door, held, added);
+    add(door, held, marker);
+    return size + (marker ? FLOW_BATCH_MARKER_SIZE : 0);
 }
 
 void serve_kafka_fetch_drop(struct serve_kafka_door *door, struct list *held)

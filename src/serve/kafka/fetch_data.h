@@ -9,10 +9,11 @@
 
 #include "serve/kafka/kafka_int.h"
 
-/* The first `count` batches of the read, behind those in `held`. The read's lease is not the
- * caller's any more. False without memory: `held` is as it was. */
-bool serve_kafka_fetch_hold(struct serve_kafka_door *door, struct flow_read *read, uint32_t count,
-                            struct list *held);
+/* The first `count` batches of the read, behind those in `held`; those without records at their end
+ * as one marker. The read's lease is not the caller's any more. Returns the bytes that it is in an
+ * answer; 0 without memory: `held` is as it was. */
+size_t serve_kafka_fetch_hold(struct serve_kafka_door *door, struct flow_read *read, uint32_t count,
+                              struct list *held);
 /* Lets go of all of them. */
 void serve_kafka_fetch_drop(struct serve_kafka_door *door, struct list *held);
 

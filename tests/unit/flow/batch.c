@@ -645,6 +645,31 @@ static void the_largest_time_can_be_put_right(void **state)
     assert_memory_equal(bytes + 43, golden + 43, sizeof(golden) - 43);
 }
 
+static void a_marker_is_a_commit_and_no_consumers(void **state)
+{
+    (void)state;
+    uint8_t bytes[FLOW_BATCH_MARKER_SIZE];
+    struct flow_batch batch;
+    struct flow_record record;
+    flow_batch_put_marker(bytes, INT64_MAX - 2);
+    assert_code(flow_batch_parse(slice_make(bytes, sizeof(bytes)), &batch), ERR_OK);
+    assert_int_equal(batch.bytes.size, sizeof(bytes));
+    assert_code(flow_batch_check(&batch), ERR_OK);
+    /* Of no transaction, and control. */
+    assert_int_equal(batch.attributes, 0x20);
+    assert_int_equal(batch.last_offset_delta, 0);
+    assert_int_equal(batch.producer_id, -1);
+    assert_int_equal(batch.max_timestamp_ms, -1);
+    struct flow_batch_iterator it = flow_batch_records(&batch);
+    assert_code(flow_batch_next(&it, &record), ERR_OK);
+    assert_int_equal(record.offset, INT64_MAX - 2);
+    assert_int_equal(record.timestamp_ms, -1);
+    assert_true(slice_equal(record.key, slice_make("\0\0\0\1", 4)));
+    assert_true(slice_equal(record.value, slice_make("\0\0\0\0\0\0", 6)));
+    assert_int_equal(record.header_count, 0);
+    assert_code(flow_batch_next(&it, &record), ERR_END);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -674,6 +699,7 @@ int main(void)
         cmocka_unit_test(records_can_be_left_out_of_a_batch),
         cmocka_unit_test(holes_stay_where_they_are_when_more_come),
         cmocka_unit_test(the_largest_time_can_be_put_right),
+        cmocka_unit_test(a_marker_is_a_commit_and_no_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

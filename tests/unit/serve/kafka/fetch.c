@@ -123,6 +123,37 @@ static void a_limit_is_kept_to_the_byte_behind_the_first_batch(void **state)
     fixture_free(f);
 }
 
+static void what_has_no_records_is_a_marker_within_the_limit(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    uint8_t empty[2][FLOW_BATCH_HEADER_SIZE], marker[FLOW_BATCH_MARKER_SIZE];
+    struct flow_batch batch;
+    const uint8_t all = UINT8_MAX;
+    struct slice first = fixture_append(f, 0, 0, "first", 1);
+    for (size_t i = 0; i < 2; i++) {
+        struct slice whole = fixture_append(f, 0, 1, "gone", 2);
+        assert_true(err_is_ok(flow_batch_parse(whole, &batch)));
+        assert_int_equal(flow_batch_without(&batch, &all, true, empty[i]), sizeof(empty[i]));
+        flow_batch_set_base_offset(empty[i], 2 * (int64_t)i);
+        f->partitions[0][1].batches[i] = slice_make(empty[i], sizeof(empty[i]));
+    }
+    ask_init(&ask);
+    const response_t *response = fetch(f, &ask);
+    assert_records(part_of(response, 0), first);
+    flow_batch_put_marker(marker, 3);
+    assert_records(part_of(response, 1), slice_make(marker, sizeof(marker)));
+    assert_int_equal(part_of(response, 1)->high_watermark, 4);
+    ask.request.max_bytes = (int32_t)(first.size + sizeof(marker));
+    response = fetch(f, &ask);
+    flow_batch_put_marker(marker, 1);
+    assert_records(part_of(response, 1), slice_make(marker, sizeof(marker)));
+    ask.request.max_bytes--;
+    assert_empty(part_of(fetch(f, &ask), 1));
+    fixture_free(f);
+}
+
 /* One read of the log brings 64 of them. */
 static void many_small_batches_are_read_as_far_as_there_is_room(void **state)
 {
@@ -587,6 +618,7 @@ int main(void)
         cmocka_unit_test(an_offset_inside_a_batch_gets_the_whole_batch),
         cmocka_unit_test(the_first_batch_is_given_whatever_its_size),
         cmocka_unit_test(a_limit_is_kept_to_the_byte_behind_the_first_batch),
+        cmocka_unit_test(what_has_no_records_is_a_marker_within_the_limit),
         cmocka_unit_test(many_small_batches_are_read_as_far_as_there_is_room),
         cmocka_unit_test(what_finds_no_room_is_no_reason_to_wait),
         cmocka_unit_test(errors_are_of_their_partition_and_answered_at_once),

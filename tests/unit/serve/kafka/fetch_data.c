@@ -166,6 +166,82 @@ static void pieces_of_many_reads_stay_in_order(void **state)
     fixture_free(f);
 }
 
+/* A read of batches of three offsets: of those that are not g none is left. */
+static struct flow_read read_of_batches(struct fixture *f, uint8_t *bytes, const char *kinds)
+{
+    struct flow_read read = read_of(f, bytes, 0, 0, 0);
+    for (uint32_t i = 0; kinds[i]; i++) {
+        struct flow_batch batch;
+        uint8_t left_out = kinds[i] == 'g' ? 0 : UINT8_MAX;
+        assert_true(err_is_ok(flow_batch_parse(fixture_batch(f, "value", 3), &batch)));
+        size_t size = flow_batch_without(&batch, &left_out, true, bytes);
+        flow_batch_set_base_offset(bytes, 3 * i);
+        read.batches[read.batch_count++] = slice_make(bytes, size);
+        bytes += size;
+    }
+    return read;
+}
+
+static void batches_without_records_at_the_end_are_one_marker(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *batches; /* as read_of_batches has them */
+        uint32_t count;      /* of them are held */
+        uint32_t whole;      /* are held as they are */
+    } cases[] = {{"h", 1, 0},   {"hhhh", 4, 0}, {"ghh", 3, 1},  {"hg", 2, 2},
+                 {"hgh", 3, 2}, {"hgh", 2, 2},  {"hhgh", 2, 0}, {"ggg", 3, 3}};
+    struct fixture *f = fixture_open(NULL);
+    struct serve_kafka_door *door = &f->kafka->doors[0];
+    uint8_t bytes[1000], marker[FLOW_BATCH_MARKER_SIZE];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t whole = cases[i].whole;
+        bool marked = whole < cases[i].count;
+        struct flow_read read = read_of_batches(f, bytes, cases[i].batches);
+        size_t size = 0;
+        for (uint32_t b = 0; b < whole; b++)
+            size += read.batches[b].size;
+        struct list held;
+        list_init(&held);
+        size_t wanted = size + (marked ? sizeof(marker) : 0);
+        assert_int_equal(serve_kafka_fetch_hold(door, &read, cases[i].count, &held), wanted);
+        assert_int_equal(f->reads_held, 0);
+        assert_int_equal(door->fetch_bytes, wanted);
+        struct net_kafka_body *body = serve_kafka_fetch_body_new(door);
+        assert_true(serve_kafka_fetch_body_add(body, 4, &held));
+        assert_int_equal(body->size, wanted);
+        assert_int_equal(body->memory_bytes, wanted);
+        assert_int_equal(body->count, (whole > 0) + marked);
+        if (whole > 0)
+            assert_piece(&body->pieces[0], 4, bytes, size);
+        flow_batch_put_marker(marker, 3 * (int64_t)cases[i].count - 1);
+        if (marked)
+            assert_piece(&body->pieces[whole > 0], 4, marker, sizeof(marker));
+        body->release(body);
+    }
+    fixture_free(f);
+}
+
+static void without_memory_for_a_marker_nothing_is_held(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open(NULL);
+    struct serve_kafka_door *door = &f->kafka->doors[0];
+    uint8_t bytes[1000];
+    struct list held;
+    list_init(&held);
+    for (uint64_t fail = 1; fail <= 2; fail++) {
+        struct flow_read read = read_of_batches(f, bytes, "gh");
+        mem_fail_after(fail);
+        assert_int_equal(serve_kafka_fetch_hold(door, &read, 2, &held), 0);
+        mem_fail_after(0);
+        assert_true(list_empty(&held));
+        assert_int_equal(f->reads_held, 0);
+        assert_int_equal(door->fetch_bytes, 0);
+    }
+    fixture_free(f);
+}
+
 static void without_memory_nothing_is_lost(void **state)
 {
     (void)state;
@@ -202,6 +278,8 @@ int main(void)
         cmocka_unit_test(little_is_copied_and_the_lease_given_back),
         cmocka_unit_test(what_is_dropped_is_given_back),
         cmocka_unit_test(pieces_of_many_reads_stay_in_order),
+        cmocka_unit_test(batches_without_records_at_the_end_are_one_marker),
+        cmocka_unit_test(without_memory_for_a_marker_nothing_is_held),
         cmocka_unit_test(without_memory_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

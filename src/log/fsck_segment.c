@@ -222,7 +222,7 @@ static void count_front(struct walk *w, const struct flow_batch *batch)
         buf_add(&w->index.wanted, entry, LOG_SEGMENT_INDEX_ENTRY);
         front->index_entries++;
         front->next_index = front->size + LOG_SEGMENT_INDEX_INTERVAL;
-        if (front->max_timestamp_ms > front->indexed_timestamp_ms || front->time_entries == 0) {
+        if (log_segment_time_rises(front)) {
             put_u64be(entry, (uint64_t)front->max_timestamp_ms);
             put_u32be(entry + 8, (uint32_t)(front->max_timestamp_offset - front->base_offset));
             buf_add(&w->times.wanted, entry, LOG_SEGMENT_TIME_ENTRY);

@@ -177,10 +177,9 @@ static void add_index_entry(struct additions *added, struct log_segment *segment
     segment->next_index = segment->size + LOG_SEGMENT_INDEX_INTERVAL;
 }
 
-/* Kafka wants both columns to rise. */
 static void add_time_entry(struct additions *added, struct log_segment *segment)
 {
-    if (segment->max_timestamp_ms <= segment->indexed_timestamp_ms && segment->time_entries > 0)
+    if (!log_segment_time_rises(segment))
         return;
     ASSERT(segment->max_timestamp_offset >= segment->base_offset);
     uint8_t entry[LOG_SEGMENT_TIME_ENTRY];

@@ -61,6 +61,14 @@ struct log_segment {
     struct log_segment_checked checked;
 };
 
+/* True when the next entry of the index has one of the time index with it. As in Kafka their times
+ * rise; -1, where no record has one, is no time. */
+static inline bool log_segment_time_rises(const struct log_segment *segment)
+{
+    return segment->time_entries > 0 ? segment->max_timestamp_ms > segment->indexed_timestamp_ms
+                                     : segment->max_timestamp_ms != -1;
+}
+
 /* Where a partition's segments lie. */
 struct log_segment_place {
     const char *data_directory;

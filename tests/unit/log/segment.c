@@ -178,6 +178,38 @@ static void all_records_before_the_place_of_a_time_are_older(void **state)
     sim_disk_free(&disk);
 }
 
+/* Kafka's tools take an entry of -1 for one that is out of order. */
+static void what_has_no_time_is_not_in_the_time_index(void **state)
+{
+    (void)state;
+    struct sim_disk *disk;
+    struct io_disk *io = begin(&disk);
+    struct log_segment segment = {.base_offset = 0, .end_offset = 0};
+    char path[LOG_SEGMENT_PATH_MAX];
+    int64_t offset = -1;
+    for (int i = 0; i < 12; i++)
+        assert_code(append(io, &segment, -1), OK);
+    assert_true(segment.index_entries > 1);
+    assert_int_equal(segment.time_entries, 0);
+    log_segment_path(&place, 0, LOG_SEGMENT_TIMES, path);
+    assert_int_equal(kind_of(io, path), IO_KIND_NONE);
+    assert_code(log_segment_cut(io, &place, &segment, NULL), OK);
+    assert_code(log_segment_find_time(io, &place, &segment, 0, &offset), OK);
+    assert_int_equal(offset, 0);
+    for (int i = 0; i < 12; i++)
+        assert_code(append(io, &segment, i == 3 ? 7 : -1), OK);
+    assert_int_equal(segment.time_entries, 1);
+    struct buf times;
+    read_file(io, 0, LOG_SEGMENT_TIMES, &times);
+    assert_int_equal(times.size, LOG_SEGMENT_TIME_ENTRY);
+    assert_int_equal(get_u64be(times.data), 7);
+    assert_int_equal(get_u32be(times.data + 8), 159);
+    buf_done(&times);
+    assert_code(log_segment_find_time(io, &place, &segment, 8, &offset), OK);
+    assert_int_equal(offset, 160);
+    sim_disk_free(&disk);
+}
+
 static void an_index_that_lies_or_is_short_is_corrupt(void **state)
 {
     (void)state;
@@ -393,6 +425,7 @@ int main(void)
         cmocka_unit_test(batches_lie_one_behind_the_other_and_the_indexes_point_at_them),
         cmocka_unit_test(reading_begins_close_before_any_offset),
         cmocka_unit_test(all_records_before_the_place_of_a_time_are_older),
+        cmocka_unit_test(what_has_no_time_is_not_in_the_time_index),
         cmocka_unit_test(an_index_that_lies_or_is_short_is_corrupt),
         cmocka_unit_test(an_index_of_more_entries_than_can_be_is_not_read),
         cmocka_unit_test(bytes_that_are_no_batch_are_not_written),

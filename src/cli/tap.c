@@ -242,10 +242,13 @@ static err_t take_batches(struct connection *c, struct slice records)
     while (err_is_ok(flow_batch_parse(records, &batch))) {
         /* As every consumer does: it is part of what reading costs. */
         TRY(flow_batch_check(&batch));
-        tap->stats.records += batch.record_count;
         tap->stats.bytes += batch.bytes.size;
         tap->stats.batches++;
-        tap->events->batch(tap->owner, &batch);
+        /* A marker is no record of anybody's. */
+        if (!flow_batch_is_control(&batch)) {
+            tap->stats.records += batch.record_count;
+            tap->events->batch(tap->owner, &batch);
+        }
         records = slice_sub(records, batch.bytes.size, records.size);
     }
     return err_ok();

@@ -246,6 +246,12 @@ enum flow_codec flow_batch_codec(const struct flow_batch *batch)
     return (enum flow_codec)(batch->attributes & CODEC_MASK);
 }
 
+bool flow_batch_is_control(const struct flow_batch *batch)
+{
+    ASSERT(batch->bytes.size >= FLOW_BATCH_HEADER_SIZE);
+    return batch->attributes & CONTROL_BATCH;
+}
+
 /* The header's fields agree with each other and with the size. */
 static bool header_sane(const struct flow_batch *b)
 {

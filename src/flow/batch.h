@@ -115,6 +115,8 @@ err_t flow_batch_next(struct flow_batch_iterator *it, struct flow_record *out);
 /* The next header of a record: moves `*headers` on. False at the end or when malformed. */
 bool flow_record_header(struct slice *headers, struct flow_header *out);
 
+/* True when what is in the batch is Kafka's own, such as the end of a transaction. */
+bool flow_batch_is_control(const struct flow_batch *batch);
 /* The codec that the batch's records are compressed with, by its attributes. */
 enum flow_codec flow_batch_codec(const struct flow_batch *batch);
 /* `batch` in a form that flow_batch_records can walk: as it is when it is not compressed, else

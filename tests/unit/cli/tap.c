@@ -100,6 +100,24 @@ static void all_that_a_topic_holds_is_read_once(void **state)
     }
 }
 
+static void markers_are_passed_over(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare(1, 1, false);
+    uint8_t marker[FLOW_BATCH_MARKER_SIZE];
+    flow_batch_put_marker(marker, 0);
+    fake_broker_store(&f->peer, 0, slice_make(marker, sizeof(marker)));
+    store(f, 0, 3);
+    fake_broker_store(&f->peer, 0, slice_make(marker, sizeof(marker)));
+    start(f);
+    assert_int_equal(f->ended, 1);
+    assert_true(err_is_ok(f->ended_for));
+    assert_int_equal(f->batches, 1);
+    assert_int_equal(cli_tap_stats(f->tap)->records, 3);
+    assert_int_equal(cli_tap_stats(f->tap)->batches, 3);
+    end(f);
+}
+
 static void an_empty_topic_ends_at_once(void **state)
 {
     (void)state;
@@ -218,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_a_topic_holds_is_read_once),
+        cmocka_unit_test(markers_are_passed_over),
         cmocka_unit_test(an_empty_topic_ends_at_once),
         cmocka_unit_test(following_begins_at_the_ends_and_goes_on),
         cmocka_unit_test(stopping_when_it_is_ready_ends_it),

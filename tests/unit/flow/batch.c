@@ -640,6 +640,7 @@ static void the_largest_time_can_be_put_right(void **state)
     assert_true(err_is_ok(flow_batch_check(&batch)));
     assert_int_equal(batch.max_timestamp_ms, -1);
     /* Eight bytes of time and four of CRC are all that has changed. */
+    assert_false(flow_batch_is_control(&batch));
     assert_memory_equal(bytes, golden, 17);
     assert_memory_equal(bytes + 21, golden + 21, 14);
     assert_memory_equal(bytes + 43, golden + 43, sizeof(golden) - 43);
@@ -657,6 +658,7 @@ static void a_marker_is_a_commit_and_no_consumers(void **state)
     assert_code(flow_batch_check(&batch), ERR_OK);
     /* Of no transaction, and control. */
     assert_int_equal(batch.attributes, 0x20);
+    assert_true(flow_batch_is_control(&batch));
     assert_int_equal(batch.last_offset_delta, 0);
     assert_int_equal(batch.producer_id, -1);
     assert_int_equal(batch.max_timestamp_ms, -1);

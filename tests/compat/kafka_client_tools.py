@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from lib.kafka_batch import Connection, batch
 from lib.kafka_clients import DEPS, made
 
 JARS = DEPS / "java" / "4.3.1"
@@ -16,10 +17,15 @@ TOOLS = {"topics": "org.apache.kafka.tools.TopicCommand",
 
 
 @pytest.fixture
-def tool(make_garner):
-    """Runs a tool at a server of its own: what it prints."""
+def garner(make_garner):
+    return make_garner(contracts={
+        "kept": {}, "once": {"dedup": {"key": "id", "window": "1h"}}}).start()
+
+
+@pytest.fixture
+def tool(garner):
+    """Runs a tool at the server: what it prints."""
     made("java")
-    garner = make_garner(contracts={"kept": {}}).start()
 
     def run(name, *words, stdin=""):
         done = subprocess.run(
@@ -29,6 +35,22 @@ def tool(make_garner):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
     return run
+
+
+def test_a_group_is_behind_batches_without_records(tool, garner):
+    """Of keys that were there: what a consumer commits is behind them."""
+    connection = Connection(garner.kafka_port)
+    values = [b'{"id":%d}' % n for n in range(5)]
+    for first in (0, 5, 10):
+        assert connection.produce("once", 0, batch(values)) == (0, first)
+    connection.close()
+    read = tool("consumer", "--topic", "once", "--group", "g", "--from-beginning", "--timeout-ms",
+                "3000")
+    assert read.split() == [value.decode() for value in values]
+    described = tool("groups", "--describe", "--group", "g")
+    assert re.search(r"g\s+once\s+0\s+\S*\s*15\s+15\s+0\s", described), described
+    found = tool("offsets", "--topic", "once", "--time", "max-timestamp")
+    assert found.split()[-1] == "once:0:0"
 
 
 def test_topics_are_made_described_and_removed(tool):

@@ -4,7 +4,9 @@ import subprocess
 
 import pytest
 
+from lib.kafka_batch import Connection, batch
 from lib.server import assert_balanced, run
+from lib.wait import until
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
@@ -107,6 +109,31 @@ def test_a_consumer_at_the_end_gets_what_comes(make_garner):
     assert out.splitlines() == [b"0", b"1", b"2"]
     metrics = garner.metrics()
     assert 'garner_kafka_requests_total{api="fetch"}' in metrics
+
+
+def test_batches_without_records_end_no_consumer(make_garner):
+    """A topic with nothing else; more of them, each alone in an answer; a record; and its end."""
+    garner = check_schema(make_garner)
+    connection = Connection(garner.kafka_port)
+    broken = batch([b'{"n":"x"}'] * 3)
+    for n in range(300):
+        assert connection.produce("events", 0, broken) == (0, 3 * n)
+    assert consume(garner, "events", "%o %s\n", "-X", "fetch.message.max.bytes=1000") == []
+    words = ["kcat", "-b", f"127.0.0.1:{garner.kafka_port}", "-C", "-t", "events", "-o",
+             "beginning", "-c", "1", "-f", "%o %s\n"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as consumer:
+        for n in range(300, 330):
+            until(lambda: "garner_kafka_waiting_fetches 1" in garner.metrics(), "kcat to wait")
+            assert connection.produce("events", 0, broken) == (0, 3 * n)
+        assert connection.produce("events", 0, batch([b'{"n":1}'])) == (0, 990)
+        out, said = consumer.communicate(timeout=60)
+    assert out == b'990 {"n":1}\n' and b"ERROR" not in said and consumer.returncode == 0, said
+    assert connection.produce("events", 0, broken) == (0, 991)
+    for start in (0, 450, 989, 990):
+        assert kcat(garner, "-C", "-t", "events", "-o", start, "-e", "-q", "-f", "%o\n") == b"990\n"
+    for start in (991, 993, 994):
+        assert kcat(garner, "-C", "-t", "events", "-o", start, "-e", "-q") == b""
+    connection.close()
 
 
 def test_offsets_are_found_by_time(make_garner):

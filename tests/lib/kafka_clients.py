@@ -112,9 +112,18 @@ class Client:
         assert not [r for r in results if "error" in r], (self.name, results[:3])
         return [(r["partition"], r["offset"]) for r in results]
 
-    def consume(self, topic, count, offsets=((0, 0),)):
+    def consume(self, topic, count, offsets=((0, 0),), **options):
         """`count` records from partitions' offsets on."""
-        answer = self.ask("consume", topic=topic, count=count, offsets=list(offsets))
+        return self.unpacked(self.ask("consume", topic=topic, count=count, offsets=list(offsets),
+                                      **options))
+
+    def consume_to_end(self, topic, offset, **options):
+        """All records of partition 0 from there on, and where the client is then."""
+        answer = self.ask("consume", topic=topic, offsets=[(0, offset)], **options)
+        return self.unpacked(answer), dict(answer["positions"])[0]
+
+    @staticmethod
+    def unpacked(answer):
         return [{**r, "key": unpack(r["key"]), "value": unpack(r["value"]),
                  "headers": [(name, unpack(data)) for name, data in r["headers"]]}
                 for r in answer["records"]]

@@ -122,23 +122,37 @@ public final class Driver {
     }
 
     private static JsonNode consume(JsonNode command) {
-        int count = command.get("count").asInt();
-        ArrayNode found = JSON.createArrayNode();
+        ObjectNode answer = JSON.createObjectNode();
+        ArrayNode found = answer.putArray("records");
+        ArrayNode positions = answer.putArray("positions");
+        boolean toEnd = !command.has("count");
+        int count = command.path("count").asInt(Integer.MAX_VALUE);
         Map<TopicPartition, Long> from = new HashMap<>();
         for (JsonNode pair : command.get("offsets"))
             from.put(new TopicPartition(command.get("topic").asText(), pair.get(0).asInt()),
                 pair.get(1).asLong());
         try (KafkaConsumer<byte[], byte[]> consumer =
-                 consumer(command, "max.poll.records", Math.max(count, 1))) {
+                 consumer(command, "max.poll.records", Math.max(count, 1),
+                     "max.partition.fetch.bytes", command.path("bytes_max").asInt(1 << 20))) {
             consumer.assign(from.keySet());
             from.forEach(consumer::seek);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(from.keySet());
             long deadline = System.nanoTime() + 30_000_000_000L;
-            while (found.size() < count && System.nanoTime() < deadline)
+            while (found.size() < count && System.nanoTime() < deadline &&
+                   !(toEnd && isAt(consumer, ends)))
                 for (ConsumerRecord<byte[], byte[]> r : consumer.poll(Duration.ofMillis(200)))
                     if (found.size() < count)
                         found.add(record(r));
+            for (TopicPartition part : from.keySet())
+                positions.addArray().add(part.partition()).add(consumer.position(part));
         }
-        return JSON.createObjectNode().set("records", found);
+        return answer;
+    }
+
+    private static boolean isAt(KafkaConsumer<byte[], byte[]> consumer,
+                                Map<TopicPartition, Long> ends) {
+        return ends.entrySet().stream()
+            .allMatch(end -> consumer.position(end.getKey()) == end.getValue());
     }
 
     private static JsonNode offsets(JsonNode command) {

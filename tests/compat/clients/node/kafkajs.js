@@ -14,6 +14,7 @@ const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP,
 const ACKS = { all: -1, 1: 1, 0: 0 };
 const DEADLINE_MS = 30000;
 const SEND_MAX = 2000;
+const BYTES_MAX = 1 << 20;
 const SESSION_MS = 6000;
 const TOPIC_EXISTS = 36;
 
@@ -118,10 +119,10 @@ function record(partition, { offset, timestamp, key, value, headers }) {
            headers: Object.entries(headers || {}).map(([name, data]) => [name, pack(data)]) };
 }
 
-async function consume({ servers, topic, offsets: from, count }) {
+async function consume({ servers, topic, offsets: from, count, bytes_max: bytesMax = BYTES_MAX }) {
   const first = new Map(from);
   const consumer = at(servers).consumer({ groupId: `kafkajs-${Date.now()}-${process.pid}`,
-                                          maxWaitTimeInMs: 100 });
+                                          maxWaitTimeInMs: 100, maxBytesPerPartition: bytesMax });
   const found = [];
   return closing(consumer, async () => {
     await consumer.subscribe({ topics: [topic], fromBeginning: true });

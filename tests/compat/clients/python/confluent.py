@@ -1,13 +1,14 @@
 """confluent-kafka: librdkafka as it is published today."""
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin import NewPartitions, NewTopic
 
 from driver import record, say, serve, told, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+BYTES_MAX = 1 << 20
 SESSION_MS = 6000
 ASSIGNORS = {"cooperative": "cooperative-sticky"}
 
@@ -50,17 +51,22 @@ def consumer_of(servers, group, **config):
                      "auto.offset.reset": "earliest", "check.crcs": True, **config})
 
 
-def consume(servers, topic, offsets, count):
-    consumer = consumer_of(servers, "none")
+def consume(servers, topic, offsets, count=None, bytes_max=BYTES_MAX):
+    consumer = consumer_of(servers, "none", **{"max.partition.fetch.bytes": bytes_max,
+                                               "enable.partition.eof": count is None})
     consumer.assign([TopicPartition(topic, p, offset) for p, offset in offsets])
-    found, deadline = [], time.monotonic() + 30
-    while len(found) < count and time.monotonic() < deadline:
-        for message in consumer.consume(count - len(found), 0.2):
-            if message.error():
+    found, ends, deadline = [], {}, time.monotonic() + 30
+    wants = lambda: len(ends) < len(offsets) if count is None else len(found) < count
+    while wants() and time.monotonic() < deadline:
+        for message in consumer.consume(1000 if count is None else count - len(found), 0.2):
+            if not message.error():
+                found.append(as_record(message))
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                ends[message.partition()] = message.offset()
+            else:
                 raise KafkaException(message.error())
-            found.append(as_record(message))
     consumer.close()
-    return {"records": found}
+    return {"records": found, "positions": sorted(ends.items())}
 
 
 def offsets(servers, topic, partition, times):

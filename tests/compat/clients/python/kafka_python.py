@@ -12,6 +12,7 @@ from kafka.structs import OffsetAndMetadata
 from driver import record, say, serve, told, unpack, unpack_headers
 
 SIZE_MAX = 64 << 20
+BYTES_MAX = 1 << 20
 SESSION_MS = 6000
 ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor,
              "sticky": StickyPartitionAssignor, "cooperative": CooperativeStickyAssignor}
@@ -49,17 +50,22 @@ def as_record(r):
     return record(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
 
 
-def consume(servers, topic, offsets, count):
-    consumer = consumer_of(servers)
+def consume(servers, topic, offsets, count=None, bytes_max=BYTES_MAX):
+    consumer = consumer_of(servers, max_partition_fetch_bytes=bytes_max)
     consumer.assign([TopicPartition(topic, p) for p, _ in offsets])
     for p, offset in offsets:
         consumer.seek(TopicPartition(topic, p), offset)
+    ends = consumer.end_offsets([TopicPartition(topic, p) for p, _ in offsets])
+    at = lambda: {part: consumer.position(part) for part in ends}
     found, deadline = [], time.monotonic() + 30
-    while len(found) < count and time.monotonic() < deadline:
-        some = consumer.poll(timeout_ms=200, max_records=count - len(found))
+    wants = lambda: at() != ends if count is None else len(found) < count
+    while wants() and time.monotonic() < deadline:
+        some = consumer.poll(timeout_ms=200,
+                             max_records=1000 if count is None else count - len(found))
         found += [as_record(r) for records in some.values() for r in records]
+    positions = sorted((part.partition, offset) for part, offset in at().items())
     consumer.close()
-    return {"records": found}
+    return {"records": found, "positions": positions}
 
 
 def offsets(servers, topic, partition, times):

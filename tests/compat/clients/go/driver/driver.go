@@ -60,6 +60,7 @@ type Command struct {
 	Idempotence bool
 	Offsets     [][2]int64
 	Count       int
+	BytesMax    int32 `json:"bytes_max"`
 	Partition   int32
 	Times       []int64
 	Group       string
@@ -128,7 +129,7 @@ func Assigned(topics map[string][]int32) {
 func read(to chan<- *Command) {
 	decoder := json.NewDecoder(bufio.NewReaderSize(os.Stdin, 1<<20))
 	for decoder.More() {
-		command := Command{Acks: "all", Codec: "none", Assignor: "range"}
+		command := Command{Acks: "all", Codec: "none", Assignor: "range", BytesMax: 1 << 20}
 		if err := decoder.Decode(&command); err != nil {
 			log.Fatal(err)
 		}

@@ -124,7 +124,8 @@ func consume(c *driver.Command) (driver.Answer, error) {
 	for _, pair := range c.Offsets {
 		from[int32(pair[0])] = kgo.NewOffset().At(pair[1])
 	}
-	client := connect(c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: from}))
+	client := connect(c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: from}),
+		kgo.FetchMaxPartitionBytes(c.BytesMax))
 	defer client.Close()
 	ctx, cancel := soon()
 	defer cancel()

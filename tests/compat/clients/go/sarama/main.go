@@ -142,7 +142,9 @@ func forward[T any](from <-chan T, to chan<- T, done <-chan struct{}) {
 }
 
 func consume(c *driver.Command) (driver.Answer, error) {
-	consumer, err := sarama.NewConsumer([]string{c.Servers}, config())
+	config := config()
+	config.Consumer.Fetch.Default = c.BytesMax
+	consumer, err := sarama.NewConsumer([]string{c.Servers}, config)
 	if err != nil {
 		return nil, err
 	}

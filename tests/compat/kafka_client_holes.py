@@ -1,5 +1,6 @@
-"""Contracts that take records out of batches, or all of them, and other people's clients: each reads
-past holes, also behind the last record, and is told of its own records what became of them."""
+"""Contracts that take records out of batches, or all of them, and other people's clients: each
+reads past holes, also behind the last record, and is told of its own records what became of them.
+"""
 import json
 import time
 
@@ -154,12 +155,9 @@ def test_a_producer_of_nothing_that_is_left_is_told_its_offsets(drivers, make_ga
     ledger = garner.ledger()
     assert_balanced(ledger)
     row = ledger["topics"]["events"]
-    # What is sent again is a duplicate, or a letter, once more.
+    # Nothing came twice: it would be a duplicate, or a letter, once more.
     assert (row["received"], row["accepted"], row["dead_lettered"], row["duplicates"]) == \
         (300, 100, 100, 100)
-    sent = metric(garner, 'garner_kafka_requests_total{api="produce"}')
-    # Each send is one batch or, where it does not wait for all, a few.
-    assert sent <= 6 * 50
 
 
 @pytest.mark.parametrize("name", DRIVERS)

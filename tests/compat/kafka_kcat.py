@@ -129,9 +129,9 @@ def test_batches_without_records_end_no_consumer(make_garner):
         out, said = consumer.communicate(timeout=60)
     assert out == b'990 {"n":1}\n' and b"ERROR" not in said and consumer.returncode == 0, said
     assert connection.produce("events", 0, broken) == (0, 991)
-    for start in (0, 450, 989, 990):
+    for start in (450, 990):
         assert kcat(garner, "-C", "-t", "events", "-o", start, "-e", "-q", "-f", "%o\n") == b"990\n"
-    for start in (991, 993, 994):
+    for start in (992, 994):
         assert kcat(garner, "-C", "-t", "events", "-o", start, "-e", "-q") == b""
     connection.close()
 

@@ -91,6 +91,10 @@ def member(servers, group, topics, assignor="range", instance=None):
     had = None
     while not told():
         found = consumer.consume(1000, 0.1)
+        # Those of its own, which are negative, are of a server that is away for a moment.
+        for message in found:
+            if message.error() and message.error().code() > 0:
+                raise KafkaException(message.error())
         has = sorted([part.topic, part.partition] for part in consumer.assignment())
         if has != had:
             had = has

@@ -84,6 +84,7 @@ struct fetching {
     uint64_t reserved_bytes;
     struct list line_link; /* the door's, while it waits for room */
     size_t data_size;      /* of all parts */
+    size_t found_size;     /* the same, markers as what they stand for */
     struct flow_read read;
     bool ahead;  /* the last read was one ahead */
     bool failed; /* a partition has an error: the client is to know at once */
@@ -373,7 +374,7 @@ static bool begin_wait(struct fetching *f)
     }
     f->woken = false;
     /* Held for as long as a client likes to wait, it would be nobody else's: it is read again. */
-    f->seen = f->data_size;
+    f->seen = f->found_size;
     drop_data(f);
     f->watching = f->part_count;
     list_add_tail(&door->polls, &f->call->poll_link);
@@ -385,7 +386,7 @@ static bool begin_wait(struct fetching *f)
 static void end_round(struct fetching *f)
 {
     bool enough = f->failed || f->full || f->over || request_of(f)->max_wait_ms <= 0 ||
-                  f->data_size >= min_bytes(f);
+                  f->found_size >= min_bytes(f);
     if (f->call->door->stopping || net_kafka_request_gone(f->call->request) || enough ||
         !begin_wait(f))
         answer(f);
@@ -467,6 +468,8 @@ static bool keep_batches(struct fetching *f, struct part *part)
     size_t size = 0;
     uint32_t count = choose(f, part);
     int64_t more_offset = more_behind(f, count);
+    for (uint32_t i = 0; i < count; i++)
+        f->found_size += f->read.batches[i].size;
     if (count == 0) {
         flow_log_release(door->kafka->log, &f->read);
     } else if ((size = hold(f, count, &part->held)) == 0) {
@@ -481,7 +484,7 @@ static bool keep_batches(struct fetching *f, struct part *part)
     /* Behind those that it can read it is told by the next fetch. */
     if (count < offered && !f->full && part->data_size == 0)
         fail(f, part, SERVE_KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
-    if (f->ahead && f->data_size >= min_bytes(f))
+    if (f->ahead && f->found_size >= min_bytes(f))
         return false;
     return count > 0 && count == offered && f->read.next_offset < f->read.end_offset;
 }
@@ -557,6 +560,7 @@ static void begin_round(struct fetching *f)
 {
     ASSERT(f->data_size == 0 && f->reserved_bytes == 0);
     f->at = 0;
+    f->found_size = 0;
     f->full = false;
     for (uint32_t i = 0; i < f->part_count; i++) {
         f->parts[i].next_offset = f->parts[i].offset;

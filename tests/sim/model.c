@@ -172,7 +172,7 @@ void model_repeated(struct model *model, uint32_t number, const struct flow_comm
         return;
     commit->state = early ? MODEL_HIDDEN : MODEL_OK;
     first->unsure += early;
-    commit->duplicates = duplicates;
+    commit->duplicates = duplicates > 0 ? duplicates : commit->duplicates;
     if (duplicates != 0 && duplicates != commit->received)
         model_fail(model, "commit %u repeats %u: %u of its %" PRIu64 " records are duplicates",
                    number, commit->repeats - 1, duplicates, commit->received);
@@ -220,6 +220,9 @@ static struct model_seen identify(const struct model *model, uint32_t topic, uin
     MODEL_EXPECT(model,
                  slice_equal(record->value, value_of(model, (uint32_t)commit, append, index)));
     MODEL_EXPECT(model, record->timestamp_ms == timestamp_of((uint32_t)commit, index));
+    if (a->holes >> index & 1)
+        model_fail(model, "record %u of commit %" PRIu64 " is there, and was left out", index,
+                   commit);
     if (model->commits[commit].state == MODEL_NOT)
         model_fail(model, "commit %" PRIu64 " is there, and was said not to be", commit);
     return (struct model_seen){(uint32_t)commit + 1, append, index};
@@ -240,11 +243,33 @@ static void see(struct model *model, uint32_t topic, uint32_t partition, int64_t
     bool same =
         seen->commit == what.commit && seen->append == what.append && seen->index == what.index;
     if (seen->commit && !same)
-        model_fail(model, "topic %u partition %u offset %" PRId64 " was seen as another record",
-                   topic, partition, offset);
+        model_fail(model,
+                   "topic %u partition %u offset %" PRId64 " was seen as %s, and is %s of commit "
+                   "%" PRId64,
+                   topic, partition, offset, seen->commit == MODEL_HOLE ? "a hole" : "another",
+                   what.commit == MODEL_HOLE ? "a hole" : "one", (int64_t)what.commit - 1);
     *seen = what;
     if (offset >= p->seen_end)
         p->seen_end = offset + 1;
+}
+
+static void see_holes(struct model *model, uint32_t topic, uint32_t partition, int64_t first,
+                      int64_t end)
+{
+    for (int64_t offset = first; offset < end; offset++)
+        see(model, topic, partition, offset, (struct model_seen){.commit = MODEL_HOLE});
+}
+
+/* The append is found for the first time in this pass, with its first offset there. */
+static void pass_append(struct model *model, struct model_partition *p, uint32_t number,
+                        struct model_append *append, int64_t base_offset)
+{
+    const struct model_commit *commit = &model->commits[number];
+    uint32_t *last = &p->last_commit[commit->producer];
+    append->found_at = base_offset;
+    if (number + 1 < *last && !commit->resent)
+        model_fail(model, "commits %u and %u of one producer changed places", *last - 1, number);
+    *last = number + 1 > *last || !commit->resent ? number + 1 : *last;
 }
 
 static void pass_record(struct model *model, uint32_t topic, uint32_t partition,
@@ -256,26 +281,45 @@ static void pass_record(struct model *model, uint32_t topic, uint32_t partition,
     /* A batch may begin before what was asked for. */
     if (record->offset < p->pass_next)
         return;
-    if (append->found_at < 0) {
-        append->found_at = record->offset - what.index;
-        uint32_t *last = &p->last_commit[commit->producer];
-        if (what.commit < *last && !commit->resent)
-            model_fail(model, "commits %u and %u of one producer changed places", *last - 1,
-                       what.commit - 1);
-        *last = what.commit > *last || !commit->resent ? what.commit : *last;
-    }
-    /* Offsets follow each other without gaps: so each record is there once, in its order. */
+    if (append->found_at < 0)
+        pass_append(model, p, what.commit - 1, append, record->offset - what.index);
+    /* Offsets stay apart as they were: so each record is there once, in its order. */
     if (record->offset != append->found_at + what.index)
         model_fail(model, "record %u of commit %u is there twice or out of order", what.index,
                    what.commit - 1);
     append->found++;
 }
 
-typedef void record_fn(struct model *model, uint32_t topic, uint32_t partition,
-                       const struct flow_record *record, struct model_seen what);
+/* A batch of which nothing is left says by its numbers whose it is. */
+static void check_empty(struct model *model, uint32_t topic, uint32_t partition,
+                        const struct flow_batch *batch, bool pass)
+{
+    struct model_partition *p = &model->partitions[topic][partition];
+    int64_t end = batch->base_offset + batch->last_offset_delta + 1;
+    MODEL_EXPECT(model, batch->max_timestamp_ms == -1);
+    for (uint32_t i = model->count; batch->producer_id >= 0 && i > 0; i--) {
+        struct model_commit *commit = &model->commits[i - 1];
+        struct model_append *append = &commit->appends[0];
+        if (commit->named != MODEL_NAMED_BY_SEQUENCE || commit->repeats ||
+            commit->producer_id != batch->producer_id ||
+            commit->sequence != (uint64_t)batch->base_sequence)
+            continue;
+        bool same = append->topic == topic && append->partition == partition &&
+                    append->count == (uint32_t)(end - batch->base_offset);
+        if (!same || model_left(append) > 0 || commit->state == MODEL_NOT)
+            model_fail(model, "commit %u is not the empty batch that is there of it", i - 1);
+        if (pass && end > p->pass_next && append->found_at < 0)
+            pass_append(model, p, i - 1, append, batch->base_offset);
+        if (pass && end > p->pass_next && append->found_at != batch->base_offset)
+            model_fail(model, "commit %u is there twice", i - 1);
+        return;
+    }
+    if (batch->producer_id >= 0)
+        model_fail(model, "an empty batch of a commit that never was");
+}
 
 static int64_t each_record(struct model *model, uint32_t topic, uint32_t partition,
-                           struct slice bytes, record_fn *more)
+                           struct slice bytes, bool pass)
 {
     struct flow_batch batch;
     struct flow_record record;
@@ -294,21 +338,26 @@ static int64_t each_record(struct model *model, uint32_t topic, uint32_t partiti
     }
     MODEL_EXPECT(model, err_is_ok(err));
     struct flow_batch_iterator it = flow_batch_records(&batch);
+    int64_t next = batch.base_offset;
+    int64_t end = next + batch.last_offset_delta + 1;
     while (err_is_ok(err = flow_batch_next(&it, &record))) {
         struct model_seen what = identify(model, topic, partition, &record);
+        see_holes(model, topic, partition, next, record.offset);
         see(model, topic, partition, record.offset, what);
-        if (more)
-            more(model, topic, partition, &record, what);
+        next = record.offset + 1;
+        if (pass)
+            pass_record(model, topic, partition, &record, what);
     }
-    MODEL_EXPECT(model, err_is(err, ERR_END));
+    MODEL_EXPECT(model, err_is(err, ERR_END) && next <= end);
+    see_holes(model, topic, partition, next, end);
+    if (batch.record_count == 0)
+        check_empty(model, topic, partition, &batch, pass);
     buf_done(&unpacked);
-    return batch.base_offset + batch.last_offset_delta + 1;
+    return end;
 }
 
-/* Batches without gaps, the first of which holds the wanted offset: no partition of the simulation
- * has holes. */
-static void check_read(struct model *model, uint32_t topic, const struct flow_read *read,
-                       record_fn *more)
+/* Batches without gaps, the first of which holds the wanted offset: holes lie within batches. */
+static void check_read(struct model *model, uint32_t topic, const struct flow_read *read, bool pass)
 {
     int64_t next = read->offset;
     for (uint32_t i = 0; i < read->batch_count; i++) {
@@ -321,7 +370,7 @@ static void check_read(struct model *model, uint32_t topic, const struct flow_re
                        "topic %u partition %u: a batch at offset %" PRId64 " where offset %" PRId64
                        " was wanted",
                        topic, read->partition, batch.base_offset, next);
-        next = each_record(model, topic, read->partition, read->batches[i], more);
+        next = each_record(model, topic, read->partition, read->batches[i], pass);
     }
     MODEL_EXPECT(model, next == read->next_offset);
 }
@@ -335,7 +384,7 @@ void model_end(struct model *model, uint32_t topic, uint32_t partition, int64_t 
 
 void model_read(struct model *model, uint32_t topic, const struct flow_read *read)
 {
-    check_read(model, topic, read, NULL);
+    check_read(model, topic, read, false);
     model_end(model, topic, read->partition, read->end_offset);
 }
 
@@ -349,7 +398,7 @@ int64_t model_some_time(const struct model *model, uint64_t draw)
 static bool is_seen_with(const struct model *model, const struct model_partition *p, int64_t offset,
                          int64_t *timestamp_ms)
 {
-    if (offset >= p->seen_end || !p->seen[offset].commit)
+    if (offset >= p->seen_end || !p->seen[offset].commit || p->seen[offset].commit == MODEL_HOLE)
         return false;
     (void)model;
     *timestamp_ms = timestamp_of(p->seen[offset].commit - 1, p->seen[offset].index);
@@ -407,6 +456,16 @@ bool model_all_older(const struct model *model, uint32_t topic, uint32_t partiti
     return true;
 }
 
+uint64_t model_records(const struct model *model, uint32_t topic, uint32_t partition, int64_t first,
+                       int64_t end)
+{
+    const struct model_partition *p = &model->partitions[topic][partition];
+    uint64_t records = p->holed ? 0 : (uint64_t)(end - first);
+    for (int64_t offset = first; p->holed && offset < end && offset < p->seen_end; offset++)
+        records += p->seen[offset].commit != 0 && p->seen[offset].commit != MODEL_HOLE;
+    return records;
+}
+
 int64_t model_records_max(const struct model *model, uint32_t topic, uint32_t partition)
 {
     int64_t records = 0;
@@ -415,7 +474,7 @@ int64_t model_records_max(const struct model *model, uint32_t topic, uint32_t pa
         for (uint32_t a = 0; a < commit->append_count && commit->state != MODEL_NOT; a++) {
             const struct model_append *append = &commit->appends[a];
             if (append->topic == topic && append->partition == partition)
-                records += append->count;
+                records += model_left(append);
         }
     }
     return records;
@@ -438,7 +497,7 @@ void model_pass_begin(struct model *model)
 
 void model_pass_read(struct model *model, uint32_t topic, const struct flow_read *read)
 {
-    check_read(model, topic, read, pass_record);
+    check_read(model, topic, read, true);
     model->partitions[topic][read->partition].pass_next = read->next_offset;
 }
 
@@ -450,13 +509,46 @@ enum trace {
     TRACE_MISSING,
 };
 
-/* How many of `count` records from `base` on have not expired. */
-static uint32_t not_expired(const struct model_partition *p, int64_t base, uint32_t count)
+static bool is_seen_as_hole(const struct model_partition *p, int64_t offset)
 {
-    int64_t gone = p->start - base;
-    if (gone <= 0)
-        return count;
-    return gone >= count ? 0 : count - (uint32_t)gone;
+    return offset < p->seen_end && p->seen[offset].commit == MODEL_HOLE;
+}
+
+/* How many records of the append, or holes of it, have not expired with its first offset there. */
+static uint32_t not_expired(const struct model_partition *p, const struct model_append *append,
+                            int64_t base, bool holes)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < append->count; i++)
+        count += base + i >= p->start && (append->holes >> i & 1) == holes;
+    return count;
+}
+
+/* What was a hole is nobody's, ever. */
+static bool keeps_holes(const struct model_partition *p, const struct model_append *append,
+                        int64_t base)
+{
+    for (uint32_t i = 0; i < append->count; i++)
+        if ((append->holes >> i & 1) && base + i >= p->start && !is_seen_as_hole(p, base + i))
+            return false;
+    return true;
+}
+
+/* Nothing in the log says whose such a batch is. */
+static bool is_nameless(const struct model_commit *commit, const struct model_append *append)
+{
+    return model_left(append) == 0 && commit->named != MODEL_NAMED_BY_SEQUENCE;
+}
+
+static enum trace trace_of_nameless(const struct model_commit *commit,
+                                    const struct model_append *append,
+                                    const struct model_partition *p)
+{
+    if (append->base_offset < 0 || commit->state != MODEL_OK)
+        return TRACE_HIDDEN;
+    if (not_expired(p, append, append->base_offset, true) == 0)
+        return TRACE_EXPIRED;
+    return keeps_holes(p, append, append->base_offset) ? TRACE_FOUND : TRACE_MISSING;
 }
 
 static enum trace trace_of(const struct model *model, uint32_t number, uint32_t index)
@@ -469,17 +561,21 @@ static enum trace trace_of(const struct model *model, uint32_t number, uint32_t 
         p->unreadable_from >= 0 && (append->base_offset < 0 || end > p->unreadable_from);
     if (unreadable || model->topics[append->topic] == MODEL_TOPIC_GONE)
         return commit->state == MODEL_OK ? TRACE_EXPIRED : TRACE_HIDDEN;
-    if (append->found > 0) {
-        if (append->found != not_expired(p, append->found_at, append->count))
+    if (is_nameless(commit, append))
+        return trace_of_nameless(commit, append, p);
+    if (append->found_at >= 0) {
+        if (append->found != not_expired(p, append, append->found_at, false))
             model_fail(model, "commit %u: %u of %u records are there", number, append->found,
-                       append->count);
+                       model_left(append));
+        if (!keeps_holes(p, append, append->found_at))
+            model_fail(model, "commit %u: one of its holes is gone", number);
         if (append->base_offset >= 0 && commit->state == MODEL_OK)
             MODEL_EXPECT(model, append->found_at == append->base_offset);
         return TRACE_FOUND;
     }
     if (append->base_offset < 0)
         return commit->state == MODEL_OK || p->start > p->pass_end ? TRACE_HIDDEN : TRACE_MISSING;
-    if (not_expired(p, append->base_offset, append->count) > 0)
+    if (not_expired(p, append, append->base_offset, model_left(append) == 0) > 0)
         return TRACE_MISSING;
     bool seen =
         append->base_offset < p->seen_end && p->seen[append->base_offset].commit == number + 1;
@@ -496,6 +592,7 @@ static void settle(struct model *model, uint32_t number)
 {
     struct model_commit *commit = &model->commits[number];
     uint32_t traces[TRACE_MISSING + 1] = {0};
+    bool early = commit->state == MODEL_EARLY;
     if (commit->state == MODEL_NOT || commit->state == MODEL_HIDDEN)
         return;
     /* Counts alone leave no trace by which to tell whether they were in the frame that is gone. */
@@ -521,9 +618,13 @@ static void settle(struct model *model, uint32_t number)
     if (missing > 0 && commit->state == MODEL_EARLY)
         model->lost_early_bytes += commit->size;
     commit->state = there > 0 ? MODEL_OK : missing > 0 ? MODEL_NOT : MODEL_HIDDEN;
-    for (uint32_t i = 0; i < commit->append_count; i++)
-        if (commit->appends[i].found_at >= 0)
-            commit->appends[i].base_offset = commit->appends[i].found_at;
+    for (uint32_t i = 0; i < commit->append_count; i++) {
+        struct model_append *append = &commit->appends[i];
+        if (append->found_at >= 0)
+            append->base_offset = append->found_at;
+        else if (early && is_nameless(commit, append))
+            append->base_offset = -1;
+    }
 }
 
 void model_pass_end(struct model *model)
@@ -583,7 +684,7 @@ static struct sums sum_up(const struct model *model, uint32_t t)
         for (uint32_t a = 0; a < commit->append_count; a++) {
             const struct model_append *append = &commit->appends[a];
             if (append->topic == t)
-                add(sums.records, append->count, sure);
+                add(sums.records, model_left(append), sure);
             if (t < MODEL_PARENTS && append->topic == t + MODEL_PARENTS &&
                 append->kind == FLOW_APPEND_DEAD_LETTERS)
                 add(sums.letters, append->count, sure);
@@ -619,14 +720,17 @@ void model_check_ledger(const struct model *model, const struct flow_snapshot *s
                        ", %" PRIu64 ", %" PRIu64 ")",
                        t, topic->received, topic->duplicates, topic->refused, topic->dead_lettered,
                        sums.received[0], sums.duplicates[0], sums.refused[0], sums.letters[0]);
-        MODEL_EXPECT(model, within(is_dlq(t) ? topic->dlq_total : topic->accepted, sums.records));
+        uint64_t records = is_dlq(t) ? topic->dlq_total : topic->accepted;
+        MODEL_EXPECT(model, within(records, sums.records));
         uint64_t starts = 0;
         uint64_t ends = 0;
+        bool holed = false;
         for (uint32_t p = 0; p < topic->partition_count; p++) {
             starts += (uint64_t)topic->start_offset[p];
             ends += (uint64_t)topic->end_offset[p];
+            holed |= model->partitions[t][p].holed;
         }
-        MODEL_EXPECT(model, (is_dlq(t) ? topic->dlq_total : topic->accepted) == ends);
+        MODEL_EXPECT(model, holed ? records <= ends : records == ends);
         /* What is settled may lie on either side of the start. */
         uint64_t settled = topic->dlq_redriven + topic->dlq_purged;
         MODEL_EXPECT(model, !is_dlq(t) || (topic->dlq_expired <= starts &&

@@ -57,11 +57,13 @@ struct model_append {
     uint32_t topic; /* index: DLQs are MODEL_TOPICS / 2 behind their topics */
     uint32_t partition;
     enum flow_append_kind kind;
-    uint32_t count;
+    uint32_t count; /* of its offsets */
+    uint64_t holes; /* a bit each, from the first on: no record is there */
+    bool holed;     /* what is left out of it, by the log also, leaves holes */
     uint32_t value_size_max;
     int64_t base_offset; /* where it has to be, -1 while nobody knows */
     uint32_t found;      /* records found in this pass at or past the partition's start */
-    int64_t found_at;    /* where its first record is, or was; -1 when none was found */
+    int64_t found_at;    /* where its first offset is, or was; -1 when nothing was found */
 };
 
 struct model_commit {
@@ -91,8 +93,10 @@ struct model_commit {
     struct model_append appends[MODEL_APPENDS];
 };
 
+#define MODEL_HOLE UINT32_MAX
+
 struct model_seen {
-    uint32_t commit; /* number + 1; 0: not seen */
+    uint32_t commit; /* number + 1; 0: not seen; MODEL_HOLE: no record is there, nor ever will be */
     uint32_t append;
     uint32_t index;
 };
@@ -101,6 +105,7 @@ struct model_partition {
     struct model_seen *seen; /* by offset */
     int64_t seen_end;
     int64_t seen_capacity;
+    bool holed;                            /* something was sent to it that may leave holes */
     int64_t durable_end;                   /* some reader was told so */
     int64_t start;                         /* what is below is gone */
     int64_t start_claimed;                 /* it has to be at least this: a reader was told so */
@@ -134,9 +139,16 @@ _Noreturn void model_fail(const struct model *model, const char *format, ...)
             model_fail(model, "%s:%d: not so: %s", __FILE__, __LINE__, #expression);               \
     } while (0)
 
+/* Records of an append that are left beside its holes. */
+static inline uint32_t model_left(const struct model_append *append)
+{
+    return append->count - (uint32_t)__builtin_popcountll(append->holes);
+}
+
 /* A new commit; returns its number. */
 uint32_t model_add(struct model *model, uint32_t producer);
-/* Puts the records of an append into `builder`. False without memory. */
+/* Puts the records of an append into `builder`, those that are to be left out too. False without
+ * memory. */
 bool model_build(const struct model *model, uint32_t commit, uint32_t append,
                  struct flow_batch_builder *builder);
 /* A producer id was given: nobody else has it. */
@@ -170,6 +182,9 @@ void model_start(struct model *model, uint32_t topic, uint32_t partition, int64_
  * been there. */
 bool model_all_older(const struct model *model, uint32_t topic, uint32_t partition, int64_t start,
                      int64_t since_ms);
+/* Records of the partition from `first` up to `end`, as far as they have been seen. */
+uint64_t model_records(const struct model *model, uint32_t topic, uint32_t partition, int64_t first,
+                       int64_t end);
 /* The most records that the partition can ever have had. */
 int64_t model_records_max(const struct model *model, uint32_t topic, uint32_t partition);
 /* A reader was told that a partition ends there. */

@@ -35,12 +35,15 @@ struct world;
 
 /* The topic that has idempotency keys. */
 #define WORLD_KEYED 0u
+/* The DLQ of a topic that has one: indexes. */
+#define WORLD_DLQ(topic) ((topic) + MODEL_PARENTS)
 
 struct world_slot {
     struct flow_commit commit;
     struct flow_append appends[MODEL_APPENDS];
     struct flow_count counts;
     struct flow_batch_builder builders[MODEL_APPENDS];
+    struct buf rests[MODEL_APPENDS]; /* what is left of those with holes */
     struct flow_fingerprint keys[MODEL_APPENDS][WORLD_KEYS_MAX];
     uint8_t duplicates[MODEL_APPENDS][WORLD_KEYS_MAX / 8];
     struct flow_request request;
@@ -321,6 +324,12 @@ void world_actor_rests(struct world *w, struct io_loop *loop, struct io_timer *t
 const char *world_sink_name(const struct world_sink *sink);
 /* The name of a topic that is never deleted. */
 const char *world_topic_name(uint32_t topic);
+/* producer.c */
+void world_producers_init(struct world *w);
+void world_producers_forget(struct world *w);
+/* Another append of a commit, to one of the topic's partitions. */
+struct model_append *world_add_append(struct world *w, struct model_commit *commit, uint32_t topic,
+                                      enum flow_append_kind kind, uint32_t count);
 /* redriver.c */
 void world_redriver_init(struct world *w);
 void world_redriver_forget(struct world *w);

@@ -157,6 +157,38 @@ void model_fresh(const struct model *model, uint32_t commit, uint32_t duplicates
                    duplicates);
 }
 
+static void see(struct model *model, uint32_t topic, uint32_t partition, int64_t offset,
+                struct model_seen what)
+{
+    struct model_partition *p = &model->partitions[topic][partition];
+    if (offset >= p->seen_capacity) {
+        int64_t capacity = offset * 2 + 64;
+        p->seen = grow(p->seen, (size_t)capacity, sizeof *p->seen);
+        memset(p->seen + p->seen_capacity, 0,
+               (size_t)(capacity - p->seen_capacity) * sizeof *p->seen);
+        p->seen_capacity = capacity;
+    }
+    struct model_seen *seen = &p->seen[offset];
+    bool same =
+        seen->commit == what.commit && seen->append == what.append && seen->index == what.index;
+    if (seen->commit && !same)
+        model_fail(model,
+                   "topic %u partition %u offset %" PRId64 " was seen as %s, and is %s of commit "
+                   "%" PRId64,
+                   topic, partition, offset, seen->commit == MODEL_HOLE ? "a hole" : "another",
+                   what.commit == MODEL_HOLE ? "a hole" : "one", (int64_t)what.commit - 1);
+    *seen = what;
+    if (offset >= p->seen_end)
+        p->seen_end = offset + 1;
+}
+
+static void see_holes(struct model *model, uint32_t topic, uint32_t partition, int64_t first,
+                      int64_t end)
+{
+    for (int64_t offset = first; offset < end; offset++)
+        see(model, topic, partition, offset, (struct model_seen){.commit = MODEL_HOLE});
+}
+
 /* Of a commit that repeats another nothing is in the log but its counts, which cannot be told from
  * other ones: what is not known of it stays so. */
 void model_repeated(struct model *model, uint32_t number, const struct flow_commit *answer,
@@ -179,7 +211,16 @@ void model_repeated(struct model *model, uint32_t number, const struct flow_comm
     if (duplicates == 0 && first->state == MODEL_OK)
         model_fail(model, "commit %u repeats %u, which is there, and was taken for another", number,
                    commit->repeats - 1);
-    if (early || first->state == MODEL_HIDDEN)
+    if (early)
+        return;
+    /* What is left out of such a batch by its keys keeps its offsets all the same. */
+    for (uint32_t i = 0; i < first->append_count && duplicates > 0; i++) {
+        const struct model_append *append = &first->appends[i];
+        int64_t base = answer->appends[i].base_offset;
+        if (append->holed && first->named == MODEL_NAMED_NOT)
+            see_holes(model, append->topic, append->partition, base, base + append->count);
+    }
+    if (first->state == MODEL_HIDDEN)
         return;
     /* With the repeat the first is there, by either of the two. */
     first->state = MODEL_OK;
@@ -226,38 +267,6 @@ static struct model_seen identify(const struct model *model, uint32_t topic, uin
     if (model->commits[commit].state == MODEL_NOT)
         model_fail(model, "commit %" PRIu64 " is there, and was said not to be", commit);
     return (struct model_seen){(uint32_t)commit + 1, append, index};
-}
-
-static void see(struct model *model, uint32_t topic, uint32_t partition, int64_t offset,
-                struct model_seen what)
-{
-    struct model_partition *p = &model->partitions[topic][partition];
-    if (offset >= p->seen_capacity) {
-        int64_t capacity = offset * 2 + 64;
-        p->seen = grow(p->seen, (size_t)capacity, sizeof *p->seen);
-        memset(p->seen + p->seen_capacity, 0,
-               (size_t)(capacity - p->seen_capacity) * sizeof *p->seen);
-        p->seen_capacity = capacity;
-    }
-    struct model_seen *seen = &p->seen[offset];
-    bool same =
-        seen->commit == what.commit && seen->append == what.append && seen->index == what.index;
-    if (seen->commit && !same)
-        model_fail(model,
-                   "topic %u partition %u offset %" PRId64 " was seen as %s, and is %s of commit "
-                   "%" PRId64,
-                   topic, partition, offset, seen->commit == MODEL_HOLE ? "a hole" : "another",
-                   what.commit == MODEL_HOLE ? "a hole" : "one", (int64_t)what.commit - 1);
-    *seen = what;
-    if (offset >= p->seen_end)
-        p->seen_end = offset + 1;
-}
-
-static void see_holes(struct model *model, uint32_t topic, uint32_t partition, int64_t first,
-                      int64_t end)
-{
-    for (int64_t offset = first; offset < end; offset++)
-        see(model, topic, partition, offset, (struct model_seen){.commit = MODEL_HOLE});
 }
 
 /* The append is found for the first time in this pass, with its first offset there. */

@@ -110,6 +110,10 @@ static void add_topic(struct buf *out, const struct log_topic *topic)
         add_partition(out, &topic->partitions[i]);
 }
 
+/* Bits of what is said of a cursor. */
+#define CURSOR_ACTIVE UINT64_C(1)
+#define CURSOR_AT_LEAST UINT64_C(2)
+
 static void add_cursor(struct buf *out, const struct log_cursor *cursor)
 {
     ASSERT(cursor->offset >= 0);
@@ -118,7 +122,8 @@ static void add_cursor(struct buf *out, const struct log_cursor *cursor)
     buf_add_u64le(out, (uint64_t)cursor->offset);
     buf_add_u64le(out, cursor->records_first);
     buf_add_u64le(out, cursor->records);
-    buf_add_u64le(out, cursor->active);
+    buf_add_u64le(out,
+                  (cursor->active ? CURSOR_ACTIVE : 0) | (cursor->at_least ? CURSOR_AT_LEAST : 0));
 }
 
 static void add_range(struct buf *out, const struct flow_sink_range *range)
@@ -604,7 +609,9 @@ static void take_cursors(struct cursor *c, const struct log_state *state, struct
         cursor->offset = (int64_t)cursor_u64le(c);
         cursor->records_first = cursor_u64le(c);
         cursor->records = cursor_u64le(c);
-        cursor->active = take_flag(c, cursor_u64le(c));
+        uint64_t flags = cursor_u64le(c);
+        cursor->active = flags & CURSOR_ACTIVE;
+        cursor->at_least = flags & CURSOR_AT_LEAST;
         const struct log_partition *partition =
             log_state_partition(state, cursor->topic_id, cursor->partition);
         const struct log_cursor *last = i > 0 ? cursor - 1 : NULL;
@@ -614,7 +621,8 @@ static void take_cursors(struct cursor *c, const struct log_state *state, struct
         bool inside = partition ? cursor->offset <= partition->end_offset &&
                                       cursor->records <= partition->records
                                 : !cursor->active;
-        if (!rises || !inside || cursor->offset < 0 || cursor->records < cursor->records_first)
+        if (flags > (CURSOR_ACTIVE | CURSOR_AT_LEAST) || !rises || !inside || cursor->offset < 0 ||
+            cursor->records < cursor->records_first)
             cursor_fail(c);
         sink->cursor_count++;
     }

@@ -262,6 +262,14 @@ struct log_cursor *log_sink_cursor(const struct log_sink *sink, uint32_t topic_i
     return found ? &sink->cursors[at] : NULL;
 }
 
+/* A start that lies among holes was given the least count that is possible. */
+static bool is_start_open(const struct log_partition *partition)
+{
+    struct log_count before = log_partition_count_before(partition, partition->start_offset);
+    ASSERT(before.least <= before.most);
+    return before.least < before.most;
+}
+
 static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, uint32_t partition)
 {
     ASSERT(partition < topic->partition_count);
@@ -283,6 +291,7 @@ static err_t add_cursor(struct log_sink *sink, const struct log_topic *topic, ui
         .offset = from->start_offset,
         .records_first = from->records_start,
         .records = from->records_start,
+        .at_least = is_start_open(from),
     };
     sink->cursor_count++;
     return err_ok();
@@ -296,10 +305,12 @@ static void pass_expired(struct log_sink *sink, struct log_cursor *cursor,
     if (!cursor->active || cursor->offset >= partition->start_offset)
         return;
     ASSERT(sink->cursors <= cursor);
-    /* A checkpoint of which the CRC fits is believed, but not so far. */
-    if (partition->records_start > cursor->records)
-        sink->expired += partition->records_start - cursor->records;
     cursor->offset = partition->start_offset;
+    cursor->at_least = is_start_open(partition);
+    /* Among holes fewer may be counted before the start than the sink has passed. */
+    if (partition->records_start <= cursor->records)
+        return;
+    sink->expired += partition->records_start - cursor->records;
     cursor->records = partition->records_start;
 }
 
@@ -702,19 +713,16 @@ static err_t prepare_sink(const struct log_state *state, struct log_sink *sink,
 
 /* Moves a cursor to the end of its range. How many records lie before that is known, and a sink
  * that says another number shows in the ledger; but among holes it may be open, and is what the
- * sink says. Where a start was moved there, more may have gone than were counted. */
+ * sink says. What went with a start that was moved there is known with the next place that is. */
 static void pass_range(struct log_sink *sink, struct log_cursor *cursor,
                        const struct log_partition *partition, const struct flow_sink_range *range)
 {
     uint64_t told = cursor->records + range->delivered + range->dead_lettered;
-    struct log_count start = log_partition_count_before(partition, partition->start_offset);
     struct log_count end = log_partition_count_before(partition, range->end_offset);
-    bool open =
-        start.least < start.most && log_partition_segment(partition, partition->start_offset) ==
-                                        log_partition_segment(partition, range->first_offset);
-    ASSERT(start.least <= start.most && end.least <= end.most);
-    if (open && told < end.least)
+    ASSERT(end.least <= end.most);
+    if (cursor->at_least && told < end.least)
         sink->expired += end.least - told;
+    cursor->at_least = cursor->at_least && end.least < end.most;
     cursor->records = told < end.least ? end.least : told > end.most ? end.most : told;
     cursor->offset = range->end_offset;
 }

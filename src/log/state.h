@@ -63,6 +63,7 @@ struct log_cursor {
     int64_t offset;
     uint64_t records_first; /* of the partition, before where the sink began */
     uint64_t records;       /* of the partition, before `offset` */
+    bool at_least;          /* or more: it comes from a start that was moved in among holes */
 };
 
 struct log_sink {

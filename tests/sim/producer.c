@@ -239,12 +239,11 @@ static void plan_holes(struct world *w, struct model_commit *commit, struct mode
     commit->duplicates += append->count - model_left(append);
 }
 
-/* Not where somebody moves the start: in among holes the log has a guess of how many records are
- * before it. */
+/* Whoever appends to these topics may have given the records numbers or keys. */
 static void plan_all_holes(struct world *w, struct model_commit *commit)
 {
     bool by_keys = commit->keyed && commit->named == MODEL_NAMED_NOT;
-    bool may = commit->topic == WORLD_KEYED && w->retention[WORLD_KEYED] != WORLD_BY_HAND;
+    bool may = commit->topic == WORLD_KEYED || commit->topic >= MODEL_STATIC;
     for (uint32_t i = 0; may && i < commit->append_count; i++) {
         struct model_append *append = &commit->appends[i];
         if (append->kind != FLOW_APPEND_RECORDS)

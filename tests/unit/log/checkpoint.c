@@ -129,6 +129,8 @@ static void what_is_decoded_is_the_state_that_was(void **state)
     assert_int_equal(lake->range_count, 2);
     assert_int_equal(lake->cursors[0].offset, 12);
     assert_int_equal(lake->cursors[0].records, 12);
+    assert_true(lake->cursors[0].active && !lake->cursors[0].at_least);
+    assert_true(lake->cursors[1].active && lake->cursors[1].at_least);
     assert_memory_equal(lake->outputs.data, "two files", 9);
     assert_false(log_state_sink(&f->read, 2)->open);
     /* The segment that expired, and the deleted topic's all. */

@@ -93,6 +93,7 @@ static void build(struct held *held)
     put_topic(&p, (struct flow_topic_change){
                       .op = FLOW_TOPIC_LOG_START, .topic_id = 1, .start_offset = 10});
     apply(&held->state, &p, 2);
+    log_state_sink(&held->state, 1)->cursors[1].at_least = true;
     held->checkpoint = (struct log_checkpoint){
         .uuid = {{1, 2, 3}},
         .last = {.epoch = 1, .lsn = 9, .durable_lsn = 8, .file_number = 2, .file_blocks = 16},

@@ -468,6 +468,76 @@ static void a_gap_between_batches_is_a_hole_without_records(void **state)
     assert_int_equal(log_state_sink(s, 1)->cursors[0].records, 5);
 }
 
+/* The sink "lake" takes [first, end) of the first partition, in which it has found `records`. */
+static void deliver_some(struct log_state *s, int64_t first, int64_t end, uint64_t records)
+{
+    uint64_t epoch = log_state_sink(s, 1)->epoch + 1;
+    struct flow_sink_range range = {1, 0, first, end, records, 0};
+    struct payload p = {0};
+    payload_sink_prepare(&p, 1, epoch, &range, 1, "file");
+    payload_sink_commit(&p, 1, epoch);
+    apply(s, &p);
+}
+
+/* Offsets 0 to 4 and 10 to 14, and 15 to 24, have records and are sealed in a segment each; so has
+ * 30, which is not. */
+static void seal_with_holes(struct log_state *s)
+{
+    const struct log_segment segments[] = {
+        {.end_offset = 15, .records = 10},
+        {.base_offset = 15, .end_offset = 30, .records_before = 10, .records = 10}};
+    add_batch(s, 1, 0, 0, 5);
+    add_batch(s, 1, 0, 10, 5);
+    add_batch(s, 1, 0, 15, 10);
+    add_batch(s, 1, 0, 30, 1);
+    assert_code(log_partition_put_segments(log_state_partition(s, 1, 0), segments, 2), OK);
+    open_lake(s);
+}
+
+static void assert_sink(const struct log_state *s, uint64_t delivered, uint64_t expired,
+                        uint64_t pending)
+{
+    struct flow_snapshot snapshot = {0};
+    assert_code(log_state_snapshot(s, &snapshot), OK);
+    const struct flow_sink_state *row = &snapshot.sinks[0];
+    assert_int_equal(row->delivered, delivered);
+    assert_int_equal(row->expired, expired);
+    assert_int_equal(row->pending, pending);
+    assert_true(flow_snapshot_balanced(&snapshot));
+    flow_snapshot_done(&snapshot);
+}
+
+static void
+a_start_behind_which_fewer_are_counted_than_a_sink_has_passed_moves_none_back(void **state)
+{
+    struct log_state *s = *state;
+    seal_with_holes(s);
+    deliver_some(s, 0, 7, 5);
+    assert_sink(s, 5, 0, 16);
+    /* 3 at the least are before it. */
+    move_start(s, 1, 8);
+    assert_sink(s, 5, 0, 16);
+    deliver_some(s, 8, 15, 5);
+    deliver_some(s, 15, 31, 11);
+    assert_sink(s, 21, 0, 0);
+}
+
+static void what_went_with_a_start_among_holes_is_known_at_the_end_of_a_segment(void **state)
+{
+    struct log_state *s = *state;
+    seal_with_holes(s);
+    /* 5 have gone, 3 at the least. */
+    move_start(s, 1, 8);
+    assert_sink(s, 0, 3, 18);
+    /* Into the midst of the next segment, so that it stays open what lies between. */
+    deliver_some(s, 8, 20, 10);
+    assert_sink(s, 10, 3, 8);
+    deliver_some(s, 20, 30, 5);
+    assert_sink(s, 15, 5, 1);
+    deliver_some(s, 30, 31, 1);
+    assert_sink(s, 16, 5, 0);
+}
+
 static void an_empty_partition_has_nothing_before_anything(void **state)
 {
     struct log_state *s = *state;
@@ -872,6 +942,8 @@ int main(void)
         fixture_test(more_partitions_give_every_open_sink_more_cursors),
         fixture_test(readers_that_wait_stay_when_partitions_are_raised),
         fixture_test(a_gap_between_batches_is_a_hole_without_records),
+        fixture_test(a_start_behind_which_fewer_are_counted_than_a_sink_has_passed_moves_none_back),
+        fixture_test(what_went_with_a_start_among_holes_is_known_at_the_end_of_a_segment),
         fixture_test(an_empty_partition_has_nothing_before_anything),
         fixture_test(the_index_finds_every_offset_of_many_batches),
         cmocka_unit_test(batches_that_cannot_be_are_refused),

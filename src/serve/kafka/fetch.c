@@ -64,6 +64,7 @@ struct part {
     int64_t more_offset; /* the client's next, where there is more; else -1 */
     struct list held;    /* its batches */
     size_t data_size;    /* of those */
+    size_t found_size;   /* the same, markers as what they stand for: the limits go by it */
     struct proto_kafka_fetch_response_partition *answer;
     struct serve_kafka_fetch_part *told; /* the session's, while it is as it was; NULL: none */
 };
@@ -84,7 +85,7 @@ struct fetching {
     uint64_t reserved_bytes;
     struct list line_link; /* the door's, while it waits for room */
     size_t data_size;      /* of all parts */
-    size_t found_size;     /* the same, markers as what they stand for */
+    size_t found_size;     /* the same, as of a part */
     struct flow_read read;
     bool ahead;  /* the last read was one ahead */
     bool failed; /* a partition has an error: the client is to know at once */
@@ -395,8 +396,8 @@ static void end_round(struct fetching *f)
 /* How much more of the partition finds room. */
 static size_t room_for(const struct fetching *f, const struct part *part)
 {
-    size_t left = f->data_size < f->room ? f->room - f->data_size : 0;
-    size_t part_left = part->data_size < part->size_max ? part->size_max - part->data_size : 0;
+    size_t left = f->found_size < f->room ? f->room - f->found_size : 0;
+    size_t part_left = part->found_size < part->size_max ? part->size_max - part->found_size : 0;
     return part_left < left ? part_left : left;
 }
 
@@ -423,8 +424,8 @@ static int64_t more_behind(const struct fetching *f, uint32_t count)
     return err_is_ok(flow_batch_parse(read->batches[count], &batch)) ? batch.base_offset : -1;
 }
 
-/* How many batches of the last read are the client's. */
-static uint32_t choose(struct fetching *f, const struct part *part)
+/* How many batches of the last read are the client's, which are found with that. */
+static uint32_t choose(struct fetching *f, struct part *part)
 {
     size_t room = room_for(f, part);
     size_t size = 0;
@@ -436,12 +437,14 @@ static uint32_t choose(struct fetching *f, const struct part *part)
         /* One without records may be the end of a marker. */
         size_t needed = batch.size > FLOW_BATCH_HEADER_SIZE ? batch.size : FLOW_BATCH_MARKER_SIZE;
         /* The first of all takes what it needs. */
-        bool fits = f->data_size + size == 0 || (size <= room && needed <= room - size);
+        bool fits = f->found_size + size == 0 || (size <= room && needed <= room - size);
         f->full = f->full || !fits;
         if (!fits)
             break;
         size += needed;
     }
+    f->found_size += size;
+    part->found_size += size;
     return count;
 }
 
@@ -468,8 +471,6 @@ static bool keep_batches(struct fetching *f, struct part *part)
     size_t size = 0;
     uint32_t count = choose(f, part);
     int64_t more_offset = more_behind(f, count);
-    for (uint32_t i = 0; i < count; i++)
-        f->found_size += f->read.batches[i].size;
     if (count == 0) {
         flow_log_release(door->kafka->log, &f->read);
     } else if ((size = hold(f, count, &part->held)) == 0) {
@@ -526,7 +527,7 @@ static void read_next(struct fetching *f)
     while (f->at < f->part_count && turn_of(f)->topic_id == 0)
         f->at++;
     /* What finds no room is at the front the next time, if the client does as Kafka's does. */
-    if (f->at == f->part_count || f->data_size >= f->room) {
+    if (f->at == f->part_count || f->found_size >= f->room) {
         end_round(f);
         return;
     }
@@ -565,6 +566,7 @@ static void begin_round(struct fetching *f)
     for (uint32_t i = 0; i < f->part_count; i++) {
         f->parts[i].next_offset = f->parts[i].offset;
         f->parts[i].more_offset = -1;
+        f->parts[i].found_size = 0;
         f->parts[i].read = false;
     }
     struct list *line = &f->call->door->fetch_line;

@@ -154,6 +154,30 @@ static void what_has_no_records_is_a_marker_within_the_limit(void **state)
     fixture_free(f);
 }
 
+/* However little of it goes out: a long run is not read for one answer. */
+static void limits_count_what_a_marker_stands_for(void **state)
+{
+    (void)state;
+    enum { COUNT = BATCHES - 1, WANTED = FLOW_READ_BATCHES + 6 };
+    struct fixture *f = fixture_open(NULL);
+    struct ask ask;
+    static uint8_t empty[COUNT][FLOW_BATCH_HEADER_SIZE];
+    uint8_t markers[2 * FLOW_BATCH_MARKER_SIZE];
+    struct slice bytes = fixture_batch(f, "gone", 1);
+    assert_int_equal(hollow((uint8_t *)(uintptr_t)bytes.data, bytes.size), sizeof(empty[0]));
+    for (size_t i = 0; i < COUNT; i++) {
+        memcpy(empty[i], bytes.data, sizeof(empty[i]));
+        flow_batch_set_base_offset(empty[i], (int64_t)i);
+        fixture_append_bytes(f, 0, 0, slice_make(empty[i], sizeof(empty[i])), 1);
+    }
+    ask_init(&ask);
+    ask.parts[0].partition_max_bytes = WANTED * (int32_t)FLOW_BATCH_MARKER_SIZE;
+    flow_batch_put_marker(markers, FLOW_READ_BATCHES - 1);
+    flow_batch_put_marker(markers + FLOW_BATCH_MARKER_SIZE, WANTED - 1);
+    assert_records(part_of(fetch(f, &ask), 0), slice_make(markers, sizeof(markers)));
+    fixture_free(f);
+}
+
 /* One read of the log brings 64 of them. */
 static void many_small_batches_are_read_as_far_as_there_is_room(void **state)
 {
@@ -622,6 +646,7 @@ int main(void)
         cmocka_unit_test(the_first_batch_is_given_whatever_its_size),
         cmocka_unit_test(a_limit_is_kept_to_the_byte_behind_the_first_batch),
         cmocka_unit_test(what_has_no_records_is_a_marker_within_the_limit),
+        cmocka_unit_test(limits_count_what_a_marker_stands_for),
         cmocka_unit_test(many_small_batches_are_read_as_far_as_there_is_room),
         cmocka_unit_test(what_finds_no_room_is_no_reason_to_wait),
         cmocka_unit_test(errors_are_of_their_partition_and_answered_at_once),

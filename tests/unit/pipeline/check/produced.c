@@ -98,8 +98,10 @@ static void read_letter(const struct fixture *f, struct flow_record *record,
                         struct flow_letter *letter)
 {
     const struct flow_commit *commit = f->commits[f->commit_count - 1];
-    assert_int_equal(commit->append_count, 1);
+    /* Beside it may be the header of a batch of which nothing is left. */
+    assert_in_range(commit->append_count, 1, 2);
     assert_int_equal(commit->appends[0].topic_id, EVENTS_DLQ);
+    assert_true(commit->append_count == 1 || commit->appends[1].record_count == 0);
     *record = only_record(&commit->appends[0]);
     flow_letter_parse(record, letter);
     assert_true(letter->produced);

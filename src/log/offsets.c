@@ -225,8 +225,8 @@ static struct place *ensure_place(struct log_offsets *offsets, const struct flow
     return place;
 }
 
-/* One that is on its way to its place. NULL without memory. */
-/* Nothing is left behind where it fails, so that whoever fails half way takes back whole values. */
+/* One that is on its way to its place. NULL without memory: nothing is left behind, so that whoever
+ * fails half way takes back whole values. */
 static struct value *add_value(struct log_offsets *offsets, const struct flow_offset *change)
 {
     struct place *place = ensure_place(offsets, change);
@@ -260,8 +260,8 @@ static void take_back(struct log_offsets *offsets, struct value *value)
     free_if_unused(offsets, place);
 }
 
-/* What the changes take at the most. */
-/* As if every place were new, and the group: a bound that needs no look-up. */
+/* What the changes take at the most, as if every place were new, and the group: a bound that needs
+ * no look-up. */
 static uint64_t bytes_wanted(const struct flow_offset *changes, uint32_t count)
 {
     uint64_t bytes = 0;
@@ -303,8 +303,8 @@ void log_offsets_forget(struct log_offsets *offsets)
         take_back(offsets, CONTAINER_OF(offsets->coming.prev, struct value, link));
 }
 
-/* What was on its way has come. */
-/* The place of the old one is taken in one step: a reader sees one or the other. */
+/* What was on its way has come. The place of the old one is taken in one step: a reader sees one or
+ * the other. */
 static void arrive(struct log_offsets *offsets, struct value *value)
 {
     struct place *place = value->place;

@@ -467,8 +467,6 @@ bool log_state_held(const struct log_state *state, uint32_t topic_id, uint32_t p
     return false;
 }
 
-/* Only noted, and the note is part of checkpoints: files are removed on another thread, after the
- * entry is durable, and a removal that a crash cut short is done again. */
 /* Room for `count` more to be doomed. */
 static err_t reserve_doomed(struct log_state *state, size_t count)
 {
@@ -486,6 +484,8 @@ static err_t reserve_doomed(struct log_state *state, size_t count)
     return err_ok();
 }
 
+/* Only noted, and the note is part of checkpoints: files are removed on another thread, after the
+ * entry is durable, and a removal that a crash cut short is done again. */
 static void doom(struct log_state *state, struct log_doomed doomed)
 {
     ASSERT(state->doomed_count < state->doomed_capacity);

@@ -280,7 +280,8 @@ static void add_topic(struct server_user_change *change, const char *name)
                                    .partition_count = 1};
 }
 
-/* Nobody but changes of users appends to the topic, and this is the one that there is. */
+/* Nobody but changes of users appends to the topic, and this is the one that there is. All users
+ * that can be are 8 MB of records, which the smallest file of the log has room for. */
 static bool is_stale(const struct server_user_change *change, const struct flow_topic_state *users)
 {
     uint64_t held = (uint64_t)(users->end_offset[0] - users->start_offset[0]);
